@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all their own set-up: they need Python 3.11 or newer and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DATA ?= ../shared/data
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check nano real bench docs clean
+.DEFAULT_GOAL := demo
+
+.venv/made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	touch $@
+
+.venv/core: .venv/made pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	touch $@
+
+.venv/dev: .venv/made pyproject.toml constraints.txt
+	$(INSTALL) -e '.[dev]'
+	touch $@ .venv/core
+
+# The paper's core on the embedded backbone: distil, compare, diagnose. Results in runs/demo/.
+demo: .venv/core
+	$(BIN)/skingpt demo --out runs/demo
+
+# Every test; no network, no GPU. Two processes with one thread each.
+test: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Lint, format, types and the rules of the layout.
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py tests/test_layout.py tests/test_exports.py tests/test_docs.py
+
+# Builds the embedded backbone again, from nothing; at most an hour on two cores.
+nano: .venv/core
+	$(BIN)/python -m skingpt_r1.nano.build
+
+# The same rows on real photos: DATA holds pad_ufes_20/ and ham10000/. Results in runs/real/<data set>/.
+real: .venv/core
+	$(BIN)/skingpt real $(DATA) --out runs/real
+
+# Speed and memory, each as a ratio measured in one run. bench/seven_b.py needs a GPU and is run by hand.
+bench: .venv/core
+	$(BIN)/python bench/distill.py
+	$(BIN)/python bench/decode.py
+
+docs: .venv/dev
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
