@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class SkinTone(StrEnum):
@@ -71,7 +68,7 @@ class Case:
     split: Split | None = None
     fitzpatrick: int | None = None
     tone: SkinTone | None = None
-    findings: Mapping[str, str] = field(default=NOTHING, hash=False)
-    context: Mapping[str, str] = field(default=NOTHING, hash=False)
-    attributes: Mapping[str, str] = field(default=NOTHING, hash=False)
+    findings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    context: Mapping[str, str] = field(default_factory=dict, hash=False)
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
     narrative: str | None = None
