@@ -1,0 +1,376 @@
+"""Records on disk: typed JSON Lines and the folder that describes a run.
+
+Every record is one line, written whole and ended by a newline, so the only damage that a killed
+process can do is a last line without an end. Such a line is recognised, cut and counted; anything
+else that breaks the schema is an error with its line number.
+
+A run folder holds `run.json` (recipe, seed, versions, commit, data manifest), `metrics.jsonl` and,
+where the command ends in a table, `results.json`.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from skingpt_r1.errors import RecordError, TrainingError
+
+logger = logging.getLogger(__name__)
+
+RecordT = TypeVar("RecordT")
+
+# The libraries whose version can change a number.
+VERSIONED = ("skingpt-r1", "torch", "transformers", "peft", "accelerate", "numpy", "scipy")
+
+
+class Resumed(NamedTuple):
+    """What a record file held when a run took it up again.
+
+    Attributes:
+        records: the complete records, in order.
+        torn: number of torn last lines that were cut: 0 or 1.
+    """
+
+    records: list[Any]
+    torn: int
+
+
+class ResultRow(BaseModel):
+    """One number of a table, with its interval; `low` and `high` are None where there is none."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    table: str
+    system: str
+    metric: str
+    value: FiniteFloat
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    n: int
+
+
+class RunFolder(NamedTuple):
+    """A folder with a `run.json` that fits the command.
+
+    Attributes:
+        path: the folder.
+        resumed: whether an earlier start of the same command had made it.
+    """
+
+    path: Path
+    resumed: bool
+
+
+def append_record(path: Path, record: object, *, sync: bool = False) -> None:
+    """Append one record as one line; the file and its folder are made when missing.
+
+    Args:
+        path: the JSON Lines file.
+        record: a pydantic model, dataclass or mapping whose JSON form is an object.
+        sync: wait until the line is on the disk (fsync), not only handed to the system.
+
+    Raises:
+        RecordError: the record has no strict JSON form, or the file cannot be written.
+    """
+    append_records(path, [record], sync=sync)
+
+
+def append_records(path: Path, records: Iterable[object], *, sync: bool = False) -> None:
+    """Append several records in one write; see `append_record`."""
+    lines = b"".join(_encode(record, path) + b"\n" for record in records)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            _mend(file)
+            file.write(lines)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise _cannot("write", path, error) from error
+
+
+def read_records(path: Path, record_type: type[RecordT]) -> list[RecordT]:
+    """All complete records of a file, validated strictly; a torn last line is left out and logged.
+
+    Args:
+        path: the JSON Lines file; it is not changed.
+        record_type: a pydantic model, dataclass, TypedDict or `dict[str, ...]`.
+
+    Raises:
+        RecordError: the file is missing, or a line other than a torn last one breaks the schema.
+    """
+    records, torn = _parse(path, record_type)
+    if torn:
+        logger.warning("%s: the last line is torn and was left out", path.name)
+    return records
+
+
+def resume_records(path: Path, record_type: type[Any]) -> Resumed:
+    """The records of a file that a run wants to continue; cuts a torn last line from the file.
+
+    A file that does not exist holds no records.
+
+    Raises:
+        RecordError: as `read_records`; or the file cannot be changed.
+    """
+    if not path.exists():
+        return Resumed([], 0)
+    records, torn = _parse(path, record_type)
+    try:
+        with path.open("a+b") as file:
+            _mend(file)
+    except OSError as error:
+        raise _cannot("write", path, error) from error
+    if torn:
+        logger.warning("%s: cut a torn last line; %d records stay", path.name, len(records))
+    return Resumed(records, torn)
+
+
+def write_json_atomic(path: Path, content: object) -> None:
+    """Write one JSON document so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        RecordError: the content has no strict JSON form, or the file cannot be written.
+    """
+    text = json.dumps(_plain(content, path), indent=2, ensure_ascii=False) + "\n"
+    write_bytes_atomic(path, text.encode())
+
+
+def write_bytes_atomic(path: Path, content: bytes) -> None:
+    """Write a file through a temporary neighbour, fsync and rename.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise _cannot("write", path, error) from error
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+
+
+def start_run(
+    folder: Path, recipe: Mapping[str, Any], *, seed: int, manifest: object = None
+) -> RunFolder:
+    """Begin a run, or take up the one that the same command began.
+
+    Args:
+        folder: where everything that the run makes goes.
+        recipe: the resolved recipe; the only place from which a path can get into `run.json`.
+        seed: the seed of the run.
+        manifest: the data: names, counts and hashes.
+
+    Raises:
+        TrainingError: the folder belongs to another recipe, seed or data manifest.
+        RecordError: `run.json` cannot be read or written.
+    """
+    path = folder / "run.json"
+    identity = _plain({"recipe": recipe, "seed": seed, "manifest": manifest}, path)
+    if not path.exists():
+        write_json_atomic(path, {**identity, "versions": versions(), "git_commit": git_commit()})
+        return RunFolder(folder, resumed=False)
+    before = _read_object(path)
+    changed = _differences({key: before.get(key) for key in identity}, identity)
+    if changed:
+        raise TrainingError(
+            f"{folder} belongs to another run; changed: {'; '.join(changed[:10])}. "
+            "Give the old values to continue it, or choose a new folder"
+        )
+    if before.get("versions") != versions():
+        logger.warning("%s was begun with other library versions", folder.name)
+    return RunFolder(folder, resumed=True)
+
+
+def log_metrics(folder: Path, step: int, **values: float) -> None:
+    """Append one line of numbers to `metrics.jsonl`.
+
+    Raises:
+        RecordError: a value is not finite, or the file cannot be written.
+    """
+    append_record(folder / "metrics.jsonl", {"step": step, **values})
+
+
+def keep_metrics(folder: Path, last_step: int) -> int:
+    """Drop the lines after `last_step`, as a run resumed from there writes them again.
+
+    Returns:
+        The number of lines dropped, a torn one included.
+    """
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return 0
+    rows, torn = _parse(path, dict[str, Any])
+    kept = [row for row in rows if row["step"] <= last_step]
+    write_bytes_atomic(path, b"".join(_encode(row, path) + b"\n" for row in kept))
+    return len(rows) - len(kept) + torn
+
+
+def write_results(folder: Path, rows: Iterable[ResultRow | Mapping[str, Any]]) -> None:
+    """Write the table of a command as `results.json`.
+
+    Raises:
+        RecordError: a row breaks the schema of `ResultRow`, or the file cannot be written.
+    """
+    path = folder / "results.json"
+    try:
+        checked = [ResultRow.model_validate(row) for row in rows]
+    except ValidationError as error:
+        raise RecordError(f"{path}: {_first_problem(error)}") from error
+    write_json_atomic(path, [row.model_dump() for row in checked])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree that runs, `-dirty` added when files differ; None outside git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    answer = subprocess.run(  # noqa: S603 - a fixed command, no outside input
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() or None
+
+
+def _encode(record: object, path: Path) -> bytes:
+    plain = _plain(record, path)
+    if not isinstance(plain, dict):
+        raise RecordError(f"{path}: a record must be an object, not {type(record).__name__}")
+    return json.dumps(plain, ensure_ascii=False).encode()
+
+
+def _plain(content: object, path: Path) -> Any:
+    try:
+        plain = to_jsonable_python(content, inf_nan_mode="constants", fallback=_plain_mapping)
+        json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
+    except (PydanticSerializationError, TypeError, ValueError) as error:
+        raise RecordError(f"{path}: not strict JSON ({error}); nothing was written") from error
+    return plain
+
+
+def _plain_mapping(value: object) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _parse(path: Path, record_type: Any) -> tuple[list[Any], int]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+    lines = content.split(b"\n")
+    torn = int(bool(lines[-1]) and not _is_object(lines[-1]))
+    if torn or not lines[-1]:
+        lines.pop()
+    adapter = TypeAdapter(record_type)
+    return [_validate(adapter, line, path, row) for row, line in enumerate(lines, 1)], torn
+
+
+def _validate(adapter: TypeAdapter[Any], line: bytes, path: Path, row: int) -> Any:
+    try:
+        return adapter.validate_json(line, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise RecordError(f"{path}, line {row}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    # The value itself stays out of the message: it may be patient data.
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{f'field {place}: ' if place else ''}{problem['msg']}{more}"
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _mend(file: Any) -> None:
+    # Scans back for the last newline: cuts a torn line, or ends a whole one that lacks its newline.
+    end = file.seek(0, os.SEEK_END)
+    tail = b""
+    start = end
+    while start and b"\n" not in tail:
+        step = min(start, 65536)
+        start = file.seek(start - step)
+        tail = file.read(step) + tail
+    tail = tail[tail.rfind(b"\n") + 1 :]
+    if tail and _is_object(tail):
+        file.write(b"\n")
+    elif tail:
+        file.truncate(end - len(tail))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+    except ValidationError as error:
+        raise RecordError(f"{path}: {_first_problem(error)}") from error
+
+
+def _differences(before: Any, after: Any, place: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = dict.fromkeys([*before, *after])
+        return [
+            line
+            for key in keys
+            for line in _differences(
+                before.get(key), after.get(key), f"{place}.{key}" if place else key
+            )
+        ]
+    return [] if before == after else [f"{place} was {before!r}, is {after!r}"]
+
+
+def _cannot(verb: str, path: Path, error: OSError) -> RecordError:
+    return RecordError(f"cannot {verb} {path}: {error.strerror or error}")
