@@ -1,0 +1,128 @@
+"""One DICOM picture: its pixels, and nothing else that the file says.
+
+Patient names, dates and identifiers stay in the file. Messages of the DICOM library may quote them,
+so its warnings are silenced here and its errors are not chained.
+"""
+
+import hashlib
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skingpt_r1.errors import ImageError
+
+logger = logging.getLogger(__name__)
+
+PREFIX_BYTES = 128
+MAGIC = b"DICM"
+_DAMAGE = (OSError, ValueError, EOFError, AttributeError, KeyError, IndexError, TypeError,
+           OverflowError, RuntimeError)  # fmt: skip
+
+
+def is_dicom(head: bytes, suffix: str) -> bool:
+    """Whether the first bytes of a file, or its suffix, say DICOM."""
+    return head[PREFIX_BYTES : PREFIX_BYTES + 4] == MAGIC or suffix.lower() in (".dcm", ".dicom")
+
+
+def read_dicom(path: Path, max_pixels: int) -> NDArray[np.uint8]:
+    """The first frame of a DICOM picture as [height, width, 3] RGB.
+
+    MONOCHROME1 is inverted, the YBR and palette colour spaces are converted, and a grey window (or
+    the full stored range) is mapped to 0..255. A picture that declares burned-in annotation is
+    read with a warning, because its pixels may show the patient's name.
+
+    Raises:
+        ImageError: pydicom is not installed, the file is damaged or has no picture, its coding
+            is not supported, or it has more than `max_pixels` pixels.
+    """
+    try:
+        import pydicom
+        from pydicom.pixels import pixel_array
+    except ImportError:
+        raise ImageError(
+            f"{path}: reading DICOM needs pydicom, which is not installed; "
+            "install skingpt-r1[intake]"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            pixels = int(header.Rows) * int(header.Columns)
+        except (*_DAMAGE, pydicom.errors.InvalidDicomError):
+            raise ImageError(
+                f"{path}: not a readable DICOM picture; a file with Rows, Columns and pixel data "
+                "is needed; export it again, or convert it to PNG"
+            ) from None
+        if pixels > max_pixels:
+            raise ImageError(
+                f"{path}: {header.Columns} x {header.Rows} pixels are too many; at most "
+                f"{max_pixels:,} are allowed; crop or shrink the picture"
+            )
+        _warn_burned_in(header, path)
+        try:
+            dataset = pydicom.dcmread(path)
+            array = np.asarray(pixel_array(dataset, index=0))
+            return _to_rgb(dataset, array)
+        except (*_DAMAGE, pydicom.errors.InvalidDicomError):
+            raise ImageError(
+                f"{path}: the DICOM pixel data are damaged, or coded in a way that is not "
+                "supported (uncompressed and JPEG are); convert the picture to PNG"
+            ) from None
+
+
+def _warn_burned_in(header: Any, path: Path) -> None:
+    if str(header.get("BurnedInAnnotation", "NO")).strip().upper() != "YES":
+        return
+    # A file name may be a patient's name; the hash names the file to whoever holds it.
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    logger.warning(
+        "a DICOM picture declares burned-in annotation: text in its pixels may identify the "
+        "patient; mask it before use (file SHA-256 %s...)",
+        digest,
+    )
+
+
+def _to_rgb(dataset: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
+    photometric = str(dataset.PhotometricInterpretation).strip().upper()
+    if photometric.startswith("MONOCHROME"):
+        grey = _windowed(dataset, array)
+        grey = 255 - grey if photometric == "MONOCHROME1" else grey
+        return np.repeat(grey[..., None], 3, axis=2)
+    if photometric == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
+        colours = np.asarray(apply_color_lut(array, dataset))[..., :3]
+        return _scaled(colours, 0, np.iinfo(colours.dtype).max)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError("a colour picture has three samples per pixel")
+    return _scaled(array, 0, 2 ** int(dataset.BitsStored) - 1)
+
+
+def _windowed(dataset: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Stored values to 0..255 by the first window, else by the range that the bits can hold.
+
+    Source: DICOM PS3.3 C.11.1 (rescale) and C.11.2.1.2 (linear window).
+    """
+    slope = float(dataset.get("RescaleSlope", 1))
+    intercept = float(dataset.get("RescaleIntercept", 0))
+    values = array.astype(np.float64) * slope + intercept
+    if "WindowCenter" in dataset and "WindowWidth" in dataset:
+        centre, width = (
+            float(np.atleast_1d(dataset[name].value)[0]) for name in ("WindowCenter", "WindowWidth")
+        )
+        low, high = centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
+        return _scaled(values, low, high)
+    bits = int(dataset.BitsStored)
+    signed = int(dataset.PixelRepresentation) == 1
+    first = -(2 ** (bits - 1)) if signed else 0
+    ends = (first * slope + intercept, (first + 2**bits - 1) * slope + intercept)
+    return _scaled(values, min(ends), max(ends))
+
+
+def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    share = (values.astype(np.float64) - low) / max(high - low, 1e-9)
+    return np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
