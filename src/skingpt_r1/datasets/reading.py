@@ -1,0 +1,143 @@
+"""One pass over a data set: the cases found, and every problem met on the way."""
+
+import difflib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from skingpt_r1.case import Case
+from skingpt_r1.datasets.info import DatasetInfo
+from skingpt_r1.datasets.values import known, whole_number
+from skingpt_r1.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+
+class Reading:
+    """Collects cases and problems, so that all problems can be told at once.
+
+    Attributes:
+        info: the card of the data set.
+        root: its folder.
+        cases: the cases read so far.
+        problems: wrong columns, unknown labels, duplicate ids, malformed rows; these always stop.
+        missing: files that a table names and that are not there; `allow_missing` continues.
+        notes: why rows were left out, or what is special about them, with counts.
+
+    Raises:
+        DatasetError: the root is not a folder.
+    """
+
+    def __init__(self, info: DatasetInfo, root: Path) -> None:
+        if not root.is_dir():
+            raise DatasetError(
+                f"{info.name}: {root} is not a folder; expected a folder with {info.layout}"
+            )
+        self.info = info
+        self.root = root
+        self.cases: list[Case] = []
+        self.problems: list[str] = []
+        self.missing: list[str] = []
+        self.notes: Counter[str] = Counter()
+        self._first_seen: dict[str, str] = {}
+
+    def problem(self, where: str, what: str) -> None:
+        """Record a problem that no option can excuse; `where` names file and row."""
+        self.problems.append(f"{where}: {what}")
+
+    def miss(self, where: str, what: str) -> None:
+        """Record a file that is named but absent."""
+        self.missing.append(f"{where}: {what}")
+
+    def add(self, case: Case, where: str) -> None:
+        """Keep a case, unless its id was seen before, which is a problem."""
+        first = self._first_seen.setdefault(case.id, where)
+        if first != where:
+            self.problem(where, f"duplicate id {case.id!r}, first seen in {first}")
+            return
+        self.cases.append(case)
+
+    def required(self, where: str, column: str, value: str) -> str | None:
+        """The value of a column that may not be empty; None, and a problem, if it is."""
+        if known(value) is None:
+            self.problem(where, f"{column} is empty; every row needs one")
+            return None
+        return value.strip()
+
+    def label(self, where: str, value: str, names: Mapping[str, str] | Iterable[str]) -> str | None:
+        """The label that a raw value stands for; None, and a problem, if there is none.
+
+        Args:
+            where: file and row.
+            value: the raw value.
+            names: raw value -> label, or the labels themselves. Letter case does not matter.
+        """
+        table = names if isinstance(names, Mapping) else {name: name for name in names}
+        folded = {raw.casefold(): label for raw, label in table.items()}
+        wanted = value.strip().casefold()
+        if wanted in folded:
+            return folded[wanted]
+        near = difflib.get_close_matches(wanted, folded, n=1)
+        shown = list(table)
+        allowed = ", ".join(shown[:30]) + (", ..." if len(shown) > 30 else "")
+        hint = f"; nearest: {near[0]!r}" if near else ""
+        self.problem(where, f"unknown label {value!r}{hint}; allowed: {allowed}")
+        return None
+
+    def age(self, where: str, value: str) -> str | None:
+        """Age in whole years as text; None when unknown; a problem when it is no age."""
+        if known(value) is None:
+            return None
+        years = whole_number(value)
+        if years is None or not 0 <= years <= 120:
+            self.problem(where, f"age {value!r} is not a number of years from 0 to 120")
+            return None
+        return str(years)
+
+    def fitzpatrick(self, where: str, value: str) -> int | None:
+        """Fitzpatrick type 1..6; None when unknown (empty or -1); a problem otherwise."""
+        if known(value) is None:
+            return None
+        scale = whole_number(value)
+        if scale == -1:
+            return None
+        if scale is None or not 1 <= scale <= 6:
+            self.problem(where, f"Fitzpatrick type {value!r} is not 1..6, -1 or empty")
+            return None
+        return scale
+
+    def settle(self, *, allow_missing: bool = False) -> list[Case]:
+        """The cases, if nothing stands against them.
+
+        Args:
+            allow_missing: continue without the cases whose files are missing.
+
+        Raises:
+            DatasetError: with all problems together; or no case is left.
+        """
+        name = self.info.name
+        stopping = self.problems + ([] if allow_missing else self.missing)
+        if stopping:
+            advice = " (missing files can be passed over with --allow-missing)"
+            raise DatasetError(
+                f"{name}: {len(self.problems)} problems and {len(self.missing)} missing files"
+                f" in {self.root}{advice if self.missing else ''}",
+                stopping,
+            )
+        if not self.cases:
+            raise DatasetError(
+                f"{name}: no case in {self.root} ({len(self.missing)} missing files);"
+                f" expected {self.info.layout}",
+                self.missing,
+            )
+        for reason, count in self.counts().items():
+            logger.warning("%s: %s: %d", name, reason, count)
+        return self.cases
+
+    def counts(self) -> dict[str, int]:
+        """What was passed over and why, reason -> number of rows."""
+        counts = dict(self.notes)
+        if self.missing:
+            counts["left out, file missing"] = len(self.missing)
+        return counts
