@@ -12,7 +12,20 @@ from types import MappingProxyType
 from typing import Protocol
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets import folder, ham10000, pad_ufes_20
+from skingpt_r1.datasets import (
+    ddi,
+    derm7pt,
+    dermbench,
+    dermnet,
+    fitzpatrick17k,
+    folder,
+    ham10000,
+    isic_2019,
+    pad_ufes_20,
+    scin,
+    skincap,
+    skincot,
+)
 from skingpt_r1.datasets.folder import write_folder
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.reading import Reading
@@ -33,7 +46,20 @@ class Reader(Protocol):
         """The cases, or one `DatasetError` with every problem."""
 
 
-_MODULES: tuple[Reader, ...] = (folder, ham10000, pad_ufes_20)
+_MODULES: tuple[Reader, ...] = (
+    ham10000,
+    pad_ufes_20,
+    dermnet,
+    fitzpatrick17k,
+    ddi,
+    derm7pt,
+    isic_2019,
+    scin,
+    skincap,
+    skincot,
+    dermbench,
+    folder,
+)
 READERS: Mapping[str, Reader] = MappingProxyType({reader.INFO.name: reader for reader in _MODULES})
 
 

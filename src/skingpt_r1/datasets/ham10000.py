@@ -7,7 +7,7 @@ from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Row, first_file, read_csv
-from skingpt_r1.datasets.values import known, rest
+from skingpt_r1.datasets.values import lowered, rest, stated
 
 LABELS = {
     "akiec": "actinic keratosis",
@@ -67,14 +67,12 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
     name = reading.required(where, "image_id", values["image_id"])
     group = reading.required(where, "lesion_id", values["lesion_id"])
     label = reading.label(where, values["dx"], LABELS)
-    site, age = known(values["localization"]), reading.age(where, values["age"])
+    age = reading.age(where, values["age"])
     if name is None or group is None or label is None:
         return
-    picture = pictures.find(name)
+    picture = reading.picture(where, pictures, name)
     if picture is None:
-        reading.miss(where, f"no picture {name}.jpg")
         return
-    context = {"site": site.lower() if site else None, "age": age}
     reading.add(
         Case(
             id=name,
@@ -82,7 +80,7 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
             dataset=INFO.name,
             group=group,
             label=label,
-            context={key: value for key, value in context.items() if value is not None},
+            context=stated(site=lowered(values["localization"]), age=age),
             attributes={
                 "raw_label": values["dx"],
                 **rest(values, "image_id", "lesion_id", "dx", "age", "localization"),

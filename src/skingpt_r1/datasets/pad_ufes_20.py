@@ -7,7 +7,7 @@ from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Row, first_file, read_csv
-from skingpt_r1.datasets.values import known, rest, truth
+from skingpt_r1.datasets.values import known, lowered, rest, stated, truth
 
 LABELS = {
     "ACK": "actinic keratosis",
@@ -73,12 +73,9 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
     findings = _findings(row, reading)
     if name is None or patient is None or label is None:
         return
-    picture = pictures.find(name)
+    picture = reading.picture(where, pictures, name)
     if picture is None:
-        reading.miss(where, f"no picture {name}")
         return
-    site = known(values["region"])
-    context = {"site": site.lower() if site else None, "age": age}
     reading.add(
         Case(
             id=Path(name).stem,
@@ -89,7 +86,7 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
             fitzpatrick=scale,
             tone=None if scale is None else SkinTone.from_fitzpatrick(scale),
             findings=findings,
-            context={key: value for key, value in context.items() if value is not None},
+            context=stated(site=lowered(values["region"]), age=age),
             attributes={"raw_label": values["diagnostic"], **rest(values, *COLUMNS)},
         ),
         where,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.info import DatasetInfo
+from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.values import known, whole_number
 from skingpt_r1.errors import DatasetError
 
@@ -84,6 +85,13 @@ class Reading:
         hint = f"; nearest: {near[0]!r}" if near else ""
         self.problem(where, f"unknown label {value!r}{hint}; allowed: {allowed}")
         return None
+
+    def picture(self, where: str, pictures: PictureIndex, name: str) -> Path | None:
+        """The picture of that name; None, and a missing file, if there is none."""
+        path = pictures.find(name)
+        if path is None:
+            self.miss(where, f"no picture {name}")
+        return path
 
     def age(self, where: str, value: str) -> str | None:
         """Age in whole years as text; None when unknown; a problem when it is no age."""

@@ -32,6 +32,17 @@ def rest(values: Mapping[str, str], *used: str) -> dict[str, str]:
     return {name: value for name, value in kept.items() if value is not None}
 
 
+def stated(**facts: str | None) -> dict[str, str]:
+    """The facts that are known, in the order given."""
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def lowered(value: str) -> str | None:
+    """A known value in lower-case words; None when unknown."""
+    text = known(value)
+    return text.lower().replace("_", " ") if text else None
+
+
 def file_series(stem: str) -> str:
     """The series a picture belongs to: its file name without the trailing number.
 
