@@ -1,0 +1,140 @@
+"""`skingpt diagnose`: pictures in, an explicit chain of reasoning out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skingpt_r1.cli.progress import tracked
+from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.datasets.intake import find_images, open_image
+from skingpt_r1.errors import NarrativeError
+from skingpt_r1.narrative import Narrative
+
+if TYPE_CHECKING:
+    from skingpt_r1.model.skingpt import SkinGPT
+
+Model = Annotated[
+    str, typer.Option(help="`nano`, or a directory: an adapter, a backbone, a released checkpoint.")
+]
+
+
+def diagnose(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")
+    ],
+    model: Model = "nano",
+    stream: Annotated[bool, typer.Option("--stream", help="Print the text as it grows.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per case, one a line.")
+    ] = False,
+    candidates: Annotated[
+        str, typer.Option(metavar="A,B,C", help="Diagnoses to choose from.")
+    ] = "",
+    context: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A fact, for example site=arm.")
+    ] = None,
+    one_case: Annotated[
+        bool, typer.Option("--one-case", help="All pictures show the same thing.")
+    ] = False,
+) -> None:
+    """Diagnose each picture: observation, reasoning, differential, diagnosis."""
+    if stream and (as_json or candidates):
+        raise typer.BadParameter("--stream goes neither with --json nor with --candidates")
+    facts = parse_context(context or [])
+    names = tuple(name.strip() for name in candidates.split(",") if name.strip())
+    cases = group_pictures(find_images(images), one_case=one_case)
+
+    from skingpt_r1.model.load import load_model
+
+    loaded = load_model(model)
+    if stream:
+        for pictures in cases:
+            _stream(loaded, pictures, facts)
+    else:
+        _answer(loaded, cases, facts, names, as_json=as_json)
+
+
+def parse_context(pairs: Sequence[str]) -> dict[str, str]:
+    """`site=arm` and so on as a mapping."""
+    facts: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip() or not value.strip():
+            raise typer.BadParameter(f"--context {pair!r} is not KEY=VALUE, for example site=arm")
+        facts[key.strip()] = value.strip()
+    return facts
+
+
+def group_pictures(pictures: Sequence[Path], *, one_case: bool) -> list[list[Path]]:
+    """Pictures by case; each is opened once, so that a bad one stops before the model loads."""
+    for picture in tracked(pictures, "checking pictures", len(pictures)):
+        open_image(picture)
+    return [list(pictures)] if one_case else [[picture] for picture in pictures]
+
+
+def _stream(model: "SkinGPT", pictures: Sequence[Path], facts: Mapping[str, str]) -> None:
+    typer.echo(_title(pictures))
+    for piece in model.stream(pictures, facts):
+        if isinstance(piece, Narrative):
+            typer.echo(f"\n\nDiagnosis: {piece.diagnosis}\n{RESEARCH}\n")
+        else:
+            typer.echo(piece, nl=False)
+
+
+def _answer(
+    model: "SkinGPT",
+    cases: Sequence[Sequence[Path]],
+    facts: Mapping[str, str],
+    names: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    unread = 0
+    for pictures in tracked(cases, "diagnosing", len(cases)):
+        try:
+            answer: Narrative | NarrativeError = model.diagnose(
+                pictures, facts, candidates=names or None
+            )
+        except NarrativeError as error:
+            answer = error
+            unread += 1
+        typer.echo(json.dumps(_record(pictures, answer)) if as_json else _text(pictures, answer))
+    if unread:
+        typer.echo(
+            f"error: {unread} of {len(cases)} answers were not readable narratives", err=True
+        )
+        raise typer.Exit(1)
+
+
+def _record(pictures: Sequence[Path], answer: Narrative | NarrativeError) -> dict[str, Any]:
+    record: dict[str, Any] = {"images": [str(picture) for picture in pictures], "note": RESEARCH}
+    if isinstance(answer, NarrativeError):
+        return {**record, "error": {"reason": answer.reason, "message": str(answer)}}
+    return {
+        **record,
+        "observation": answer.observation,
+        "reasoning": answer.reasoning,
+        "differential": list(answer.differential),
+        "diagnosis": answer.diagnosis,
+        "text": answer.text,
+    }
+
+
+def _text(pictures: Sequence[Path], answer: Narrative | NarrativeError) -> str:
+    if isinstance(answer, NarrativeError):
+        return f"{_title(pictures)}\n  no readable narrative ({answer.reason}): {answer}\n"
+    return (
+        f"{_title(pictures)}\n"
+        f"  Observation:  {answer.observation}\n"
+        f"  Reasoning:    {answer.reasoning}\n"
+        f"  Differential: {'; '.join(answer.differential) or 'none'}\n"
+        f"  Diagnosis:    {answer.diagnosis}\n\n"
+        f"{RESEARCH}\n"
+    )
+
+
+def _title(pictures: Sequence[Path]) -> str:
+    return ", ".join(str(picture) for picture in pictures)

@@ -1,0 +1,101 @@
+"""The `skingpt` command: its groups, and how errors become messages and exit codes."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from skingpt_r1 import __version__
+from skingpt_r1.cli.datasets import datasets_app
+from skingpt_r1.cli.demo import demo
+from skingpt_r1.cli.diagnose import diagnose
+from skingpt_r1.cli.distill import distill
+from skingpt_r1.cli.features import features
+from skingpt_r1.cli.models import models
+from skingpt_r1.cli.real import real
+from skingpt_r1.cli.wording import RESEARCH, closing
+from skingpt_r1.errors import SkinGPTError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=closing("skingpt diagnose photo.jpg --stream"),
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"skingpt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def skingpt(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """SkinGPT-R1: reasoning about skin, step by step, with adapters on a frozen backbone."""
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+
+
+app.command(
+    epilog=closing(
+        "skingpt diagnose photo.jpg --stream",
+        "skingpt diagnose photos/ --model runs/demo/adapter --json > answers.jsonl",
+    )
+)(diagnose)
+app.command(epilog=closing("skingpt features recipes/nano_text_visual.yaml --out runs/features"))(
+    features
+)
+app.command(
+    epilog=closing("skingpt distill recipes/nano_text_visual.yaml --set seed=1 --out runs/mine")
+)(distill)
+app.add_typer(datasets_app, name="datasets")
+app.command(epilog=closing("skingpt models runs/mine"))(models)
+app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
+app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code.
+
+    Args:
+        arguments: what follows the program's name; the process's own by default.
+
+    Returns:
+        0 done; 1 the input or the run is at fault; 2 the command line itself is wrong.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="skingpt")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except SkinGPTError as error:
+        typer.echo(f"error: {error}", err=True)
+        return 1
+    except OSError as error:
+        typer.echo(f"error: {_disk_message(error)}", err=True)
+        return 1
+    return 0
+
+
+def _disk_message(error: OSError) -> str:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{reason}; check the path, its permissions and the free space on the disk"
+
+
+def main() -> None:
+    """Entry point of the `skingpt` program."""
+    sys.exit(run())
+
+
+__all__ = ["RESEARCH", "app", "main", "run"]
