@@ -1,0 +1,58 @@
+"""SkinGPT-R1: adapter-only dual distillation for dermatology reasoning.
+
+For research, not for diagnosis. Names load on first use, so that `import skingpt_r1` stays light
+and only what needs torch loads it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skingpt_r1.case import Case, SkinTone, Split
+    from skingpt_r1.datasets import load_cases
+    from skingpt_r1.model.load import load_model
+    from skingpt_r1.model.skingpt import SkinGPT
+    from skingpt_r1.narrative import Narrative, parse_narrative
+    from skingpt_r1.rubric import Scores, Unscored, parse_scores
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Case",
+    "Narrative",
+    "Scores",
+    "SkinGPT",
+    "SkinTone",
+    "Split",
+    "Unscored",
+    "load_cases",
+    "load_model",
+    "parse_narrative",
+    "parse_scores",
+]
+
+_HOME = {
+    "Case": "case",
+    "Narrative": "narrative",
+    "Scores": "rubric",
+    "SkinGPT": "model.skingpt",
+    "SkinTone": "case",
+    "Split": "case",
+    "Unscored": "rubric",
+    "load_cases": "datasets",
+    "load_model": "model.load",
+    "parse_narrative": "narrative",
+    "parse_scores": "rubric",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = vars(import_module(f"{__name__}.{_HOME[name]}"))[name]
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The model: a frozen vision-language backbone and image-conditioned adapters around it."""

@@ -1,0 +1,65 @@
+"""Low-rank adapters of the stronger recipe, in the language model and the vision merger."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+
+from skingpt_r1.model.config import LoraSettings
+
+_MARK = re.compile(r"\.lora_[AB]\.default\.")
+
+
+def add_lora(backbone: nn.Module, settings: LoraSettings) -> None:
+    """Put low-rank pairs beside the chosen projections; the second of each pair starts at zero."""
+    language = "|".join(re.escape(name) for name in settings.target_modules)
+    targets = rf"model\.language_model\.layers\.\d+\.(?:self_attn|mlp)\.(?:{language})"
+    if settings.merger:
+        targets = rf"(?:{targets}|model\.visual\.merger\.mlp\.(?:0|2))"
+    inject_adapter_in_model(
+        LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=targets,
+            init_lora_weights=True,
+        ),
+        backbone,
+    )
+    for name, parameter in backbone.named_parameters():
+        trained = is_lora_key(name)
+        parameter.requires_grad_(trained)
+        if trained:
+            parameter.data = parameter.data.to(torch.float32)
+
+
+def is_lora_key(name: str) -> bool:
+    """Whether a parameter of the backbone module is a low-rank matrix of ours."""
+    return _MARK.search(name) is not None
+
+
+def lora_state(backbone: nn.Module) -> dict[str, Tensor]:
+    """The low-rank matrices by their saved names (without the adapter's name)."""
+    return {
+        name.replace(".default.", "."): parameter
+        for name, parameter in backbone.named_parameters()
+        if is_lora_key(name)
+    }
+
+
+@contextmanager
+def lora_off(backbone: nn.Module) -> Iterator[None]:
+    """Run the plain backbone for a while; layers go back to the state they were in."""
+    layers = [m for m in backbone.modules() if isinstance(m, BaseTunerLayer)]
+    before = [layer.disable_adapters for layer in layers]
+    for layer in layers:
+        layer._disable_adapters = True  # the public switch would also freeze the matrices
+    try:
+        yield
+    finally:
+        for layer, disabled in zip(layers, before, strict=True):
+            layer._disable_adapters = disabled

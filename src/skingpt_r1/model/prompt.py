@@ -1,0 +1,149 @@
+"""From a case to token ids: the one prompt that training and diagnosis share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeAlias
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from skingpt_r1.case import Case
+from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.errors import SkinGPTError
+from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
+
+IGNORED = -100
+INSTRUCTION = (
+    "Look at the skin in the picture. Write what you observe, reason step by step, name the "
+    "differential, and give one diagnosis. Put the thinking inside <think> </think> and the "
+    "diagnosis inside <answer> </answer>."
+)
+
+Picture: TypeAlias = str | Path | Image.Image
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: the pictures of a case, and what the asker tells the model.
+
+    Attributes:
+        images: files or pictures, at least one.
+        context: for example `{"site": "back", "age": "45"}`.
+        instruction: what is asked.
+    """
+
+    images: tuple[Picture, ...]
+    context: Mapping[str, str] = field(default_factory=dict)
+    instruction: str = INSTRUCTION
+
+    @classmethod
+    def of(
+        cls, images: Picture | Sequence[Picture], context: Mapping[str, str] | None = None
+    ) -> Self:
+        """A request for one picture or several."""
+        if isinstance(images, str | Path | Image.Image):
+            return cls((images,), context or {})
+        if not images:
+            raise SkinGPTError("a case needs at least one picture; none was given")
+        return cls(tuple(images), context or {})
+
+    @classmethod
+    def of_case(cls, case: Case) -> Self:
+        """The request that a data-set case stands for."""
+        return cls(case.images, case.context)
+
+    def open(self) -> list[Image.Image]:
+        """The pictures in RGB, upright."""
+        return [
+            image.convert("RGB") if isinstance(image, Image.Image) else open_image(Path(image))
+            for image in self.images
+        ]
+
+
+class PromptBatch(NamedTuple):
+    """Prompts that wait for an answer, padded on the left.
+
+    Attributes:
+        input_ids: `[cases, length]`.
+        attention_mask: `[cases, length]`.
+        pixel_values: `[patches, F]`.
+        image_grid_thw: `[images, 3]`.
+        images_per_case: `[cases]`.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    pixel_values: Tensor
+    image_grid_thw: Tensor
+    images_per_case: Tensor
+
+    def to(self, device: torch.device) -> "PromptBatch":
+        """The same batch on another device."""
+        return PromptBatch(*(value.to(device) for value in self))
+
+
+class Example(NamedTuple):
+    """One training example.
+
+    Attributes:
+        input_ids: prompt, narrative and end of turn.
+        labels: the narrative's ids and the end of turn in their own places, `IGNORED` before.
+        pictures: the processed pictures.
+    """
+
+    input_ids: list[int]
+    labels: list[int]
+    pictures: Pictures
+
+
+def build_messages(
+    num_images: int, context: Mapping[str, str], instruction: str = INSTRUCTION
+) -> list[dict[str, Any]]:
+    """The chat of one case: its pictures, the instruction, and one line of context.
+
+    Raises:
+        SkinGPTError: the context contains a control token.
+    """
+    text = instruction
+    if context:
+        text += "\nContext: " + "; ".join(f"{key}: {value}" for key, value in context.items())
+    if "<|" in text:
+        raise SkinGPTError(f"the prompt must not contain control tokens such as <|...|>: {text!r}")
+    content: list[dict[str, str]] = [{"type": "image"}] * num_images
+    return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+
+
+def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int], Pictures]:
+    """Token ids up to where the model answers, and the processed pictures."""
+    pictures = processor.pictures(request.open())
+    messages = build_messages(len(request.images), request.context, request.instruction)
+    text = processor.render_chat(messages, answer_follows=True)
+    return processor.tokenize(text, pictures.image_grid_thw), pictures
+
+
+def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> PromptBatch:
+    """Several prompts as one batch, padded on the left."""
+    encoded = [encode_prompt(processor, request) for request in requests]
+    rows = [ids for ids, _ in encoded]
+    return PromptBatch(
+        input_ids=pad_rows(rows, processor.pad_id, left=True),
+        attention_mask=pad_rows([[1] * len(row) for row in rows], 0, left=True),
+        pixel_values=torch.cat([pictures.pixel_values for _, pictures in encoded]),
+        image_grid_thw=torch.cat([pictures.image_grid_thw for _, pictures in encoded]),
+        images_per_case=torch.tensor([len(request.images) for request in requests]),
+    )
+
+
+def encode_answer(processor: SkinProcessor, narrative: str) -> list[int]:
+    """Token ids of what the model should write: the narrative and the end of turn."""
+    ids: list[int] = processor.tokenizer(narrative, add_special_tokens=False)["input_ids"]
+    return [*ids, processor.end_id]
+
+
+def encode_example(processor: SkinProcessor, request: Request, narrative: str) -> Example:
+    """A prompt with its answer, as a training example."""
+    prompt, pictures = encode_prompt(processor, request)
+    answer = encode_answer(processor, narrative)
+    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, pictures)
