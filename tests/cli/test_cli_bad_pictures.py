@@ -44,15 +44,15 @@ def test_huge_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def empty_png(width: int, height: int) -> bytes:
-    """A grey picture of one colour that is small on disk and huge in memory."""
+    """A complete black picture, small on disk and huge in memory."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    packer = zlib.compressobj(9)
-    row = bytes(width + 1)
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)  # one bit a pixel
+    packer = zlib.compressobj(1)
+    row = bytes(1 + (width + 7) // 8)
     rows = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     parts = (chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
