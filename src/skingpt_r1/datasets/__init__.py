@@ -132,7 +132,8 @@ def _aligned(rows: Mapping[str, str]) -> list[str]:
 def _tally(values: Iterable[str]) -> str:
     counts = Counter(values)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{value} {count:,}" for value, count in ordered)
+    shown = ", ".join(f"{value} {count:,}" for value, count in ordered[:30])
+    return shown if len(ordered) <= 30 else f"{shown} and {len(ordered) - 30} more"
 
 
 __all__ = [

@@ -6,7 +6,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
-from skingpt_r1.datasets.table import Row, first_file, read_csv
+from skingpt_r1.datasets.table import Row, first_file, read_csv, rows_by_id
 from skingpt_r1.datasets.values import known, lowered, rest, stated
 
 LABELS = {
@@ -45,10 +45,7 @@ def read(root: Path) -> Reading:
     """Read both tables and look for the pictures; the problems stay in the result."""
     reading = Reading(INFO, root)
     truths = read_csv(first_file(reading, TRUTHS), ("image", *CODES[:-1]), reading)
-    facts = {
-        row.values["image"].strip(): row
-        for row in read_csv(first_file(reading, FACTS), COLUMNS, reading)
-    }
+    facts = rows_by_id(read_csv(first_file(reading, FACTS), COLUMNS, reading), "image", reading)
     folder = root / "ISIC_2019_Training_Input"
     pictures = PictureIndex([folder if folder.is_dir() else root])
     for row in truths:

@@ -49,11 +49,22 @@ class PictureIndex:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted by path; none if the folder does not exist."""
-    found = [
-        Path(parent) / name
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-    ]
+    """All picture files below a folder, sorted by path; none if the folder does not exist.
+
+    Links to folders are followed, each folder once.
+    """
+    found: list[Path] = []
+    visited: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        visited.add(os.path.realpath(parent))
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(f"{parent}/{name}") not in visited
+        ]
+        found += [
+            Path(parent, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        ]
     return sorted(found)

@@ -127,10 +127,10 @@ class Reading:
         name = self.info.name
         stopping = self.problems + ([] if allow_missing else self.missing)
         if stopping:
-            advice = " (missing files can be passed over with --allow-missing)"
+            advice = "; missing files can be passed over with --allow-missing"
             raise DatasetError(
-                f"{name}: {len(self.problems)} problems and {len(self.missing)} missing files"
-                f" in {self.root}{advice if self.missing else ''}",
+                f"{name} in {self.root}: problems: {len(self.problems)},"
+                f" missing files: {len(self.missing)}{advice if self.missing else ''}",
                 stopping,
             )
         if not self.cases:

@@ -8,7 +8,7 @@ from skingpt_r1.case import Case, SkinTone
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
-from skingpt_r1.datasets.table import Row, first_file, read_csv
+from skingpt_r1.datasets.table import Row, first_file, read_csv, rows_by_id
 from skingpt_r1.datasets.values import known, rest, stated
 
 INFO = DatasetInfo(
@@ -40,15 +40,9 @@ def read(root: Path) -> Reading:
     cases = first_file(reading, ("scin_cases.csv", "dataset/scin_cases.csv"))
     labels = first_file(reading, ("scin_labels.csv", "dataset/scin_labels.csv"))
     rows = read_csv(cases, CASE_COLUMNS, reading)
-    known_ids = {row.values["case_id"].strip() for row in rows}
-    labelled: dict[str, Row] = {}
-    for row in read_csv(labels, LABEL_COLUMNS, reading):
-        name = row.values["case_id"].strip()
-        if name not in known_ids:
-            reading.problem(row.where, f"case {name!r} is not in {cases.name}")
-        elif name in labelled:
-            reading.problem(row.where, f"duplicate id {name!r}")
-        labelled[name] = row
+    labelled = rows_by_id(read_csv(labels, LABEL_COLUMNS, reading), "case_id", reading)
+    for name in sorted(labelled.keys() - {row.values["case_id"].strip() for row in rows}):
+        reading.problem(labelled[name].where, f"case {name!r} is not in {cases.name}")
     images = cases.parent / "images"
     pictures = PictureIndex([images if images.is_dir() else root])
     for row in rows:

@@ -13,7 +13,10 @@ from skingpt_r1.errors import DatasetError
 INFO = DatasetInfo(
     name="skincot",
     title="SkinCoT (part of SkinCaRe)",
-    licence="CC BY-NC-SA 4.0, gated; the pictures are DermNet's",
+    licence=(
+        "CC BY-NC-SA 4.0, gated: non-commercial, no redistribution, no derivatives;"
+        " the pictures are DermNet's"
+    ),
     citation="SkinCaRe (SkinCAP and SkinCoT), arXiv:2405.18004; data card on Hugging Face.",
     url="https://huggingface.co/datasets/yuhos16/SkinCaRe",
     layout="SkinCoT/images/<class>/*.jpg and SkinCoT/EN/<class>/*.jpg.txt",

@@ -81,6 +81,17 @@ def read_csv(path: Path, required: Sequence[str], reading: Reading) -> list[Row]
     return rows
 
 
+def rows_by_id(rows: Iterable[Row], column: str, reading: Reading) -> dict[str, Row]:
+    """Rows of a second table, by the id that joins them; an id that stands twice is a problem."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        name = row.values[column].strip()
+        first = found.setdefault(name, row)
+        if first is not row:
+            reading.problem(row.where, f"duplicate id {name!r}, first seen in {first.where}")
+    return found
+
+
 def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Record]:
     """All objects of a JSON Lines file; lines that are none become problems of `reading`.
 
