@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from skingpt_r1.cli.main import run
+from skingpt_r1.datasets import READERS
 
 
 def make_folder(root: Path, rows: list[dict[str, str]]) -> Path:
@@ -23,8 +24,14 @@ def make_folder(root: Path, rows: list[dict[str, str]]) -> Path:
 def test_list_prints_every_licence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["datasets", "list"]) == 0
     out = capsys.readouterr().out
-    assert "ham10000" in out
-    assert "Licence" in out
+    for name, reader in READERS.items():
+        assert f"{name} " in out
+        assert reader.INFO.licence in out
+
+
+def test_list_prints_a_card(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["datasets", "list", "ham10000"]) == 0
+    assert "Licence:" in capsys.readouterr().out
 
 
 def test_check_prints_licence_and_counts(

@@ -20,10 +20,18 @@ AllowMissing = Annotated[
 ]
 
 
-@datasets_app.command("list", epilog=closing("skingpt datasets list"))
-def list_datasets() -> None:
-    """Print the card of every data set: licence, citation, layout, labels."""
-    typer.echo("\n\n".join(datasets.describe(name) for name in datasets.READERS))
+@datasets_app.command(
+    "list", epilog=closing("skingpt datasets list", "skingpt datasets list ham10000")
+)
+def list_datasets(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Full cards.")] = None,
+) -> None:
+    """Print names and licences, or full cards."""
+    if names:
+        typer.echo("\n\n".join(datasets.describe(name) for name in names))
+        return
+    for reader in datasets.READERS.values():
+        typer.echo(f"{reader.INFO.name:<16} {reader.INFO.title}: {reader.INFO.licence}")
 
 
 @datasets_app.command(epilog=closing("skingpt datasets check ham10000 ../shared/data/ham10000"))
@@ -32,7 +40,10 @@ def check(
     root: Annotated[Path, typer.Argument(help="The folder of the data set.")],
     allow_missing: AllowMissing = False,
 ) -> None:
-    """Read a data set; print its licence and counts, or every problem with its row."""
+    """Print licence and counts, or all problems.
+
+    Every problem is told at once, with its row, before any work starts.
+    """
     reading = datasets.check_dataset(name, root)
     typer.echo(datasets.describe(name))
     cases = reading.settle(allow_missing=allow_missing)

@@ -23,7 +23,7 @@ Model = Annotated[
 
 def diagnose(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")
+        list[Path], typer.Argument(metavar="IMAGE", help="Pictures, or folders of pictures.")
     ],
     model: Model = "nano",
     stream: Annotated[bool, typer.Option("--stream", help="Print the text as it grows.")] = False,
@@ -40,7 +40,10 @@ def diagnose(
         bool, typer.Option("--one-case", help="All pictures show the same thing.")
     ] = False,
 ) -> None:
-    """Diagnose each picture: observation, reasoning, differential, diagnosis."""
+    """Diagnose pictures, with the reasoning.
+
+    Each picture is a case of its own: observation, reasoning, differential, diagnosis.
+    """
     if stream and (as_json or candidates):
         raise typer.BadParameter("--stream goes neither with --json nor with --candidates")
     facts = parse_context(context or [])

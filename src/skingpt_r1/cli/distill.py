@@ -15,5 +15,9 @@ def distill(
         Path | None, typer.Option(help="Folder of the run; runs/<recipe's name> by default.")
     ] = None,
 ) -> None:
-    """Distil adapters by a recipe; the same command again continues a stopped run."""
+    """Distil adapters by a recipe.
+
+    Stores features, trains, diagnoses unseen cases and prints the table. The same command again
+    continues a stopped run.
+    """
     raise NotImplementedError

@@ -13,5 +13,8 @@ def features(
     out: Annotated[Path, typer.Option(help="Folder of the stored features.")],
     settings: Settings = None,
 ) -> None:
-    """Store what the frozen backbone computes; the same command again continues a stopped pass."""
+    """Run the frozen backbone once and store.
+
+    The same command again continues a stopped pass.
+    """
     raise NotImplementedError

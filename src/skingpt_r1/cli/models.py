@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 def models(
     directories: Annotated[
-        list[str], typer.Argument(metavar="DIR...", help="Directories, or `nano`.")
+        list[str], typer.Argument(metavar="DIR", help="Directories, or `nano`.")
     ],
 ) -> None:
-    """Say of each directory what it is, and whether it loads; exit 1 when one does not."""
+    """Say what a directory is, and if it loads.
+
+    The exit code is 1 when one of them does not load.
+    """
     from skingpt_r1.model.load import describe_directory
 
     reports = [

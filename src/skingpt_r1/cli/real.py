@@ -12,5 +12,8 @@ def real(
         "runs/real"
     ),
 ) -> None:
-    """Distil and compare on PAD-UFES-20 and HAM10000, split by patient and by lesion."""
+    """Distil on real photos: before and after.
+
+    PAD-UFES-20 is split by patient, HAM10000 by lesion.
+    """
     raise NotImplementedError
