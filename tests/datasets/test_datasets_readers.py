@@ -8,7 +8,7 @@ from small_sets import BUILDERS, TABLES, build, drop_column, edit, picture, rows
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets import READERS, check_dataset, describe, describe_cases, load_cases
-from skingpt_r1.datasets.pictures import pictures_below
+from skingpt_r1.datasets.pictures import PictureIndex, pictures_below
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import check_findings
 
@@ -160,8 +160,6 @@ def test_check_hands_back_problems(tmp_path: Path) -> None:
 
 
 def test_picture_index_prefers_the_exact_name(tmp_path: Path) -> None:
-    from skingpt_r1.datasets.pictures import PictureIndex
-
     png, jpg = picture(tmp_path / "a" / "x.png"), picture(tmp_path / "a" / "X.jpg")
     other = picture(tmp_path / "b" / "x.jpeg")
     (tmp_path / "a" / "._x.png").write_bytes(b"")

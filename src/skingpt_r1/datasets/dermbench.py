@@ -25,6 +25,7 @@ INFO = DatasetInfo(
 )
 MANIFEST = "data/manifest/dermbench_test.jsonl"
 COLUMNS = ("id", "source", "split", "category", "diagnosis", "dermnet_image_path", "cot")
+HASH = "cot_sha256"
 # Where a DermNet test set may have been put; the first is what `images` names when it was not.
 PICTURES = ("images", "data/images", "test", "data/test")
 
@@ -52,15 +53,14 @@ def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
 
 def _add(record: Record, reading: Reading) -> None:
     where = record.where
-    texts = {name: record.values.get(name) for name in (*COLUMNS, "cot_sha256")}
-    wrong = [name for name, text in texts.items() if text is not None and not _is_text(text)]
+    wrong = [name for name in COLUMNS if not _is_text(record.values[name])]
     if wrong:
         reading.problem(where, f"{', '.join(wrong)} must be text that is not empty")
         return
-    if any(_leaves(texts[name]) for name in ("cot", "dermnet_image_path")):
+    values = {name: value for name, value in record.values.items() if isinstance(value, str)}
+    if any(_leaves(values[name]) for name in ("cot", "dermnet_image_path")):
         reading.problem(where, "cot and dermnet_image_path must be paths inside the folder")
         return
-    values = {name: str(text) for name, text in texts.items() if text is not None}
     category = reading.label(where, values["category"], DERMNET)
     narrative = _reference(where, values, reading)
     if category is None or narrative is None:
@@ -92,8 +92,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and known(value) is not None
 
 
-def _leaves(name: object) -> bool:
-    path = PurePosixPath(str(name))
+def _leaves(name: str) -> bool:
+    path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts
 
 
@@ -101,7 +101,7 @@ def _reference(where: str, values: dict[str, str], reading: Reading) -> str | No
     """The reference text, checked against the hash that the manifest gives for it."""
     path = reading.root / values["cot"]
     text = read_narrative(where, path, reading)
-    wanted = values.get("cot_sha256")
+    wanted = values.get(HASH)
     if text is None or wanted is None:
         return text
     if hashlib.sha256(path.read_bytes()).hexdigest() != wanted.lower():

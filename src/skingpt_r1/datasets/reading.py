@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -125,7 +126,7 @@ class Reading:
             DatasetError: with all problems together; or no case is left.
         """
         name = self.info.name
-        stopping = self.problems + ([] if allow_missing else self.missing)
+        stopping = sorted(self.problems + ([] if allow_missing else self.missing), key=_place)
         if stopping:
             advice = "; missing files can be passed over with --allow-missing"
             raise DatasetError(
@@ -149,3 +150,9 @@ class Reading:
         if self.missing:
             counts["left out, file missing"] = len(self.missing)
         return counts
+
+
+def _place(problem: str) -> tuple[str, int, str]:
+    """Sorts by file, then by row, as a reader goes through a table."""
+    match = re.match(r"(.*?) row (\d+): ", problem)
+    return (match[1], int(match[2]), problem) if match else (problem, 0, "")
