@@ -13,14 +13,9 @@ from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
+from skingpt_r1.phrasing import ask
 
 IGNORED = -100
-INSTRUCTION = (
-    "Look at the skin in the picture. Write what you observe, reason step by step, name the "
-    "differential, and give one diagnosis. Put the thinking inside <think> </think> and the "
-    "diagnosis inside <answer> </answer>."
-)
-
 Picture: TypeAlias = str | Path | Image.Image
 
 
@@ -30,13 +25,13 @@ class Request:
 
     Attributes:
         images: files or pictures, at least one.
-        context: for example `{"site": "back", "age": "45"}`.
-        instruction: what is asked.
+        context: for example `{"site": "back", "age": "45"}`; see `phrasing.CONTEXT_KEYS`.
+        question: asked instead of the dermatology prompt; the context is left out then.
     """
 
     images: tuple[Picture, ...]
     context: Mapping[str, str] = field(default_factory=dict)
-    instruction: str = INSTRUCTION
+    question: str | None = None
 
     @classmethod
     def of(
@@ -98,28 +93,23 @@ class Example(NamedTuple):
     pictures: Pictures
 
 
-def build_messages(
-    num_images: int, context: Mapping[str, str], instruction: str = INSTRUCTION
-) -> list[dict[str, Any]]:
-    """The chat of one case: its pictures, the instruction, and one line of context.
+def build_messages(request: Request) -> list[dict[str, Any]]:
+    """The chat of one case: its pictures, then the dermatology prompt with what the asker knows.
 
     Raises:
-        SkinGPTError: the context contains a control token.
+        SkinGPTError: the text contains a control token.
     """
-    text = instruction
-    if context:
-        text += "\nContext: " + "; ".join(f"{key}: {value}" for key, value in context.items())
+    text = request.question or ask(request.context)
     if "<|" in text:
         raise SkinGPTError(f"the prompt must not contain control tokens such as <|...|>: {text!r}")
-    content: list[dict[str, str]] = [{"type": "image"}] * num_images
+    content: list[dict[str, str]] = [{"type": "image"}] * len(request.images)
     return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
 
 
 def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int], Pictures]:
     """Token ids up to where the model answers, and the processed pictures."""
     pictures = processor.pictures(request.open())
-    messages = build_messages(len(request.images), request.context, request.instruction)
-    text = processor.render_chat(messages, answer_follows=True)
+    text = processor.render_chat(build_messages(request), answer_follows=True)
     return processor.tokenize(text, pictures.image_grid_thw), pictures
 
 
