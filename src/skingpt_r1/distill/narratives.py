@@ -1,0 +1,119 @@
+"""The narrative that each training case is taught: given, or written from what is known.
+
+Nothing is invented: a written narrative names findings that the data set records or that were
+measured on the picture, the case's own label, and as differential the labels whose training cases
+share most of these findings.
+"""
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from skingpt_r1.case import Case
+from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.datasets.measure import findings_of, measure
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.findings import WORDS
+from skingpt_r1.phrasing import write_narrative
+
+DIFFERENTIALS = 2
+# One imagined case of every value for each label: an unseen value is unlikely, not impossible.
+SMOOTHING = 1.0
+
+
+def add_measured_findings(
+    cases: Sequence[Case], progress: Callable[[int, int], None] | None = None
+) -> list[Case]:
+    """Cases whose findings are completed with what the pixels of their first picture say.
+
+    A finding that the data set records is never replaced.
+
+    Args:
+        cases: as the reader gives them.
+        progress: told how many cases of how many are measured.
+    """
+    completed = []
+    for number, case in enumerate(cases, 1):
+        measured = findings_of(measure(open_image(case.images[0])))
+        completed.append(replace(case, findings={**measured, **case.findings}))
+        if progress is not None:
+            progress(number, len(cases))
+    return completed
+
+
+def narratives_of(
+    cases: Sequence[Case], *, source: Literal["given", "written"], seed: int
+) -> list[str]:
+    """One narrative for each case, in canonical or given form.
+
+    Args:
+        cases: the training cases; the differential is learned from their labels and findings.
+        source: `given` refuses cases without a narrative of their own; `written` writes one.
+        seed: of the wording; a case's wording does not depend on the other cases.
+
+    Raises:
+        DatasetError: cases without a narrative, or without a label to write one from; all of them.
+    """
+    if source == "given":
+        _refuse([case.id for case in cases if case.narrative is None], "no narrative of their own")
+    _refuse(
+        [case.id for case in cases if case.narrative is None and case.label is None],
+        "neither a narrative nor a label",
+    )
+    likeness = FindingsByLabel(cases)
+    texts = []
+    for case in cases:
+        if case.narrative is not None:
+            texts.append(case.narrative)
+            continue
+        assert case.label is not None
+        rng = random.Random(f"{seed}:{case.dataset}:{case.id}")  # noqa: S311 - wording, no secret
+        others = likeness.nearest(case.findings, case.label)
+        narrative = write_narrative(case.findings, case.label, others, rng, case.context)
+        texts.append(narrative.text)
+    return texts
+
+
+class FindingsByLabel:
+    """How often each finding goes with each label, to say which labels look alike."""
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        self._totals: Counter[str] = Counter()
+        self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        for case in cases:
+            if case.label is not None:
+                self._totals[case.label] += 1
+                self._counts[case.label].update(case.findings.items())
+
+    def nearest(self, findings: Mapping[str, str], label: str) -> tuple[str, ...]:
+        """Other labels under which these findings are likeliest, most likely first.
+
+        Ties go by name. Nothing is said of a case without findings.
+        """
+        if not findings:
+            return ()
+        others = sorted(name for name in self._totals if name != label)
+        return tuple(
+            sorted(others, key=lambda name: -self._log_likelihood(findings, name))[:DIFFERENTIALS]
+        )
+
+    def _log_likelihood(self, findings: Mapping[str, str], label: str) -> float:
+        counts = self._counts[label]
+        total = 0.0
+        for slot, value in findings.items():
+            known = sum(count for (of, _), count in counts.items() if of == slot)
+            values = len(WORDS[slot])
+            total += math.log((counts[slot, value] + SMOOTHING) / (known + SMOOTHING * values))
+        return total
+
+
+def _refuse(ids: Sequence[str], lack: str) -> None:
+    if ids:
+        raise DatasetError(
+            f"{len(ids)} training cases have {lack}; leave them out, or set data.narratives to "
+            "written and give labels",
+            ids,
+        )

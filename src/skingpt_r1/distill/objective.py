@@ -1,0 +1,138 @@
+"""The loss terms of a stored batch, for both kinds of text adapter.
+
+`StoredBias`: the vocabulary bias; the backbone is not even held, only its output embedding.
+`LanguageModel`: low-rank adapters or injection; the language model runs on stored tower tokens.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from skingpt_r1.distill.batches import Batch
+from skingpt_r1.distill.features import patch_settings, patch_stored
+from skingpt_r1.distill.losses import Term, Terms, balance_term, no_term, tone_term, visual_term
+from skingpt_r1.distill.stored_text import chunked_text_term, stored_text_term
+from skingpt_r1.model.language_bias import LanguageBias
+from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.model.tower import TowerTokens
+from skingpt_r1.model.visual_adapter import VisualAdapter, VisualOutput, mean_over_patches
+
+
+class StoredBias(nn.Module):
+    """Terms of the vocabulary bias on stored hidden states; the backbone never runs.
+
+    Attributes:
+        visual_adapter: trained.
+        language_bias: trained.
+        head: [vocabulary, D], the frozen output embedding.
+    """
+
+    def __init__(
+        self,
+        visual_adapter: VisualAdapter,
+        language_bias: LanguageBias,
+        head: Tensor,
+        patching: Mapping[str, int],
+    ) -> None:
+        """Compose the parts.
+
+        Args:
+            visual_adapter: pictures to embeddings.
+            language_bias: embeddings to shifts.
+            head: the output embedding.
+            patching: patch side, merge side and temporal length; see `features.patch_settings`.
+        """
+        super().__init__()
+        self.visual_adapter = visual_adapter
+        self.language_bias = language_bias
+        self.register_buffer("head", head.detach(), persistent=False)
+        self.head: Tensor
+        self.patching = dict(patching)
+
+    def forward(self, batch: Batch) -> Terms:
+        """The terms of a batch made by `batches.collate`."""
+        visual = look(self.visual_adapter, batch, self.patching)
+        shift = self.language_bias(mean_over_patches(visual.embedding, batch["images"]))
+        text = stored_text_term(
+            shift, batch["hidden"], batch["targets"], batch["lengths"], self.head
+        )
+        return gather_terms(text, visual, batch)
+
+
+class LanguageModel(nn.Module):
+    """Terms of adapters that the language model's states depend on.
+
+    Attributes:
+        model: the composed model; its tower is not run.
+        precision: `bf16` runs the language model and the merger in mixed precision; the visual
+            adapter and the cross-entropy stay in fp32.
+    """
+
+    def __init__(self, model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> None:
+        super().__init__()
+        self.model = model
+        self.precision = precision
+        self.patching = patch_settings(model)
+
+    def forward(self, batch: Batch) -> Terms:
+        """The terms of a batch made by `batches.collate`."""
+        model = self.model
+        visual = look(model.visual_adapter, batch, self.patching)
+        mixed = torch.autocast(
+            batch["targets"].device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
+        with mixed:
+            tokens = model.language_tokens(self._tower(batch), visual, batch["grids"])
+            hidden = model.hidden_states(
+                batch["input_ids"], batch["attention_mask"], tokens, batch["grids"]
+            )
+        states = hidden[batch["predicted"]].float()
+        if model.language_bias is not None:
+            shift = model.language_bias(mean_over_patches(visual.embedding, batch["images"]))
+            states = states + shift.repeat_interleave(batch["lengths"], dim=0)
+        text = chunked_text_term(states, batch["targets"], model.backbone.lm_head.weight)
+        return gather_terms(text, visual, batch)
+
+    def _tower(self, batch: Batch) -> TowerTokens:
+        dtype = self.model.backbone.dtype
+        before = batch.get("pre_merger")
+        # With adapters in the merger the stored merged tokens are not what the model reads.
+        merged = batch["tower"] if "tower" in batch else batch["pre_merger"]
+        return TowerTokens(merged.to(dtype), None if before is None else before.to(dtype))
+
+
+def look(adapter: VisualAdapter, batch: Batch, patching: Mapping[str, int]) -> VisualOutput:
+    """Run the visual adapter on what a batch has for it."""
+    grids = batch["grids"]
+    lengths = grids.prod(-1)
+    if adapter.config.features == "tower":
+        patches = batch["tower"].float()
+        lengths = lengths // patching["merge"] ** 2
+    else:
+        patches = patch_stored(batch["pixels"], grids, **patching)
+    output: VisualOutput = adapter(patches, lengths)
+    return output
+
+
+def gather_terms(text: Term, visual: VisualOutput, batch: Batch) -> Terms:
+    """The four terms; a filler's are all zero.
+
+    Every output of the visual adapter takes part, if only with a zero, so that every trained weight
+    has a gradient in every process.
+    """
+    teacher = batch.get("teacher")
+    if teacher is None:
+        nothing = no_term(visual.embedding)
+        similarity = Term(nothing.total + 0 * visual.teacher_projection.sum(), nothing.count)
+    else:
+        similarity = visual_term(visual.teacher_projection, teacher)
+    terms = Terms(
+        text=text,
+        visual=similarity,
+        balance=balance_term(visual.balance, len(batch["grids"])),
+        tone=tone_term(visual.tone_logits, batch["tones"]),
+    )
+    weight = batch["weight"]
+    return Terms(*(Term(term.total * weight, term.count * weight) for term in terms))

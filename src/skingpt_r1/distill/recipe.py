@@ -1,0 +1,211 @@
+"""What a run is made from: one frozen description; with its seed it repeats the run.
+
+Where a number is not the paper's, docs/sources.md says so.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from skingpt_r1.case import Split
+from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.model.config import AdapterConfig
+
+SYNTHETIC = "synthetic"
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataRecipe(Section):
+    """Which cases, how they are split, and where their narratives come from.
+
+    Attributes:
+        dataset: `synthetic`, or a name of `datasets.READERS`.
+        root: folder of the data set; for `synthetic` the pictures are drawn into the run's folder.
+        count: pictures to draw; `synthetic` only.
+        size: side of a drawn picture in pixels; `synthetic` only.
+        seed: of the drawing and of the split.
+        split: share of each part; groups (patient, lesion) stay together.
+        allow_missing: continue without the files that are missing, with counts.
+        balance: draw every label equally often in an epoch, with repetition (our choice).
+        limit: at most so many training cases, chosen by the seed; all when None.
+        narratives: `given` uses the data set's reference narratives and refuses cases without one;
+            `written` writes one from the known findings where a case has none.
+        measure: add colour, size and symmetry measured on the picture to the known findings.
+    """
+
+    dataset: str = SYNTHETIC
+    root: Path | None = None
+    count: PositiveInt = 3000
+    size: PositiveInt = 112
+    seed: int = 0
+    split: dict[Split, PositiveFloat] = {Split.TRAIN: 0.8, Split.TEST: 0.2}
+    allow_missing: bool = False
+    balance: bool = False
+    limit: PositiveInt | None = None
+    narratives: Literal["written", "given"] = "written"
+    measure: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.dataset != SYNTHETIC and self.root is None:
+            raise ValueError(f"data.root is missing: say where the {self.dataset} files are")
+        if Split.TRAIN not in self.split:
+            raise ValueError("data.split needs a share for train")
+        if abs(sum(self.split.values()) - 1) > 1e-6:
+            raise ValueError(f"data.split adds up to {sum(self.split.values()):g}, not to 1")
+        return self
+
+
+class TeacherRecipe(Section):
+    """The teacher of the visual term; it never becomes a part of the adapter.
+
+    Attributes:
+        kind: `none`; `built-in`, a small encoder trained on the labels at hand; `precomputed`, one
+            vector for each picture on disk; `encoder`, a Hugging Face image encoder directory.
+        path: the vectors or the encoder directory.
+        width: width of the built-in teacher's vectors.
+        epochs: epochs of the built-in teacher's training.
+    """
+
+    kind: Literal["none", "built-in", "precomputed", "encoder"] = "built-in"
+    path: Path | None = None
+    width: PositiveInt = 64
+    epochs: PositiveInt = 12
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind in ("precomputed", "encoder") and self.path is None:
+            raise ValueError(f"teacher.path is missing: {self.kind} vectors must come from there")
+        return self
+
+
+class FeatureRecipe(Section):
+    """How the feature pass stores what it computes.
+
+    Attributes:
+        dtype: of hidden states and tower tokens on disk.
+        shard_cases: cases in one file; a killed pass repeats at most one.
+        batch_size: cases that run through the backbone together.
+    """
+
+    dtype: Literal["bf16", "fp32"] = "bf16"
+    shard_cases: PositiveInt = 256
+    batch_size: PositiveInt = 16
+
+
+class TrainRecipe(Section):
+    """The optimisation.
+
+    Attributes:
+        epochs: passes over the training cases.
+        max_steps: stop after so many updates; None means that the epochs decide.
+        batch_size: cases in one micro-batch, over all processes together.
+        gradient_accumulation: micro-batches in one update.
+        learning_rate: peak, of every part that has no own.
+        visual_learning_rate: peak for the visual adapter; `learning_rate` when None.
+        lora_learning_rate: peak for low-rank matrices; `learning_rate` when None.
+        schedule: of the learning rate after the warm-up.
+        warmup: below 1 a share of all updates, else a number of updates.
+        weight_decay: AdamW's.
+        clip: largest norm of the gradient; 0 does not clip.
+        precision: `bf16` runs the adapters and a trained language model in mixed precision.
+        save_every: updates between checkpoints.
+        log_every: updates between lines of `metrics.jsonl`.
+    """
+
+    epochs: PositiveInt = 10
+    max_steps: PositiveInt | None = None
+    batch_size: PositiveInt = 32
+    gradient_accumulation: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-4
+    visual_learning_rate: PositiveFloat | None = None
+    lora_learning_rate: PositiveFloat | None = None
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    warmup: NonNegativeFloat = 0.03
+    weight_decay: NonNegativeFloat = 0.0
+    clip: NonNegativeFloat = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    save_every: PositiveInt = 500
+    log_every: PositiveInt = 10
+
+
+class GenerateRecipe(Section):
+    """How the evaluation writes narratives; greedy, so that a run can be repeated.
+
+    Attributes:
+        max_new_tokens: longest narrative; a longer one is cut and may be unreadable.
+        batch_size: cases decoded together.
+    """
+
+    max_new_tokens: PositiveInt = 160
+    batch_size: PositiveInt = 32
+
+
+class EvaluateRecipe(Section):
+    """The cases that are diagnosed after training.
+
+    Attributes:
+        count: at most so many cases of the split, chosen by the seed; all when None.
+        split: which part of the data.
+        resamples: of the bootstrap.
+    """
+
+    count: PositiveInt | None = 300
+    split: Split = Split.TEST
+    resamples: PositiveInt = 2000
+
+
+class Recipe(Section):
+    """One experiment.
+
+    Attributes:
+        name: of the experiment; letters, digits, `_`, `-` and `.`.
+        seed: of the adapters' first values, the order of the cases and the wording of narratives.
+        backbone: `nano` or a directory.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = 0
+    backbone: str = "nano"
+    data: DataRecipe = DataRecipe()
+    adapter: AdapterConfig = AdapterConfig()
+    teacher: TeacherRecipe = TeacherRecipe()
+    losses: LossWeights = LossWeights()
+    features: FeatureRecipe = FeatureRecipe()
+    train: TrainRecipe = TrainRecipe()
+    generate: GenerateRecipe = GenerateRecipe()
+    evaluate: EvaluateRecipe = EvaluateRecipe()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.losses.visual and self.teacher.kind == "none":
+            raise ValueError(
+                "losses.visual is above 0 and teacher.kind is none; name a teacher or set "
+                "losses.visual to 0"
+            )
+        if self.adapter.backbone is not None:
+            raise ValueError("adapter.backbone is filled in by the run; set `backbone` instead")
+        if self.evaluate.split not in self.data.split:
+            raise ValueError(
+                f"evaluate.split is {self.evaluate.split}; data.split has no such part"
+            )
+        return self
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether the run needs teacher vectors at all."""
+        return self.teacher.kind != "none" and self.losses.visual > 0

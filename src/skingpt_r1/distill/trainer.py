@@ -1,0 +1,352 @@
+"""The training loop: `transformers.Trainer` around our terms, our optimizer and our checkpoints.
+
+Trained set = optimizer set = saved set; it is checked before the first step.
+"""
+
+import logging
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from skingpt_r1.distill.batches import Batch, EpochBatches, StoredCases, collate
+from skingpt_r1.distill.losses import TERMS, LossWeights, Terms, combine
+from skingpt_r1.distill.recipe import TrainRecipe
+from skingpt_r1.distill.store import FeatureStore
+from skingpt_r1.errors import CheckpointError, TrainingError
+from skingpt_r1.records import keep_metrics, log_metrics
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS_FILE = "adapter_model.safetensors"
+COMPLETE = "complete"  # written last: a checkpoint without it was torn by a kill
+
+
+class Trained(NamedTuple):
+    """What training needs to know of a model.
+
+    Attributes:
+        objective: batch -> Terms.
+        state: the trained parameters by their saved names.
+    """
+
+    objective: nn.Module
+    state: Mapping[str, nn.Parameter]
+
+
+def train(
+    trained: Trained,
+    store: FeatureStore,
+    recipe: TrainRecipe,
+    *,
+    weights: LossWeights,
+    folder: Path,
+    seed: int,
+    labels: Sequence[str] | None = None,
+    pad_id: int = 0,
+    quiet: bool = False,
+) -> float:
+    """Train to the end of the recipe, from the last complete checkpoint if there is one.
+
+    Args:
+        trained: what is trained, and how its loss comes about.
+        store: the features of the training cases.
+        recipe: the optimisation.
+        weights: of the loss terms.
+        folder: the run's folder; checkpoints and `metrics.jsonl` go there.
+        seed: of the order of the cases.
+        labels: one for each stored case, for balanced sampling; None for every case once.
+        pad_id: token that fills short rows where the language model runs.
+        quiet: no progress bar.
+
+    Returns:
+        The mean loss over the last stretch between two log lines.
+
+    Raises:
+        TrainingError: a loss or gradient that is not finite; the weights before it stay.
+    """
+    arguments = _arguments(recipe, folder, seed, quiet)
+    batches = EpochBatches(
+        len(store),
+        batch_size=recipe.batch_size,
+        seed=seed,
+        labels=labels,
+        rank=arguments.process_index,
+        processes=arguments.world_size,
+    )
+    trainer = TermTrainer(trained, store, batches, weights, folder, recipe, arguments, pad_id)
+    checkpoint = last_checkpoint(folder)
+    if arguments.process_index == 0:
+        keep_metrics(folder, 0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    return trainer.last_loss
+
+
+class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
+    """A Trainer whose loss is the weighted sum of term means over the whole step.
+
+    Every micro-batch of every process divides its totals by the counts of the whole step, so
+    accumulation and the number of processes do not change the gradient.
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        store: FeatureStore,
+        batches: EpochBatches,
+        weights: LossWeights,
+        folder: Path,
+        recipe: TrainRecipe,
+        arguments: TrainingArguments,
+        pad_id: int,
+    ) -> None:
+        self.trained = trained
+        self.batches = batches
+        self.weights = weights
+        self.folder = folder
+        self.recipe = recipe
+        self.pad_id = pad_id
+        self.last_loss = math.nan
+        self.loss_is_scaled_for_ga = True
+        optimizer = make_optimizer(trained, recipe)
+        super().__init__(
+            model=trained.objective,
+            args=arguments,
+            train_dataset=StoredCases(store),
+            optimizers=(optimizer, None),
+            callbacks=[_Guard(batches, trained.state)],
+        )
+        self._sums = torch.zeros(2, len(TERMS), dtype=torch.float64, device=arguments.device)
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        """This process's share of every batch; no further wrapping."""
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.batches,
+            collate_fn=partial(collate, pad_id=self.pad_id),
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], Tensor]:
+        """The micro-batches of a step, and the term counts of the step over all processes."""
+        samples = [batch for batch, _ in zip(epoch_iterator, range(num_batches), strict=False)]
+        counts = torch.stack([batch["counts"] for batch in samples]).sum(0).to(device)
+        return samples, self.accelerator.reduce(counts, reduction="sum")
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Tensor:
+        """The micro-batch's part of the step's loss."""
+        assert not return_outputs, "the terms are logged, not returned"
+        assert num_items_in_batch is not None
+        terms: Terms = model(inputs)
+        loss = combine(terms, self.weights, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise TrainingError(self._describe_failure(terms))
+        with torch.no_grad():
+            self._sums[0] += torch.stack([term.total.double() for term in terms])
+            self._sums[1] += inputs["counts"]
+        # Data-parallel training averages the gradients of the processes; ours are parts of a sum.
+        processes: int = self.accelerator.num_processes
+        return loss * processes
+
+    def _describe_failure(self, terms: Terms) -> str:
+        values = ", ".join(
+            f"{name} {float(term.total.detach()):.4g}"
+            for name, term in zip(TERMS, terms, strict=True)
+        )
+        return (
+            f"the loss is not finite at step {self.state.global_step + 1} ({values}); no weight was "
+            "changed. Lower train.learning_rate or set train.clip, and start again: the run goes "
+            "on from its last checkpoint"
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Write one line of `metrics.jsonl`: the loss, its terms, the rate and the gradient."""
+        super().log(logs, start_time)
+        if "loss" not in logs:
+            return
+        totals, counts = self.accelerator.reduce(self._sums.clone(), reduction="sum").tolist()
+        self._sums.zero_()
+        means = {
+            name: total / count
+            for name, total, count in zip(TERMS, totals, counts, strict=True)
+            if count
+        }
+        # The Trainer's own mean is over unequal micro-batches; this one is over cases and tokens.
+        weights = self.weights.model_dump()
+        self.last_loss = sum(weights[name] * value for name, value in means.items())
+        if self.args.process_index == 0:
+            rate, norm = logs["learning_rate"], logs.get("grad_norm", 0.0)
+            log_metrics(
+                self.folder,
+                self.state.global_step,
+                loss=self.last_loss,
+                learning_rate=rate,
+                gradient_norm=float(norm),
+                **means,
+            )
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """Checkpoints hold the trained weights only; the frozen ones are where they were."""
+        if not self.args.should_save:
+            return
+        assert state_dict is None
+        assert output_dir is not None
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: p.detach().cpu().contiguous() for name, p in self.trained.state.items()}
+        save_file(state, folder / WEIGHTS_FILE)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        """Put a checkpoint's weights back, strictly."""
+        assert model is None
+        stored = load_file(Path(resume_from_checkpoint) / WEIGHTS_FILE)
+        own = self.trained.state
+        if stored.keys() != own.keys():
+            raise CheckpointError(
+                f"{resume_from_checkpoint} has other weights than the recipe trains: "
+                f"{', '.join(sorted(stored.keys() ^ own.keys()))}; choose a new folder"
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(stored[name])
+
+
+class _Guard(TrainerCallback):  # type: ignore[misc]  # the library is untyped
+    """Tells the sampler its epoch, stops before a bad update, and marks complete checkpoints."""
+
+    def __init__(self, batches: EpochBatches, state: Mapping[str, nn.Parameter]) -> None:
+        self.batches = batches
+        self.state = state
+
+    def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        self.batches.epoch = int((state.epoch or 0) + 1e-6)
+
+    def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        bad = [
+            name
+            for name, parameter in self.state.items()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
+        if bad:
+            raise TrainingError(
+                f"the gradient of {', '.join(bad[:5])} is not finite at step "
+                f"{state.global_step + 1}; no weight was changed. Lower train.learning_rate, and "
+                "start again: the run goes on from its last checkpoint"
+            )
+
+    def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> Any:
+        # A line at every checkpoint: a resumed run then averages over the same stretches.
+        control.should_log = control.should_log or control.should_save
+        return control
+
+    def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
+        if args.should_save:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def make_optimizer(trained: Trained, recipe: TrainRecipe) -> torch.optim.AdamW:
+    """AdamW over exactly the trained parameters, one group for each learning rate.
+
+    Raises:
+        TrainingError: what requires a gradient is not what is saved.
+    """
+    wanted = {id(p): name for name, p in trained.state.items()}
+    found = {id(p): name for name, p in trained.objective.named_parameters() if p.requires_grad}
+    if wanted.keys() != found.keys():
+        differing = [found.get(key) or wanted[key] for key in wanted.keys() ^ found.keys()]
+        raise TrainingError(
+            f"what is trained is not what is saved; they differ in {', '.join(differing[:10])}"
+        )
+    rates = {
+        "visual_adapter": recipe.visual_learning_rate,
+        "lora": recipe.lora_learning_rate,
+        "language_bias": None,
+    }
+    groups = []
+    for part, rate in rates.items():
+        members = [p for name, p in trained.state.items() if name.partition(".")[0] == part]
+        if members:
+            groups.append({"params": members, "lr": rate or recipe.learning_rate})
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if held != wanted.keys():
+        raise TrainingError("the optimizer does not hold exactly the trained weights")
+    return optimizer
+
+
+def describe_trained(state: Mapping[str, nn.Parameter]) -> str:
+    """A table of what is trained: name, shape, number of parameters."""
+    rows = [(name, "x".join(map(str, p.shape)) or "1", p.numel()) for name, p in state.items()]
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{name:<{width}}  {shape:>14}  {count:>12,}" for name, shape, count in rows]
+    total = sum(count for _, _, count in rows)
+    return "\n".join([*lines, f"{'trained in all':<{width}}  {'':>14}  {total:>12,}"])
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a run; None when there is none."""
+    complete = [path.parent for path in (folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}")]
+    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def drop_torn_checkpoints(folder: Path) -> None:
+    """Remove checkpoints that a kill left unfinished."""
+    for path in (folder / "checkpoints").glob("checkpoint-*"):
+        if not (path / COMPLETE).exists():
+            logger.warning("%s is torn and was removed", path.name)
+            shutil.rmtree(path)
+
+
+def _arguments(recipe: TrainRecipe, folder: Path, seed: int, quiet: bool) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=recipe.epochs,
+        max_steps=recipe.max_steps or -1,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=recipe.warmup,
+        max_grad_norm=recipe.clip,
+        save_strategy="steps",
+        save_steps=recipe.save_every,
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_steps=recipe.log_every,
+        logging_nan_inf_filter=False,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        report_to="none",
+        disable_tqdm=quiet,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
+        ddp_timeout=24 * 3600,
+    )
+    processes = arguments.world_size
+    if recipe.batch_size % processes:
+        raise TrainingError(
+            f"train.batch_size {recipe.batch_size} cannot be shared by {processes} processes; "
+            f"use a multiple of {processes}"
+        )
+    arguments.per_device_train_batch_size = recipe.batch_size // processes
+    return arguments
