@@ -1,6 +1,7 @@
 """`skingpt datasets`: cards, counts, and every problem of a folder at once."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,24 @@ def test_missing_files_stop_unless_allowed(
     assert "--allow-missing" in capsys.readouterr().err
     assert run(["datasets", "check", "folder", str(root), "--allow-missing"]) == 0
     assert "file missing: 1" in capsys.readouterr().out
+
+
+def test_overlap_finds_copies_between_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"file_name": f"{name}.png", "label": "wart"} for name in "ab"]
+    train, test = make_folder(tmp_path / "train", rows), make_folder(tmp_path / "test", rows)
+    for folder in (train, test):
+        noise = Image.effect_noise((64, 64), 80)
+        noise.save(folder / "b.png")
+    assert run(["datasets", "overlap", f"folder={train}", f"folder={test}", "--json"]) == 0
+    pairs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    copies = [pair for pair in pairs if pair["kind"] == "identical file"]
+    assert [(pair["case_a"], pair["case_b"]) for pair in copies] == [("a", "a")]
+    assert run(["datasets", "overlap", f"folder={train}", f"folder={test}"]) == 0
+    assert "identical file: 1" in capsys.readouterr().out
+
+
+def test_overlap_names_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["datasets", "overlap", "folder"]) == 2
+    assert "NAME=ROOT" in capsys.readouterr().err

@@ -1,12 +1,22 @@
 """`skingpt datasets`: what can be read, whether a folder is sound, and what two sets share."""
 
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from skingpt_r1 import datasets
+from skingpt_r1.case import Case
+from skingpt_r1.cli.progress import tracked
 from skingpt_r1.cli.wording import RESEARCH, closing
+from skingpt_r1.datasets.overlap import MAX_DISTANCE, Overlap, find_overlap, known_overlaps
+
+SHOWN = 20
 
 datasets_app = typer.Typer(
     no_args_is_help=True,
@@ -50,3 +60,77 @@ def check(
     typer.echo(datasets.describe_cases(cases))
     for reason, count in reading.counts().items():
         typer.echo(f"  {reason}: {count:,}")
+
+
+@datasets_app.command(
+    epilog=closing(
+        "skingpt datasets overlap ham10000=../shared/data/ham10000",
+        "skingpt datasets overlap folder=train folder=test --json > pairs.jsonl",
+    )
+)
+def overlap(
+    sets: Annotated[
+        list[str], typer.Argument(metavar="NAME=ROOT", help="Data sets and their folders.")
+    ],
+    max_distance: Annotated[
+        int, typer.Option(min=0, max=256, help="Bits of 256 in which near-identical may differ.")
+    ] = MAX_DISTANCE,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every pair as one JSON object a line.")
+    ] = False,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Find pictures that are there twice.
+
+    Looks within each set and between any two, for identical files, identical pixels and
+    near-identical pictures of different cases.
+    """
+    named = [_name_and_root(word) for word in sets]
+    cases = [
+        replace(case, dataset=word)
+        for word, (name, root) in zip(sets, named, strict=True)
+        for case in datasets.load_cases(name, root, allow_missing=allow_missing)
+    ]
+    track = partial(tracked, label="reading pictures")
+    found = find_overlap(cases, max_distance=max_distance, track=track)
+    for pair in found if as_json else ():
+        typer.echo(json.dumps(_record(pair)))
+    if not as_json:
+        typer.echo(_summary(cases, found))
+        for known in known_overlaps(name for name, _ in named):
+            typer.echo(f"known: {known.what}; {known.advice} ({known.source})")
+
+
+def _name_and_root(word: str) -> tuple[str, Path]:
+    name, sign, root = word.partition("=")
+    if not (name and sign and root):
+        raise typer.BadParameter(f"{word!r} is not NAME=ROOT, for example ham10000=data/ham10000")
+    return name, Path(root)
+
+
+def _summary(cases: Sequence[Case], found: Sequence[Overlap]) -> str:
+    counts = Counter(str(pair.kind) for pair in found)
+    apart = sum(not pair.same_group for pair in found)
+    lines = [f"{len(found)} pairs among {len(cases)} cases; {apart} are not of one group"]
+    lines += [f"  {kind}: {count}" for kind, count in counts.items()]
+    lines += [
+        f"  {pair.kind} (distance {pair.distance}): {pair.image_a} and {pair.image_b}"
+        for pair in found[:SHOWN]
+    ]
+    if len(found) > SHOWN:
+        lines.append(f"  and {len(found) - SHOWN} more; --json prints all")
+    return "\n".join(lines)
+
+
+def _record(pair: Overlap) -> dict[str, str | int | bool]:
+    return {
+        "kind": str(pair.kind),
+        "distance": pair.distance,
+        "image_a": str(pair.image_a),
+        "image_b": str(pair.image_b),
+        "set_a": pair.case_a.dataset,
+        "set_b": pair.case_b.dataset,
+        "case_a": pair.case_a.id,
+        "case_b": pair.case_b.id,
+        "same_group": pair.same_group,
+    }

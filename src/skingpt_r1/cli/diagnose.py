@@ -73,7 +73,7 @@ def parse_context(pairs: Sequence[str]) -> dict[str, str]:
 
 def group_pictures(pictures: Sequence[Path], *, one_case: bool) -> list[list[Path]]:
     """Pictures by case; each is opened once, so that a bad one stops before the model loads."""
-    for picture in tracked(pictures, "checking pictures", len(pictures)):
+    for picture in tracked(pictures, "checking pictures"):
         open_image(picture)
     return [list(pictures)] if one_case else [[picture] for picture in pictures]
 
@@ -96,7 +96,7 @@ def _answer(
     as_json: bool,
 ) -> None:
     unread = 0
-    for pictures in tracked(cases, "diagnosing", len(cases)):
+    for pictures in tracked(cases, "diagnosing"):
         try:
             answer: Narrative | NarrativeError = model.diagnose(
                 pictures, facts, candidates=names or None

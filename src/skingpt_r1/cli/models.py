@@ -21,9 +21,7 @@ def models(
     """
     from skingpt_r1.model.load import describe_directory
 
-    reports = [
-        describe_directory(name) for name in tracked(directories, "loading", len(directories))
-    ]
+    reports = [describe_directory(name) for name in tracked(directories, "loading")]
     typer.echo("\n\n".join(_text(report) for report in reports))
     broken = [report.path for report in reports if not report.loads]
     if broken:
