@@ -1,6 +1,6 @@
 """A tiny random backbone with a tokenizer, on disk, for every test that needs a model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,7 @@ def pictures() -> list[Image.Image]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def one_thread() -> None:
     """Torch on one thread, where torch is loaded: faster for tiny tensors, and repeatable."""
     import sys
 
@@ -125,4 +125,3 @@ def one_thread() -> Iterator[None]:
         import torch
 
         torch.set_num_threads(1)
-    yield

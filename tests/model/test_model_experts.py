@@ -78,7 +78,7 @@ def test_balance_equals_numpy() -> None:
         chosen = np.zeros_like(probabilities)
         np.put_along_axis(chosen, np.argsort(-probabilities, axis=1)[:, :2], 1.0, axis=1)
         expected.append(8 * (probabilities.mean(0) * chosen.mean(0)).sum())
-    assert float(balance) == pytest.approx(np.mean(expected), rel=1e-9)
+    assert balance.item() == pytest.approx(np.mean(expected), rel=1e-9)
 
 
 def test_even_use_gives_two() -> None:
@@ -86,7 +86,7 @@ def test_even_use_gives_two() -> None:
     layer.router_patch.weight.data.zero_()
     layer.router_tone.weight.data.zero_()
     _, balance = layer(torch.randn(6, 12), torch.full((1, 3), 1 / 3), torch.tensor([6]))
-    assert float(balance) == pytest.approx(2.0)
+    assert balance.item() == pytest.approx(2.0)
 
 
 def test_starts_as_the_identity() -> None:
