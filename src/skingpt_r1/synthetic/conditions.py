@@ -90,7 +90,8 @@ CONDITIONS: tuple[Condition, ...] = (
         "psoriasis",
         _table(
             colour="red 80, pink 12, purple 8", morphology="plaque 90, patch 10",
-            border="sharp 76, blurred 12, irregular 12", surface="silvery 70, scaly 24, crusted 6",
+            border="sharp 76, blurred 12, irregular 12",
+            surface="silvery 70, scaly 24, crusted 6",
             count="few 60, many 32, one 8", size="large 45, medium 55",
             place="scattered 85, grouped 10, linear 5",
         ),
@@ -151,7 +152,8 @@ CONDITIONS: tuple[Condition, ...] = (
         "melanoma",
         _table(
             colour="black 60, brown 40", morphology="patch 40, plaque 45, nodule 15",
-            border="irregular 74, sharp 16, blurred 10", surface="smooth 62, crusted 20, warty 10, shiny 8",
+            border="irregular 74, sharp 16, blurred 10",
+            surface="smooth 62, crusted 20, warty 10, shiny 8",
             count="one 100", size="medium 40, large 60", place="solitary 1",
         ),
         "asymmetric variegated",

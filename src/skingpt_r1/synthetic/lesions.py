@@ -63,9 +63,13 @@ def _redden(canvas: Canvas, outline: Outline, strength: float) -> None:
     blend(canvas, outline, lesion_colour("red", canvas.fitzpatrick), np.float32(strength) * fade)
 
 
-def _variegate(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generator) -> None:
-    """Black, brown, grey-blue and reddish regions in one lesion."""
-    for name, low, strength in (("black", 0.2, 0.85), ("brown", 0.5, 0.75), ("tan", 0.9, 0.55)):
+def _variegate(
+    canvas: Canvas, outline: Outline, body: Field, main: str, rng: np.random.Generator
+) -> None:
+    """Regions of other browns, black and grey-blue; the main colour stays the largest."""
+    for name, low, strength in (("black", 0.5, 0.85), ("brown", 0.5, 0.75), ("tan", 1.0, 0.55)):
+        if name == main:
+            continue
         field = cut(rng, "coarse", outline.shape, canvas.scale)
         field = field + 0.4 * cut(rng, "medium", outline.shape, canvas.scale)
         region = smoothstep(field, low, low + 0.5) * body
@@ -82,9 +86,11 @@ def _pigment(
     body: Field,
     marks: frozenset[str],
     rng: np.random.Generator,
+    *,
+    main: str,
 ) -> None:
     if "variegated" in marks:
-        _variegate(canvas, outline, body, rng)
+        _variegate(canvas, outline, body, main, rng)
     if "dark-centre" in marks:
         dark = lesion_colour("black", canvas.fitzpatrick)
         blend(canvas, outline, dark, np.float32(0.28) * smoothstep(outline.reach, 0.8, 0.1))
@@ -160,7 +166,7 @@ def draw_lesion(
     _redden(canvas, outline, _redness(marks, morphology))
     raise_by(canvas, outline, _relief(canvas, outline, morphology))
     _paint_body(canvas, outline, body, findings, rng)
-    _pigment(canvas, outline, body, marks, rng)
+    _pigment(canvas, outline, body, marks, rng, main=findings["colour"])
     if border == "rolled":
         _roll(canvas, outline, morphology)
     covered = body

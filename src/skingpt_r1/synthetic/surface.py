@@ -38,8 +38,10 @@ def _smooth(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Genera
 def _scaly(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generator) -> None:
     cover = _flakes(canvas, outline, body, rng, 0.42)
     light = np.float32(0.45) * lesion_colour("white", canvas.fitzpatrick) + np.float32(0.46)
+    window = canvas.colour[outline.rows, outline.columns]
+    window *= 1 - (np.float32(0.06) * (body - cover))[..., None]
     blend(canvas, outline, light, np.float32(0.62) * cover)
-    raise_by(canvas, outline, np.float32(0.35 * canvas.scale) * cover)
+    raise_by(canvas, outline, np.float32(0.55 * canvas.scale) * cover)
 
 
 def _silvery(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generator) -> None:
