@@ -15,9 +15,9 @@ from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor
-from skingpt_r1.phrasing import INSTRUCTION
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.nano.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from skingpt_r1.phrasing import INSTRUCTION
 
 LABELS = ("nevus", "melanoma", "wart")
 COLOURS = {"nevus": "brown", "melanoma": "black", "wart": "white"}

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from skingpt_r1.distill.batches import Batch, EpochBatches, StoredCases, collate
 from skingpt_r1.distill.losses import TERMS, LossWeights, Terms, combine
@@ -39,7 +39,7 @@ class Trained(NamedTuple):
     """
 
     objective: nn.Module
-    state: Mapping[str, nn.Parameter]
+    state: Mapping[str, Tensor]
 
 
 def train(
@@ -84,8 +84,13 @@ def train(
     )
     trainer = TermTrainer(trained, store, batches, weights, folder, recipe, arguments, pad_id)
     checkpoint = last_checkpoint(folder)
+    step = 0 if checkpoint is None else int(checkpoint.name.split("-")[1])
     if arguments.process_index == 0:
-        keep_metrics(folder, 0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
+        keep_metrics(folder, step)
+    if checkpoint is not None and recipe.max_steps is not None and step >= recipe.max_steps:
+        # Nothing is left to do, and the library's loop would make one more step.
+        trainer._load_from_checkpoint(str(checkpoint))
+        return trainer.last_loss
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     return trainer.last_loss
 
@@ -124,6 +129,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
             optimizers=(optimizer, None),
             callbacks=[_Guard(batches, trained.state)],
         )
+        self.remove_callback(PrinterCallback)  # metrics.jsonl has the numbers
         self._sums = torch.zeros(2, len(TERMS), dtype=torch.float64, device=arguments.device)
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
@@ -138,7 +144,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Tensor]:
         """The micro-batches of a step, and the term counts of the step over all processes."""
-        samples = [batch for batch, _ in zip(epoch_iterator, range(num_batches), strict=False)]
+        samples = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = torch.stack([batch["counts"] for batch in samples]).sum(0).to(device)
         return samples, self.accelerator.reduce(counts, reduction="sum")
 
@@ -169,9 +175,9 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
             for name, term in zip(TERMS, terms, strict=True)
         )
         return (
-            f"the loss is not finite at step {self.state.global_step + 1} ({values}); no weight was "
-            "changed. Lower train.learning_rate or set train.clip, and start again: the run goes "
-            "on from its last checkpoint"
+            f"the loss is not finite at step {self.state.global_step + 1} ({values}); no weight "
+            "was changed. Lower train.learning_rate or set train.clip, and start again: the run "
+            "goes on from its last checkpoint"
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -233,7 +239,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
 class _Guard(TrainerCallback):  # type: ignore[misc]  # the library is untyped
     """Tells the sampler its epoch, stops before a bad update, and marks complete checkpoints."""
 
-    def __init__(self, batches: EpochBatches, state: Mapping[str, nn.Parameter]) -> None:
+    def __init__(self, batches: EpochBatches, state: Mapping[str, Tensor]) -> None:
         self.batches = batches
         self.state = state
 
@@ -293,7 +299,7 @@ def make_optimizer(trained: Trained, recipe: TrainRecipe) -> torch.optim.AdamW:
     return optimizer
 
 
-def describe_trained(state: Mapping[str, nn.Parameter]) -> str:
+def describe_trained(state: Mapping[str, Tensor]) -> str:
     """A table of what is trained: name, shape, number of parameters."""
     rows = [(name, "x".join(map(str, p.shape)) or "1", p.numel()) for name, p in state.items()]
     width = max(len(name) for name, _, _ in rows)

@@ -1,0 +1,71 @@
+"""The cases of a recipe: drawn or read, split, completed, and named by their hash."""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from skingpt_r1.case import Case, Split
+from skingpt_r1.datasets import load_cases
+from skingpt_r1.datasets.splits import split_cases
+from skingpt_r1.distill.narratives import add_measured_findings
+from skingpt_r1.distill.recipe import SYNTHETIC, DataRecipe
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.records import sha256_file
+from skingpt_r1.synthetic import write_cases
+
+Progress = Callable[[int, int], None]
+Parts = Mapping[Split, Sequence[Case]]
+
+
+def load_parts(recipe: DataRecipe, pictures: Path, progress: Progress | None = None) -> Parts:
+    """The cases of each part of the split.
+
+    Args:
+        recipe: which data, and how it is cut.
+        pictures: folder for drawn pictures; used by `synthetic` without a root.
+        progress: told how many cases are measured, where the recipe measures.
+
+    Raises:
+        DatasetError: problems of the data set, all of them.
+    """
+    if recipe.dataset == SYNTHETIC:
+        folder = recipe.root or pictures
+        cases = write_cases(folder, recipe.count, recipe.seed, recipe.size)
+    else:
+        assert recipe.root is not None
+        cases = load_cases(recipe.dataset, recipe.root, allow_missing=recipe.allow_missing)
+    if recipe.measure:
+        cases = add_measured_findings(cases, progress)
+    parts = dict(split_cases(cases, recipe.split, recipe.seed))
+    unlabelled = [case.id for case in parts[Split.TRAIN] if recipe.balance and case.label is None]
+    if unlabelled:
+        raise DatasetError(
+            f"data.balance needs labels and {len(unlabelled)} training cases have none", unlabelled
+        )
+    parts[Split.TRAIN] = choose(parts[Split.TRAIN], recipe.limit, recipe.seed)
+    return parts
+
+
+def choose(cases: Sequence[Case], count: int | None, seed: int) -> list[Case]:
+    """At most `count` cases, chosen at random by the seed, in their own order."""
+    if count is None or count >= len(cases):
+        return list(cases)
+    kept = set(random.Random(seed).sample(range(len(cases)), count))  # noqa: S311 - no secret
+    return [case for index, case in enumerate(cases) if index in kept]
+
+
+def manifest_hash(cases: Sequence[Case], narratives: Sequence[str]) -> str:
+    """sha256 of all that features are computed from: pictures, prompts, narratives, tones."""
+    digest = hashlib.sha256()
+    for case, narrative in zip(cases, narratives, strict=True):
+        row = {
+            "id": case.id,
+            "images": [sha256_file(path) for path in case.images],
+            "context": dict(case.context),
+            "tone": case.tone,
+            "narrative": narrative,
+        }
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()

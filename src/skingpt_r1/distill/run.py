@@ -1,0 +1,219 @@
+"""One call that carries out a recipe: data, narratives, teacher, features, training, adapter.
+
+    folder/
+      run.json         the resolved recipe, seed, versions, commit, data manifest
+      pictures/        drawn cases, with `data.dataset: synthetic`
+      features/        the feature store, unless it is somewhere else
+      checkpoints/     the last two, adapters only
+      metrics.jsonl    one line for each stretch of training
+      adapter/         the result, in the Hugging Face layout
+
+The same call continues what was interrupted.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from skingpt_r1.case import Split
+from skingpt_r1.distill.build import make_trained
+from skingpt_r1.distill.data import Parts, load_parts, manifest_hash
+from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key
+from skingpt_r1.distill.narratives import narratives_of
+from skingpt_r1.distill.recipe import Recipe
+from skingpt_r1.distill.store import FeatureStore, write_store
+from skingpt_r1.distill.teaching import teacher_vectors
+from skingpt_r1.distill.trainer import describe_trained, drop_torn_checkpoints, train
+from skingpt_r1.errors import CheckpointError, TeacherError
+from skingpt_r1.model.backbone import load_backbone
+from skingpt_r1.model.checkpoint import save_adapter
+from skingpt_r1.model.processor import SkinProcessor
+from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.records import start_run
+
+logger = logging.getLogger(__name__)
+
+# Told the stage, how many cases of how many are done.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run leaves in memory.
+
+    Attributes:
+        model: with the trained adapters, in evaluation mode.
+        parts: the cases of each part of the split.
+        folder: the run's folder.
+    """
+
+    model: SkinGPT
+    parts: Parts
+    folder: Path
+
+
+def run_recipe(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    features: Path | None = None,
+    progress: Progress | None = None,
+    quiet: bool = True,
+) -> FinishedRun:
+    """Carry out a recipe, or continue where an earlier call was stopped.
+
+    Under `torchrun` the feature pass and the training are shared by the processes.
+
+    Args:
+        recipe: what to do.
+        folder: where everything goes.
+        features: folder of the feature store, to share it between recipes that read the same
+            features; `folder/features` when None.
+        progress: told about long stages.
+        quiet: no progress bar in training.
+
+    Raises:
+        SkinGPTError: bad data, a changed recipe, a store of another run, a loss that is not finite.
+    """
+    state = PartialState(cpu=not torch.cuda.is_available())
+    with state.main_process_first():
+        parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
+        lessons = _prepare(recipe, parts, folder)
+    model = build_model(recipe, lessons.items, state.device)
+    store = _fill_store(recipe, model, lessons, features or folder / "features", state, progress)
+    trained = make_trained(model, recipe.train.precision)
+    if state.is_main_process:
+        logger.info("what is trained:\n%s", describe_trained(trained.state))
+        drop_torn_checkpoints(folder)
+    state.wait_for_everyone()
+    train(
+        trained,
+        store,
+        recipe.train,
+        weights=recipe.losses,
+        folder=folder,
+        seed=recipe.seed,
+        labels=lessons.labels if recipe.data.balance else None,
+        pad_id=_processor(model).pad_id,
+        quiet=quiet,
+    )
+    model.eval()
+    if state.is_main_process:
+        save_adapter(model, folder / "adapter")
+    state.wait_for_everyone()
+    return FinishedRun(model, parts, folder)
+
+
+def build_model(
+    recipe: Recipe, items: Sequence[StoredCase], device: torch.device | str = "cpu"
+) -> SkinGPT:
+    """Untrained adapters on the recipe's backbone; their first values depend on the seed only.
+
+    Args:
+        recipe: names the backbone and the adapters.
+        items: the training cases; their teacher's vectors tell the width of the projection.
+        device: where the model goes.
+
+    Raises:
+        CheckpointError: the backbone does not load.
+        TeacherError: the vectors are not as wide as `adapter.teacher_dim` says.
+    """
+    backbone, processor, reference = load_backbone(recipe.backbone, device=device)
+    changes: dict[str, object] = {"backbone": reference}
+    vectors = items[0].teacher
+    if vectors is not None:
+        wanted = recipe.adapter.teacher_dim
+        if wanted not in (None, vectors.shape[1]):
+            raise TeacherError(
+                f"adapter.teacher_dim is {wanted} and the teacher's vectors have "
+                f"{vectors.shape[1]} values; leave teacher_dim out, or name another teacher"
+            )
+        changes["teacher_dim"] = vectors.shape[1]
+    torch.manual_seed(recipe.seed)
+    config = recipe.adapter.model_copy(update=changes)
+    model = SkinGPT.from_backbone(backbone, config, processor)
+    _processor(model)
+    return model
+
+
+@dataclass(frozen=True)
+class _Lessons:
+    """The training cases with what they teach, and the hash of all of it."""
+
+    items: list[StoredCase]
+    manifest: str
+
+    @property
+    def labels(self) -> list[str]:
+        return [item.case.label or "" for item in self.items]
+
+
+def _prepare(recipe: Recipe, parts: Parts, folder: Path) -> _Lessons:
+    cases = parts[Split.TRAIN]
+    texts = narratives_of(cases, source=recipe.data.narratives, seed=recipe.seed)
+    manifest = manifest_hash(cases, texts)
+    counts = {part.value: len(members) for part, members in parts.items()}
+    start_run(
+        folder,
+        recipe.model_dump(mode="json"),
+        seed=recipe.seed,
+        manifest={"sha256": manifest, "cases": counts},
+    )
+    vectors = teacher_vectors(recipe.teacher, cases, folder, seed=recipe.seed, manifest=manifest)
+    items = [
+        StoredCase(case, text, None if vectors is None else vectors.get(case.id))
+        for case, text in zip(cases, texts, strict=True)
+    ]
+    return _Lessons(items, manifest)
+
+
+def _fill_store(
+    recipe: Recipe,
+    model: SkinGPT,
+    lessons: _Lessons,
+    folder: Path,
+    state: PartialState,
+    progress: Progress | None,
+) -> FeatureStore:
+    compute = FeaturePass(
+        model,
+        lessons.items,
+        dtype=recipe.features.dtype,
+        batch_size=recipe.features.batch_size,
+    )
+    key = store_key(
+        model,
+        fields=compute.fields,
+        dtype=recipe.features.dtype,
+        manifest=lessons.manifest,
+        teacher=recipe.teacher.model_dump(mode="json") | {"seed": recipe.seed},
+    )
+    write_store(
+        folder,
+        key,
+        [item.case.id for item in lessons.items],
+        compute,
+        shard_cases=recipe.features.shard_cases,
+        progress=_stage(progress, "features"),
+        part=(state.process_index, state.num_processes),
+    )
+    state.wait_for_everyone()
+    return FeatureStore(folder)
+
+
+def _processor(model: SkinGPT) -> SkinProcessor:
+    if model.processor is None:
+        raise CheckpointError(
+            "the backbone has no tokenizer files, so no narrative can be taught; add "
+            "tokenizer.json, tokenizer_config.json and a chat template to its directory"
+        )
+    return model.processor
+
+
+def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else partial(progress, name)

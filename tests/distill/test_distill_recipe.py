@@ -1,0 +1,129 @@
+"""Recipes: every file is one, and every mistake is named."""
+
+from pathlib import Path
+
+import pytest
+
+from skingpt_r1.distill.recipe_files import load_recipe, make_recipe
+from skingpt_r1.errors import RecipeError
+
+FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+FILES = sorted(FOLDER.glob("*.yaml"))
+WANTED = {
+    "nano_bias_text",
+    "nano_bias_text_visual",
+    "nano_experts",
+    "nano_lora_text",
+    "nano_lora_text_visual",
+    "pad_ufes_20_nano_bias_text",
+    "pad_ufes_20_nano_bias_text_visual",
+    "pad_ufes_20_nano_lora_text_visual",
+    "ham10000_nano_bias_text",
+    "ham10000_nano_bias_text_visual",
+    "ham10000_nano_lora_text_visual",
+    "seven_b_bias_experts",
+    "seven_b_bias_residual",
+    "seven_b_lora",
+}
+
+
+def test_the_recipes_are_there():
+    assert {path.stem for path in FILES} >= WANTED
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_recipe_is_valid_and_named_as_its_file(path):
+    assert load_recipe(path).name == path.stem
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(WANTED) if name.startswith("seven_b")])
+def test_full_size_recipes_have_the_published_settings(name):
+    train = load_recipe(FOLDER / f"{name}.yaml").train
+    assert train.batch_size * train.gradient_accumulation == 128
+    assert (train.learning_rate, train.epochs, train.warmup) == (1e-4, 10, 0.03)
+    assert (train.schedule, train.precision) == ("cosine", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("bias", "lora"),
+    [
+        ("nano_bias_text", "nano_bias_text_visual"),
+        ("nano_lora_text", "nano_lora_text_visual"),
+        ("ham10000_nano_bias_text", "ham10000_nano_bias_text_visual"),
+    ],
+)
+def test_text_alone_differs_from_text_and_visual_in_one_number(bias, lora):
+    text, both = (load_recipe(FOLDER / f"{name}.yaml").model_dump() for name in (bias, lora))
+    assert (text["losses"].pop("visual"), both["losses"].pop("visual")) == (0.0, 1.0)
+    del text["name"], both["name"]
+    assert text == both
+
+
+def test_settings_are_typed():
+    path = FOLDER / "nano_bias_text.yaml"
+    settings = [
+        "train.epochs=3",
+        "train.learning_rate=1e-3",
+        "data.balance=true",
+        "evaluate.count=",
+    ]
+    recipe = load_recipe(path, [*settings, "evaluate.count="])
+    assert recipe.train.epochs == 3
+    assert recipe.train.learning_rate == 1e-3
+    assert recipe.data.balance is True
+    assert recipe.evaluate.count is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["train.epoch=3"], "unknown key train.epoch; nearest: epochs"),
+        (["trian.epochs=3"], "unknown key trian; nearest: train"),
+        (["adapter.visual.layer=experts"], "nearest: layers"),
+        (["train.epochs=many"], "train.epochs: Input should be a valid integer"),
+        (["train.epochs=0"], "greater than 0"),
+        (["adapter.visual.layers=dense"], "'residual' or 'experts'"),
+        (["adapter.visual.inject=true"], "inject: true needs features: tower"),
+        (["teacher.kind=none", "losses.visual=1"], "teacher.kind is none"),
+        (["teacher.kind=precomputed"], "teacher.path is missing"),
+        (["data.dataset=ham10000"], "data.root is missing"),
+        (["data.split={train: 0.5, test: 0.4}"], "adds up to 0.9, not to 1"),
+        (["data.split={train: 0.9, validation: 0.1}"], "data.split has no such part"),
+        (["train.epochs"], "not of the form section.key=value"),
+        (["name.x=1"], "has no keys of its own"),
+        (["train.epochs=[1"], "the value is not YAML"),
+    ],
+)
+def test_mistakes_are_named(settings, words):
+    with pytest.raises(RecipeError) as error:
+        load_recipe(FOLDER / "nano_bias_text.yaml", settings)
+    assert words in str(error.value)
+
+
+def test_all_mistakes_are_named_at_once():
+    with pytest.raises(RecipeError) as error:
+        make_recipe({"name": "x", "train": {"epochs": "no", "clipp": 1}, "extra": 1})
+    assert all(word in str(error.value) for word in ("train.epochs", "nearest: clip", "extra"))
+
+
+def test_files_that_are_no_recipes(tmp_path):
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(RecipeError, match="holds no keys"):
+        load_recipe(tmp_path / "list.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(tmp_path / "bad.yaml")
+    (tmp_path / "a.yaml").write_text("extends: b.yaml")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml")
+    with pytest.raises(RecipeError, match=r"a\.yaml -> b\.yaml -> a\.yaml"):
+        load_recipe(tmp_path / "a.yaml")
+
+
+def test_the_environment_changes_nothing(monkeypatch):
+    path = FOLDER / "nano_bias_text.yaml"
+    before = load_recipe(path)
+    for name in ("SEED", "DISTILL_WEIGHT", "TRAIN_EPOCHS", "train__epochs"):
+        monkeypatch.setenv(name, "99")
+    assert load_recipe(path) == before
