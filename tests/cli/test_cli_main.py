@@ -1,5 +1,7 @@
 """Exit codes: 0 done, 1 bad input, 2 a wrong command line; errors without tracebacks."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -47,16 +49,17 @@ def test_unknown_data_set_names_the_nearest(capsys: pytest.CaptureFixture[str]) 
     assert "ham10000" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_disk_errors_say_where(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(**_: object) -> None:
-        raise OSError(28, "No space left on device", "runs/demo/shard.safetensors")
+    def broken(**_: object) -> None:
+        raise OSError(number, os.strerror(number), "runs/demo/shard.safetensors")
 
-    monkeypatch.setattr(main, "app", full)
+    monkeypatch.setattr(main, "app", broken)
     assert main.run(["demo"]) == 1
     err = capsys.readouterr().err
-    assert "runs/demo/shard.safetensors: No space left on device" in err
+    assert f"runs/demo/shard.safetensors: {os.strerror(number)}" in err
 
 
 def test_closing_lists_examples() -> None:

@@ -9,6 +9,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -29,11 +30,28 @@ def tracked(items: Iterable[T], label: str) -> Iterator[T]:
 
 
 @contextmanager
-def counted(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to be told how many of how many are done; a bar follows it."""
-    with _bar() as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def staged() -> Iterator[Callable[[str, int, int], None]]:
+    """A function to be told a stage and how many of how many are done; one bar for each stage.
+
+    A bar stands still when its stage is complete, so that other programs can write below it.
+    """
+    bars: dict[str, tuple[Progress, TaskID]] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        if stage not in bars:
+            bar = _bar()
+            bar.start()
+            bars[stage] = bar, bar.add_task(stage, total=total)
+        bar, task = bars[stage]
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    try:
+        yield show
+    finally:
+        for bar, _ in bars.values():
+            bar.stop()
 
 
 def _bar() -> Progress:
