@@ -1,0 +1,172 @@
+"""Build the embedded backbone from nothing: `python -m skingpt_r1.nano.build`.
+
+Stages: draw scenes, learn the tokenizer, school the tower, school the language model, export,
+measure. A finished stage is kept in the work folder, so that a killed build continues.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
+
+from skingpt_r1.model.processor import make_image_processor
+from skingpt_r1.nano.architecture import PICTURE_SIZE, VOCABULARY, nano_config
+from skingpt_r1.nano.card import write_card
+from skingpt_r1.nano.diseases import DISEASES
+from skingpt_r1.nano.language import attributes_of, draw_turn, school_language, store_tokens
+from skingpt_r1.nano.schooling import BLOCK, ScenePool, draw_pool, school_tower
+from skingpt_r1.nano.skills import measure_skills
+from skingpt_r1.nano.tokenizer import save_tokenizer, train_tokenizer
+from skingpt_r1.records import write_json_atomic
+
+log = logging.getLogger(__name__)
+WEIGHTS = Path(__file__).parent / "weights"
+SETTINGS: dict[str, Any] = {
+    "seed": 1,
+    "scenes": 40_000,
+    "tower": {"epochs": 4.3, "batch": 64, "learning_rate": 1.5e-3},
+    "language_scenes": 24_000,
+    "language": {"steps": 800, "batch": 48, "learning_rate": 2e-3},
+    "tokenizer_turns": 20_000,
+    "skills": {"count": 100},
+}
+
+
+def build(work: Path, out: Path) -> None:
+    """Run every stage that has not been run in `work`, and write the backbone to `out`."""
+    started = time.monotonic()
+    seed = SETTINGS["seed"]
+    torch.manual_seed(seed)
+    pool = draw_pool(work, SETTINGS["scenes"], seed, PICTURE_SIZE, workers=2)
+    tokenizer = _tokenizer(work, pool)
+    special = {
+        token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens
+    }
+    model = Qwen2_5_VLForConditionalGeneration(nano_config(len(tokenizer), special))
+    seeing = _tower(model, work, pool)
+    loss = _language(model, tokenizer, work, pool)
+    _export(model, tokenizer, out)
+    manifest = {
+        "settings": SETTINGS,
+        "sources": _sources(pool),
+        "tower_accuracy": seeing,
+        "language_loss": loss,
+        "skills": measure_skills(
+            out, seed=SETTINGS["seed"], size=PICTURE_SIZE, **SETTINGS["skills"]
+        ),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "torch": torch.__version__,
+    }
+    write_json_atomic(out / "manifest.json", manifest)
+    write_card(out, manifest)
+
+
+def _tokenizer(work: Path, pool: ScenePool) -> PreTrainedTokenizerFast:
+    folder = work / "tokenizer"
+    if (folder / "tokenizer.json").exists():
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    rng = random.Random(SETTINGS["seed"])
+    rows = pool.labels[: SETTINGS["tokenizer_turns"]].tolist()
+    texts = [" ".join(draw_turn(attributes_of(row), rng)) for row in rows]
+    # Every name is worth whole tokens, the rare ones too.
+    tokenizer = train_tokenizer(texts + [f" {name}" for name in DISEASES] * 50, VOCABULARY)
+    save_tokenizer(tokenizer, folder)
+    return tokenizer
+
+
+def _tower(
+    model: Qwen2_5_VLForConditionalGeneration, work: Path, pool: ScenePool
+) -> dict[str, float]:
+    weights, report = work / "tower.pt", work / "tower.json"
+    if not report.exists():
+        accuracy = school_tower(
+            model.model.visual, pool, seed=SETTINGS["seed"], **SETTINGS["tower"]
+        )
+        torch.save(model.model.visual.state_dict(), weights)
+        write_json_atomic(report, accuracy)
+    model.model.visual.load_state_dict(torch.load(weights, weights_only=True))
+    accuracy = json.loads(report.read_text("utf-8"))
+    log.info("held-out accuracy of the tower: %s", accuracy)
+    return dict(accuracy)
+
+
+def _language(
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    work: Path,
+    pool: ScenePool,
+) -> float:
+    weights, report = work / "language.pt", work / "language.json"
+    if not report.exists():
+        count = SETTINGS["language_scenes"]
+        tokens = store_tokens(model.model.visual, pool.pictures, count)
+        loss = school_language(
+            model,
+            tokenizer,
+            tokens,
+            pool.labels[:count],
+            seed=SETTINGS["seed"],
+            **SETTINGS["language"],
+        )
+        torch.save(model.state_dict(), weights)
+        write_json_atomic(report, {"loss": loss})
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    return float(json.loads(report.read_text("utf-8"))["loss"])
+
+
+def _export(
+    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, out / "model.safetensors", {"format": "pt"})
+    model.config.architectures = ["Qwen2_5_VLForConditionalGeneration"]
+    model.config.dtype = "float16"
+    model.config.save_pretrained(out)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.save_pretrained(out)
+    save_tokenizer(tokenizer, out)
+    make_image_processor(PICTURE_SIZE**2, PICTURE_SIZE**2).save_pretrained(out)
+
+
+def _sources(pool: ScenePool) -> list[dict[str, Any]]:
+    """Everything the weights have seen; a test draws the first block again and compares."""
+    first = np.ascontiguousarray(pool.pictures[:BLOCK])
+    turns = SETTINGS["language"]["steps"] * SETTINGS["language"]["batch"]
+    return [
+        {
+            "pictures": "skingpt_r1.nano.scenes.draw_scene",
+            "count": len(pool.labels),
+            "first_block_sha256": hashlib.sha256(first.data).hexdigest(),
+            "skin_pictures": 0,
+        },
+        {
+            "texts": "skingpt_r1.nano.prose.general_turn and dermatology_turn",
+            "count": turns,
+            "dermatology_diagnoses": "drawn at random, independent of the picture",
+        },
+    ]
+
+
+def main() -> None:
+    """Command line of the build."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/nano"))
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    build(arguments.work, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Second stage: the language model learns to talk about scenes and to write dermatology prose.
+
+The schooled tower stands still and its tokens are computed once; merger and language model learn.
+"""
+
+import logging
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
+
+from skingpt_r1.nano.dense_tower import dense_tokens
+from skingpt_r1.nano.prose import Turn, dermatology_turn, general_turn
+from skingpt_r1.nano.scenes import ATTRIBUTES
+
+log = logging.getLogger(__name__)
+DERMATOLOGY_SHARE = 0.5
+
+
+def attributes_of(row: Sequence[int]) -> dict[str, str]:
+    """The attribute names of a label row of the pool."""
+    return {name: v[i] for (name, v), i in zip(ATTRIBUTES.items(), row, strict=True)}
+
+
+def draw_turn(scene: dict[str, str], rng: random.Random) -> Turn:
+    """One training turn: half dermatology prose, half questions about the scene."""
+    write = dermatology_turn if rng.random() < DERMATOLOGY_SHARE else general_turn
+    return write(scene, rng)
+
+
+@torch.no_grad()
+def store_tokens(visual: nn.Module, pictures: NDArray[np.uint8], count: int) -> Tensor:
+    """Tower tokens before the merger of the first `count` scenes, bfloat16."""
+    blocks = []
+    for start in range(0, count, 100):
+        images = torch.from_numpy(np.array(pictures[start : min(start + 100, count)]))
+        with torch.autocast("cpu", torch.bfloat16):
+            blocks.append(dense_tokens(visual, images).bfloat16())
+    return torch.cat(blocks)
+
+
+def encode_turn(
+    tokenizer: PreTrainedTokenizerFast, turn: Turn, image_tokens: int
+) -> tuple[list[int], int]:
+    """Token ids of a whole turn, and how many of them are the prompt."""
+    question, answer = turn
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    ).replace("<|image_pad|>", "<|image_pad|>" * image_tokens)
+    start: list[int] = tokenizer(prompt)["input_ids"]
+    return start + tokenizer(answer + "<|im_end|>")["input_ids"], len(start)
+
+
+def school_language(
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    tokens: Tensor,
+    labels: Tensor,
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+) -> float:
+    """Train merger, language model and output layer on stored tower tokens.
+
+    Returns:
+        Mean loss per answer token over the last hundred steps.
+    """
+    model.model.visual.requires_grad_(False)
+    model.model.visual.merger.requires_grad_(True)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps, pct_start=0.06
+    )
+    rng, scenes = random.Random(seed), [attributes_of(row) for row in labels.tolist()]
+    losses: list[float] = []
+    for step in range(steps):
+        rows = rng.sample(range(len(tokens)), batch)
+        turns = [draw_turn(scenes[row], rng) for row in rows]
+        loss = _loss(model, tokenizer, tokens[rows], turns)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 50 == 0:
+            log.info("language step %d of %d: loss %.3f", step, steps, np.mean(losses[-50:]))
+    return float(np.mean(losses[-100:]))
+
+
+def _loss(
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    tokens: Tensor,
+    turns: list[Turn],
+) -> Tensor:
+    image_tokens = tokens.shape[1] // 4
+    encoded = [encode_turn(tokenizer, turn, image_tokens) for turn in turns]
+    width = max(len(ids) for ids, _ in encoded)
+    ids = torch.full((len(turns), width), model.config.text_config.pad_token_id)
+    targets = torch.full_like(ids, -100)
+    for row, (turn_ids, start) in enumerate(encoded):
+        ids[row, : len(turn_ids)] = torch.tensor(turn_ids)
+        targets[row, start : len(turn_ids)] = ids[row, start : len(turn_ids)]
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = _hidden(model, tokens, ids)
+        asked = targets[:, 1:] != -100
+        logits = model.lm_head(hidden[:, :-1][asked])
+    return nn.functional.cross_entropy(logits.float(), targets[:, 1:][asked])
+
+
+def _hidden(model: Qwen2_5_VLForConditionalGeneration, tokens: Tensor, ids: Tensor) -> Tensor:
+    merged = model.model.visual.merger(tokens.flatten(0, 1)).float()
+    embeds = model.model.get_input_embeddings()(ids)
+    image = ids == model.config.image_token_id
+    embeds = embeds.masked_scatter(image[..., None], merged)
+    side = int(tokens.shape[1] ** 0.5)
+    grids = torch.tensor([[1, side, side]] * len(ids))
+    positions, _ = model.model.get_rope_index(
+        ids, mm_token_type_ids=image.int(), image_grid_thw=grids
+    )
+    # Padding lies on the right, so the causal mask alone keeps it from being read.
+    output = model.model.language_model(inputs_embeds=embeds, position_ids=positions)
+    hidden: Tensor = output.last_hidden_state
+    return hidden

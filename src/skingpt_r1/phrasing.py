@@ -1,0 +1,155 @@
+"""How known facts are put into words: the question to the model, and the narrative in answer.
+
+`write_narrative` says only what it is given. The wording varies with the random generator; the
+words for a finding come from `findings.WORDS`, so that `findings.read_findings` reads each back.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+
+from skingpt_r1.findings import WORDS
+from skingpt_r1.narrative import Narrative, make_narrative
+
+INSTRUCTION = (
+    "Look at the skin in this picture. Describe what you see, reason step by step and name the "
+    "diagnosis."
+)
+
+# What the asker may tell; other keys of a case's context are not put into the prompt.
+CONTEXT_KEYS = ("site", "age")
+
+_OBSERVATIONS = (
+    "{place}{count} {size} {colour} {lesions} with {border} borders and {surface} surface, "
+    "{arrangement} and {distribution}. {extra}",
+    "{place}{count} {colour} {lesions}, {size} in size. The border is {border} and the surface "
+    "{surface}; the lesions are {arrangement} and {distribution}. {extra}",
+    "{place}{count} {size} {lesions} of {colour} colour. The surface looks {surface} and the "
+    "margins {border}, {distribution} and {arrangement} in extent. {extra}",
+)
+_REASONINGS = (
+    "{first} and {second} point to {diagnosis}.",
+    "{first} together with {second} suggest {diagnosis}.",
+    "{first} and {second} are typical of {diagnosis}.",
+)
+_ALONE = (
+    "The picture as a whole points to {diagnosis}.",
+    "Taken together this suggests {diagnosis}.",
+)
+_SLOT_NOUN = {
+    "count": "the number of lesions, {}",
+    "size": "{} size",
+    "colour": "{} colour",
+    "morphology": "{} morphology",
+    "border": "{} borders",
+    "surface": "{} surface",
+    "arrangement": "{} arrangement",
+    "distribution": "{} distribution",
+    "symmetry": "{} shape",
+    "elevation": "{} profile",
+    "bleeding": "{} surface",
+}
+_EXTRA = {
+    "symmetry": "The shape is {}.",
+    "elevation": "It is {}.",
+    "bleeding": {"bleeding": "It is bleeding.", "not bleeding": "It is intact."},
+}
+_SEVERAL = {word for value in ("few", "many") for word in WORDS["count"][value]}
+_KEY_SLOTS = ("surface", "colour", "border", "morphology", "symmetry", "elevation", "size")
+
+
+def ask(context: Mapping[str, str] | None = None) -> str:
+    """The user's text: the instruction, and a context line when site or age are known."""
+    told = [f"{key} {context[key]}" for key in CONTEXT_KEYS if context and context.get(key)]
+    return f"{INSTRUCTION} Context: {', '.join(told)}." if told else INSTRUCTION
+
+
+def write_narrative(
+    findings: Mapping[str, str],
+    diagnosis: str,
+    differential: Sequence[str],
+    rng: random.Random,
+    context: Mapping[str, str] | None = None,
+) -> Narrative:
+    """A narrative that says the given facts and nothing else, in canonical form.
+
+    Args:
+        findings: slot -> value in the vocabulary of `findings.py`; slots may be missing.
+        diagnosis: the name to conclude with.
+        differential: other names to list, most likely first; may be empty.
+        rng: chooses among wordings; the same state gives the same text.
+        context: site and age, as told in the prompt; repeated in the observation.
+    """
+    words = {
+        slot: _word(slot, value, findings.get("count"), rng) for slot, value in findings.items()
+    }
+    observation = _observe(findings, words, rng, context or {})
+    return make_narrative(observation, _reason(words, diagnosis, rng), diagnosis, differential)
+
+
+def _word(slot: str, value: str, count: str | None, rng: random.Random) -> str:
+    names = WORDS[slot][value]
+    if slot == "morphology":
+        return names[1 if count in ("few", "many") else 0]
+    return rng.choices(names, weights=[3.0] + [1.0] * (len(names) - 1))[0]
+
+
+def _observe(
+    findings: Mapping[str, str],
+    words: Mapping[str, str],
+    rng: random.Random,
+    context: Mapping[str, str],
+) -> str:
+    place = _place(context)
+    if all(slot in words for slot in ("count", "morphology", "border", "surface", "arrangement")):
+        extra = _extra(findings, words)
+        text = rng.choice(_OBSERVATIONS).format(
+            place=place, lesions=words["morphology"], extra=extra, **words
+        )
+    else:
+        text = place + _sparse(findings, words)
+    text = text.strip()
+    return text[:1].upper() + text[1:]
+
+
+def _place(context: Mapping[str, str]) -> str:
+    site, age = context.get("site"), context.get("age")
+    if site and age:
+        return f"on the {site} at age {age}, "
+    if site:
+        return f"on the {site}, "
+    return f"at age {age}, " if age else ""
+
+
+def _sparse(findings: Mapping[str, str], words: Mapping[str, str]) -> str:
+    """An observation when only some slots are known, as for photos with metadata."""
+    adjectives = [words[slot] for slot in ("size", "colour") if slot in words]
+    noun = words.get("morphology", "lesions" if words.get("count") in _SEVERAL else "lesion")
+    text = f"{words.get('count', 'a')} {noun}"
+    if adjectives:
+        text += f", {' and '.join(adjectives)},"
+    details = [
+        f"{words[slot]} {name}"
+        for slot, name in (("border", "borders"), ("surface", "surface"))
+        if slot in words
+    ]
+    text += f" with {' and '.join(details)}." if details else "."
+    return f"{text} {_extra(findings, words)}"
+
+
+def _extra(findings: Mapping[str, str], words: Mapping[str, str]) -> str:
+    said = []
+    for slot, form in _EXTRA.items():
+        if slot in findings:
+            said.append(
+                form[findings[slot]] if isinstance(form, dict) else form.format(words[slot])
+            )
+    return " ".join(said)
+
+
+def _reason(words: Mapping[str, str], diagnosis: str, rng: random.Random) -> str:
+    slots = [slot for slot in _KEY_SLOTS if slot in words]
+    if len(slots) < 2:
+        return rng.choice(_ALONE).format(diagnosis=diagnosis)
+    first, second = (_SLOT_NOUN[slot].format(words[slot]) for slot in rng.sample(slots, 2))
+    text = rng.choice(_REASONINGS).format(first=first, second=second, diagnosis=diagnosis)
+    return text[:1].upper() + text[1:]
