@@ -1,0 +1,314 @@
+"""Intervals, paired tests, agreement and calibration in pure NumPy and SciPy.
+
+Cases of one patient or lesion are not independent: functions that take `groups` resample whole
+groups. Every function that draws takes a seed and gives the same numbers for the same seed.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats as scipy_stats
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_CHUNK = 4_000_000  # index entries held at once while resampling
+
+
+class Interval(NamedTuple):
+    """A number with its confidence interval.
+
+    Attributes:
+        value: the estimate on the data itself.
+        low: lower end.
+        high: upper end.
+        n: number of observations.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+def bootstrap_mean(
+    values: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Mean with a percentile bootstrap interval; groups are resampled whole when given.
+
+    Raises:
+        ValueError: no values, a value that is not finite, or groups of another length.
+    """
+    data = _vector(values)
+    codes, count = _codes(groups, len(data))
+    sums = np.bincount(codes, weights=data, minlength=count)
+    sizes = np.bincount(codes, minlength=count).astype(np.float64)
+    means = np.empty(resamples)
+    for begin, chosen in _draws(count, resamples, seed):
+        means[begin : begin + len(chosen)] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
+    return _interval(float(data.mean()), means, level, len(data))
+
+
+def paired_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of `first - second` on the same cases, with its bootstrap interval.
+
+    Raises:
+        ValueError: as `bootstrap_mean`, or the two have different lengths.
+    """
+    a, b = _vector(first), _vector(second)
+    if len(a) != len(b):
+        raise ValueError(f"paired values must have one length, not {len(a)} and {len(b)}")
+    return bootstrap_mean(a - b, groups, seed=seed, resamples=resamples, level=level)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[Integers], float],
+    n: int,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap interval of any statistic of the case indices.
+
+    Args:
+        statistic: maps an index array, with repetitions, to a number; a resample where it is not
+            finite (a class missing, say) is left out.
+        n: number of cases.
+        groups: group of each case; whole groups are resampled.
+        seed: seed of the resampling.
+        resamples: number of resamples.
+        level: confidence level.
+
+    Raises:
+        ValueError: no cases, groups of another length, or no resample gave a finite number.
+    """
+    codes, count = _codes(groups, n)
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    drawn = [
+        statistic(np.concatenate([members[code] for code in row]))
+        for _, chosen in _draws(count, resamples, seed)
+        for row in chosen
+    ]
+    finite = np.array(drawn, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
+        raise ValueError("the statistic was not finite on any resample")
+    return _interval(float(statistic(np.arange(n))), finite, level, n)
+
+
+def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Share of successes with the Wilson score interval.
+
+    Raises:
+        ValueError: n is not positive or successes lie outside 0..n.
+    """
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"{successes} successes of {n} is not a share; needs 0 <= successes <= n")
+    z = float(scipy_stats.norm.ppf(0.5 + level / 2))
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else float(centre - half)
+    high = 1.0 if successes == n else float(centre + half)
+    return Interval(share, low, high, n)
+
+
+def balanced_accuracy(labels: Sequence[Hashable], predictions: Sequence[Hashable]) -> float:
+    """Mean recall over the classes that occur in the labels; an unread prediction is None: wrong.
+
+    Raises:
+        ValueError: empty, or different lengths.
+    """
+    _same_length(labels, predictions)
+    hits: dict[Hashable, list[bool]] = {}
+    for label, prediction in zip(labels, predictions, strict=True):
+        hits.setdefault(label, []).append(label == prediction)
+    return float(np.mean([np.mean(row) for row in hits.values()]))
+
+
+def confusion(
+    labels: Sequence[Hashable], predictions: Sequence[Hashable], classes: Sequence[Hashable]
+) -> Integers:
+    """Counts [classes, classes + 1]: row = label, column = prediction, last = anything else.
+
+    Raises:
+        ValueError: empty, different lengths, or a label that is not one of the classes.
+    """
+    _same_length(labels, predictions)
+    place = {name: index for index, name in enumerate(classes)}
+    unknown = sorted({str(label) for label in labels if label not in place})
+    if unknown:
+        raise ValueError(f"labels outside the classes: {', '.join(unknown[:10])}")
+    counts = np.zeros((len(classes), len(classes) + 1), dtype=np.int64)
+    for label, prediction in zip(labels, predictions, strict=True):
+        counts[place[label], place.get(prediction, len(classes))] += 1
+    return counts
+
+
+def kappa(
+    first: ArrayLike, second: ArrayLike, *, categories: int | None = None, weighted: bool = True
+) -> float:
+    """Cohen's kappa of two raters, quadratically weighted by default.
+
+    Args:
+        first: integer categories, counted from 0.
+        second: the other rater's categories of the same cases.
+        categories: number of categories; the largest value + 1 by default.
+        weighted: quadratic weights `(i - j)^2`; else every disagreement weighs the same.
+
+    Returns:
+        1 for perfect agreement, 0 for chance; NaN when both raters always use one category.
+
+    Raises:
+        ValueError: empty, different lengths, or categories that are not integers from 0.
+    """
+    a, b = _categories(first), _categories(second)
+    _same_length(a.tolist(), b.tolist())
+    k = categories or int(max(a.max(), b.max())) + 1
+    if max(a.max(), b.max()) >= k:
+        raise ValueError(f"category {max(a.max(), b.max())} is outside 0..{k - 1}")
+    observed = np.zeros((k, k))
+    np.add.at(observed, (a, b), 1.0)
+    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0)) / len(a)
+    gap = np.subtract.outer(np.arange(k), np.arange(k))
+    weights = gap**2 if weighted else (gap != 0)
+    chance = float((weights * expected).sum())
+    return 1.0 - float((weights * observed).sum()) / chance if chance else float("nan")
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> float:
+    """Spearman's rank correlation, ties at their mean rank; NaN when one side is constant.
+
+    Raises:
+        ValueError: empty, different lengths or a value that is not finite.
+    """
+    a, b = _vector(first), _vector(second)
+    _same_length(a.tolist(), b.tolist())
+    ranks_a = scipy_stats.rankdata(a) - (len(a) + 1) / 2
+    ranks_b = scipy_stats.rankdata(b) - (len(b) + 1) / 2
+    scale = float(np.sqrt((ranks_a**2).sum() * (ranks_b**2).sum()))
+    return float((ranks_a * ranks_b).sum()) / scale if scale else float("nan")
+
+
+def mean_absolute_error(first: ArrayLike, second: ArrayLike) -> float:
+    """Mean of `|first - second|`.
+
+    Raises:
+        ValueError: empty, different lengths or a value that is not finite.
+    """
+    a, b = _vector(first), _vector(second)
+    _same_length(a.tolist(), b.tolist())
+    return float(np.abs(a - b).mean())
+
+
+def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
+    """Exact two-sided p-value of McNemar's test on paired right/wrong answers.
+
+    Raises:
+        ValueError: empty or different lengths.
+    """
+    a, b = _vector(first).astype(bool), _vector(second).astype(bool)
+    _same_length(a.tolist(), b.tolist())
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return float(scipy_stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Holm's step-down adjustment of p-values for several tests, in the order given.
+
+    Raises:
+        ValueError: empty, or a value outside 0..1.
+    """
+    p = _vector(p_values)
+    if p.min() < 0 or p.max() > 1:
+        raise ValueError("p-values must lie in 0..1")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def calibration_error(confidences: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> float:
+    """Expected calibration error over equal-width bins; a confidence of 1 is in the last bin.
+
+    Raises:
+        ValueError: empty, different lengths, or a confidence outside 0..1.
+    """
+    confidence, right = _vector(confidences), _vector(correct)
+    _same_length(confidence.tolist(), right.tolist())
+    if confidence.min() < 0 or confidence.max() > 1:
+        raise ValueError("confidences must lie in 0..1")
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _vector(values: ArrayLike) -> Floats:
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1 or not len(data):
+        raise ValueError(f"expected a non-empty list of numbers, not shape {data.shape}")
+    if not np.isfinite(data).all():
+        raise ValueError("a value is not finite; leave out what is unscored, and count it")
+    return data
+
+
+def _categories(values: ArrayLike) -> Integers:
+    data = _vector(values)
+    whole = data.astype(np.int64)
+    if (whole != data).any() or whole.min() < 0:
+        raise ValueError("categories must be whole numbers from 0")
+    return whole
+
+
+def _same_length(first: Sequence[object], second: Sequence[object]) -> None:
+    if len(first) != len(second) or not len(first):
+        raise ValueError(f"need two lists of one length above 0, not {len(first)}, {len(second)}")
+
+
+def _codes(groups: Sequence[Hashable] | None, n: int) -> tuple[Integers, int]:
+    if n < 1:
+        raise ValueError("no cases to resample")
+    if groups is None:
+        return np.arange(n, dtype=np.int64), n
+    if len(groups) != n:
+        raise ValueError(f"{len(groups)} groups for {n} cases; every case needs its group")
+    place: dict[Hashable, int] = {}
+    codes = [place.setdefault(group, len(place)) for group in groups]
+    return np.array(codes, dtype=np.int64), len(place)
+
+
+def _draws(count: int, resamples: int, seed: int) -> Iterator[tuple[int, Integers]]:
+    generator = np.random.default_rng(seed)
+    step = max(1, _CHUNK // count)
+    for begin in range(0, resamples, step):
+        yield begin, generator.integers(0, count, size=(min(step, resamples - begin), count))
+
+
+def _interval(value: float, drawn: Floats, level: float, n: int) -> Interval:
+    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(value, float(low), float(high), n)

@@ -1,0 +1,206 @@
+import math
+import random
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
+
+from skingpt_r1 import stats
+
+grades = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=40)
+
+
+def slow_cluster_bootstrap(values: list[float], groups: list[str], rows: np.ndarray) -> list[float]:
+    names = list(dict.fromkeys(groups))
+    means = []
+    for row in rows:
+        drawn = [v for code in row for v, g in zip(values, groups, strict=True) if g == names[code]]
+        means.append(sum(drawn) / len(drawn))
+    return means
+
+
+def test_cluster_bootstrap_equals_the_slow_one() -> None:
+    generator = random.Random(1)
+    values = [generator.random() for _ in range(30)]
+    groups = [f"g{generator.randrange(8)}" for _ in values]
+    count = len(set(groups))
+    rows = np.random.default_rng(5).integers(0, count, size=(200, count))
+    means = slow_cluster_bootstrap(values, groups, rows)
+    low, high = np.quantile(means, [0.025, 0.975])
+    found = stats.bootstrap_mean(values, groups, seed=5, resamples=200)
+    assert found == pytest.approx((sum(values) / 30, low, high, 30))
+    data = np.array(values)
+    same = stats.bootstrap_statistic(
+        lambda rows: float(data[rows].mean()), 30, groups, seed=5, resamples=200
+    )
+    assert same == pytest.approx(found)
+
+
+def test_groups_widen_the_interval_and_singletons_do_not() -> None:
+    values = [0.0] * 50 + [1.0] * 50
+    alone = stats.bootstrap_mean(values)
+    assert alone == stats.bootstrap_mean(values, list(range(100)))
+    grouped = stats.bootstrap_mean(values, [index // 10 for index in range(100)])
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+    assert alone.low < 0.5 < alone.high
+    assert not alone.excludes_zero or alone.low > 0
+
+
+def test_coverage_of_the_bootstrap_is_near_its_level() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        sample = generator.normal(1.0, 2.0, size=60)
+        found = stats.bootstrap_mean(sample, seed=seed, resamples=300)
+        hits += found.low <= 1.0 <= found.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_paired_difference_is_the_mean_of_differences() -> None:
+    first, second = [1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]
+    found = stats.paired_difference(first, second)
+    assert found == stats.bootstrap_mean([1.0, 0.0, 0.0, 1.0])
+    assert stats.paired_difference([2.0] * 5, [1.0] * 5).excludes_zero
+    assert stats.paired_difference(second, first).value == -found.value
+
+
+def test_memory_chunks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = list(range(20))
+    whole = stats.bootstrap_mean(values, resamples=100)
+    monkeypatch.setattr(stats, "_CHUNK", 70)
+    assert stats.bootstrap_mean(values, resamples=100) == whole
+
+
+def test_a_statistic_that_is_sometimes_undefined() -> None:
+    found = stats.bootstrap_statistic(
+        lambda rows: float("nan") if 0 not in rows else float(len(set(rows))), 5, resamples=100
+    )
+    assert found.value == 5
+    with pytest.raises(ValueError, match="not finite"):
+        stats.bootstrap_statistic(lambda _: math.nan, 5, resamples=10)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 7), (81, 263)])
+def test_wilson_solves_its_equation(successes: int, n: int) -> None:
+    # The ends are the shares p at which |successes/n - p| equals z standard errors of p.
+    found = stats.wilson(successes, n)
+    z = 1.959963984540054
+    for end in {found.low, found.high} - {0.0, 1.0}:
+        assert abs(successes / n - end) == pytest.approx(z * math.sqrt(end * (1 - end) / n))
+    assert found.low <= found.value <= found.high
+
+
+@given(grades)
+@settings(max_examples=60, deadline=None)
+def test_balanced_accuracy_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    labels, predictions = zip(*pairs, strict=True)
+    kept = [(a, b if b in labels else None) for a, b in pairs]
+    expected = np.mean(
+        [sum(b == name for a, b in kept if a == name) / labels.count(name) for name in set(labels)]
+    )
+    assert stats.balanced_accuracy(labels, predictions) == pytest.approx(expected)
+    if set(predictions) <= set(labels):
+        assert expected == pytest.approx(balanced_accuracy_score(labels, predictions))
+
+
+@given(grades)
+@settings(max_examples=60, deadline=None)
+def test_confusion_counts_every_pair(pairs: list[tuple[int, int]]) -> None:
+    labels, predictions = zip(*pairs, strict=True)
+    classes = sorted(set(labels))
+    counts = stats.confusion(labels, predictions, classes)
+    slow = Counter((a, b if b in classes else None) for a, b in pairs)
+    for i, a in enumerate(classes):
+        for j, b in enumerate([*classes, None]):
+            assert counts[i, j] == slow[a, b]
+
+
+@given(grades, st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_kappa_is_scikit_learns(pairs: list[tuple[int, int]], weighted: bool) -> None:
+    first, second = zip(*pairs, strict=True)
+    found = stats.kappa(first, second, categories=6, weighted=weighted)
+    if len(set(first) | set(second)) == 1:
+        assert math.isnan(found)
+        return
+    expected = cohen_kappa_score(
+        first, second, labels=list(range(6)), weights="quadratic" if weighted else None
+    )
+    assert found == pytest.approx(expected)
+
+
+@given(grades)
+@settings(max_examples=60, deadline=None)
+def test_spearman_is_scipys(pairs: list[tuple[int, int]]) -> None:
+    first, second = zip(*pairs, strict=True)
+    found = stats.spearman(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(spearmanr(first, second).statistic)
+    slow = sum(abs(a - b) for a, b in pairs) / len(pairs)
+    assert stats.mean_absolute_error(first, second) == pytest.approx(slow)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_mcnemar_sums_the_binomial_tail(pairs: list[tuple[bool, bool]]) -> None:
+    b = sum(x and not y for x, y in pairs)
+    c = sum(y and not x for x, y in pairs)
+    tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
+    first, second = zip(*pairs, strict=True)
+    assert stats.mcnemar(first, second) == pytest.approx(min(1.0, 2 * tail))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_holm_is_the_textbook_procedure(p_values: list[float]) -> None:
+    adjusted = stats.holm(p_values)
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        assert adjusted[index] == pytest.approx(running)
+    assert all(adjusted[i] <= adjusted[j] + 1e-12 for i, j in pairwise(order))
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_calibration_error_is_the_weighted_gap(pairs: list[tuple[float, bool]]) -> None:
+    total = 0.0
+    for index in range(10):
+        inside = [(p, c) for p, c in pairs if min(int(p * 10), 9) == index]
+        if inside:
+            gap = sum(c for _, c in inside) / len(inside) - sum(p for p, _ in inside) / len(inside)
+            total += len(inside) / len(pairs) * abs(gap)
+    confidences, correct = zip(*pairs, strict=True)
+    assert stats.calibration_error(confidences, correct) == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: stats.bootstrap_mean([]),
+        lambda: stats.bootstrap_mean([1.0, math.nan]),
+        lambda: stats.bootstrap_mean([1.0, 2.0], ["a"]),
+        lambda: stats.paired_difference([1.0], [1.0, 2.0]),
+        lambda: stats.bootstrap_statistic(float, 0),
+        lambda: stats.wilson(3, 2),
+        lambda: stats.wilson(0, 0),
+        lambda: stats.balanced_accuracy([], []),
+        lambda: stats.balanced_accuracy(["a"], []),
+        lambda: stats.confusion(["c"], ["a"], ["a", "b"]),
+        lambda: stats.kappa([0.5], [1]),
+        lambda: stats.kappa([7], [1], categories=6),
+        lambda: stats.holm([1.5]),
+        lambda: stats.calibration_error([1.5], [1]),
+    ],
+)
+def test_impossible_input_is_a_value_error(call: object) -> None:
+    with pytest.raises(ValueError):
+        call()  # type: ignore[operator]
