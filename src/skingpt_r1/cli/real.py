@@ -5,15 +5,61 @@ from typing import Annotated
 
 import typer
 
+from skingpt_r1.cli.comparison import print_comparison
+from skingpt_r1.cli.progress import staged
+
+DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
+# name of the row, end of the recipe's name, feature store.
+SYSTEMS = (
+    ("bias: + text + visual", "bias_text_visual", "bias"),
+    ("bias: + text", "bias_text", "bias"),
+    ("lora + inject: + text + visual", "lora_text_visual", "lora"),
+)
+DIFFERENCES = (
+    ("bias: + text + visual", "base"),
+    ("bias: + text + visual", "bias: + text"),
+    ("lora + inject: + text + visual", "base"),
+)
+COLUMNS = (
+    ("balanced accuracy", "balanced accuracy, %"),
+    ("diagnosis accuracy", "diagnosis right, %"),
+    ("finding accuracy", "findings right, %"),
+)
+
 
 def real(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Holds pad_ufes_20/ and ham10000/.")],
     out: Annotated[Path, typer.Option(help="One folder per data set is made here.")] = Path(
         "runs/real"
     ),
+    recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
 ) -> None:
     """Distil on real photos: before and after.
 
     PAD-UFES-20 is split by patient, HAM10000 by lesion.
     """
-    raise NotImplementedError
+    from skingpt_r1.distill.compare import System, compare
+    from skingpt_r1.distill.recipe_files import load_recipe
+
+    for dataset, title in DATASETS.items():
+        root = [f"data.root={data / dataset}"]
+        systems = [
+            System(name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features)
+            for name, file, features in SYSTEMS
+        ]
+        with staged() as progress:
+            comparison = compare(
+                systems,
+                out / dataset,
+                table=dataset,
+                differences=DIFFERENCES,
+                progress=progress,
+            )
+        print_comparison(
+            comparison,
+            title=title,
+            columns=COLUMNS,
+            before="base",
+            after="lora + inject: + text + visual",
+        )
+        typer.echo(f"results: {out / dataset / 'results.json'}\n")

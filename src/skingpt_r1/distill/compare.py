@@ -1,0 +1,144 @@
+"""Several recipes on the same unseen cases, beside the plain backbone: the table of an ablation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from skingpt_r1.case import Case
+from skingpt_r1.distill.data import Parts, choose
+from skingpt_r1.distill.evaluate import (
+    Answer,
+    Scored,
+    answer_cases,
+    difference_rows,
+    result_rows,
+)
+from skingpt_r1.distill.recipe import Recipe
+from skingpt_r1.distill.run import run_recipe
+from skingpt_r1.errors import RecipeError
+from skingpt_r1.model.decoding import Decoding
+from skingpt_r1.model.load import load_model
+from skingpt_r1.records import ResultRow, write_results
+
+BASE = "base"
+Progress = Callable[[str, int, int], None]
+
+
+class System(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        name: as printed.
+        recipe: how it is made.
+        features: name of the feature store; systems that read the same features share one.
+    """
+
+    name: str
+    recipe: Recipe
+    features: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        rows: one per system and metric, and one per difference and metric.
+        cases: the unseen cases, in the order of the answers.
+        answers: system name -> its answers.
+    """
+
+    rows: list[ResultRow]
+    cases: Sequence[Case]
+    answers: dict[str, Sequence[Answer]]
+
+
+def compare(
+    systems: Sequence[System],
+    folder: Path,
+    *,
+    table: str,
+    differences: Sequence[tuple[str, str]],
+    progress: Progress | None = None,
+) -> Comparison:
+    """Train every system, let it and the plain backbone diagnose the same cases, and compare.
+
+    Everything is kept under `folder`; a killed comparison continues where it stopped.
+
+    Args:
+        systems: the rows, trained in order; all recipes must have the same data.
+        folder: gets one folder for each system, `answers/` and `results.json`.
+        table: its name in `results.json`.
+        differences: pairs (better, worse) of names, `base` among them, to be compared case by case.
+        progress: told about long stages.
+
+    Raises:
+        RecipeError: the recipes differ in data, seed or evaluation.
+    """
+    systems = [_placed(system, folder) for system in systems]
+    first = systems[0].recipe
+    for name, recipe, _ in systems:
+        if (recipe.data, recipe.seed, recipe.evaluate) != (first.data, first.seed, first.evaluate):
+            raise RecipeError(
+                f"{name} differs from {systems[0].name} in data, seed or evaluate; a table needs "
+                "the same cases for all its rows"
+            )
+    cases: Sequence[Case] = ()
+    scored: dict[str, Scored] = {}
+    for name, recipe, features in systems:
+        run = run_recipe(
+            recipe, folder / _slug(name), features=folder / "features" / features, progress=progress
+        )
+        cases = _unseen(recipe, run.parts)
+        if BASE not in scored:
+            scored[BASE] = _answer(BASE, recipe, cases, folder, progress, trained=None)
+        scored[name] = _answer(
+            name, recipe, cases, folder, progress, trained=folder / _slug(name) / "adapter"
+        )
+    draw = {"seed": first.seed, "resamples": first.evaluate.resamples}
+    rows = [row for system in scored.values() for row in result_rows(table, system, **draw)]
+    for better, worse in differences:
+        rows += difference_rows(table, scored[better], scored[worse], **draw)
+    write_results(folder, rows)
+    return Comparison(rows, cases, {name: system.answers for name, system in scored.items()})
+
+
+def _placed(system: System, folder: Path) -> System:
+    """Drawn pictures lie beside the runs, so that all systems read the same files."""
+    data = system.recipe.data
+    if data.root is None:
+        data = data.model_copy(update={"root": folder / "pictures"})
+    return system._replace(recipe=system.recipe.model_copy(update={"data": data}))
+
+
+def _unseen(recipe: Recipe, parts: Parts) -> list[Case]:
+    cases = [case for case in parts[recipe.evaluate.split] if case.label is not None]
+    return choose(cases, recipe.evaluate.count, recipe.seed)
+
+
+def _answer(
+    name: str,
+    recipe: Recipe,
+    cases: Sequence[Case],
+    folder: Path,
+    progress: Progress | None,
+    *,
+    trained: Path | None,
+) -> Scored:
+    model = load_model(recipe.backbone if trained is None else trained)
+    answers = answer_cases(
+        model,
+        cases,
+        folder / "answers" / f"{_slug(name)}.jsonl",
+        decoding=Decoding(max_new_tokens=recipe.generate.max_new_tokens),
+        batch_size=recipe.generate.batch_size,
+        bias=trained is not None,
+        progress=None if progress is None else lambda n, of: progress(f"answers: {name}", n, of),
+    )
+    return Scored(name, answers)
+
+
+def _slug(name: str) -> str:
+    words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
+    return "_".join(words)
