@@ -52,17 +52,19 @@ def choose(cases: Sequence[Case], count: int | None, seed: int) -> list[Case]:
     """At most `count` cases, chosen at random by the seed, in their own order."""
     if count is None or count >= len(cases):
         return list(cases)
-    kept = set(random.Random(seed).sample(range(len(cases)), count))  # noqa: S311 - no secret
+    kept = set(random.Random(seed).sample(range(len(cases)), count))
     return [case for index, case in enumerate(cases) if index in kept]
 
 
 def manifest_hash(cases: Sequence[Case], narratives: Sequence[str]) -> str:
-    """sha256 of all that features are computed from: pictures, prompts, narratives, tones."""
+    """sha256 of all that features and teachers are computed from."""
     digest = hashlib.sha256()
     for case, narrative in zip(cases, narratives, strict=True):
         row = {
             "id": case.id,
             "images": [sha256_file(path) for path in case.images],
+            "label": case.label,
+            "findings": dict(case.findings),
             "context": dict(case.context),
             "tone": case.tone,
             "narrative": narrative,

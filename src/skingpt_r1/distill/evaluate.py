@@ -3,9 +3,10 @@
 An answer that cannot be read is wrong; it stays in every denominator and is counted and shown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,17 @@ from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.records import ResultRow, append_records, resume_records
 from skingpt_r1.stats import Interval, bootstrap_mean, bootstrap_statistic, paired_difference
+from skingpt_r1.taxonomy import match_label
 
 ACCURACY = "diagnosis accuracy"
 BALANCED = "balanced accuracy"
 FINDINGS = "finding accuracy"
 UNREADABLE = "unreadable answers"
+
+
+class _Draw(TypedDict):
+    seed: int
+    resamples: int
 
 
 class Answer(BaseModel):
@@ -36,8 +43,9 @@ class Answer(BaseModel):
         label: the truth.
         text: what was generated.
         diagnosis: the name that was read from it; None when it cannot be read.
+        named: the one label that the diagnosis means; None when there is none.
         unreadable: why it cannot be read; None when it can.
-        right: whether the diagnosis is the label.
+        right: whether `named` is the label.
         findings: share of known findings that the text names rightly; None where none is known.
     """
 
@@ -48,6 +56,7 @@ class Answer(BaseModel):
     label: str
     text: str
     diagnosis: str | None
+    named: str | None
     unreadable: str | None
     right: bool
     findings: float | None
@@ -105,13 +114,14 @@ def answer_cases(
             f"{path} holds answers to {len(strangers)} other cases ({sorted(strangers)[0]}, ...); "
             "use another file, or delete this one"
         )
+    labels = sorted({case.label for case in cases if case.label is not None})
     waiting = [case for case in cases if case.id not in done]
     for start in range(0, len(waiting), batch_size):
         batch = waiting[start : start + batch_size]
         texts = model.generate_batch(
             [Request.of_case(case) for case in batch], decoding=decoding, bias=bias
         )
-        answers = [judge(case, text) for case, text in zip(batch, texts, strict=True)]
+        answers = [judge(case, text, labels) for case, text in zip(batch, texts, strict=True)]
         append_records(path, answers)
         done |= {answer.case: answer for answer in answers}
         if progress is not None:
@@ -119,12 +129,19 @@ def answer_cases(
     return [done[case.id] for case in cases]
 
 
-def judge(case: Case, text: str) -> Answer:
-    """Compare a generated text with what is known of its case."""
+def judge(case: Case, text: str, labels: Iterable[str]) -> Answer:
+    """Compare a generated text with what is known of its case.
+
+    Args:
+        case: labelled.
+        text: as generated.
+        labels: the label set; a diagnosis in other words counts as the label that it means.
+    """
     assert case.label is not None
-    diagnosis, unreadable = None, None
+    diagnosis, named, unreadable = None, None, None
     try:
         diagnosis = parse_narrative(text).diagnosis
+        named = match_label(diagnosis, labels)
     except NarrativeError as error:
         unreadable = error.reason
     return Answer(
@@ -133,8 +150,9 @@ def judge(case: Case, text: str) -> Answer:
         label=case.label,
         text=text,
         diagnosis=diagnosis,
+        named=named,
         unreadable=unreadable,
-        right=diagnosis is not None and _same(diagnosis, case.label),
+        right=named == case.label,
         findings=finding_accuracy(text, case.findings) if case.findings else None,
     )
 
@@ -150,22 +168,21 @@ def result_rows(table: str, system: Scored, *, seed: int, resamples: int) -> lis
     """
     answers = system.answers
     groups = [answer.group for answer in answers]
-    right = np.array([answer.right for answer in answers], float)
-    unreadable = np.array([answer.unreadable is not None for answer in answers], float)
+    draw: _Draw = {"seed": seed, "resamples": resamples}
+    unreadable = [float(answer.unreadable is not None) for answer in answers]
     known = [answer for answer in answers if answer.findings is not None]
-    rows = {
-        ACCURACY: bootstrap_mean(right, groups, seed=seed, resamples=resamples),
-        BALANCED: _balanced(answers, seed=seed, resamples=resamples),
-        UNREADABLE: bootstrap_mean(unreadable, groups, seed=seed, resamples=resamples),
+    values = {
+        ACCURACY: bootstrap_mean([float(answer.right) for answer in answers], groups, **draw),
+        BALANCED: bootstrap_statistic(_mean_recall(answers), len(answers), groups, **draw),
+        UNREADABLE: bootstrap_mean(unreadable, groups, **draw),
     }
     if known:
-        rows[FINDINGS] = bootstrap_mean(
+        values[FINDINGS] = bootstrap_mean(
             np.array([answer.findings for answer in known], float),
             [answer.group for answer in known],
-            seed=seed,
-            resamples=resamples,
+            **draw,
         )
-    return [_row(table, system.name, metric, interval) for metric, interval in rows.items()]
+    return [_row(table, system.name, metric, interval) for metric, interval in values.items()]
 
 
 def difference_rows(
@@ -175,7 +192,7 @@ def difference_rows(
 
     Args:
         table: name of the table.
-        better: the system named first in the row, `better - worse`.
+        better: named first in the row, `better - worse`.
         worse: the other.
         seed: of the bootstrap.
         resamples: of the bootstrap.
@@ -183,29 +200,63 @@ def difference_rows(
     Raises:
         RecordError: the systems did not answer the same cases.
     """
-    pairs = list(zip(better.answers, worse.answers, strict=False))
-    if len(better.answers) != len(worse.answers) or any(a.case != b.case for a, b in pairs):
+    ours, theirs = better.answers, worse.answers
+    if [answer.case for answer in ours] != [answer.case for answer in theirs]:
         raise RecordError(
             f"{better.name} and {worse.name} did not answer the same cases; evaluate both on the "
             "same split"
         )
-    name = f"{better.name} - {worse.name}"
-    known = [(a, b) for a, b in pairs if a.findings is not None and b.findings is not None]
+    draw: _Draw = {"seed": seed, "resamples": resamples}
+    groups = [answer.group for answer in ours]
+    recall, other = _mean_recall(ours), _mean_recall(theirs)
     values = {
-        ACCURACY: (pairs, [(float(a.right), float(b.right)) for a, b in pairs]),
-        FINDINGS: (known, [(a.findings, b.findings) for a, b in known]),
+        ACCURACY: paired_difference(_right(ours), _right(theirs), groups, **draw),
+        BALANCED: bootstrap_statistic(
+            lambda rows: recall(rows) - other(rows), len(ours), groups, **draw
+        ),
     }
-    rows = []
-    for metric, (members, columns) in values.items():
-        if members:
-            left, right = np.array(columns, float).T
-            groups = [answer.group for answer, _ in members]
-            interval = paired_difference(left, right, groups, seed=seed, resamples=resamples)
-            rows.append(_row(table, name, metric, interval))
-    return rows
+    known = [row for row, answer in enumerate(ours) if answer.findings is not None]
+    if known:
+        values[FINDINGS] = paired_difference(
+            np.array([ours[row].findings for row in known], float),
+            np.array([theirs[row].findings for row in known], float),
+            [groups[row] for row in known],
+            **draw,
+        )
+    name = f"{better.name} - {worse.name}"
+    return [_row(table, name, metric, interval) for metric, interval in values.items()]
 
 
-def unreadable_reasons(answers: Sequence[Answer]) -> Mapping[str, int]:
+def unreadable_reasons(answers: Sequence[Answer]) -> dict[str, int]:
     """How many answers could not be read, by reason, the commonest first."""
-    reasons = [answer.unreadable for answer in answers if answer.unreadable is not None]
-    return {name: reasons.count(name) for name in sorted(set(reasons), key=reasons.count)[::-1]}
+    reasons = Counter(answer.unreadable for answer in answers if answer.unreadable is not None)
+    return dict(reasons.most_common())
+
+
+def _right(answers: Sequence[Answer]) -> NDArray[np.float64]:
+    return np.array([answer.right for answer in answers], np.float64)
+
+
+def _mean_recall(answers: Sequence[Answer]) -> Callable[[NDArray[np.int64]], float]:
+    """Balanced accuracy of the answers with the given indices, over the labels among them."""
+    right = _right(answers)
+    _, codes = np.unique([answer.label for answer in answers], return_inverse=True)
+
+    def recall(rows: NDArray[np.int64]) -> float:
+        counts = np.bincount(codes[rows])
+        hits = np.bincount(codes[rows], right[rows])
+        return float((hits[counts > 0] / counts[counts > 0]).mean())
+
+    return recall
+
+
+def _row(table: str, system: str, metric: str, interval: Interval) -> ResultRow:
+    return ResultRow(
+        table=table,
+        system=system,
+        metric=metric,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=interval.n,
+    )

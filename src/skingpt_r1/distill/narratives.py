@@ -70,7 +70,7 @@ def narratives_of(
             texts.append(case.narrative)
             continue
         assert case.label is not None
-        rng = random.Random(f"{seed}:{case.dataset}:{case.id}")  # noqa: S311 - wording, no secret
+        rng = random.Random(f"{seed}:{case.dataset}:{case.id}")
         others = likeness.nearest(case.findings, case.label)
         narrative = write_narrative(case.findings, case.label, others, rng, case.context)
         texts.append(narrative.text)

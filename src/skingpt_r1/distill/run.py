@@ -81,11 +81,8 @@ def run_recipe(
         SkinGPTError: bad data, a changed recipe, a store of another run, a loss that is not finite.
     """
     state = PartialState(cpu=not torch.cuda.is_available())
-    with state.main_process_first():
-        parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
-        lessons = _prepare(recipe, parts, folder)
-    model = build_model(recipe, lessons.items, state.device)
-    store = _fill_store(recipe, model, lessons, features or folder / "features", state, progress)
+    stored = _store(recipe, folder, features or folder / "features", state, progress)
+    model = stored.model
     trained = make_trained(model, recipe.train.precision)
     if state.is_main_process:
         logger.info("what is trained:\n%s", describe_trained(trained.state))
@@ -93,12 +90,12 @@ def run_recipe(
     state.wait_for_everyone()
     train(
         trained,
-        store,
+        stored.features,
         recipe.train,
         weights=recipe.losses,
         folder=folder,
         seed=recipe.seed,
-        labels=lessons.labels if recipe.data.balance else None,
+        labels=stored.lessons.labels if recipe.data.balance else None,
         pad_id=_processor(model).pad_id,
         quiet=quiet,
     )
@@ -106,7 +103,55 @@ def run_recipe(
     if state.is_main_process:
         save_adapter(model, folder / "adapter")
     state.wait_for_everyone()
-    return FinishedRun(model, parts, folder)
+    return FinishedRun(model, stored.parts, folder)
+
+
+def run_features(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    features: Path | None = None,
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """Carry out the feature pass of a recipe alone; `run_recipe` on the same folder goes on.
+
+    Args:
+        recipe: what to do.
+        folder: the run's folder.
+        features: folder of the feature store; `folder/features` when None.
+        progress: told about long stages.
+
+    Raises:
+        SkinGPTError: bad data, a changed recipe, a store of another run.
+    """
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return _store(recipe, folder, features or folder / "features", state, progress).features
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What there is when the feature pass is over."""
+
+    model: SkinGPT
+    parts: Parts
+    lessons: "_Lessons"
+    features: FeatureStore
+
+
+def _store(
+    recipe: Recipe,
+    folder: Path,
+    features: Path,
+    state: PartialState,
+    progress: Progress | None,
+) -> _Stored:
+    with state.main_process_first():
+        parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
+        lessons = _prepare(recipe, parts, folder, features.parent, state.device)
+    model = build_model(recipe, lessons.items, state.device)
+    return _Stored(
+        model, parts, lessons, _fill_store(recipe, model, lessons, features, state, progress)
+    )
 
 
 def build_model(
@@ -153,7 +198,9 @@ class _Lessons:
         return [item.case.label or "" for item in self.items]
 
 
-def _prepare(recipe: Recipe, parts: Parts, folder: Path) -> _Lessons:
+def _prepare(
+    recipe: Recipe, parts: Parts, folder: Path, kept: Path, device: torch.device
+) -> _Lessons:
     cases = parts[Split.TRAIN]
     texts = narratives_of(cases, source=recipe.data.narratives, seed=recipe.seed)
     manifest = manifest_hash(cases, texts)
@@ -164,7 +211,9 @@ def _prepare(recipe: Recipe, parts: Parts, folder: Path) -> _Lessons:
         seed=recipe.seed,
         manifest={"sha256": manifest, "cases": counts},
     )
-    vectors = teacher_vectors(recipe.teacher, cases, folder, seed=recipe.seed, manifest=manifest)
+    vectors = teacher_vectors(
+        recipe.teacher, cases, kept, seed=recipe.seed, manifest=manifest, device=device
+    )
     items = [
         StoredCase(case, text, None if vectors is None else vectors.get(case.id))
         for case, text in zip(cases, texts, strict=True)

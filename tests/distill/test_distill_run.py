@@ -1,0 +1,228 @@
+"""A run end to end: what is trained, what is frozen, and what a kill cannot change."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_distill import make_model, small_adapter, write_backbone
+from tiny_run import KILL_AT_STEP, tiny_recipe
+
+from skingpt_r1.case import Split
+from skingpt_r1.distill import run as run_module
+from skingpt_r1.distill.build import make_trained
+from skingpt_r1.distill.run import run_recipe
+from skingpt_r1.distill.trainer import last_checkpoint, make_optimizer
+from skingpt_r1.errors import FeatureStoreError, TrainingError
+from skingpt_r1.model.checkpoint import load_adapter
+
+SCRIPT = Path(__file__).with_name("tiny_run.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    return write_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(backbone, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    return run_recipe(tiny_recipe(backbone), folder)
+
+
+def _weights(folder):
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def _metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _assert_same(left, right, tolerance=0.0):
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert torch.allclose(tensor, right[name], rtol=0, atol=tolerance), name
+
+
+def test_training_lowers_the_loss_and_leaves_a_run_folder(unbroken):
+    rows = _metrics(unbroken.folder)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert {"step", "text", "balance", "tone", "learning_rate"} <= rows[0].keys()
+    assert "visual" not in rows[0]
+    run = json.loads((unbroken.folder / "run.json").read_text())
+    assert run["recipe"]["train"]["learning_rate"] == 1e-2
+    assert run["manifest"]["cases"]["train"] == len(unbroken.parts[Split.TRAIN])
+
+
+def test_frozen_weights_are_bit_identical(unbroken, backbone):
+    before = load_file(backbone / "model.safetensors")
+    after = unbroken.model.backbone.state_dict()
+    for name, tensor in before.items():
+        own = after[name if name in after else f"model.{name}"]
+        assert torch.equal(own, tensor), name
+
+
+def test_lora_training_leaves_the_backbone_bit_identical(backbone, tmp_path):
+    recipe = tiny_recipe(
+        backbone,
+        adapter__text_adapter="lora",
+        adapter__visual__features="tower",
+        adapter__visual__inject=True,
+        train__max_steps=2,
+        data__count=40,
+        train__precision="bf16",
+    )
+    run = run_recipe(recipe, tmp_path)
+    after = {
+        name.replace(".base_layer.", "."): tensor
+        for name, tensor in run.model.backbone.state_dict().items()
+        if ".lora_" not in name
+    }
+    for name, tensor in load_file(backbone / "model.safetensors").items():
+        assert torch.equal(after[name], tensor), name
+    assert any(t.any() for n, t in _weights(tmp_path).items() if "lora_B" in n)
+
+
+def test_trained_set_is_optimizer_set_is_saved_set(unbroken):
+    trained = make_trained(unbroken.model)
+    names = {id(p): name for name, p in trained.state.items()}
+    optimizer = make_optimizer(trained, tiny_recipe("x").train)
+    held = {names[id(p)] for group in optimizer.param_groups for p in group["params"]}
+    asked = {names[id(p)] for p in trained.objective.parameters() if p.requires_grad}
+    assert held == asked == _weights(unbroken.folder).keys() == trained.state.keys()
+
+
+def test_a_weight_that_would_not_be_saved_stops_the_run(backbone):
+    trained = make_trained(make_model(backbone, small_adapter()))
+    trained.objective.extra = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(TrainingError, match="extra"):
+        make_optimizer(trained, tiny_recipe("x").train)
+
+
+def test_parts_may_have_their_own_learning_rates(backbone):
+    trained = make_trained(make_model(backbone, small_adapter(text_adapter="lora")))
+    recipe = tiny_recipe("x", train__visual_learning_rate=3e-3, train__lora_learning_rate=2e-4)
+    rates = [group["lr"] for group in make_optimizer(trained, recipe.train).param_groups]
+    assert rates == [3e-3, 2e-4]
+
+
+def test_checkpoints_hold_adapters_only(unbroken):
+    checkpoint = last_checkpoint(unbroken.folder)
+    stored = load_file(checkpoint / "adapter_model.safetensors")
+    _assert_same(stored, _weights(unbroken.folder))
+    weights = [path.name for path in checkpoint.iterdir() if path.suffix == ".safetensors"]
+    assert weights == ["adapter_model.safetensors"]
+
+
+def test_the_saved_adapter_is_the_trained_one(unbroken, backbone):
+    loaded = load_adapter(unbroken.folder / "adapter")
+    _assert_same(loaded.adapter_state(), unbroken.model.adapter_state())
+
+
+def test_the_same_call_again_trains_nothing_and_gives_the_same(unbroken, backbone):
+    before = _weights(unbroken.folder)
+    lines = (unbroken.folder / "metrics.jsonl").read_text()
+    again = run_recipe(tiny_recipe(backbone), unbroken.folder)
+    _assert_same(again.model.adapter_state(), before)
+    assert (unbroken.folder / "metrics.jsonl").read_text() == lines
+
+
+def test_killed_runs_end_as_the_unbroken_one(unbroken, backbone, tmp_path):
+    for place in ("features", "training"):
+        child = subprocess.run(
+            [sys.executable, str(SCRIPT), str(backbone), str(tmp_path), place],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
+        if place == "features":
+            assert [p.name for p in (tmp_path / "features").glob("shard*")] == [
+                "shard-00000.safetensors"
+            ]
+        else:
+            assert _metrics(tmp_path)[-1]["step"] == KILL_AT_STEP
+    run_recipe(tiny_recipe(backbone), tmp_path)
+    _assert_same(_weights(tmp_path), _weights(unbroken.folder))
+    assert _metrics(tmp_path) == _metrics(unbroken.folder)
+
+
+def test_two_processes_give_the_single_process_result(unbroken, backbone, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.run(
+        [*command, str(SCRIPT), str(backbone), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    _assert_same(_weights(tmp_path), _weights(unbroken.folder), tolerance=1e-4)
+    for ours, theirs in zip(_metrics(tmp_path), _metrics(unbroken.folder), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+
+
+def test_accumulation_does_not_change_the_result(unbroken, backbone, tmp_path):
+    recipe = tiny_recipe(
+        backbone,
+        train__batch_size=16,
+        train__gradient_accumulation=1,
+        train__max_steps=4,
+    )
+    other = tiny_recipe(backbone, train__max_steps=4)
+    features = unbroken.folder / "features"
+    run_recipe(recipe, tmp_path / "one", features=features)
+    run_recipe(other, tmp_path / "two", features=features)
+    _assert_same(_weights(tmp_path / "one"), _weights(tmp_path / "two"), tolerance=1e-5)
+
+
+def test_a_changed_recipe_is_refused_with_its_keys(unbroken, backbone):
+    changed = tiny_recipe(backbone, train__epochs=4, losses__tone=0.5)
+    with pytest.raises(TrainingError) as error:
+        run_recipe(changed, unbroken.folder)
+    assert "train.epochs was 3, is 4" in str(error.value)
+    assert "losses.tone was 0.1, is 0.5" in str(error.value)
+
+
+def test_features_of_another_recipe_are_refused(unbroken, backbone, tmp_path):
+    changed = tiny_recipe(backbone, features__dtype="bf16")
+    with pytest.raises(FeatureStoreError, match=r"features\.dtype: 'fp32' -> 'bf16'"):
+        run_recipe(changed, tmp_path, features=unbroken.folder / "features")
+
+
+@pytest.mark.parametrize("where", ["forward", "backward"])
+def test_a_nan_stops_before_the_update(unbroken, backbone, tmp_path, monkeypatch, where):
+    kept = {}
+
+    def poisoned(model, precision):
+        trained = make_trained(model, precision)
+        kept.update({name: p.detach().clone() for name, p in trained.state.items()})
+        kept["live"] = trained.state
+        scale = model.language_bias.scale
+        if where == "forward":
+            trained.objective.language_bias.down.register_forward_hook(
+                lambda _module, _inputs, output: output * float("nan")
+            )
+        else:
+            scale.register_hook(lambda gradient: gradient * float("nan"))
+        return trained
+
+    monkeypatch.setattr(run_module, "make_trained", poisoned)
+    with pytest.raises(TrainingError, match=r"not finite at step 1.*no weight was changed"):
+        run_recipe(tiny_recipe(backbone), tmp_path, features=unbroken.folder / "features")
+    live = kept.pop("live")
+    _assert_same({name: p.detach() for name, p in live.items()}, kept)
