@@ -36,6 +36,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(recipe: Path) -> Path:
     """A finished run of the recipe."""
     folder = recipe.parent / "run"
+    assert run(["features", str(recipe), "--out", str(folder)]) == 0
+    assert not (folder / "adapter").exists()
     assert run(["distill", str(recipe), "--out", str(folder)]) == 0
     return folder
 
@@ -54,6 +56,15 @@ def test_run_leaves_an_adapter_that_loads(
     assert (finished / "run.json").is_file()
     assert run(["models", str(finished / "adapter")]) == 0
     assert "adapter, loads" in capsys.readouterr().out
+
+
+def test_features_are_shared(
+    recipe: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = ["--features", str(finished / "features")]
+    assert run(["features", str(recipe), "--out", str(tmp_path), *stored]) == 0
+    assert f"6 cases in {finished / 'features'}" in capsys.readouterr().out
+    assert not (tmp_path / "features").exists()
 
 
 def test_same_command_again_is_done_at_once(recipe: Path, finished: Path) -> None:

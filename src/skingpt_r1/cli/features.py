@@ -1,20 +1,27 @@
 """`skingpt features`: the one pass of the frozen backbone over the data."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from skingpt_r1.cli.options import RecipeFile, Settings
+from skingpt_r1.cli.options import FeatureFolder, RecipeFile, RunFolder, Settings, run_folder
+from skingpt_r1.cli.progress import staged
 
 
 def features(
     recipe: RecipeFile,
-    out: Annotated[Path, typer.Option(help="Folder of the stored features.")],
     settings: Settings = None,
+    out: RunFolder = None,
+    features: FeatureFolder = None,
 ) -> None:
     """Run the frozen backbone once and store.
 
-    The same command again continues a stopped pass.
+    The same command again continues a stopped pass; `skingpt distill` on the same folder trains.
     """
-    raise NotImplementedError
+    from skingpt_r1.distill.recipe_files import load_recipe
+    from skingpt_r1.distill.run import run_features
+
+    chosen = load_recipe(recipe, settings or ())
+    with staged() as progress:
+        store = run_features(
+            chosen, run_folder(out, chosen.name), features=features, progress=progress
+        )
+    typer.echo(f"{len(store)} cases in {store.folder}")

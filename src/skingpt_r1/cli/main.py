@@ -50,14 +50,16 @@ def skingpt(
 app.command(
     epilog=closing(
         "skingpt diagnose photo.jpg --stream",
-        "skingpt diagnose photos/ --model runs/demo/adapter --json > answers.jsonl",
+        "skingpt diagnose photos/ --model runs/mine/adapter --json > answers.jsonl",
     )
 )(diagnose)
-app.command(epilog=closing("skingpt features recipes/nano_text_visual.yaml --out runs/features"))(
+app.command(epilog=closing("skingpt features recipes/nano_bias_text_visual.yaml --out runs/mine"))(
     features
 )
 app.command(
-    epilog=closing("skingpt distill recipes/nano_text_visual.yaml --set seed=1 --out runs/mine")
+    epilog=closing(
+        "skingpt distill recipes/nano_bias_text_visual.yaml --set seed=1 --out runs/mine"
+    )
 )(distill)
 app.add_typer(datasets_app, name="datasets")
 app.command(epilog=closing("skingpt models runs/mine"))(models)
