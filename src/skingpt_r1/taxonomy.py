@@ -1,0 +1,188 @@
+"""Diagnosis names: synonyms, parents and families, and how close two names are.
+
+The table is `taxonomy.tsv`: one diagnosis per line, its parent, the nine-part class of
+Fitzpatrick17k, whether it is malignant, and its synonyms. What a line leaves open it inherits from
+its parent; a line without a parent is a family. Our own arrangement; it decides no treatment.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+_THREE_PARTITION = MappingProxyType(
+    {
+        "inflammatory": "non-neoplastic",
+        "genodermatoses": "non-neoplastic",
+        "benign dermal": "benign",
+        "benign epidermal": "benign",
+        "benign melanocyte": "benign",
+        "malignant dermal": "malignant",
+        "malignant epidermal": "malignant",
+        "malignant melanoma": "malignant",
+        "malignant cutaneous lymphoma": "malignant",
+    }
+)
+_SPELLINGS = (
+    ("haem", "hem"), ("naev", "nev"), ("oedema", "edema"), ("tumour", "tumor"), ("rrhoe", "rrhe"),
+    ("nevi ", "nevus "), ("oses ", "osis "), ("iases ", "iasis "), ("lentigines ", "lentigo "),
+    ("omata ", "oma "), ("leucopl", "leukopl"),
+)  # fmt: skip
+_QUALIFIERS = frozenset(
+    """a an the likely probable possible suspected presumed severe mild moderate early classic
+    typical localized localised extensive widespread recurrent active inflamed chronic acute
+    cutaneous""".split()  # noqa: SIM905 - words read better as words
+)
+_TAIL = re.compile(
+    r"\s(?:affecting|involving|likely|probably|secondary to|due to|caused by|with|on the|of the"
+    r"|in the|from|type|consistent)\b.*$"
+)
+
+
+class Closeness(IntEnum):
+    """How close two names are, the closest highest."""
+
+    OTHER = 0
+    SAME_FAMILY = 1
+    PARENT = 2
+    SYNONYM = 3
+    EXACT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One line of the table, with what it inherits.
+
+    Attributes:
+        name: the preferred name.
+        parents: its ancestors, nearest first; the last one is the family.
+        nine_partition: class in the nine parts of Fitzpatrick17k.
+        malignant: whether it is a malignant tumour; precursors are not.
+        synonyms: other names of the same thing.
+    """
+
+    name: str
+    parents: tuple[str, ...]
+    nine_partition: str
+    malignant: bool
+    synonyms: tuple[str, ...]
+
+    @property
+    def family(self) -> str:
+        """The root that it belongs to."""
+        return self.parents[-1] if self.parents else self.name
+
+    @property
+    def three_partition(self) -> str:
+        """`benign`, `malignant` or `non-neoplastic`, as Fitzpatrick17k derives it."""
+        return _THREE_PARTITION[self.nine_partition]
+
+
+def diagnoses() -> Mapping[str, Diagnosis]:
+    """The whole table: preferred name -> diagnosis."""
+    return _table()[0]
+
+
+def canonical(name: str) -> str | None:
+    """The preferred name of a diagnosis; None when the table does not know it.
+
+    Case, punctuation, plural and British spelling do not matter. A remark in brackets, a qualifier
+    (`severe`) and a trailing remark (`affecting the hands`) are left out when the whole is unknown.
+    """
+    by_name = _table()[1]
+    return next((by_name[form] for form in _forms(name) if form in by_name), None)
+
+
+def closeness(first: str, second: str) -> Closeness:
+    """How close two diagnosis names are; names outside the table are only ever equal or other."""
+    if normalise(first) == normalise(second) != "":
+        return Closeness.EXACT
+    a, b = canonical(first), canonical(second)
+    if a is None or b is None:
+        return Closeness.OTHER
+    if a == b:
+        return Closeness.SYNONYM
+    one, two = diagnoses()[a], diagnoses()[b]
+    if a in two.parents or b in one.parents:
+        return Closeness.PARENT
+    return Closeness.SAME_FAMILY if one.family == two.family else Closeness.OTHER
+
+
+def is_malignant(name: str) -> bool | None:
+    """Whether a diagnosis is a malignant tumour; None when the table does not know it."""
+    found = canonical(name)
+    return None if found is None else diagnoses()[found].malignant
+
+
+def match_label(text: str, labels: Iterable[str]) -> str | None:
+    """The one label that a free-text diagnosis means; None when there is none, or more than one.
+
+    Equal names count first, then synonyms, then the nearest label of which the diagnosis is a kind
+    (`nodular melanoma` is `melanoma`; never the other way round).
+    """
+    known = list(dict.fromkeys(labels))
+    equal = [label for label in known if normalise(label) == normalise(text) != ""]
+    if equal:
+        return equal[0] if len(equal) == 1 else None
+    name = canonical(text)
+    if name is None:
+        return None
+    names = {label: canonical(label) for label in known}
+    for step in (name, *diagnoses()[name].parents):
+        fitting = [label for label in known if names[label] == step]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
+
+
+def normalise(name: str) -> str:
+    """A name in small letters, without accents, punctuation, plural and British spelling."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = " ".join(re.sub(r"[^a-z0-9.]+", " ", plain.replace("'", "")).split()).strip(" .") + " "
+    for old, new in _SPELLINGS:
+        plain = plain.replace(old, new)
+    return " ".join(re.sub(r"(?<=\w\w\w)(?<!s)(?<!u)(?<!i)s$", "", word) for word in plain.split())
+
+
+def _forms(name: str) -> Iterable[str]:
+    name = name[:300].replace("’", "'")
+    outside = re.sub(r"\([^()]*\)", " ", name)
+    for part in (name, outside, *re.findall(r"\(([^()]+)\)", name)):
+        form = normalise(part)
+        yield form
+        words = form.split()
+        while words and words[0] in _QUALIFIERS:
+            words = words[1:]
+            yield " ".join(words)
+        yield _TAIL.sub("", " ".join(words))
+
+
+@cache
+def _table() -> tuple[Mapping[str, Diagnosis], Mapping[str, str]]:
+    lines = files("skingpt_r1").joinpath("taxonomy.tsv").read_text(encoding="utf-8").splitlines()
+    rows = {line.split("\t")[0]: line.split("\t") for line in lines[1:]}
+    known: dict[str, Diagnosis] = {}
+    by_name: dict[str, str] = {}
+    for name, row in rows.items():
+        parents = _ancestors(name, rows)
+        chain = [row, *(rows[parent] for parent in parents)]
+        synonyms = tuple(row[4].split("|")) if row[4] else ()
+        nine = next(line[2] for line in chain if line[2])
+        known[name] = Diagnosis(name, parents, nine, any(line[3] for line in chain), synonyms)
+        for other in (name, *synonyms):
+            owner = by_name.setdefault(normalise(other), name)
+            assert owner == name, f"{other!r} names both {owner!r} and {name!r}"
+    return MappingProxyType(known), MappingProxyType(by_name)
+
+
+def _ancestors(name: str, rows: Mapping[str, list[str]]) -> tuple[str, ...]:
+    parents: list[str] = []
+    while rows[name][1]:
+        name = rows[name][1]
+        assert name not in parents, f"{name!r} is its own ancestor"
+        parents.append(name)
+    return tuple(parents)
