@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -15,16 +17,17 @@ from skingpt_r1.synthetic.conditions import (
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 
-def draws(name, count=40):
+@cache
+def draws(name):
     rng = np.random.default_rng(3)
-    return [draw_findings(BY_NAME[name], rng) for _ in range(count)]
+    return [draw_findings(BY_NAME[name], rng) for _ in range(150)]
 
 
 def overlap(first, second, slot):
     """Share of probability that two distributions have in common, after fitting."""
-    one = [finding[slot] for finding in draws(first, 200)]
-    two = [finding[slot] for finding in draws(second, 200)]
-    return sum(min(one.count(value), two.count(value)) for value in WORDS[slot]) / 200
+    one = [finding[slot] for finding in draws(first)]
+    two = [finding[slot] for finding in draws(second)]
+    return sum(min(one.count(value), two.count(value)) for value in WORDS[slot]) / 150
 
 
 def test_sixteen_conditions_with_different_names():
