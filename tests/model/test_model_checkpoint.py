@@ -1,0 +1,131 @@
+"""Adapter directories: what is saved is what is loaded, and nothing else is accepted."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from model_kinds import CONFIGS, batch_of, differs
+from safetensors.torch import load_file, save_file
+
+from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.checkpoint import load_adapter, save_adapter
+from skingpt_r1.model.load import describe_directory, load_model
+
+
+@pytest.fixture
+def saved(tiny_model, tmp_path: Path) -> Path:
+    model = tiny_model(CONFIGS["bias"], stir=True)
+    save_adapter(model, tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@torch.no_grad()
+def test_a_loaded_adapter_changes_the_logits(kind, tiny_model, pictures, tmp_path) -> None:
+    model = tiny_model(CONFIGS[kind], stir=True)
+    batch = batch_of(model.processor, pictures)
+    save_adapter(model, tmp_path)
+    loaded = load_model(tmp_path)
+    assert loaded.config == model.config
+    logits = loaded(**batch._asdict()).logits
+    assert torch.equal(logits, model(**batch._asdict()).logits)
+    assert differs(logits, tiny_model(CONFIGS[kind])(**batch._asdict()).logits) > 1e-3
+
+
+def test_layout(saved: Path, tiny_folder: Path) -> None:
+    names = {path.name for path in saved.iterdir()}
+    assert names >= {
+        "adapter_config.json", "adapter_model.safetensors", "README.md",
+        "tokenizer.json", "preprocessor_config.json", "chat_template.jinja",
+    }  # fmt: skip
+    settings = json.loads((saved / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == str(tiny_folder)
+    assert len(settings["base_model_revision"]) == 64
+    _, header, text = (saved / "README.md").read_text().split("---\n", 2)
+    card = yaml.safe_load(header)
+    assert card["base_model_relation"] == "adapter"
+    assert card["base_model"] == str(tiny_folder)
+    assert {"library_name", "license"} <= set(card)
+    assert "not for diagnosis" in text
+    assert settings["base_model_revision"] in text
+
+
+def test_renamed_keys_are_listed(saved: Path) -> None:
+    path = saved / "adapter_model.safetensors"
+    state = load_file(path)
+    state["visual_adapter.entry.weight"] = state.pop("visual_adapter.in_proj.weight")
+    save_file(state, path)
+    with pytest.raises(CheckpointError) as caught:
+        load_adapter(saved)
+    assert "missing: visual_adapter.in_proj.weight" in str(caught.value)
+    assert "unexpected: visual_adapter.entry.weight" in str(caught.value)
+
+
+def test_wrong_shapes_are_listed(saved: Path) -> None:
+    path = saved / "adapter_model.safetensors"
+    state = load_file(path)
+    state["language_bias.up.weight"] = state["language_bias.up.weight"][:, :3].clone()
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match=r"language_bias.up.weight: \(64, 3\)"):
+        load_adapter(saved)
+
+
+def test_another_backbone_is_refused(saved: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_folder, other)
+    state = load_file(other / "model.safetensors")
+    state["lm_head.weight"] += 1
+    save_file(state, other / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="trained on backbone"):
+        load_adapter(saved, backbone=other)
+
+
+def test_a_moved_backbone_is_accepted(saved: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_folder, moved)
+    model = load_model(saved, backbone=moved)
+    assert model.config.backbone is not None
+    assert model.config.backbone.name == str(moved)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("adapter_config.json", "{", "cannot be read"),
+        ("adapter_config.json", '{"peft_type": "LORA"}', "adapter_type"),
+        ("adapter_model.safetensors", "torn", "cannot be read"),
+        ("adapter_model.safetensors", None, "but no"),
+    ],
+)
+def test_damaged_directories(name, content, message, saved: Path) -> None:
+    if content is None:
+        (saved / name).unlink()
+    else:
+        (saved / name).write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(saved)
+    assert not describe_directory(saved).loads
+
+
+def test_unknown_settings_are_refused(saved: Path) -> None:
+    path = saved / "adapter_config.json"
+    settings = json.loads(path.read_text())
+    settings["config"]["bias_rank"] = 3
+    path.write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match="bias_rank"):
+        load_model(saved)
+
+
+def test_unwritable_folder(tiny_model, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        save_adapter(tiny_model(), tmp_path / "file" / "adapter")
+
+
+def test_describe_an_adapter(saved: Path) -> None:
+    report = describe_directory(saved)
+    assert (report.kind, report.loads) == ("adapter", True)
+    assert "text adapter: bias" in report.details

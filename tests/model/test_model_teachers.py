@@ -1,0 +1,161 @@
+"""Teachers: vectors from disk, from an encoder directory, and from the built-in encoder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from skingpt_r1.case import Case
+from skingpt_r1.errors import TeacherError
+from skingpt_r1.model.builtin_teacher import (
+    DIAGNOSIS,
+    UNLABELLED,
+    BuiltinTeacher,
+    read_targets,
+    train_teacher,
+)
+from skingpt_r1.model.teachers import EncoderTeacher, PrecomputedTeacher
+
+COLOURS = {"red": (200, 40, 40), "brown": (120, 80, 40)}
+
+
+def paint(folder: Path, count: int, seed: int = 0) -> list[Case]:
+    """Two labels that differ in colour; every third case has two pictures."""
+    rng = np.random.default_rng(seed)
+    cases = []
+    for index in range(count):
+        label = list(COLOURS)[index % 2]
+        paths = []
+        for number in range(2 if index % 3 == 0 else 1):
+            noise = rng.integers(-30, 30, (64, 48, 3)) + np.array(COLOURS[label])
+            paths.append(folder / f"{seed}-{index}-{number}.png")
+            Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(paths[-1])
+        cases.append(
+            Case(
+                id=f"{seed}-{index}", images=tuple(paths), dataset="paint", group=str(index),
+                label=label, findings={"size": "small" if index % 4 < 2 else "large"},
+            )
+        )  # fmt: skip
+    return cases
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    return paint(tmp_path, 3)
+
+
+def vectors_of(cases: list[Case]) -> dict[str, np.ndarray]:
+    names = [image.name for case in cases for image in case.images]
+    return {name: np.arange(1, 5, dtype=np.float64)[None] + i for i, name in enumerate(names)}
+
+
+def test_vectors_in_npy_files(cases, tmp_path) -> None:
+    store = tmp_path / "vectors"
+    store.mkdir()
+    for index, (name, vector) in enumerate(vectors_of(cases).items()):
+        np.save(store / (f"{Path(name).stem}.npy" if index % 2 else f"{name}.npy"), vector)
+    found = PrecomputedTeacher(store).embed(cases)
+    assert found["0-0"].shape == (2, 4)
+    assert found["0-1"].tolist() == [[3, 4, 5, 6]]
+    assert found["0-1"].dtype == torch.float32
+
+
+def test_vectors_in_one_safetensors_file(cases, tmp_path) -> None:
+    tensors = {name: torch.from_numpy(v) for name, v in vectors_of(cases).items()}
+    save_file(tensors, tmp_path / "vectors.safetensors")
+    found = PrecomputedTeacher(tmp_path / "vectors.safetensors").embed(cases)
+    assert found["0-2"].tolist() == [[4, 5, 6, 7]]
+
+
+def test_missing_vectors_are_listed(cases, tmp_path) -> None:
+    np.save(tmp_path / "0-1-0.npy", np.ones(4))
+    np.save(tmp_path / "0-0-0.npy", np.ones(4))
+    with pytest.raises(TeacherError, match="2 of 3 cases have no teacher vector") as caught:
+        PrecomputedTeacher(tmp_path).embed(cases)
+    assert caught.value.case_ids == ("0-0", "0-2")
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [
+        (np.zeros(4), "zero or not finite"),
+        (np.full(4, np.nan), "zero or not finite"),
+        (np.ones(5), r"widths \[4, 5\]"),
+    ],
+)
+def test_unusable_vectors_are_listed(vector, message, cases, tmp_path) -> None:
+    for name, good in vectors_of(cases).items():
+        np.save(tmp_path / f"{Path(name).stem}.npy", vector if name == "0-1-0.png" else good)
+    with pytest.raises(TeacherError, match=message) as caught:
+        PrecomputedTeacher(tmp_path).embed(cases)
+    assert caught.value.case_ids == ("0-1",)
+
+
+def test_damaged_files(cases, tmp_path) -> None:
+    with pytest.raises(TeacherError, match="do not exist"):
+        PrecomputedTeacher(tmp_path / "nothing")
+    (tmp_path / "0-0-0.npy").write_bytes(b"torn")
+    with pytest.raises(TeacherError, match="not a readable"):
+        PrecomputedTeacher(tmp_path).embed(cases)
+    with pytest.raises(TeacherError, match="does not exist"):
+        EncoderTeacher(tmp_path / "nothing")
+    with pytest.raises(TeacherError, match="not an image encoder"):
+        EncoderTeacher(tmp_path)
+
+
+def test_an_encoder_directory(cases, tmp_path) -> None:
+    from transformers import ViTConfig, ViTImageProcessor, ViTModel
+
+    folder = tmp_path / "encoder"
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        image_size=32, patch_size=16,
+    )  # fmt: skip
+    ViTModel(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    found = EncoderTeacher(folder, batch_size=2).embed(cases)
+    assert {key: tuple(value.shape) for key, value in found.items()} == {
+        "0-0": (2, 16), "0-1": (1, 16), "0-2": (1, 16),
+    }  # fmt: skip
+
+
+def test_the_builtin_teacher_tells_labels_apart(tmp_path) -> None:
+    state = torch.random.get_rng_state()
+    train = paint(tmp_path, 32)
+    teacher = train_teacher(train, width=8, epochs=6)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    unseen = paint(tmp_path, 8, seed=1)
+    found = teacher.embed(unseen)
+    assert found["1-0"].shape == (2, 8)
+    rows = functional.normalize(torch.stack([found[case.id][0] for case in unseen]))
+    same = torch.tensor([[a.label == b.label for a in unseen] for b in unseen])
+    likeness = rows @ rows.T
+    assert likeness[same].min() > likeness[~same].max()
+    teacher.save(tmp_path / "teacher.safetensors")
+    loaded = BuiltinTeacher.load(tmp_path / "teacher.safetensors").embed(unseen)
+    assert all(torch.equal(loaded[key], value) for key, value in found.items())
+
+
+def test_the_builtin_teacher_repeats(tmp_path) -> None:
+    cases = paint(tmp_path, 4)
+    one, other = (train_teacher(cases, width=4, epochs=1, seed=5).embed(cases) for _ in range(2))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_targets(cases) -> None:
+    unlabelled = Case(id="x", images=cases[0].images, dataset="d", group="g")
+    tasks = read_targets([*cases, unlabelled])
+    assert tasks.classes == {DIAGNOSIS: ["brown", "red"], "size": ["large", "small"]}
+    assert tasks.targets[DIAGNOSIS].tolist() == [1, 1, 0, 1, UNLABELLED, UNLABELLED]
+    with pytest.raises(TeacherError, match="nothing to learn"):
+        read_targets([unlabelled])
+
+
+def test_a_damaged_builtin_teacher(tmp_path) -> None:
+    (tmp_path / "t.safetensors").write_bytes(b"torn")
+    with pytest.raises(TeacherError, match="not a saved built-in teacher"):
+        BuiltinTeacher.load(tmp_path / "t.safetensors")
