@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.features import patch_settings, patch_stored
@@ -107,12 +108,18 @@ def look(adapter: VisualAdapter, batch: Batch, patching: Mapping[str, int]) -> V
     """Run the visual adapter on what a batch has for it."""
     grids = batch["grids"]
     lengths = grids.prod(-1)
+    changed: dict[str, Tensor] = {}
     if adapter.config.features == "tower":
         patches = batch["tower"].float()
         lengths = lengths // patching["merge"] ** 2
     else:
-        patches = patch_stored(batch["pixels"], grids, **patching)
-    output: VisualOutput = adapter(patches, lengths)
+        # A still picture is repeated in time, so its patches times the weights are one repeat times
+        # the sum of the weights over time: the same numbers and gradients for half the work.
+        patches = patch_stored(batch["pixels"], grids, **{**patching, "temporal": 1})
+        weight = adapter.in_proj.weight
+        repeats = weight.view(len(weight), -1, patching["temporal"], patching["patch"] ** 2)
+        changed["in_proj.weight"] = repeats.sum(2).flatten(1)
+    output: VisualOutput = functional_call(adapter, changed, (patches, lengths))
     return output
 
 

@@ -348,6 +348,7 @@ def _arguments(recipe: TrainRecipe, folder: Path, seed: int, quiet: bool) -> Tra
         ddp_broadcast_buffers=False,
         ddp_timeout=24 * 3600,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are for torchrun, not for threads
     processes = arguments.world_size
     if recipe.batch_size % processes:
         raise TrainingError(

@@ -1,0 +1,42 @@
+"""Every recipe of the embedded backbone trains for one step, here on a smaller backbone."""
+
+from pathlib import Path
+
+import pytest
+from tiny_distill import write_backbone
+
+from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.distill.run import run_recipe
+
+FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+NAMES = sorted(path.stem for path in FOLDER.glob("nano_*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shared")
+    write_backbone(folder / "backbone")
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_step(name, shared):
+    recipe = load_recipe(
+        FOLDER / f"{name}.yaml",
+        [
+            f"backbone={shared / 'backbone'}",
+            f"data.root={shared / 'pictures'}",
+            "data.count=40",
+            "data.size=56",
+            "data.split={train: 0.5, test: 0.5}",
+            "teacher.epochs=1",
+            "features.shard_cases=32",
+            "train.max_steps=1",
+            "train.batch_size=8",
+            "adapter.visual.embed_dim=32",
+        ],
+    )
+    kind = "lora" if "lora" in name else "bias"
+    run = run_recipe(recipe, shared / name, features=shared / "features" / kind)
+    assert (run.folder / "adapter" / "adapter_model.safetensors").is_file()
+    assert (run.folder / "metrics.jsonl").read_text().count("\n") == 1
