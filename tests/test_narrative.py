@@ -117,8 +117,7 @@ THOUGHT = "<think> First, I observe a red, scaly plaque on the elbow. It is well
             "psoriasis",
         ),
         (
-            "Blisters on hand, feet. In summary, the most likely diagnosis is hand, foot, and mouth "
-            "disease.",
+            "Blisters. In summary, the most likely diagnosis is hand, foot, and mouth disease.",
             "hand-foot-mouth disease",
         ),
     ],
