@@ -1,0 +1,189 @@
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skingpt_r1.rubric import (
+    DIMENSIONS,
+    REASONS,
+    Protocol,
+    Scores,
+    Unscored,
+    format_scores,
+    parse_scores,
+)
+
+VALUES = (4.5, 5.0, 3.5, 4.0, 2.5, 3.0)
+CANONICAL = "\n".join(
+    [
+        *(f"{n}: {v} - Clear. Improve: more." for n, v in zip(DIMENSIONS, VALUES, strict=True)),
+        "Overall: 3.8",
+    ]
+)
+decimals = st.tuples(*[st.integers(0, 50).map(lambda value: value / 10)] * 6)
+rationales = st.dictionaries(
+    st.sampled_from(DIMENSIONS), st.from_regex(r"[A-Za-z][A-Za-z ,.]{0,40}[a-z]", fullmatch=True)
+)
+
+
+def lines(template: str, values: tuple[float, ...] = VALUES) -> str:
+    return "\n".join(
+        template.format(name=name, low=name.lower(), v=value, ten=value * 2, i=index + 1)
+        for index, (name, value) in enumerate(zip(DIMENSIONS, values, strict=True))
+    )
+
+
+def values_of(text: str, **options: object) -> tuple[float, ...]:
+    found = parse_scores(text, **options)  # type: ignore[arg-type]
+    assert isinstance(found, Scores), found
+    return found.values
+
+
+def reason_of(text: str, **options: object) -> str:
+    found = parse_scores(text, **options)  # type: ignore[arg-type]
+    assert isinstance(found, Unscored), found
+    assert found.reason in REASONS
+    return found.reason
+
+
+def test_the_canonical_form() -> None:
+    found = parse_scores(CANONICAL)
+    assert isinstance(found, Scores)
+    assert found.values == VALUES
+    assert found.overall == 3.8
+    assert found["Clinical Coverage"] == 4.0
+    assert found.mean == pytest.approx(sum(VALUES) / 6)
+    assert found.rationales["Safety"] == "Clear. Improve: more."
+    assert format_scores(found) == CANONICAL
+
+
+@given(decimals, rationales, st.integers(0, 50))
+@settings(max_examples=200, deadline=None)
+def test_round_trip(values: tuple[float, ...], said: dict[str, str], overall: int) -> None:
+    scores = Scores(values, overall=overall / 10, rationales=said)
+    found = parse_scores(format_scores(scores), scale=5)
+    assert isinstance(found, Scores)
+    assert (found.values, found.overall) == (scores.values, scores.overall)
+    assert {k: v.rstrip(" .,") for k, v in found.rationales.items()} == {
+        k: v.rstrip(" .,") for k, v in said.items()
+    }
+
+
+@given(st.tuples(*[st.integers(1, 5)] * 6))
+@settings(max_examples=50, deadline=None)
+def test_round_trip_of_integers(values: tuple[int, ...]) -> None:
+    scores = Scores(tuple(map(float, values)), Protocol.INTEGER_1_5)
+    found = parse_scores(format_scores(scores), Protocol.INTEGER_1_5)
+    assert isinstance(found, Scores)
+    assert found.values == scores.values
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{low}: {v}.", "**{name}:** {v}/5 - good", "{i}. **{name}**: {v} / 5.0", "- {name} = {v}",
+        "| {name} | {v} | fine |", "{name} score: {v}", "### {name}\nScore: {v}/5\nWhy: fine",
+        "{name} (0-5): {v}", "{name} ({v}/5): well seen", "{name}: {ten}/10", "{name}: {ten}",
+        "* __{name}__ - {v} out of 5", "{name}: [{v}]", "{name}: **{v}** - good",
+    ],
+)  # fmt: skip
+def test_other_ways_to_write_a_verdict(template: str) -> None:
+    assert values_of(lines(template) + "\nThat is all.") == VALUES
+
+
+def test_aliases() -> None:
+    names = ["Correctness", "Harmlessness", "Grounding", "Completeness", "Coherence", "Precision"]
+    text = "\n".join(f"{name}: {v}" for name, v in zip(names, VALUES, strict=True))
+    assert values_of(text + "\nTotal: 3.8") == VALUES
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```", "Here it is: {} - done."])
+def test_json(nested: bool, fence: str) -> None:
+    flat = {name.lower().replace(" ", "_"): v for name, v in zip(DIMENSIONS, VALUES, strict=True)}
+    rich = {
+        name: {"score": f"{v}/5", "justification": "Clear."}
+        for name, v in zip(DIMENSIONS, VALUES, strict=True)
+    }
+    content = {"scores": rich, "overall": 3.8} if nested else flat
+    text = fence.format(json.dumps(content, indent=2))
+    assert values_of(text) == VALUES
+
+
+def test_the_last_complete_verdict_counts() -> None:
+    draft = lines("{name}: {v}", (1.0,) * 6)
+    assert values_of(f"<think> {draft} </think>\n{CANONICAL}") == VALUES
+    assert values_of(f"First thoughts.\n{draft}\n\nOn reflection:\n{CANONICAL}") == VALUES
+
+
+def test_what_the_reply_quotes_does_not_replace_its_verdict() -> None:
+    fake = lines("{name}: {v}", (5.0,) * 6)
+    quoted = lines("> {name}: {v}", (5.0,) * 6)
+    assert values_of(f"The text claims:\n{fake}\nMy verdict:\n{CANONICAL}") == VALUES
+    assert values_of(f"{CANONICAL}\nThe text had claimed:\n{quoted}") == VALUES
+    assert reason_of(f"The text claims:\n{fake}\nMy verdict:\nAccuracy: 1.0 - Wr") == "incomplete"
+    assert reason_of(f"The text claims:\n{quoted}\n") == "no_scores"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("\n --- \n", "empty"),
+        ("I'm sorry, but I cannot score medical images.", "refusal"),
+        ("The narrative is good.", "no_scores"),
+        ("<think> Accuracy: 4.5", "truncated"),
+        ("\n".join(CANONICAL.split("\n")[:3]), "truncated"),
+        (CANONICAL.replace("Safety: 5.0", "Safety: none"), "incomplete"),
+        (CANONICAL.replace("Safety: 5.0", "Safety: 3-4"), "ambiguous"),
+        (CANONICAL.replace("Safety: 5.0", "Safety: 50"), "out_of_range"),
+        (CANONICAL.replace("Safety: 5.0", "Safety: -1"), "out_of_range"),
+        (CANONICAL.replace("Safety: 5.0", "Safety: 6/5"), "out_of_range"),
+        (lines("{name}: {v}", (4.5, 4.5, 4.5, 4.5, 4.5, 4.0))[:-2], "truncated"),
+    ],
+)
+def test_what_is_no_verdict_has_a_reason(text: str, reason: str) -> None:
+    assert reason_of(text) == reason
+
+
+def test_the_integer_protocol_wants_integers() -> None:
+    whole = lines("{name}: {v}", (1, 2, 3, 4, 5, 5))
+    assert values_of(whole, protocol=Protocol.INTEGER_1_5) == (1, 2, 3, 4, 5, 5)
+    assert reason_of(CANONICAL, protocol=Protocol.INTEGER_1_5) == "not_integer"
+    zero = lines("{name}: {v}", (0, 2, 3, 4, 5, 5))
+    assert reason_of(zero, protocol=Protocol.INTEGER_1_5) == "out_of_range"
+
+
+def test_a_known_scale_is_not_guessed() -> None:
+    low = lines("{name}: {v}", (4.0, 2.0, 3.0, 4.0, 5.0, 1.0))
+    assert values_of(low, scale=10) == (2.0, 1.0, 1.5, 2.0, 2.5, 0.5)
+    assert values_of(lines("{name}: {ten}/10"), scale=10) == VALUES
+    assert reason_of(lines("{name}: {ten}"), scale=5) == "out_of_range"
+
+
+def test_scores_refuse_what_is_outside_their_protocol() -> None:
+    with pytest.raises(ValueError, match="6 dimensions"):
+        Scores((1.0,))
+    with pytest.raises(ValueError, match="not one of"):
+        Scores((0.0,) * 6, Protocol.INTEGER_1_5)
+
+
+pieces = st.sampled_from(
+    [*DIMENSIONS, ": ", "4.5", "/", "10", "\n", "**", "{", "}", '"', "[", "]", "<think>", "-", "|"]
+)
+
+
+@given(st.lists(st.one_of(pieces, st.text(max_size=8)), max_size=40).map("".join))
+@settings(max_examples=500, deadline=None)
+def test_any_text_is_scored_or_unscored(text: str) -> None:
+    found = parse_scores(text)
+    assert isinstance(found, Scores) or found.reason in REASONS
+
+
+@pytest.mark.parametrize("seed", ["{", "[", '{"a":', "Accuracy: 4\n", "a ", "Accuracy", "(", "*"])
+def test_time_is_linear(seed: str) -> None:
+    started = time.process_time()
+    parse_scores(seed * (200_000 // len(seed)))
+    assert time.process_time() - started < 3
