@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -71,7 +72,8 @@ def train(
         The mean loss over the last stretch between two log lines.
 
     Raises:
-        TrainingError: a loss or gradient that is not finite; the weights before it stay.
+        TrainingError: a loss or gradient that is not finite, before it can change a weight; a
+            folder that cannot be written.
     """
     arguments = _arguments(recipe, folder, seed, quiet)
     batches = EpochBatches(
@@ -91,7 +93,13 @@ def train(
         # Nothing is left to do, and the library's loop would make one more step.
         trainer._load_from_checkpoint(str(checkpoint))
         return trainer.last_loss
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"{folder} cannot be written or read: {error}; it needs a writable folder on a disk "
+            "with space left. Start again: the run goes on from its last complete checkpoint"
+        ) from error
     return trainer.last_loss
 
 
