@@ -125,8 +125,8 @@ def test_an_encoder_directory(cases, tmp_path) -> None:
 
 def test_the_builtin_teacher_tells_labels_apart(tmp_path) -> None:
     state = torch.random.get_rng_state()
-    train = paint(tmp_path, 32)
-    teacher = train_teacher(train, width=8, epochs=6)
+    train = paint(tmp_path, 24)
+    teacher = train_teacher(train, width=8, epochs=4)
     assert torch.equal(torch.random.get_rng_state(), state)
     unseen = paint(tmp_path, 8, seed=1)
     found = teacher.embed(unseen)

@@ -65,6 +65,8 @@ class _Block(nn.Module):
 class Encoder(nn.Module):
     """A small convolutional encoder: `[pictures, 3, 112, 112]` to `[pictures, width]`."""
 
+    centre: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         # Four pixels become channels first: most of the cost of a convolution is its area.
@@ -103,8 +105,7 @@ class BuiltinTeacher:
 
     def save(self, path: Path) -> None:
         """Write the encoder, for the run that is resumed."""
-        width = str(self.encoder.centre.numel())
-        save_file(self.encoder.state_dict(), path, metadata={"format": "pt", "width": width})
+        save_file(self.encoder.state_dict(), path, metadata={"format": "pt"})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -204,7 +205,7 @@ def _augment(pictures: Tensor) -> Tensor:
 def _fit(
     encoder: Encoder, heads: nn.ModuleDict, pictures: Tensor, tasks: TaskTargets, epochs: int
 ) -> None:
-    encoder.to(memory_format=torch.channels_last).train()
+    encoder.train()
     weights = {task: _class_weights(tasks, task) for task in tasks.classes}
     parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
@@ -212,7 +213,7 @@ def _fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps + 1)
     for epoch in range(epochs):
         total = 0.0
-        for rows in torch.randperm(len(pictures)).split(BATCH):
+        for rows in torch.split(torch.randperm(len(pictures)), BATCH):
             if len(rows) == 1 and len(pictures) > 1:
                 continue  # a batch of one has no variance to normalise by
             with torch.autocast("cpu", torch.bfloat16):
@@ -225,7 +226,7 @@ def _fit(
                 ]
             ).sum()
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             total += float(loss.detach()) * len(rows)
@@ -253,5 +254,5 @@ def _task_loss(logits: Tensor, targets: Tensor, weights: Tensor, task: str) -> T
 @torch.no_grad()
 def _centre(encoder: Encoder, pictures: Tensor) -> None:
     """Vectors are compared by angle, so what all pictures share is taken out."""
-    vectors = [encoder(_normalise(block)) for block in pictures.split(4 * BATCH)]
+    vectors = [encoder(_normalise(block)) for block in torch.split(pictures, 4 * BATCH)]
     encoder.centre += torch.cat(vectors).mean(0)
