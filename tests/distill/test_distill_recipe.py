@@ -83,7 +83,10 @@ def test_settings_are_typed():
         (["train.epochs=many"], "train.epochs: Input should be a valid integer"),
         (["train.epochs=0"], "greater than 0"),
         (["adapter.visual.layers=dense"], "'residual' or 'experts'"),
-        (["adapter.visual.inject=true"], "inject: true needs features: tower"),
+        (
+            ["adapter.visual.features=pixels", "adapter.visual.inject=true"],
+            "inject: true needs features: tower",
+        ),
         (["teacher.kind=none", "losses.visual=1"], "teacher.kind is none"),
         (["teacher.kind=precomputed"], "teacher.path is missing"),
         (["data.dataset=ham10000"], "data.root is missing"),
