@@ -43,31 +43,51 @@ SETTINGS: dict[str, Any] = {
 
 def build(work: Path, out: Path) -> None:
     """Run every stage that has not been run in `work`, and write the backbone to `out`."""
-    started = time.monotonic()
+    clock = _Clock(work / "minutes.json")
     seed = SETTINGS["seed"]
     torch.manual_seed(seed)
     pool = draw_pool(work, SETTINGS["scenes"], seed, PICTURE_SIZE, workers=2)
     tokenizer = _tokenizer(work, pool)
+    clock.stop("scenes and tokenizer")
     special = {
         token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens
     }
     model = Qwen2_5_VLForConditionalGeneration(nano_config(len(tokenizer), special))
     seeing = _tower(model, work, pool)
+    clock.stop("tower")
     loss = _language(model, tokenizer, work, pool)
+    clock.stop("language")
     _export(model, tokenizer, out)
+    size, seen = PICTURE_SIZE, SETTINGS["skills"]["count"]
     manifest = {
         "settings": SETTINGS,
         "sources": _sources(pool),
         "tower_accuracy": seeing,
         "language_loss": loss,
-        "skills": measure_skills(
-            out, seed=SETTINGS["seed"], size=PICTURE_SIZE, **SETTINGS["skills"]
-        ),
-        "minutes": round((time.monotonic() - started) / 60, 1),
+        "skills": measure_skills(out, count=seen, seed=seed, size=size),
+        "minutes": clock.minutes,
         "torch": torch.__version__,
     }
     write_json_atomic(out / "manifest.json", manifest)
     write_card(out, manifest)
+
+
+class _Clock:
+    """Minutes of every stage; a stage that an earlier start finished keeps its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._since = time.monotonic()
+        self.minutes: dict[str, float] = (
+            json.loads(path.read_text("utf-8")) if path.exists() else {}
+        )
+
+    def stop(self, stage: str) -> None:
+        """The stage is finished."""
+        now = time.monotonic()
+        self.minutes.setdefault(stage, round((now - self._since) / 60, 1))
+        self._since = now
+        write_json_atomic(self._path, self.minutes)
 
 
 def _tokenizer(work: Path, pool: ScenePool) -> PreTrainedTokenizerFast:

@@ -42,7 +42,7 @@ readable prose under the dermatology prompt.
 {skills}
 
 Mean loss per answer token at the end of language schooling: {loss:.3f} nats.
-Built in {minutes} minutes with `python -m skingpt_r1.nano.build`; settings in `manifest.json`.
+Built in {minutes:.0f} minutes on two cores with `python -m skingpt_r1.nano.build`; settings in `manifest.json`.
 
 ## Licence
 
@@ -67,6 +67,6 @@ def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
         sources=sources,
         seeing=seeing,
         loss=manifest["language_loss"],
-        minutes=manifest["minutes"],
+        minutes=sum(manifest["minutes"].values()),
     )
     (folder / "README.md").write_text(text, "utf-8")
