@@ -9,18 +9,19 @@ import typer
 from skingpt_r1.cli.comparison import print_comparison
 from skingpt_r1.cli.progress import staged
 
-# name of the row, recipe file, feature store; the first of those that share a store fills it.
+PAPER, PAPER_TEXT = "bias: + text + visual", "bias: + text"
+STRONGER = "bias + lora + inject: + text + visual"
+# name of the row, recipe file, feature store, the system it starts from.
 SYSTEMS = (
-    ("bias: + text + visual", "nano_bias_text_visual", "bias"),
-    ("bias: + text", "nano_bias_text", "bias"),
-    ("lora: + text", "nano_lora_text", "lora"),
-    ("lora + inject: + text + visual", "nano_lora_text_visual", "lora"),
+    (PAPER_TEXT, "nano_bias_text", "bias", None),
+    (PAPER, "nano_bias_text_visual", "bias", None),
+    (STRONGER, "nano_lora_text_visual", "lora", PAPER),
 )
 DIFFERENCES = (
-    ("bias: + text + visual", "base"),
-    ("bias: + text + visual", "bias: + text"),
-    ("lora + inject: + text + visual", "base"),
-    ("lora + inject: + text + visual", "lora: + text"),
+    (PAPER, "base"),
+    (PAPER, PAPER_TEXT),
+    (STRONGER, "base"),
+    (STRONGER, PAPER),
 )
 COLUMNS = (("diagnosis accuracy", "diagnosis right, %"), ("finding accuracy", "findings right, %"))
 
@@ -38,8 +39,8 @@ def demo(
 
     started = time.monotonic()
     systems = [
-        System(name, load_recipe(recipes / f"{file}.yaml"), features)
-        for name, file, features in SYSTEMS
+        System(name, load_recipe(recipes / f"{file}.yaml"), features, start)
+        for name, file, features, start in SYSTEMS
     ]
     with staged() as progress:
         comparison = compare(systems, out, table="demo", differences=DIFFERENCES, progress=progress)
@@ -48,6 +49,6 @@ def demo(
         title="Rendered skin, 16 conditions",
         columns=COLUMNS,
         before="base",
-        after="lora + inject: + text + visual",
+        after=STRONGER,
     )
     typer.echo(f"results: {out / 'results.json'}; {(time.monotonic() - started) / 60:.1f} minutes")

@@ -12,6 +12,7 @@ from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.datasets.intake import find_images, open_image
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.narrative import Narrative
+from skingpt_r1.phrasing import check_context
 
 if TYPE_CHECKING:
     from skingpt_r1.model.skingpt import SkinGPT
@@ -34,7 +35,7 @@ def diagnose(
         str, typer.Option(metavar="A,B,C", help="Diagnoses to choose from.")
     ] = "",
     context: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A fact, for example site=arm.")
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A fact, site=arm or age=45.")
     ] = None,
     one_case: Annotated[
         bool, typer.Option("--one-case", help="All pictures show the same thing.")
@@ -68,6 +69,9 @@ def parse_context(pairs: Sequence[str]) -> dict[str, str]:
         if not sign or not key.strip() or not value.strip():
             raise typer.BadParameter(f"--context {pair!r} is not KEY=VALUE, for example site=arm")
         facts[key.strip()] = value.strip()
+    problems = check_context(facts)
+    if problems:
+        raise typer.BadParameter(f"--context: {'; '.join(problems)}")
     return facts
 
 

@@ -6,19 +6,15 @@ from typing import Annotated
 import typer
 
 from skingpt_r1.cli.comparison import print_comparison
+from skingpt_r1.cli.demo import DIFFERENCES, PAPER, PAPER_TEXT, STRONGER
 from skingpt_r1.cli.progress import staged
 
 DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
-# name of the row, end of the recipe's name, feature store.
+# name of the row, end of the recipe's name, feature store, the system it starts from.
 SYSTEMS = (
-    ("bias: + text + visual", "bias_text_visual", "bias"),
-    ("bias: + text", "bias_text", "bias"),
-    ("lora + inject: + text + visual", "lora_text_visual", "lora"),
-)
-DIFFERENCES = (
-    ("bias: + text + visual", "base"),
-    ("bias: + text + visual", "bias: + text"),
-    ("lora + inject: + text + visual", "base"),
+    (PAPER_TEXT, "bias_text", "bias", None),
+    (PAPER, "bias_text_visual", "bias", None),
+    (STRONGER, "lora_text_visual", "lora", PAPER),
 )
 COLUMNS = (
     ("balanced accuracy", "balanced accuracy, %"),
@@ -44,8 +40,10 @@ def real(
     for dataset, title in DATASETS.items():
         root = [f"data.root={data / dataset}"]
         systems = [
-            System(name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features)
-            for name, file, features in SYSTEMS
+            System(
+                name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start
+            )
+            for name, file, features, start in SYSTEMS
         ]
         with staged() as progress:
             comparison = compare(
@@ -60,6 +58,6 @@ def real(
             title=title,
             columns=COLUMNS,
             before="base",
-            after="lora + inject: + text + visual",
+            after=STRONGER,
         )
         typer.echo(f"results: {out / dataset / 'results.json'}\n")

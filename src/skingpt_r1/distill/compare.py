@@ -32,11 +32,13 @@ class System(NamedTuple):
         name: as printed.
         recipe: how it is made.
         features: name of the feature store; systems that read the same features share one.
+        start: name of an earlier system whose adapters are the first values of this one's.
     """
 
     name: str
     recipe: Recipe
     features: str
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def compare(
     """
     systems = [_placed(system, folder) for system in systems]
     first = systems[0].recipe
-    for name, recipe, _ in systems:
+    for name, recipe, *_ in systems:
         if (recipe.data, recipe.seed, recipe.evaluate) != (first.data, first.seed, first.evaluate):
             raise RecipeError(
                 f"{name} differs from {systems[0].name} in data, seed or evaluate; a table needs "
@@ -86,7 +88,7 @@ def compare(
             )
     cases: Sequence[Case] = ()
     scored: dict[str, Scored] = {}
-    for name, recipe, features in systems:
+    for name, recipe, features, _ in systems:
         run = run_recipe(
             recipe, folder / _slug(name), features=folder / "features" / features, progress=progress
         )
@@ -106,10 +108,12 @@ def compare(
 
 def _placed(system: System, folder: Path) -> System:
     """Drawn pictures lie beside the runs, so that all systems read the same files."""
-    data = system.recipe.data
+    recipe = system.recipe
+    data = recipe.data
     if data.root is None:
         data = data.model_copy(update={"root": folder / "pictures"})
-    return system._replace(recipe=system.recipe.model_copy(update={"data": data}))
+    start = recipe.start if system.start is None else folder / _slug(system.start) / "adapter"
+    return system._replace(recipe=recipe.model_copy(update={"data": data, "start": start}))
 
 
 def _unseen(recipe: Recipe, parts: Parts) -> list[Case]:

@@ -176,11 +176,14 @@ class Recipe(Section):
         name: of the experiment; letters, digits, `_`, `-` and `.`.
         seed: of the adapters' first values, the order of the cases and the wording of narratives.
         backbone: `nano` or a directory.
+        start: an adapter directory whose weights are the first values of the adapters that both
+            have, so that a cheap stage on stored features can come before a dear one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
     seed: int = 0
     backbone: str = "nano"
+    start: Path | None = None
     data: DataRecipe = DataRecipe()
     adapter: AdapterConfig = AdapterConfig()
     teacher: TeacherRecipe = TeacherRecipe()

@@ -31,7 +31,7 @@ from skingpt_r1.distill.teaching import teacher_vectors
 from skingpt_r1.distill.trainer import describe_trained, drop_torn_checkpoints, train
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import save_adapter
+from skingpt_r1.model.checkpoint import copy_adapter, save_adapter
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
@@ -183,6 +183,8 @@ def build_model(
     config = recipe.adapter.model_copy(update=changes)
     model = SkinGPT.from_backbone(backbone, config, processor)
     _processor(model)
+    if recipe.start is not None:
+        copy_adapter(recipe.start, model)
     return model
 
 

@@ -157,3 +157,35 @@ def load_adapter(
     model = SkinGPT.from_backbone(loaded.model, config, loaded.processor)
     put_weights(model, state, folder)
     return model
+
+
+def copy_adapter(folder: Path, model: SkinGPT) -> None:
+    """Copy saved adapters into a model that has these and perhaps more.
+
+    Raises:
+        CheckpointError: another backbone, or a saved weight that the model lacks or has in another
+            shape; all of them are listed.
+    """
+    config = read_adapter_config(folder)
+    assert config.backbone is not None
+    if model.config.backbone is None or config.backbone.revision != model.config.backbone.revision:
+        raise CheckpointError(
+            f"the adapter in {folder} belongs to backbone {config.backbone.name} "
+            f"({config.backbone.revision[:12]}), not to the model's; start from one that was "
+            "trained on the same backbone"
+        )
+    state = model.adapter_state()
+    saved = read_adapter_weights(folder)
+    wrong = [
+        f"{name} {tuple(value.shape)}"
+        for name, value in saved.items()
+        if name not in state or state[name].shape != value.shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{len(wrong)} weights of {folder} do not fit the model: {', '.join(wrong[:10])}; use "
+            "the same visual settings and rank, or leave out `start`"
+        )
+    with torch.no_grad():
+        for name, value in saved.items():
+            state[name].copy_(value)

@@ -88,19 +88,19 @@ class AdapterConfig(BaseModel):
     """Everything that defines the adapters of one model.
 
     Attributes:
-        text_adapter: `bias` is the paper's vocabulary bias; `lora` is our stronger choice, which
-            has no vocabulary bias.
+        text_adapter: `bias` is the paper's vocabulary bias; `lora` and `bias + lora` are our
+            stronger choices, low-rank matrices without and with the vocabulary bias.
         visual: the visual adapter.
         rank: width of the bias code, 64 in the released code.
         scale_init: first value of the bias scale, 1.5 in the released code.
-        lora: settings of `text_adapter: lora`; ignored by `bias`.
+        lora: settings of the low-rank matrices; ignored by `bias`.
         teacher_dim: width of the teacher's vectors; None when it is `visual.embed_dim`.
         backbone: filled in when the adapters are put on a backbone.
     """
 
     model_config = _STRICT
 
-    text_adapter: Literal["bias", "lora"] = "bias"
+    text_adapter: Literal["bias", "lora", "bias + lora"] = "bias"
     visual: VisualConfig = VisualConfig()
     rank: int = Field(default=64, ge=1)
     scale_init: float = 1.5
@@ -109,11 +109,21 @@ class AdapterConfig(BaseModel):
     backbone: BackboneReference | None = None
 
     @property
+    def has_bias(self) -> bool:
+        """Whether there is a vocabulary bias."""
+        return self.text_adapter != "lora"
+
+    @property
+    def has_lora(self) -> bool:
+        """Whether there are low-rank matrices."""
+        return self.text_adapter != "bias"
+
+    @property
     def adapts_merger(self) -> bool:
         """Whether the vision merger carries low-rank adapters."""
-        return self.text_adapter == "lora" and self.lora.merger
+        return self.has_lora and self.lora.merger
 
     @property
     def states_are_frozen(self) -> bool:
         """Whether the last hidden states depend on no trained weight and can be stored."""
-        return self.text_adapter == "bias" and not self.visual.inject
+        return not self.has_lora and not self.visual.inject

@@ -80,11 +80,11 @@ class SkinGPT(nn.Module):
             inject_dim=hidden,
         )
         self.language_bias: LanguageBias | None = None
-        if config.text_adapter == "bias":
+        if config.has_bias:
             self.language_bias = LanguageBias(
                 config.visual.embed_dim, hidden, rank=config.rank, scale_init=config.scale_init
             )
-        else:
+        if config.has_lora:
             add_lora(backbone, config.lora)
         self.vocabulary_mask: Tensor | None = None
         self.bias_refusal: str | None = None
