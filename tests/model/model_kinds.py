@@ -25,6 +25,12 @@ CONFIGS = {
         lora=LORA,
         visual=VisualConfig(features="tower", layers="experts", inject=True, **SMALL),
     ),
+    "bias-lora-inject": AdapterConfig(
+        text_adapter="bias + lora",
+        lora=LORA,
+        visual=VisualConfig(features="tower", inject=True, **SMALL),
+        rank=8,
+    ),
 }
 
 

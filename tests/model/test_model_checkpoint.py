@@ -11,7 +11,7 @@ from model_kinds import CONFIGS, batch_of, differs
 from safetensors.torch import load_file, save_file
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.checkpoint import load_adapter, save_adapter
+from skingpt_r1.model.checkpoint import copy_adapter, load_adapter, save_adapter
 from skingpt_r1.model.load import describe_directory, load_model
 
 
@@ -129,3 +129,32 @@ def test_describe_an_adapter(saved: Path) -> None:
     report = describe_directory(saved)
     assert (report.kind, report.loads) == ("adapter", True)
     assert "text adapter: bias" in report.details
+
+
+@torch.no_grad()
+def test_a_larger_adapter_starts_from_a_smaller_one(tiny_model, pictures, tmp_path: Path) -> None:
+    """Where the new parts are still the identity, the larger model is the smaller one."""
+    small = CONFIGS["bias-lora-inject"].model_copy(update={"text_adapter": "bias"})
+    small = small.model_copy(update={"visual": small.visual.model_copy(update={"inject": False})})
+    trained = tiny_model(small, stir=True)
+    save_adapter(trained, tmp_path)
+    larger = tiny_model(CONFIGS["bias-lora-inject"])
+    copy_adapter(tmp_path, larger)
+    batch = batch_of(trained.processor, pictures)
+    wanted = trained(**batch._asdict()).logits
+    torch.testing.assert_close(larger(**batch._asdict()).logits, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_start_that_does_not_fit_is_refused(saved: Path, tiny_model) -> None:
+    other = CONFIGS["bias"].model_copy(update={"rank": 4})
+    with pytest.raises(CheckpointError, match=r"2 weights of .* do not fit"):
+        copy_adapter(saved, tiny_model(other))
+
+
+def test_a_start_on_another_backbone_is_refused(saved: Path, tiny_model) -> None:
+    path = saved / "adapter_config.json"
+    settings = json.loads(path.read_text())
+    settings["config"]["backbone"]["revision"] = "0" * 64
+    path.write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match="belongs to backbone"):
+        copy_adapter(saved, tiny_model(CONFIGS["bias"]))
