@@ -17,7 +17,7 @@ class SkinTone(StrEnum):
     DARK = "dark"
 
     @property
-    def index(self) -> int:
+    def class_index(self) -> int:
         """Class index for the tone classifier: light 0, medium 1, dark 2."""
         return list(SkinTone).index(self)
 
@@ -55,7 +55,7 @@ class Case:
         fitzpatrick: Fitzpatrick skin type 1..6; None when unknown.
         tone: apparent skin colour in three classes; None when unknown.
         findings: what is seen, slot -> value, in the vocabulary of `findings.py`.
-        context: what the asker tells the model (`site`, `age`, ...); goes into the prompt.
+        context: what the asker tells the model, `site` and `age`; goes into the prompt.
         attributes: every other column worth keeping, as text.
         narrative: a reference narrative, where the data set has one.
     """

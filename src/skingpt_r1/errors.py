@@ -6,7 +6,7 @@
     |-- DatasetError        problems of a data set, all of them, with row numbers; `.problems`
     |-- ImageError          a picture that cannot or must not be read
     |-- RecipeError         a recipe with unknown keys, wrong types or impossible values
-    |-- CheckpointError     weights that do not fit: missing, unexpected or renamed keys, another backbone
+    |-- CheckpointError     weights that do not fit: wrong keys or shapes, another backbone
     |-- FeatureStoreError   stored features of another recipe, backbone or data manifest
     |-- TeacherError        teacher vectors that are missing or of the wrong width; `.case_ids`
     `-- TrainingError       a run that must stop: a non-finite loss, a changed recipe on resume

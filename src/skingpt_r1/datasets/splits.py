@@ -46,7 +46,7 @@ def split_cases(cases: Sequence[Case], fractions: Mapping[Split, float], seed: i
             "at least one group per part is needed; ask for fewer parts or add cases"
         )
     order = sorted(groups)
-    random.Random(seed).shuffle(order)  # noqa: S311 - a repeatable split, not a secret
+    random.Random(seed).shuffle(order)
     part_of = _assign(order, groups, fractions)
     parts: Parts = {part: [] for part in Split if part in fractions}
     for key, members in groups.items():

@@ -139,7 +139,7 @@ class FeaturePass:
     ) -> dict[str, Tensor]:
         first = first_predicted(example)
         grids = example.pictures.image_grid_thw
-        tone = UNKNOWN_TONE if item.case.tone is None else item.case.tone.index
+        tone = UNKNOWN_TONE if item.case.tone is None else item.case.tone.class_index
         fields = dict(computed) | {
             "targets": torch.tensor(example.labels[first + 1 :]),
             "input_ids": torch.tensor(example.input_ids),

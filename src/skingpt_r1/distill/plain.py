@@ -69,4 +69,4 @@ def plain_terms(model: SkinGPT, batch: Batch) -> Terms:
 
 
 def _tone(item: StoredCase) -> int:
-    return UNKNOWN_TONE if item.case.tone is None else item.case.tone.index
+    return UNKNOWN_TONE if item.case.tone is None else item.case.tone.class_index

@@ -26,7 +26,7 @@ def dense_tokens(visual: Any, pictures: Tensor) -> Tensor:
     images, height, width, _ = pictures.shape
     assert max(height, width) <= visual.window_size, "pictures must fit one attention window"
     patch = visual.config.patch_size
-    x = visual.patch_embed(patch_pictures(pictures)).reshape(
+    x: Tensor = visual.patch_embed(patch_pictures(pictures)).reshape(
         images, height // patch * width // patch, -1
     )
     grid = torch.tensor([[1, height // patch, width // patch]])

@@ -86,7 +86,7 @@ def school_language(
         turns = [draw_turn(scenes[row], rng) for row in rows]
         loss = _loss(model, tokenizer, tokens[rows], turns)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()

@@ -65,7 +65,7 @@ def dermatology_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
             context.pop(rng.choice(["site", "age"]))
     findings = {slot: rng.choice(list(values)) for slot, values in WORDS.items()}
     findings |= _seen(scene)
-    slots = RENDERED_SLOTS
+    slots: tuple[str, ...] = RENDERED_SLOTS
     if rng.random() < 0.4:
         chosen = [s for s in WORDS if s not in ("morphology", "arrangement", "distribution")]
         slots = tuple(slot for slot in chosen if rng.random() < 0.7)

@@ -5,7 +5,9 @@ colour, a size, an edge, a fill and an arrangement, seen under varying light, bl
 attribute is drawn on its own, so that no combination means anything.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +179,8 @@ def _noise(size: int, sigma: float, rng: np.random.Generator) -> Array:
     small = ndimage.gaussian_filter(small, sigma / step, mode="wrap")
     field = np.kron(small, np.ones((step, step), np.float32))[:size, :size] if step > 1 else small
     field = field[:size, :size]
-    return (field / (field.std() + 1e-6)).astype(np.float32)
+    scaled: Array = (field / (field.std() + 1e-6)).astype(np.float32)
+    return scaled
 
 
 def _draw_shape(
@@ -217,14 +220,14 @@ def _draw_shape(
     cover[y0:y1, x0:x1] = np.maximum(cover[y0:y1, x0:x1], mask)
 
 
-def _distance(shape: str, u: Array, v: Array, rng: np.random.Generator) -> Array:
+def _distance(shape: str, u: Array, v: Array, rng: np.random.Generator) -> NDArray[Any]:
     """Signed distance to the outline in units of the radius; negative inside."""
     r, theta = np.hypot(u, v), np.arctan2(v, u)
     if shape == "blob":
         wave = sum(a * np.cos(k * theta + rng.uniform(0, 6.3)) for k, a in ((2, 0.16), (3, 0.14)))
         return r - 0.9 - wave
     box = np.maximum(np.abs(u), np.abs(v))
-    outlines = {
+    outlines: dict[str, Callable[[], NDArray[Any]]] = {
         "disc": lambda: r - 1,
         "ring": lambda: np.abs(r - 0.78) - 0.24,
         "square": lambda: box - 0.85,
@@ -235,8 +238,7 @@ def _distance(shape: str, u: Array, v: Array, rng: np.random.Generator) -> Array
         "crescent": lambda: np.maximum(r - 1, 0.75 - np.hypot(u - 0.5, v)),
         "bar": lambda: np.maximum(np.abs(u) - 1.1, np.abs(v) - 0.28),
     }
-    distance: Array = outlines[shape]()
-    return distance
+    return outlines[shape]()
 
 
 def _fill(
@@ -252,7 +254,7 @@ def _fill(
     grain = rng.normal(size=u.shape).astype(np.float32)
     if kind in ("flaky", "mottled"):
         return _patchwork(kind, grain, ink, radius, rng)
-    lights = {
+    lights: dict[str, Callable[[], NDArray[Any]]] = {
         "plain": lambda: 0 * u,
         "speckled": lambda: 85 * (grain > 1.4),
         "striped": lambda: 45 * np.sin(u * max(radius, 8) * 0.7),
@@ -283,8 +285,9 @@ def _patchwork(
 
 def _smooth(grain: Array, sigma: float) -> Array:
     """Blurred noise with unit deviation."""
-    blurred: Array = ndimage.gaussian_filter(grain, sigma)
-    return blurred / (blurred.std() + 1e-6)
+    blurred = ndimage.gaussian_filter(grain, sigma)
+    scaled: Array = blurred / (blurred.std() + 1e-6)
+    return scaled
 
 
 def _photograph(canvas: Array, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ patch; the readers are thrown away afterwards.
 import logging
 from multiprocessing import Pool
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,9 +51,9 @@ def draw_pool(folder: Path, count: int, seed: int, size: int, workers: int) -> S
         cover = np.zeros((count, size // 14, size // 14), np.float32)
         with Pool(workers) as pool:
             jobs = [(s, min(BLOCK, count - s), seed, size) for s in range(0, count, BLOCK)]
-            for start, *drawn in pool.imap(_draw_block, jobs):
-                stop = start + len(drawn[0])
-                pictures[start:stop], labels[start:stop], cover[start:stop] = drawn
+            for start, seen, told, covered in pool.imap(_draw_block, jobs):
+                stop = start + len(seen)
+                pictures[start:stop], labels[start:stop], cover[start:stop] = seen, told, covered
         pictures.flush()
         np.savez(facts_file, labels=labels, cover=cover)
     facts = np.load(facts_file)
@@ -107,7 +107,7 @@ class AttributeReaders(nn.Module):
 
 
 def school_tower(
-    visual: nn.Module,
+    visual: Any,
     pool: ScenePool,
     *,
     epochs: float,
@@ -138,7 +138,7 @@ def school_tower(
         for i, z in enumerate(logits):
             loss = loss + cross_entropy(z.float(), labels[:, i])
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -183,7 +183,7 @@ def _accuracy(
     visual: nn.Module, readers: nn.Module, pool: ScenePool, start: int
 ) -> dict[str, float]:
     images = torch.from_numpy(np.array(pool.pictures[start:]))
-    answers = [readers(dense_tokens(visual, part)) for part in images.split(100)]
+    answers = [readers(dense_tokens(visual, part)) for part in torch.split(images, 100)]
     return {
         name: float((torch.cat([a[i] for a in answers]).argmax(-1) == truth).float().mean())
         for i, (name, truth) in enumerate(zip(ATTRIBUTES, pool.labels[start:].T, strict=True))
