@@ -7,7 +7,7 @@ words for a finding come from `findings.WORDS`, so that `findings.read_findings`
 import random
 from collections.abc import Mapping, Sequence
 
-from skingpt_r1.findings import WORDS
+from skingpt_r1.findings import RENDERED_SLOTS, WORDS
 from skingpt_r1.narrative import Narrative, make_narrative
 
 INSTRUCTION = (
@@ -15,7 +15,7 @@ INSTRUCTION = (
     "diagnosis."
 )
 
-# What the asker may tell; other keys of a case's context are not put into the prompt.
+# What the asker may tell.
 CONTEXT_KEYS = ("site", "age")
 
 _OBSERVATIONS = (
@@ -51,10 +51,19 @@ _SLOT_NOUN = {
 _EXTRA = {
     "symmetry": "The shape is {}.",
     "elevation": "It is {}.",
-    "bleeding": {"bleeding": "It is bleeding.", "not bleeding": "It is intact."},
+    "bleeding": "It is {}.",
 }
 _SEVERAL = {word for value in ("few", "many") for word in WORDS["count"][value]}
 _KEY_SLOTS = ("surface", "colour", "border", "morphology", "symmetry", "elevation", "size")
+
+
+def check_context(context: Mapping[str, str]) -> list[str]:
+    """Problems of a context, each in one sentence: keys that the prompt has no words for."""
+    return [
+        f"unknown context {key!r}; known: {', '.join(CONTEXT_KEYS)}"
+        for key in context
+        if key not in CONTEXT_KEYS
+    ]
 
 
 def ask(context: Mapping[str, str] | None = None) -> str:
@@ -82,7 +91,7 @@ def write_narrative(
     words = {
         slot: _word(slot, value, findings.get("count"), rng) for slot, value in findings.items()
     }
-    observation = _observe(findings, words, rng, context or {})
+    observation = _observe(words, rng, context or {})
     return make_narrative(observation, _reason(words, diagnosis, rng), diagnosis, differential)
 
 
@@ -93,20 +102,15 @@ def _word(slot: str, value: str, count: str | None, rng: random.Random) -> str:
     return rng.choices(names, weights=[3.0] + [1.0] * (len(names) - 1))[0]
 
 
-def _observe(
-    findings: Mapping[str, str],
-    words: Mapping[str, str],
-    rng: random.Random,
-    context: Mapping[str, str],
-) -> str:
+def _observe(words: Mapping[str, str], rng: random.Random, context: Mapping[str, str]) -> str:
     place = _place(context)
-    if all(slot in words for slot in ("count", "morphology", "border", "surface", "arrangement")):
-        extra = _extra(findings, words)
+    if all(slot in words for slot in RENDERED_SLOTS):
+        extra = _extra(words)
         text = rng.choice(_OBSERVATIONS).format(
             place=place, lesions=words["morphology"], extra=extra, **words
         )
     else:
-        text = place + _sparse(findings, words)
+        text = place + _sparse(words)
     text = text.strip()
     return text[:1].upper() + text[1:]
 
@@ -120,30 +124,29 @@ def _place(context: Mapping[str, str]) -> str:
     return f"at age {age}, " if age else ""
 
 
-def _sparse(findings: Mapping[str, str], words: Mapping[str, str]) -> str:
+def _sparse(words: Mapping[str, str]) -> str:
     """An observation when only some slots are known, as for photos with metadata."""
     adjectives = [words[slot] for slot in ("size", "colour") if slot in words]
     noun = words.get("morphology", "lesions" if words.get("count") in _SEVERAL else "lesion")
     text = f"{words.get('count', 'a')} {noun}"
     if adjectives:
-        text += f", {' and '.join(adjectives)},"
+        text += f", {' and '.join(adjectives)}"
     details = [
         f"{words[slot]} {name}"
         for slot, name in (("border", "borders"), ("surface", "surface"))
         if slot in words
     ]
-    text += f" with {' and '.join(details)}." if details else "."
-    return f"{text} {_extra(findings, words)}"
+    if details:
+        text += f"{',' if adjectives else ''} with {' and '.join(details)}"
+    text += "."
+    places = [words[slot] for slot in ("arrangement", "distribution") if slot in words]
+    if places:
+        text += f" It looks {' and '.join(places)}."
+    return f"{text} {_extra(words)}"
 
 
-def _extra(findings: Mapping[str, str], words: Mapping[str, str]) -> str:
-    said = []
-    for slot, form in _EXTRA.items():
-        if slot in findings:
-            said.append(
-                form[findings[slot]] if isinstance(form, dict) else form.format(words[slot])
-            )
-    return " ".join(said)
+def _extra(words: Mapping[str, str]) -> str:
+    return " ".join(form.format(words[slot]) for slot, form in _EXTRA.items() if slot in words)
 
 
 def _reason(words: Mapping[str, str], diagnosis: str, rng: random.Random) -> str:

@@ -85,6 +85,13 @@ def test_one_case_and_candidates(photos: Path, monkeypatch: pytest.MonkeyPatch) 
     assert model.asked == [(["a.png", "b.png"], {}, ("wart", "nevus"))]
 
 
+def test_unknown_context_key(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["diagnose", str(photos / "a.png"), "--context", "sex=f", "--context", "age=40"])
+    assert code == 2
+    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "unknown context 'sex'; known: site, age" in err
+
+
 def test_stream(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

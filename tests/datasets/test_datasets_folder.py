@@ -12,6 +12,7 @@ from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.datasets import load_cases, write_folder
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import WORDS
+from skingpt_r1.phrasing import CONTEXT_KEYS
 
 
 def test_csv_columns(tmp_path: Path) -> None:
@@ -72,6 +73,7 @@ def test_json_lines_fields(tmp_path: Path) -> None:
         ({"file_name": "../a.png"}, "is no picture inside the folder"),
         ({"file_name": "/a.png"}, "is no picture inside the folder"),
         ({"file_name": ""}, "is no picture inside the folder"),
+        ({"context": {"sex": "f"}}, "unknown context 'sex'; known: site, age"),
         ({"file_name": 3}, "is no picture inside the folder"),
         ({"file_names": []}, "is no picture inside the folder"),
         ({"file_names": "a.png"}, "is not a JSON list"),
@@ -179,6 +181,7 @@ def test_writing_refuses(tmp_path: Path) -> None:
 
 words = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=12)
 facts = st.dictionaries(words, st.text(st.characters(blacklist_categories=["Cs"]), max_size=9))
+told = st.fixed_dictionaries({}, optional=dict.fromkeys(CONTEXT_KEYS, words))
 findings = st.fixed_dictionaries(
     {}, optional={slot: st.sampled_from(list(values)) for slot, values in WORDS.items()}
 )
@@ -192,7 +195,7 @@ known_cases = st.builds(
     fitzpatrick=st.none() | st.integers(1, 6),
     tone=st.none() | st.sampled_from(SkinTone),
     findings=findings,
-    context=facts,
+    context=told,
     attributes=facts,
     narrative=st.none() | words,
 )

@@ -205,7 +205,7 @@ def test_scin_facts(tmp_path: Path) -> None:
     assert cases[4].label is None
     assert reading.counts() == {"unlabelled": 1}
     assert [case.fitzpatrick for case in cases][:2] == [4, 2]
-    assert cases[0].context == {"site": "arm", "age": "18 to 29", "symptoms": "itching"}
+    assert cases[0].context == {"site": "arm", "age": "18 to 29"}
     assert cases[0].attributes["weighted_skin_condition_label"].startswith("{'Acne'")
 
 

@@ -18,6 +18,7 @@ from skingpt_r1.datasets.table import Record, first_file, read_csv, read_jsonl
 from skingpt_r1.datasets.values import known
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import check_findings
+from skingpt_r1.phrasing import check_context
 
 INFO = DatasetInfo(
     name="folder",
@@ -155,7 +156,7 @@ def _add(record: Record, reading: Reading) -> None:
     before = len(reading.problems)
     names = _names(record, reading)
     mappings = {name: _mapping(record, name, reading) for name in MAPPINGS}
-    for problem in check_findings(mappings["findings"]):
+    for problem in check_findings(mappings["findings"]) + check_context(mappings["context"]):
         reading.problem(where, problem)
     texts = {name: _text(values.get(name)) for name in FIELDS}
     scale = reading.fitzpatrick(where, texts["fitzpatrick"] or "")

@@ -89,9 +89,7 @@ def _add(row: Row, labels: Row | None, pictures: PictureIndex, reading: Reading)
             fitzpatrick=scale,
             tone=None if scale is None else SkinTone.from_fitzpatrick(scale),
             context=stated(
-                site=_ticked(values, "body_parts_"),
-                age=_age_range(values["age_group"]),
-                symptoms=_ticked(values, "condition_symptoms_"),
+                site=_ticked(values, "body_parts_"), age=_age_range(values["age_group"])
             ),
             attributes={**rest(values, "case_id", *PICTURES), **rest(opinions, "case_id")},
         ),

@@ -13,7 +13,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
-from skingpt_r1.phrasing import ask
+from skingpt_r1.phrasing import ask, check_context
 
 IGNORED = -100
 Picture: TypeAlias = str | Path | Image.Image
@@ -27,11 +27,19 @@ class Request:
         images: files or pictures, at least one.
         context: for example `{"site": "back", "age": "45"}`; see `phrasing.CONTEXT_KEYS`.
         question: asked instead of the dermatology prompt; the context is left out then.
+
+    Raises:
+        SkinGPTError: the context has a key that the prompt has no words for.
     """
 
     images: tuple[Picture, ...]
     context: Mapping[str, str] = field(default_factory=dict)
     question: str | None = None
+
+    def __post_init__(self) -> None:
+        problems = check_context(self.context)
+        if problems:
+            raise SkinGPTError("; ".join(problems))
 
     @classmethod
     def of(
