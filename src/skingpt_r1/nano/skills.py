@@ -47,11 +47,12 @@ def measure_skills(folder: Path, *, count: int, seed: int, size: int) -> dict[st
         for start in range(0, count, BATCH)
         for text in model.generate_batch(requests[start : start + BATCH])
     ]
-    right["readable dermatology prose"] = [_readable(text) for text in texts]
+    right["readable dermatology prose"] = [is_readable_prose(text) for text in texts]
     return {name: sum(values) / len(values) for name, values in right.items()}
 
 
-def _readable(text: str) -> bool:
+def is_readable_prose(text: str) -> bool:
+    """Whether a text is a narrative with its observation and its reasoning set apart."""
     try:
         narrative = parse_narrative(text)
     except NarrativeError:
