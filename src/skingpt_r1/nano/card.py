@@ -42,7 +42,8 @@ readable prose under the dermatology prompt.
 {skills}
 
 Mean loss per answer token at the end of language schooling: {loss:.3f} nats.
-Built in {minutes:.0f} minutes on two cores with `python -m skingpt_r1.nano.build`; settings in `manifest.json`.
+Built in {minutes:.0f} minutes on two cores with `python -m skingpt_r1.nano.build`; the settings are
+in `manifest.json`.
 
 ## Licence
 
