@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.case import Case
-from skingpt_r1.distill.data import Parts, choose
+from skingpt_r1.distill.data import Parts, choose, load_parts
 from skingpt_r1.distill.evaluate import (
     Answer,
     Scored,
@@ -86,15 +87,13 @@ def compare(
                 f"{name} differs from {systems[0].name} in data, seed or evaluate; a table needs "
                 "the same cases for all its rows"
             )
-    cases: Sequence[Case] = ()
-    scored: dict[str, Scored] = {}
+    measuring = None if progress is None else partial(progress, "measuring")
+    parts = load_parts(first.data, folder / "pictures", measuring)
+    cases = _unseen(first, parts)
+    scored = {BASE: _answer(BASE, first, cases, folder, progress, trained=None)}
     for name, recipe, features, _ in systems:
-        run = run_recipe(
-            recipe, folder / _slug(name), features=folder / "features" / features, progress=progress
-        )
-        cases = _unseen(recipe, run.parts)
-        if BASE not in scored:
-            scored[BASE] = _answer(BASE, recipe, cases, folder, progress, trained=None)
+        store = folder / "features" / features
+        run_recipe(recipe, folder / _slug(name), features=store, parts=parts, progress=progress)
         scored[name] = _answer(
             name, recipe, cases, folder, progress, trained=folder / _slug(name) / "adapter"
         )

@@ -62,6 +62,7 @@ def run_recipe(
     folder: Path,
     *,
     features: Path | None = None,
+    parts: Parts | None = None,
     progress: Progress | None = None,
     quiet: bool = True,
 ) -> FinishedRun:
@@ -74,6 +75,7 @@ def run_recipe(
         folder: where everything goes.
         features: folder of the feature store, to share it between recipes that read the same
             features; `folder/features` when None.
+        parts: what `load_parts(recipe.data, ...)` gave, to spare reading the data again.
         progress: told about long stages.
         quiet: no progress bar in training.
 
@@ -81,7 +83,7 @@ def run_recipe(
         SkinGPTError: bad data, a changed recipe, a store of another run, a loss that is not finite.
     """
     state = PartialState(cpu=not torch.cuda.is_available())
-    stored = _store(recipe, folder, features or folder / "features", state, progress)
+    stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
     model = stored.model
     trained = make_trained(model, recipe.train.precision)
     if state.is_main_process:
@@ -125,7 +127,7 @@ def run_features(
         SkinGPTError: bad data, a changed recipe, a store of another run.
     """
     state = PartialState(cpu=not torch.cuda.is_available())
-    return _store(recipe, folder, features or folder / "features", state, progress).features
+    return _store(recipe, folder, features or folder / "features", None, state, progress).features
 
 
 @dataclass(frozen=True)
@@ -142,11 +144,13 @@ def _store(
     recipe: Recipe,
     folder: Path,
     features: Path,
+    parts: Parts | None,
     state: PartialState,
     progress: Progress | None,
 ) -> _Stored:
     with state.main_process_first():
-        parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
+        if parts is None:
+            parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
         lessons = _prepare(recipe, parts, folder, features.parent, state.device)
     model = build_model(recipe, lessons.items, state.device)
     return _Stored(
