@@ -57,7 +57,9 @@ def text_term(logits: Tensor, targets: Tensor) -> Term:
         logits: [tokens, vocabulary], biased; row t predicts `targets[t]`.
         targets: [tokens]; `IGNORED` where nothing is to be predicted.
     """
-    total = functional.cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
+    total = functional.cross_entropy(
+        _single(logits), targets, ignore_index=IGNORED, reduction="sum"
+    )
     return Term(total, (targets != IGNORED).sum())
 
 
@@ -68,7 +70,7 @@ def visual_term(projection: Tensor, teacher: Tensor) -> Term:
         projection: [images, width], the student's teacher projection.
         teacher: [images, width].
     """
-    cosine = functional.cosine_similarity(projection.float(), teacher.float(), dim=-1)
+    cosine = functional.cosine_similarity(_single(projection), _single(teacher), dim=-1)
     return Term((1 - cosine).sum(), _count(len(teacher), projection))
 
 
@@ -91,7 +93,7 @@ def tone_term(tone_logits: Tensor, tones: Tensor) -> Term:
         tones: [images], 0 light, 1 medium, 2 dark, `UNKNOWN_TONE` unknown.
     """
     total = functional.cross_entropy(
-        tone_logits.float(), tones, ignore_index=UNKNOWN_TONE, reduction="sum"
+        _single(tone_logits), tones, ignore_index=UNKNOWN_TONE, reduction="sum"
     )
     return Term(total, (tones != UNKNOWN_TONE).sum())
 
@@ -131,6 +133,11 @@ def combine(terms: Terms, weights: LossWeights, counts: Tensor | None = None) ->
 def term_counts(terms: Terms) -> Tensor:
     """[4]: the counts in the order of `TERMS`, float64 so that sums over processes are exact."""
     return torch.stack([term.count.double() for term in terms])
+
+
+def _single(values: Tensor) -> Tensor:
+    """In fp32 at least: sixteen-bit values are widened, double precision stays."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _count(number: int, like: Tensor) -> Tensor:
