@@ -78,7 +78,7 @@ WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "elevated": ("elevated", "palpable"),
         },
         "bleeding": {
-            "bleeding": ("bleeding", "bleeds"),
+            "bleeding": ("bleeding",),
             "not bleeding": ("unbroken", "intact"),
         },
     }

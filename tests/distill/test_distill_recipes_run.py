@@ -7,6 +7,7 @@ from tiny_distill import write_backbone
 
 from skingpt_r1.distill.recipe_files import load_recipe
 from skingpt_r1.distill.run import run_recipe
+from skingpt_r1.errors import CheckpointError
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes"
 NAMES = sorted(path.stem for path in FOLDER.glob("nano_*.yaml"))
@@ -34,9 +35,17 @@ def test_one_step(name, shared):
             "train.max_steps=1",
             "train.batch_size=8",
             "adapter.visual.embed_dim=32",
+            "start=null",
         ],
     )
     kind = "lora" if "lora" in name else "bias"
     run = run_recipe(recipe, shared / name, features=shared / "features" / kind)
     assert (run.folder / "adapter" / "adapter_model.safetensors").is_file()
     assert (run.folder / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_a_start_that_is_not_there_is_told_before_any_work(tmp_path):
+    recipe = load_recipe(FOLDER / "nano_lora_text_visual.yaml", [f"start={tmp_path / 'adapter'}"])
+    with pytest.raises(CheckpointError, match="start: there is no adapter"):
+        run_recipe(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

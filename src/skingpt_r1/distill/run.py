@@ -31,7 +31,7 @@ from skingpt_r1.distill.teaching import teacher_vectors
 from skingpt_r1.distill.trainer import describe_trained, drop_torn_checkpoints, train
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import copy_adapter, save_adapter
+from skingpt_r1.model.checkpoint import copy_adapter, is_adapter, save_adapter
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
@@ -148,6 +148,7 @@ def _store(
     state: PartialState,
     progress: Progress | None,
 ) -> _Stored:
+    _check_start(recipe)
     with state.main_process_first():
         if parts is None:
             parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
@@ -156,6 +157,15 @@ def _store(
     return _Stored(
         model, parts, lessons, _fill_store(recipe, model, lessons, features, state, progress)
     )
+
+
+def _check_start(recipe: Recipe) -> None:
+    """Said before any work, because the adapter is needed only after much of it."""
+    if recipe.start is not None and not is_adapter(recipe.start):
+        raise CheckpointError(
+            f"start: there is no adapter in {recipe.start}; train that one first, or give "
+            "`--set start=null` to begin from nothing"
+        )
 
 
 def build_model(
