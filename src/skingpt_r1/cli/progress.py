@@ -1,9 +1,10 @@
-"""Progress of long work, on standard error; nothing at all when that is not a terminal."""
+"""Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -36,8 +37,13 @@ def staged() -> Iterator[Callable[[str, int, int], None]]:
     A bar stands still when its stage is complete, so that other programs can write below it.
     """
     bars: dict[str, tuple[Progress, TaskID]] = {}
+    plain = not Console(stderr=True).is_terminal
 
     def show(stage: str, done: int, total: int) -> None:
+        if plain:
+            if done >= total:
+                typer.echo(f"{stage}: {done} of {total}", err=True)
+            return
         if stage not in bars:
             bar = _bar()
             bar.start()
