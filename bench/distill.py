@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--features", choices=("pixels", "tower"), default="pixels")
+    parser.add_argument("--features", choices=("tower", "pixels"), default="tower")
     parser.add_argument("--layers", choices=("residual", "experts"), default="residual")
     parser.add_argument("--embed-dim", type=int, default=128)
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
