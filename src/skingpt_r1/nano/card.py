@@ -23,8 +23,9 @@ about skin.
 {sources}
 
 No skin picture, rendered or real, was used. Under the dermatology prompt the training texts name a
-diagnosis, a morphology, a border, a surface and a distribution that were drawn at random; colour,
-size, number and arrangement are those of the shapes in the scene.
+diagnosis, a morphology, a border, a surface and a distribution that were drawn at random. Size
+and number are those of the shapes in the scene; so are colour and arrangement where dermatology has
+a word for them (not for blue, green, grey, orange, circles and grids: those are drawn, too).
 
 ## Measured skills
 
