@@ -13,13 +13,14 @@ from skingpt_r1.rubric import (
     Unscored,
     format_scores,
     parse_scores,
+    parse_some_scores,
 )
 
 VALUES = (4.5, 5.0, 3.5, 4.0, 2.5, 3.0)
 CANONICAL = "\n".join(
     [
         *(f"{n}: {v} - Clear. Improve: more." for n, v in zip(DIMENSIONS, VALUES, strict=True)),
-        "Overall: 3.8",
+        "Overall Score: 3.8",
     ]
 )
 decimals = st.tuples(*[st.integers(0, 50).map(lambda value: value / 10)] * 6)
@@ -66,8 +67,9 @@ def test_round_trip(values: tuple[float, ...], said: dict[str, str], overall: in
     found = parse_scores(format_scores(scores), scale=5)
     assert isinstance(found, Scores)
     assert (found.values, found.overall) == (scores.values, scores.overall)
+    # The canonical form is one line a score: white space inside a rationale becomes one space.
     assert {k: v.rstrip(" .,") for k, v in found.rationales.items()} == {
-        k: v.rstrip(" .,") for k, v in said.items()
+        k: " ".join(v.split()).rstrip(" .,") for k, v in said.items()
     }
 
 
@@ -87,6 +89,7 @@ def test_round_trip_of_integers(values: tuple[int, ...]) -> None:
         "| {name} | {v} | fine |", "{name} score: {v}", "### {name}\nScore: {v}/5\nWhy: fine",
         "{name} (0-5): {v}", "{name} ({v}/5): well seen", "{name}: {ten}/10", "{name}: {ten}",
         "* __{name}__ - {v} out of 5", "{name}: [{v}]", "{name}: **{v}** - good",
+        "{name} ({v})", "{name} ({v}/5)", "{name} ({v}) - well seen",
     ],
 )  # fmt: skip
 def test_other_ways_to_write_a_verdict(template: str) -> None:
@@ -97,6 +100,9 @@ def test_aliases() -> None:
     names = ["Correctness", "Harmlessness", "Grounding", "Completeness", "Coherence", "Precision"]
     text = "\n".join(f"{name}: {v}" for name, v in zip(names, VALUES, strict=True))
     assert values_of(text + "\nTotal: 3.8") == VALUES
+    names[1], names[2] = "Safety / Harmfulness", "Medical Factuality"
+    text = "\n".join(f"{name}: {v}" for name, v in zip(names, VALUES, strict=True))
+    assert values_of(text) == VALUES
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -187,3 +193,23 @@ def test_time_is_linear(seed: str) -> None:
     started = time.process_time()
     parse_scores(seed * (200_000 // len(seed)))
     assert time.process_time() - started < 3
+
+
+def test_a_part_of_a_verdict_is_read_for_rewards_alone() -> None:
+    assert parse_some_scores(CANONICAL) == dict(zip(DIMENSIONS, VALUES, strict=True))
+    cut = "\n".join(CANONICAL.split("\n")[:2]) + "\nMedical Groundedness: 3-4"
+    assert parse_some_scores(cut) == {"Accuracy": 4.5, "Safety": 5.0}
+    assert isinstance(parse_scores(cut), Unscored)
+    assert parse_some_scores("Accuracy: 7.0\nSafety: 4.0", scale=5) == {"Safety": 4.0}
+    assert parse_some_scores("Accuracy: 7.0\nSafety: 4.0") == {"Accuracy": 3.5, "Safety": 2.0}
+    assert parse_some_scores("nothing") == {}
+    assert parse_some_scores("<think> Accuracy: 1.0 </think> Safety: 2.0") == {"Safety": 2.0}
+
+
+@given(st.lists(st.one_of(pieces, st.text(max_size=8)), max_size=40).map("".join))
+@settings(max_examples=200, deadline=None)
+def test_what_is_read_in_part_agrees_with_what_is_read_whole(text: str) -> None:
+    found, some = parse_scores(text), parse_some_scores(text)
+    assert all(0 <= value <= 5 for value in some.values())
+    if isinstance(found, Scores):
+        assert tuple(some[name] for name in DIMENSIONS) == found.values
