@@ -133,6 +133,11 @@ def read(text: str) -> Reading:
     return Reading(observation, reasoning, diagnosis, _differential(text[: end + 1], diagnosis))
 
 
+def declines(text: str) -> bool:
+    """Whether a text begins by declining to answer."""
+    return _REFUSAL.match(text) is not None
+
+
 def _fail(reason: str) -> NoReturn:
     raise NarrativeError(reason, f"{REASONS[reason]} ({reason}); no diagnosis was read")
 
@@ -317,7 +322,7 @@ def _last_words(sentences: list[Sentence]) -> str | None:
 
 def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
     closing = " ".join(sentence.text for sentence in sentences[-8:])
-    if any(_REFUSAL.match(sentence.text) for sentence in sentences[:2]):
+    if any(declines(sentence.text) for sentence in sentences[:2]):
         _fail("refusal")
     if is_cut:
         _fail("truncated")

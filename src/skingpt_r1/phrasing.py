@@ -6,13 +6,29 @@ words for a finding come from `findings.WORDS`, so that `findings.read_findings`
 
 import random
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from skingpt_r1.findings import RENDERED_SLOTS, WORDS
 from skingpt_r1.narrative import Narrative, make_narrative
+from skingpt_r1.taxonomy import is_malignant
 
 INSTRUCTION = (
     "Look at the skin in this picture. Describe what you see, reason step by step and name the "
     "diagnosis."
+)
+
+# urgency -> what is advised.
+ADVICE = MappingProxyType(
+    {
+        "early": (
+            "A dermatologist should see it soon.",
+            "It needs an early visit to a dermatologist.",
+        ),
+        "routine": (
+            "A doctor can confirm this.",
+            "It should be shown to a doctor if it changes.",
+        ),
+    }
 )
 
 # What the asker may tell.
@@ -54,7 +70,8 @@ _EXTRA = {
     "bleeding": "It is {}.",
 }
 _SEVERAL = {word for value in ("few", "many") for word in WORDS["count"][value]}
-_KEY_SLOTS = ("surface", "colour", "border", "morphology", "symmetry", "elevation", "size")
+# The findings that a reasoning may cite.
+KEY_SLOTS = ("surface", "colour", "border", "morphology", "symmetry", "elevation", "size")
 
 
 def check_context(context: Mapping[str, str]) -> list[str]:
@@ -78,6 +95,7 @@ def write_narrative(
     differential: Sequence[str],
     rng: random.Random,
     context: Mapping[str, str] | None = None,
+    advice: str | None = None,
 ) -> Narrative:
     """A narrative that says the given facts and nothing else, in canonical form.
 
@@ -87,12 +105,39 @@ def write_narrative(
         differential: other names to list, most likely first; may be empty.
         rng: chooses among wordings; the same state gives the same text.
         context: site and age, as told in the prompt; repeated in the observation.
+        advice: an urgency of `ADVICE`, put into words at the end of the reasoning.
     """
-    words = {
-        slot: _word(slot, value, findings.get("count"), rng) for slot, value in findings.items()
-    }
+    words = _words(findings, rng)
     observation = _observe(words, rng, context or {})
-    return make_narrative(observation, _reason(words, diagnosis, rng), diagnosis, differential)
+    reasoning = _reason(words, diagnosis, rng)
+    if advice is not None:
+        reasoning += f" {rng.choice(ADVICE[advice])}"
+    return make_narrative(observation, reasoning, diagnosis, differential)
+
+
+def write_observation(
+    findings: Mapping[str, str], rng: random.Random, context: Mapping[str, str] | None = None
+) -> str:
+    """The observation alone; see `write_narrative`."""
+    return _observe(_words(findings, rng), rng, context or {})
+
+
+def write_reasoning(
+    findings: Mapping[str, str], diagnosis: str, rng: random.Random, advice: str | None = None
+) -> str:
+    """The reasoning alone, with the advice at its end; see `write_narrative`."""
+    reasoning = _reason(_words(findings, rng), diagnosis, rng)
+    return reasoning if advice is None else f"{reasoning} {rng.choice(ADVICE[advice])}"
+
+
+def urgency_of(diagnosis: str) -> str:
+    """The urgency of `ADVICE` for a diagnosis: early for malignant tumours and unknown names."""
+    return "routine" if is_malignant(diagnosis) is False else "early"
+
+
+def _words(findings: Mapping[str, str], rng: random.Random) -> dict[str, str]:
+    count = findings.get("count")
+    return {slot: _word(slot, value, count, rng) for slot, value in findings.items()}
 
 
 def _word(slot: str, value: str, count: str | None, rng: random.Random) -> str:
@@ -150,7 +195,7 @@ def _extra(words: Mapping[str, str]) -> str:
 
 
 def _reason(words: Mapping[str, str], diagnosis: str, rng: random.Random) -> str:
-    slots = [slot for slot in _KEY_SLOTS if slot in words]
+    slots = [slot for slot in KEY_SLOTS if slot in words]
     if len(slots) < 2:
         return rng.choice(_ALONE).format(diagnosis=diagnosis)
     first, second = (_SLOT_NOUN[slot].format(words[slot]) for slot in rng.sample(slots, 2))

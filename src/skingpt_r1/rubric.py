@@ -4,7 +4,7 @@ The canonical verdict is six titled lines and one overall line:
 
     Accuracy: 4.5 - Names the diagnosis. Improvement: Give the subtype.
     ...
-    Overall: 4.2
+    Overall Score: 4.2
 
 A reply that cannot be read is `Unscored` with a reason; it is never 0 and never dropped.
 Source: the six dimensions and the two protocols of the paper (DermEval; DermBench).
@@ -16,8 +16,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from skingpt_r1.rubric_thinking import after_thinking
 
 DIMENSIONS = (
     "Accuracy",
@@ -38,6 +41,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "out_of_range": "a score lies outside the protocol",
         "not_integer": "a score has decimals where the protocol wants integers",
         "no_scores": "the reply has no score",
+        "too_long": "the judged text is longer than the judge can read",
     }
 )
 
@@ -125,6 +129,7 @@ _ALIASES = MappingProxyType(
     {
         "diagnostic accuracy": 0, "correctness": 0, "diagnosis accuracy": 0, "factual accuracy": 0,
         "harmlessness": 1, "patient safety": 1, "clinical safety": 1, "safety and harmlessness": 1,
+        "safety harmfulness": 1, "safety harmlessness": 1, "medical factuality": 2, "factuality": 2,
         "groundedness": 2, "grounding": 2, "medical grounding": 2, "evidence grounding": 2,
         "coverage": 3, "completeness": 3, "clinical completeness": 3, "comprehensiveness": 3,
         "coherence": 4, "reasoning": 4, "logical coherence": 4, "reasoning quality": 4,
@@ -141,7 +146,7 @@ _PLACES: Mapping[str, int | None] = MappingProxyType(
 _TITLE = re.compile(
     r"^[\s#|*_\-+•]*(?:\(?\d{1,2}[.):]\s*)?[*_`|\s]*"
     r"([A-Za-z][A-Za-z &/_-]{2,40}?)(?:\s*\(([^()\n]{0,30})\))?(?:\sscore)?[*_`\s]*"
-    r"(?:[:|=]|\s[-–—]\s)[*_`\s|]*(.*)$",
+    r"(?:[:|=]|\s[-–—]\s|(?<=\))$)[*_`\s|]*(.*)$",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
@@ -157,8 +162,6 @@ _REFUSAL = re.compile(
     r"|unable\sto\s(?:score|evaluate|assess|rate)|as\san\sai)\b",
     re.IGNORECASE,
 )
-_THINKING = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_OPEN_THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _LONGEST_LINE = 4000
 
 
@@ -170,7 +173,7 @@ def format_scores(scores: Scores) -> str:
         rationale = " ".join(scores.rationales.get(name, "").split())
         lines.append(f"{name}: {value:.{digits}f}" + (f" - {rationale}" if rationale else ""))
     overall = scores.mean if scores.overall is None else scores.overall
-    return "\n".join([*lines, f"Overall: {overall:.1f}"])
+    return "\n".join([*lines, f"Overall Score: {overall:.1f}"])
 
 
 def parse_scores(
@@ -189,11 +192,10 @@ def parse_scores(
     """
     if not re.search(r"\w", text):
         return Unscored("empty")
-    finished = _THINKING.split(text)[-1]
-    if _OPEN_THINKING.search(finished):
+    finished = after_thinking(text)
+    if finished is None:
         return Unscored("truncated", "the thinking block does not end")
-    verdicts = [*_json_verdicts(finished), *_line_verdicts(finished)]
-    verdicts.sort(key=_position)
+    verdicts = _verdicts(finished)
     complete = [index for index, verdict in enumerate(verdicts) if _is_complete(verdict[1])]
     if not complete:
         return _explain(finished, [entries for _, entries in verdicts])
@@ -207,8 +209,35 @@ def parse_scores(
     return _scores(entries, protocol, scale)
 
 
-def _position(verdict: tuple[int, list[_Entry]]) -> int:
-    return verdict[0]
+def parse_some_scores(
+    text: str, protocol: Protocol = Protocol.DECIMAL_0_5, *, scale: float | None = None
+) -> dict[str, float]:
+    """The dimensions of the last verdict that have a readable score, complete or not.
+
+    For the reward of a judge in training; a result is never made of a part of a verdict. The
+    arguments are those of `parse_scores`.
+    """
+    found = parse_scores(text, protocol, scale=scale)
+    if isinstance(found, Scores):
+        return dict(zip(DIMENSIONS, found.values, strict=True))
+    verdicts = _verdicts(after_thinking(text) or "")
+    entries = [entry for entry in (verdicts[-1][1] if verdicts else []) if not entry.problem]
+    factor = protocol.high / (scale or _guess_scale(entries))
+    scores = {
+        DIMENSIONS[entry.dimension]: round(entry.value * (factor if entry.is_bare else 1.0), 6)
+        for entry in entries
+        if entry.dimension is not None and entry.value is not None
+    }
+    return {name: value for name, value in scores.items() if protocol.problem(value) is None}
+
+
+def _verdicts(text: str) -> list[tuple[int, list[_Entry]]]:
+    """All verdicts in order; beside titled lines, JSON in the middle of a line is a quotation."""
+    lines = list(_line_verdicts(text))
+    has_lines = any(_is_complete(entries) for _, entries in lines)
+    objects = _json_verdicts(text)
+    kept = [v for v in objects if not has_lines or not text[: v[0]].rpartition("\n")[2].strip()]
+    return sorted([*lines, *kept], key=itemgetter(0))
 
 
 def _ends_in_number(text: str, entries: list[_Entry]) -> bool:

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from skingpt_r1.nano import build, schooling
+from skingpt_r1.nano import build, pool
 from skingpt_r1.nano.build import WEIGHTS
 
 MANIFEST = json.loads((WEIGHTS / "manifest.json").read_text("utf-8"))
@@ -27,24 +26,33 @@ def test_build_never_loads_the_renderer_of_skin():
 
 def test_sources_name_no_skin_picture():
     pictures = [source for source in MANIFEST["sources"] if "pictures" in source]
-    assert [source["pictures"] for source in pictures] == ["skingpt_r1.nano.scenes.draw_scene"]
-    assert pictures[0]["skin_pictures"] == 0
-    assert pictures[0]["count"] == MANIFEST["settings"]["scenes"]
+    drawn = [source["pictures"].removeprefix("skingpt_r1.nano.scenes.") for source in pictures]
+    assert drawn == ["draw_closeup", "draw_scene"]
+    assert [source["skin_pictures"] for source in pictures] == [0, 0]
+    counts = [MANIFEST["settings"][name] for name in ("closeups", "scenes")]
+    assert [source["count"] for source in pictures] == counts
     imported = {
         node.module
-        for path in Path(schooling.__file__).parent.glob("*.py")
+        for path in Path(pool.__file__).parent.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module
     }
     assert not any("synthetic" in name for name in imported)
 
 
-def test_first_block_of_pictures_is_what_the_manifest_says():
-    _, pictures, *_ = schooling._draw_block(
-        (0, schooling.BLOCK, MANIFEST["settings"]["seed"], build.PICTURE_SIZE)
-    )
-    source = next(source for source in MANIFEST["sources"] if "pictures" in source)
+@pytest.mark.parametrize(("place", "closeups"), [(0, True), (1, False)])
+def test_first_block_of_pictures_is_what_the_manifest_says(place, closeups):
+    size = build.PICTURE_SIZE // 2 if closeups else build.PICTURE_SIZE
+    seed = MANIFEST["settings"]["seed"]
+    _, pictures, *_ = pool.draw_block((0, pool.BLOCK, seed, size, closeups))
+    source = MANIFEST["sources"][place]
     assert hashlib.sha256(pictures.data).hexdigest() == source["first_block_sha256"]
+
+
+def test_scores_and_diagnoses_were_drawn_at_random():
+    texts = next(source for source in MANIFEST["sources"] if "texts" in source)
+    assert texts["dermatology_diagnoses"].startswith("drawn at random")
+    assert texts["scores"].startswith("drawn at random")
 
 
 def test_settings_are_those_of_the_build():
@@ -53,14 +61,6 @@ def test_settings_are_those_of_the_build():
 
 def test_weights_are_small():
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 12 * 2**20
-
-
-def test_tower_stage_learns_and_keeps_its_pool(tmp_path):
-    """A toy stage: the loss on few scenes falls, and a second call reads the pool back."""
-    pool = schooling.draw_pool(tmp_path, 1040, seed=0, size=56, workers=1)
-    again = schooling.draw_pool(tmp_path, 1040, seed=0, size=56, workers=1)
-    assert torch.equal(pool.labels, again.labels)
-    assert pool.pictures.shape == (1040, 56, 56, 3)
 
 
 @pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])

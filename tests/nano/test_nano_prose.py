@@ -2,14 +2,15 @@ import random
 from collections import Counter
 
 import numpy as np
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, spearmanr
 
 from skingpt_r1.findings import read_findings
 from skingpt_r1.nano.diseases import DISEASES
-from skingpt_r1.nano.prose import dermatology_turn, general_turn
+from skingpt_r1.nano.prose import critique_turn, dermatology_turn, general_turn
 from skingpt_r1.nano.scenes import draw_scene
 from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.phrasing import INSTRUCTION
+from skingpt_r1.rubric import Scores, parse_scores
 from skingpt_r1.synthetic import CONDITIONS
 
 
@@ -52,3 +53,17 @@ def test_diagnoses_do_not_depend_on_the_scene():
 
 def test_every_rendered_condition_can_be_named():
     assert {condition.name for condition in CONDITIONS} <= set(DISEASES)
+
+
+def test_verdicts_are_in_form_and_their_scores_depend_on_nothing():
+    rng = random.Random(0)
+    drawn = scenes(200) * 3
+    told = []
+    for scene in drawn:
+        question, text = critique_turn(scene, rng)
+        found = parse_scores(text, scale=5)
+        assert isinstance(found, Scores)
+        told.append((len(question), found.mean))
+    lengths, means = zip(*told, strict=True)
+    assert abs(spearmanr(lengths, means).statistic) < 0.12
+    assert 2.3 < sum(means) / len(means) < 2.7

@@ -1,6 +1,6 @@
 import numpy as np
 
-from skingpt_r1.nano.scenes import ATTRIBUTES, COLOURS, draw_scene
+from skingpt_r1.nano.scenes import ATTRIBUTES, COLOURS, draw_closeup, draw_scene
 
 
 def test_same_seed_same_scene_and_other_seed_another():
@@ -24,7 +24,7 @@ def test_cover_tells_where_the_shapes_are():
     rng = np.random.default_rng(1)
     for _ in range(20):
         scene = draw_scene(rng)
-        assert scene.cover.shape == (8, 8)
+        assert scene.cover.shape == (28, 28)
         assert 0 < scene.cover.mean() <= 1
         assert scene.image.shape == (112, 112, 3)
 
@@ -39,9 +39,19 @@ def test_strong_large_shapes_have_their_colour():
         plain = scene.attributes["fill"] == "plain" and scene.attributes["contrast"] == "strong"
         if not plain or scene.attributes["size"] != "large":
             continue
-        row, column = np.unravel_index(scene.cover.argmax(), (8, 8))
+        shares = scene.cover[:, :].reshape(4, 7, 4, 7).mean((1, 3)).repeat(2, 0).repeat(2, 1)
+        row, column = np.unravel_index(shares.argmax(), (8, 8))
         patch = scene.image[row * 14 : row * 14 + 14, column * 14 : column * 14 + 14]
         mean = np.median(patch.reshape(-1, 3), 0)
         right += names[np.abs(palette - mean).sum(1).argmin()] == scene.attributes["colour"]
         asked += 1
     assert right >= 22
+
+
+def test_closeup_is_one_shape_in_a_smaller_picture():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        scene = draw_closeup(rng)
+        assert scene.image.shape == (56, 56, 3)
+        assert scene.attributes["count"] == "1"
+        assert 0 < scene.cover.mean() <= 1

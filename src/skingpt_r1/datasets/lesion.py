@@ -122,7 +122,8 @@ def _inside_surround(lightness: Floats) -> Mask:
     corners = {int(labels[r, c]) for r in (0, -1) for c in (0, -1)} - {0}
     if not corners:
         return np.ones_like(dark)
-    return ~ndimage.binary_dilation(np.isin(labels, list(corners)), iterations=5)
+    outside: Mask = ndimage.binary_dilation(np.isin(labels, list(corners)), iterations=5)
+    return ~outside
 
 
 def _depth(valid: Mask) -> Floats:

@@ -10,14 +10,14 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.datasets.measure import findings_of, measure
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import WORDS
-from skingpt_r1.phrasing import write_narrative
+from skingpt_r1.phrasing import urgency_of, write_narrative
 
 DIFFERENTIALS = 2
 # One imagined case of every value for each label: an unseen value is unlikely, not impossible.
@@ -72,21 +72,42 @@ def narratives_of(
         assert case.label is not None
         rng = random.Random(f"{seed}:{case.dataset}:{case.id}")
         others = likeness.nearest(case.findings, case.label)
-        narrative = write_narrative(case.findings, case.label, others, rng, case.context)
+        narrative = write_narrative(
+            case.findings, case.label, others, rng, case.context, urgency_of(case.label)
+        )
         texts.append(narrative.text)
     return texts
+
+
+class Labelled(Protocol):
+    """What is counted of a case."""
+
+    @property
+    def label(self) -> str | None:
+        """The diagnosis; cases without one are not counted."""
+
+    @property
+    def findings(self) -> Mapping[str, str]:
+        """What is seen, slot -> value."""
 
 
 class FindingsByLabel:
     """How often each finding goes with each label, to say which labels look alike."""
 
-    def __init__(self, cases: Iterable[Case]) -> None:
+    def __init__(self, cases: Iterable[Labelled]) -> None:
         self._totals: Counter[str] = Counter()
         self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self._known: dict[str, Counter[str]] = defaultdict(Counter)
         for case in cases:
             if case.label is not None:
                 self._totals[case.label] += 1
                 self._counts[case.label].update(case.findings.items())
+                self._known[case.label].update(case.findings.keys())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that were counted, by name."""
+        return tuple(sorted(self._totals))
 
     def nearest(self, findings: Mapping[str, str], label: str) -> tuple[str, ...]:
         """Other labels under which these findings are likeliest, most likely first.
@@ -97,14 +118,15 @@ class FindingsByLabel:
             return ()
         others = sorted(name for name in self._totals if name != label)
         return tuple(
-            sorted(others, key=lambda name: -self._log_likelihood(findings, name))[:DIFFERENTIALS]
+            sorted(others, key=lambda name: -self.log_likelihood(findings, name))[:DIFFERENTIALS]
         )
 
-    def _log_likelihood(self, findings: Mapping[str, str], label: str) -> float:
+    def log_likelihood(self, findings: Mapping[str, str], label: str) -> float:
+        """Log of how likely these findings are under a label, slots taken as independent."""
         counts = self._counts[label]
         total = 0.0
         for slot, value in findings.items():
-            known = sum(count for (of, _), count in counts.items() if of == slot)
+            known = self._known[label][slot]
             values = len(WORDS[slot])
             total += math.log((counts[slot, value] + SMOOTHING) / (known + SMOOTHING * values))
         return total

@@ -23,7 +23,8 @@ from skingpt_r1.nano.architecture import PICTURE_SIZE, VOCABULARY, nano_config
 from skingpt_r1.nano.card import write_card
 from skingpt_r1.nano.diseases import DISEASES
 from skingpt_r1.nano.language import attributes_of, draw_turn, school_language, store_tokens
-from skingpt_r1.nano.schooling import BLOCK, ScenePool, draw_pool, school_tower
+from skingpt_r1.nano.pool import BLOCK, ScenePool, draw_pool
+from skingpt_r1.nano.schooling import school_tower
 from skingpt_r1.nano.skills import measure_skills
 from skingpt_r1.nano.tokenizer import save_tokenizer, train_tokenizer
 from skingpt_r1.records import write_json_atomic
@@ -32,10 +33,18 @@ log = logging.getLogger(__name__)
 WEIGHTS = Path(__file__).parent / "weights"
 SETTINGS: dict[str, Any] = {
     "seed": 1,
+    "closeups": 40_000,
     "scenes": 40_000,
-    "tower": {"epochs": 4.3, "batch": 64, "learning_rate": 1.5e-3},
+    "tower": {
+        "closeup_steps": 1500,
+        "closeup_batch": 128,
+        "scene_steps": 2000,
+        "batch": 64,
+        "learning_rate": 1.5e-3,
+        "muon_rate": 0.02,
+    },
     "language_scenes": 24_000,
-    "language": {"steps": 800, "batch": 48, "learning_rate": 2e-3},
+    "language": {"steps": 1000, "batch": 48, "learning_rate": 2e-3, "muon_rate": 0.02},
     "tokenizer_turns": 20_000,
     "skills": {"count": 100},
 }
@@ -46,14 +55,17 @@ def build(work: Path, out: Path) -> None:
     clock = _Clock(work / "minutes.json")
     seed = SETTINGS["seed"]
     torch.manual_seed(seed)
-    pool = draw_pool(work, SETTINGS["scenes"], seed, PICTURE_SIZE, workers=2)
+    pool = draw_pool(work / "scenes", SETTINGS["scenes"], seed, PICTURE_SIZE, workers=2)
+    closeups = draw_pool(
+        work / "closeups", SETTINGS["closeups"], seed, PICTURE_SIZE // 2, workers=2, closeups=True
+    )
     tokenizer = _tokenizer(work, pool)
     clock.stop("scenes and tokenizer")
     special = {
         token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens
     }
     model = Qwen2_5_VLForConditionalGeneration(nano_config(len(tokenizer), special))
-    seeing = _tower(model, work, pool)
+    seeing = _tower(model, work, closeups, pool)
     clock.stop("tower")
     loss = _language(model, tokenizer, work, pool)
     clock.stop("language")
@@ -61,7 +73,7 @@ def build(work: Path, out: Path) -> None:
     size, seen = PICTURE_SIZE, SETTINGS["skills"]["count"]
     manifest = {
         "settings": SETTINGS,
-        "sources": _sources(pool),
+        "sources": _sources(closeups, pool),
         "tower_accuracy": seeing,
         "language_loss": loss,
         "skills": measure_skills(out, count=seen, seed=seed, size=size),
@@ -104,12 +116,12 @@ def _tokenizer(work: Path, pool: ScenePool) -> PreTrainedTokenizerFast:
 
 
 def _tower(
-    model: Qwen2_5_VLForConditionalGeneration, work: Path, pool: ScenePool
+    model: Qwen2_5_VLForConditionalGeneration, work: Path, closeups: ScenePool, pool: ScenePool
 ) -> dict[str, float]:
     weights, report = work / "tower.pt", work / "tower.json"
     if not report.exists():
         accuracy = school_tower(
-            model.model.visual, pool, seed=SETTINGS["seed"], **SETTINGS["tower"]
+            model.model.visual, closeups, pool, seed=SETTINGS["seed"], **SETTINGS["tower"]
         )
         torch.save(model.model.visual.state_dict(), weights)
         write_json_atomic(report, accuracy)
@@ -159,21 +171,27 @@ def _export(
     make_image_processor(PICTURE_SIZE**2, PICTURE_SIZE**2).save_pretrained(out)
 
 
-def _sources(pool: ScenePool) -> list[dict[str, Any]]:
-    """Everything the weights have seen; a test draws the first block again and compares."""
-    first = np.ascontiguousarray(pool.pictures[:BLOCK])
+def _sources(closeups: ScenePool, scenes: ScenePool) -> list[dict[str, Any]]:
+    """Everything the weights have seen; a test draws the first blocks again and compares."""
+    pictures = [
+        {
+            "pictures": f"skingpt_r1.nano.scenes.{drawn}",
+            "count": len(pool.labels),
+            "first_block_sha256": hashlib.sha256(
+                np.ascontiguousarray(pool.pictures[:BLOCK]).data
+            ).hexdigest(),
+            "skin_pictures": 0,
+        }
+        for drawn, pool in (("draw_closeup", closeups), ("draw_scene", scenes))
+    ]
     turns = SETTINGS["language"]["steps"] * SETTINGS["language"]["batch"]
     return [
+        *pictures,
         {
-            "pictures": "skingpt_r1.nano.scenes.draw_scene",
-            "count": len(pool.labels),
-            "first_block_sha256": hashlib.sha256(first.data).hexdigest(),
-            "skin_pictures": 0,
-        },
-        {
-            "texts": "skingpt_r1.nano.prose.general_turn and dermatology_turn",
+            "texts": "skingpt_r1.nano.prose.general_turn, dermatology_turn and critique_turn",
             "count": turns,
             "dermatology_diagnoses": "drawn at random, independent of the picture",
+            "scores": "drawn at random, independent of text and picture",
         },
     ]
 

@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.nano.dense_tower import dense_tokens
-from skingpt_r1.nano.prose import Turn, dermatology_turn, general_turn
+from skingpt_r1.nano.muon import schooling_optimizers
+from skingpt_r1.nano.prose import Turn, critique_turn, dermatology_turn, general_turn
 from skingpt_r1.nano.scenes import ATTRIBUTES
 
 log = logging.getLogger(__name__)
-DERMATOLOGY_SHARE = 0.5
+SHARES = {general_turn: 0.52, dermatology_turn: 0.42, critique_turn: 0.06}
+# Turns with more tokens than this, which are verdicts, are padded apart from the others.
+LONG = 240
 
 
 def attributes_of(row: Sequence[int]) -> dict[str, str]:
@@ -27,19 +30,18 @@ def attributes_of(row: Sequence[int]) -> dict[str, str]:
 
 
 def draw_turn(scene: dict[str, str], rng: random.Random) -> Turn:
-    """One training turn: half dermatology prose, half questions about the scene."""
-    write = dermatology_turn if rng.random() < DERMATOLOGY_SHARE else general_turn
+    """One training turn: a question about the scene, dermatology prose, or a verdict in form."""
+    (write,) = rng.choices(list(SHARES), list(SHARES.values()))
     return write(scene, rng)
 
 
 @torch.no_grad()
 def store_tokens(visual: nn.Module, pictures: NDArray[np.uint8], count: int) -> Tensor:
-    """Tower tokens before the merger of the first `count` scenes, bfloat16."""
+    """Tower tokens before the merger of the first `count` scenes, float16."""
     blocks = []
     for start in range(0, count, 100):
         images = torch.from_numpy(np.array(pictures[start : min(start + 100, count)]))
-        with torch.autocast("cpu", torch.bfloat16):
-            blocks.append(dense_tokens(visual, images).bfloat16())
+        blocks.append(dense_tokens(visual, images).half())
     return torch.cat(blocks)
 
 
@@ -65,6 +67,7 @@ def school_language(
     steps: int,
     batch: int,
     learning_rate: float,
+    muon_rate: float,
     seed: int,
 ) -> float:
     """Train merger, language model and output layer on stored tower tokens.
@@ -75,9 +78,8 @@ def school_language(
     model.model.visual.requires_grad_(False)
     model.model.visual.merger.requires_grad_(True)
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=0.06
+    optimizers, schedules = schooling_optimizers(
+        model, (), learning_rate=learning_rate, muon_rate=muon_rate, steps=steps
     )
     rng, scenes = random.Random(seed), [attributes_of(row) for row in labels.tolist()]
     losses: list[float] = []
@@ -85,11 +87,14 @@ def school_language(
         rows = rng.sample(range(len(tokens)), batch)
         turns = [draw_turn(scenes[row], rng) for row in rows]
         loss = _loss(model, tokenizer, tokens[rows], turns)
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
+        for optimizer in optimizers:
+            optimizer.step()
+        for schedule in schedules:
+            schedule.step()
         losses.append(loss.item())
         if step % 50 == 0:
             log.info("language step %d of %d: loss %.3f", step, steps, np.mean(losses[-50:]))
@@ -102,23 +107,35 @@ def _loss(
     tokens: Tensor,
     turns: list[Turn],
 ) -> Tensor:
-    image_tokens = tokens.shape[1] // 4
-    encoded = [encode_turn(tokenizer, turn, image_tokens) for turn in turns]
+    """Mean cross-entropy over the answer tokens of all turns."""
+    encoded = [encode_turn(tokenizer, turn, tokens.shape[1] // 4) for turn in turns]
+    total, count = tokens.new_zeros((), dtype=torch.float32), 0
+    for is_long in (False, True):
+        rows = [row for row, (ids, _) in enumerate(encoded) if (len(ids) > LONG) is is_long]
+        if rows:
+            part = [encoded[row] for row in rows]
+            total = total + _total_loss(model, tokens[rows].float(), part)
+            count += sum(len(ids) - start for ids, start in part)
+    return total / count
+
+
+def _total_loss(
+    model: Qwen2_5_VLForConditionalGeneration, tokens: Tensor, encoded: list[tuple[list[int], int]]
+) -> Tensor:
     width = max(len(ids) for ids, _ in encoded)
-    ids = torch.full((len(turns), width), model.config.text_config.pad_token_id)
+    ids = torch.full((len(encoded), width), model.config.text_config.pad_token_id)
     targets = torch.full_like(ids, -100)
     for row, (turn_ids, start) in enumerate(encoded):
         ids[row, : len(turn_ids)] = torch.tensor(turn_ids)
         targets[row, start : len(turn_ids)] = ids[row, start : len(turn_ids)]
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = _hidden(model, tokens, ids)
-        asked = targets[:, 1:] != -100
-        logits = model.lm_head(hidden[:, :-1][asked])
-    return nn.functional.cross_entropy(logits.float(), targets[:, 1:][asked])
+    hidden = _hidden(model, tokens, ids)
+    asked = targets[:, 1:] != -100
+    logits = model.lm_head(hidden[:, :-1][asked])
+    return nn.functional.cross_entropy(logits, targets[:, 1:][asked], reduction="sum")
 
 
 def _hidden(model: Qwen2_5_VLForConditionalGeneration, tokens: Tensor, ids: Tensor) -> Tensor:
-    merged = model.model.visual.merger(tokens.flatten(0, 1)).float()
+    merged = model.model.visual.merger(tokens.flatten(0, 1))
     embeds = model.model.get_input_embeddings()(ids)
     image = ids == model.config.image_token_id
     embeds = embeds.masked_scatter(image[..., None], merged)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from skingpt_r1.findings import RENDERED_SLOTS, WORDS
 from skingpt_r1.nano.diseases import DISEASES
-from skingpt_r1.phrasing import ask, write_narrative
+from skingpt_r1.phrasing import ADVICE, ask, write_narrative
+from skingpt_r1.phrasing_critique import ask_for_critique, random_scores, write_critique
 
 Turn = tuple[str, str]
 
@@ -44,8 +45,7 @@ _SITES = (
 
 def general_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
     """A question about a scene and the true answer, with the thought before it."""
-    plural = scene["shape"] + ("es" if scene["shape"] == "cross" else "s")
-    shapes = scene["shape"] if scene["count"] == "1" else plural
+    shapes = scene["shape"] + ("" if scene["count"] == "1" else "s")
     thought = rng.choice(_THOUGHTS).format(shapes=shapes, **scene)
     if rng.random() < 0.3:
         question = rng.choice(_DESCRIBE)
@@ -71,8 +71,16 @@ def dermatology_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
         slots = tuple(slot for slot in chosen if rng.random() < 0.7)
     findings = {slot: findings[slot] for slot in WORDS if slot in slots}
     diagnosis, *differential = rng.sample(DISEASES, rng.choice([3, 3, 3, 2, 1]))
-    narrative = write_narrative(findings, diagnosis, differential, rng, context)
+    advice = rng.choice([*ADVICE, None])
+    narrative = write_narrative(findings, diagnosis, differential, rng, context, advice)
     return ask(context), narrative.text
+
+
+def critique_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
+    """A text about a scene to judge, and a verdict in form whose scores are drawn at random."""
+    _, text = dermatology_turn(scene, rng)
+    brief = rng.random() < 0.5
+    return ask_for_critique(text, brief=brief), write_critique(random_scores(rng), brief=brief)
 
 
 def _seen(scene: Mapping[str, str]) -> dict[str, str]:

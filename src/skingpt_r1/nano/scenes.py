@@ -29,13 +29,14 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "grey": (135, 135, 135),
     "tan": (205, 165, 125),
 }
-SHAPES = ("disc", "ring", "square", "triangle", "star", "cross", "blob", "oval", "crescent", "bar")
-SIZES: dict[str, tuple[float, float]] = {"small": (5, 8), "medium": (11, 16), "large": (20, 32)}
+SHAPES = ("disc", "ring", "square", "triangle", "star", "bar")
+SIZES: dict[str, tuple[float, float]] = {"small": (6, 10), "medium": (13, 18), "large": (22, 34)}
+CLOSE_SIZES: dict[str, tuple[float, float]] = {
+    "small": (6, 10), "medium": (12, 16), "large": (18, 26),
+}  # fmt: skip
 EDGES = ("sharp", "soft", "jagged", "embossed")
-FILLS = (
-    "plain", "speckled", "striped", "gritty", "glossy", "pitted", "bumpy", "flaky", "mottled",
-    "shaded",
-)  # fmt: skip
+FILLS = ("plain", "speckled", "striped", "glossy", "pitted", "bumpy", "flaky", "mottled")
+CELL = 4
 ARRANGEMENTS = ("single", "scattered", "clustered", "row", "circle", "grid")
 GROUNDS = ("plain", "gradient", "grainy", "striped", "cloudy")
 PLACES = ("centre", "left", "right", "top", "bottom")
@@ -51,7 +52,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "arrangement": ARRANGEMENTS,
     "ground": GROUNDS,
     "place": PLACES,
-    "count": tuple(str(n) for n in range(1, 17)),
+    "count": tuple(str(n) for n in range(1, 13)),
     "contrast": ("faint", "strong"),
 }
 
@@ -63,7 +64,7 @@ class Scene:
     Attributes:
         image: uint8, [size, size, 3].
         attributes: name -> value.
-        cover: share of each 14-pixel patch that shapes cover, [size / 14, size / 14], 0..1.
+        cover: share of each `CELL`-pixel cell that shapes cover, [size / CELL, size / CELL], 0..1.
     """
 
     image: NDArray[np.uint8]
@@ -74,20 +75,42 @@ class Scene:
 def draw_scene(rng: np.random.Generator, size: int = 112) -> Scene:
     """One random scene; the same generator state gives the same scene."""
     attributes = _choose(rng)
+    low, high = SIZES[attributes["size"]]
+    places = _positions(attributes, size, rng)
+    scale = size / 112
+    radii = [rng.uniform(low, high) * scale for _ in places]
+    return _compose(attributes, places, radii, size, rng)
+
+
+def draw_closeup(rng: np.random.Generator, size: int = 56) -> Scene:
+    """One shape that fills much of a smaller picture, at the scale of full scenes.
+
+    Its arrangement, count and place say nothing; shape, edge and fill are easier to learn on it.
+    """
+    attributes = {**_choose(rng), "arrangement": "single", "count": "1", "place": "centre"}
+    place = (float(rng.uniform(0.32, 0.68) * size), float(rng.uniform(0.32, 0.68) * size))
+    radius = rng.uniform(*CLOSE_SIZES[attributes["size"]])
+    return _compose(attributes, [place], [radius], size, rng)
+
+
+def _compose(
+    attributes: dict[str, str],
+    places: list[tuple[float, float]],
+    radii: list[float],
+    size: int,
+    rng: np.random.Generator,
+) -> Scene:
     ground = _nearby(COLOURS[attributes["ground_colour"]], rng, 22)
     canvas = _draw_ground(ground, attributes["ground"], size, rng)
     ink = _nearby(COLOURS[attributes["colour"]], rng, 16)
     strong = attributes["contrast"] == "strong"
-    strength = rng.uniform(0.7, 1.0) if strong else rng.uniform(0.3, 0.5)
-    low, high = SIZES[attributes["size"]]
-    scale = size / 112
+    strength = rng.uniform(0.75, 1.0) if strong else rng.uniform(0.35, 0.5)
     cover = np.zeros((size, size), np.float32)
-    for x, y in _positions(attributes, size, rng):
-        radius = rng.uniform(low, high) * scale
+    for (x, y), radius in zip(places, radii, strict=True):
         _draw_shape(canvas, cover, x, y, radius, ink, strength, attributes, rng)
-    side = size // 14
-    patches = cover.reshape(side, 14, side, 14).mean((1, 3))
-    return Scene(_photograph(canvas, rng), attributes, patches)
+    side = size // CELL
+    cells = cover.reshape(side, CELL, side, CELL).mean((1, 3))
+    return Scene(_photograph(canvas, rng), attributes, cells)
 
 
 def _choose(rng: np.random.Generator) -> dict[str, str]:
@@ -96,12 +119,12 @@ def _choose(rng: np.random.Generator) -> dict[str, str]:
     }
     if rng.random() < 0.4:  # paper, sand and wood are commoner than green walls
         chosen["ground_colour"] = str(rng.choice(["tan", "brown", "pink", "white"]))
-    chosen["contrast"] = "faint" if rng.random() < 0.2 else "strong"
+    chosen["contrast"] = "faint" if rng.random() < 0.15 else "strong"
     while chosen["colour"] == chosen["ground_colour"]:
         chosen["colour"] = str(rng.choice(ATTRIBUTES["colour"]))
     if chosen["size"] == "large" and chosen["arrangement"] in ("circle", "grid"):
         chosen["arrangement"] = "scattered"
-    most = {"small": 16, "medium": 10, "large": 4}[chosen["size"]]
+    most = {"small": 12, "medium": 9, "large": 4}[chosen["size"]]
     least = {"single": 1, "scattered": 2, "clustered": 3, "row": 3, "circle": 5, "grid": 4}
     count = 1 if chosen["arrangement"] == "single" else 0
     if not count:
@@ -202,7 +225,7 @@ def _draw_shape(
     u, v = (x - cx) / radius, (y - cy) / radius
     turn = rng.uniform(0, 2 * np.pi)
     u, v = u * np.cos(turn) + v * np.sin(turn), -u * np.sin(turn) + v * np.cos(turn)
-    inside = -_distance(attributes["shape"], u, v, rng)
+    inside = -_distance(attributes["shape"], u, v)
     edge = attributes["edge"]
     if edge == "jagged":
         theta = np.arctan2(v, u)
@@ -210,7 +233,7 @@ def _draw_shape(
             inside = inside + 0.13 * np.sin(waves * theta + rng.uniform(0, 6.3))
     softness = 0.45 if edge == "soft" else 1.2 / radius
     mask = np.clip(inside / softness + 0.5, 0, 1)
-    colour = _fill(attributes["fill"], u, v, inside, ink, radius, rng)
+    colour = _fill(attributes["fill"], u, v, ink, radius, rng)
     if edge == "embossed":
         rim = np.exp(-(((inside - 0.08) / 0.13) ** 2))
         light = np.cos(np.arctan2(v, u) - turn - 0.8)
@@ -220,12 +243,9 @@ def _draw_shape(
     cover[y0:y1, x0:x1] = np.maximum(cover[y0:y1, x0:x1], mask)
 
 
-def _distance(shape: str, u: Array, v: Array, rng: np.random.Generator) -> NDArray[Any]:
+def _distance(shape: str, u: Array, v: Array) -> NDArray[Any]:
     """Signed distance to the outline in units of the radius; negative inside."""
     r, theta = np.hypot(u, v), np.arctan2(v, u)
-    if shape == "blob":
-        wave = sum(a * np.cos(k * theta + rng.uniform(0, 6.3)) for k, a in ((2, 0.16), (3, 0.14)))
-        return r - 0.9 - wave
     box = np.maximum(np.abs(u), np.abs(v))
     outlines: dict[str, Callable[[], NDArray[Any]]] = {
         "disc": lambda: r - 1,
@@ -233,9 +253,6 @@ def _distance(shape: str, u: Array, v: Array, rng: np.random.Generator) -> NDArr
         "square": lambda: box - 0.85,
         "triangle": lambda: np.maximum(np.abs(u) * 0.87 + v * 0.5, -v) - 0.6,
         "star": lambda: r - (0.72 + 0.3 * np.cos(5 * theta)),
-        "cross": lambda: np.maximum(np.minimum(np.abs(u), np.abs(v)) - 0.28, box - 1),
-        "oval": lambda: np.hypot(u, v / 0.55) - 1,
-        "crescent": lambda: np.maximum(r - 1, 0.75 - np.hypot(u - 0.5, v)),
         "bar": lambda: np.maximum(np.abs(u) - 1.1, np.abs(v) - 0.28),
     }
     return outlines[shape]()
@@ -245,7 +262,6 @@ def _fill(
     kind: str,
     u: Array,
     v: Array,
-    inside: Array,
     ink: Array,
     radius: float,
     rng: np.random.Generator,
@@ -258,11 +274,9 @@ def _fill(
         "plain": lambda: 0 * u,
         "speckled": lambda: 85 * (grain > 1.4),
         "striped": lambda: 45 * np.sin(u * max(radius, 8) * 0.7),
-        "gritty": lambda: 38 * grain,
         "glossy": lambda: 150 * np.exp(-(((u + 0.35) ** 2 + (v + 0.35) ** 2) / 0.05)),
         "pitted": lambda: -100 * np.exp(-((u**2 + v**2) / 0.1)),
         "bumpy": lambda: 34 * _smooth(grain, max(radius / 12, 0.8)),
-        "shaded": lambda: np.clip(1 - inside, 0, 1) * 80 - 45,
     }
     colour: Array = (ink + lights[kind]()[..., None]).astype(np.float32)
     return colour
@@ -301,7 +315,7 @@ def _photograph(canvas: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
         canvas = canvas * np.clip(1.55 - np.hypot(x, y) * rng.uniform(0.7, 1.1), 0.05, 1)[..., None]
     if rng.random() < 0.5:
         canvas = ndimage.gaussian_filter(canvas, (*[rng.uniform(0.3, 0.9)] * 2, 0))
-    canvas = canvas + rng.normal(0, rng.uniform(1, 6), canvas.shape).astype(np.float32)
+    canvas = canvas + rng.normal(0, rng.uniform(1, 5), canvas.shape).astype(np.float32)
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 

@@ -1,190 +1,184 @@
 """First stage: the vision tower learns to tell the attributes of general scenes.
 
-One linear reader per attribute on the pooled tokens, and one on every token for what lies in its
-patch; the readers are thrown away afterwards.
+Linear readers on the pooled tokens of the merger tell the attributes, readers on every token tell
+what lies in its patch, and one draws the outline; all readers are thrown away afterwards. Close-ups
+come first: they are cheap, and teach what a patch looks like.
 """
 
 import logging
-from multiprocessing import Pool
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate
 
+from skingpt_r1.model.patches import patch_pictures
 from skingpt_r1.nano.dense_tower import dense_tokens
-from skingpt_r1.nano.scenes import ATTRIBUTES, draw_scene
+from skingpt_r1.nano.muon import schooling_optimizers
+from skingpt_r1.nano.pool import HELD_OUT, SceneBatch, ScenePool, draw_batch
+from skingpt_r1.nano.scenes import ATTRIBUTES, CELL
 
 log = logging.getLogger(__name__)
-BLOCK = 500
-HELD_OUT = 1000
 # What a covered patch tells by itself, and what an empty one tells.
 COVERED = ("colour", "fill", "shape", "edge")
 EMPTY = ("ground_colour", "ground")
-
-
-class ScenePool(NamedTuple):
-    """Drawn scenes.
-
-    Attributes:
-        pictures: uint8 memory map, [scenes, size, size, 3].
-        labels: class indices in the order of `ATTRIBUTES`, [scenes, attributes].
-        cover: share of each patch that shapes cover, [scenes, size / 14, size / 14].
-    """
-
-    pictures: NDArray[np.uint8]
-    labels: Tensor
-    cover: Tensor
-
-
-def draw_pool(folder: Path, count: int, seed: int, size: int, workers: int) -> ScenePool:
-    """Draw `count` scenes once; a finished pool in `folder` is read back."""
-    pictures_file, facts_file = folder / "scenes.npy", folder / "scene_facts.npz"
-    if not facts_file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        pictures = open_memmap(pictures_file, "w+", np.uint8, (count, size, size, 3))
-        labels = np.zeros((count, len(ATTRIBUTES)), np.int64)
-        cover = np.zeros((count, size // 14, size // 14), np.float32)
-        with Pool(workers) as pool:
-            jobs = [(s, min(BLOCK, count - s), seed, size) for s in range(0, count, BLOCK)]
-            for start, seen, told, covered in pool.imap(_draw_block, jobs):
-                stop = start + len(seen)
-                pictures[start:stop], labels[start:stop], cover[start:stop] = seen, told, covered
-        pictures.flush()
-        np.savez(facts_file, labels=labels, cover=cover)
-    facts = np.load(facts_file)
-    return ScenePool(
-        np.load(pictures_file, mmap_mode="r"),
-        torch.from_numpy(facts["labels"]),
-        torch.from_numpy(facts["cover"]),
-    )
-
-
-def _draw_block(
-    job: tuple[int, int, int, int],
-) -> tuple[int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
-    start, count, seed, size = job
-    rng = np.random.default_rng([seed, start])
-    scenes = [draw_scene(rng, size) for _ in range(count)]
-    labels = [
-        [values.index(scene.attributes[name]) for name, values in ATTRIBUTES.items()]
-        for scene in scenes
-    ]
-    pictures = np.stack([scene.image for scene in scenes])
-    return start, pictures, np.array(labels), np.stack([scene.cover for scene in scenes])
+# What a close-up cannot tell, and what is hardest to learn.
+OF_WHOLE_SCENES = ("arrangement", "place", "count", "size")
+HARD = ("shape", "fill", "edge")
+HARD_WEIGHT = 2.0
+OUTLINE_WEIGHT = 2.0
+MERGED = 28
+SMOOTH_FILTERS = 104
 
 
 class AttributeReaders(nn.Module):
     """Reads attributes from a picture's tokens, pooled and one by one."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, merged_width: int) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(nn.Linear(2 * width, 256), nn.GELU())
-        self.pooled = nn.ModuleList(nn.Linear(256, len(values)) for values in ATTRIBUTES.values())
-        self.cover = nn.Linear(width, 1)
+        self.trunk = nn.Sequential(nn.Linear(2 * merged_width, 256), nn.GELU())
+        self.pooled = nn.ModuleDict(
+            {name: nn.Linear(256, len(values)) for name, values in ATTRIBUTES.items()}
+        )
+        self.outline = nn.Linear(merged_width, (MERGED // CELL) ** 2)
         self.single = nn.ModuleDict(
             {name: nn.Linear(width, len(ATTRIBUTES[name])) for name in COVERED + EMPTY}
         )
 
-    def forward(self, tokens: Tensor) -> list[Tensor]:
-        """Logits per attribute from tokens [images, patches, width]."""
-        pooled = self.trunk(torch.cat([tokens.mean(1), tokens.amax(1)], -1))
-        return [head(pooled) for head in self.pooled]
+    def forward(self, merged: Tensor) -> dict[str, Tensor]:
+        """Logits per attribute from the merger's tokens, [images, tokens, merged width]."""
+        pooled = self.trunk(torch.cat([merged.mean(1), merged.amax(1)], -1))
+        return {name: head(pooled) for name, head in self.pooled.items()}
+
+    def outline_loss(self, merged: Tensor, cover: Tensor) -> Tensor:
+        """How badly single merged tokens draw the outline inside their square."""
+        images, rows, columns = cover.shape
+        side = MERGED // CELL
+        cells = cover.reshape(images, rows // side, side, columns // side, side)
+        cells = cells.transpose(2, 3).reshape(images, -1, side * side)
+        return binary_cross_entropy_with_logits(self.outline(merged), cells)
 
     def patch_loss(self, tokens: Tensor, labels: Tensor, cover: Tensor) -> Tensor:
-        """How badly single tokens tell what lies in their patch; `cover` is [images, patches]."""
-        loss = binary_cross_entropy_with_logits(self.cover(tokens)[..., 0].float(), cover)
+        """How badly single tokens tell what lies in their patch."""
+        shares, loss = _patch_shares(cover), tokens.new_zeros(())
         for name, head in self.single.items():
-            asked = cover > 0.4 if name in COVERED else cover < 0.02
-            targets = labels[:, list(ATTRIBUTES).index(name)][:, None].expand_as(cover)
+            asked = shares > 0.4 if name in COVERED else shares < 0.02
+            targets = labels[:, list(ATTRIBUTES).index(name)][:, None].expand_as(shares)
             if asked.any():
-                loss = loss + cross_entropy(head(tokens[asked]).float(), targets[asked])
+                loss = loss + cross_entropy(head(tokens[asked]), targets[asked])
         return loss
+
+
+def set_patch_filters(visual: Any, pool: ScenePool, seed: int) -> None:
+    """Give the patch embedding whitened filters of the pool, so that fine texture is not faint.
+
+    The first `SMOOTH_FILTERS` are the principal components; the rest mix all finer ones at random.
+    """
+    weight = visual.patch_embed.proj.weight
+    width, channels, frames, side, _ = weight.shape
+    chosen = torch.Generator().manual_seed(seed)
+    patches = patch_pictures(torch.from_numpy(np.array(pool.pictures[:2000])))
+    patches = patches[torch.randperm(len(patches), generator=chosen)[:30_000]]
+    pixels = patches.reshape(len(patches), channels, frames, side * side)[:, :, 0].flatten(1)
+    pixels = pixels - pixels.mean(0)
+    variances, directions = torch.linalg.eigh(pixels.T @ pixels / len(pixels))
+    white = (directions / (variances.clamp(min=0) + 1e-3).sqrt()).flip(1)
+    smooth, fine = white[:, :SMOOTH_FILTERS], white[:, SMOOTH_FILTERS:]
+    mix = torch.randn(fine.shape[1], width - SMOOTH_FILTERS, generator=chosen)
+    filters = torch.cat([smooth, fine @ nn.functional.normalize(mix, dim=0)], 1).T
+    filters = filters.reshape(width, channels, 1, side, side).expand_as(weight)
+    with torch.no_grad():
+        weight.copy_(0.5 * filters / frames)
 
 
 def school_tower(
     visual: Any,
-    pool: ScenePool,
+    closeups: ScenePool,
+    scenes: ScenePool,
     *,
-    epochs: float,
+    closeup_steps: int,
+    scene_steps: int,
+    closeup_batch: int,
     batch: int,
     learning_rate: float,
+    muon_rate: float,
     seed: int,
 ) -> dict[str, float]:
-    """Train the tower on the pool; the last scenes are held out.
+    """Train the tower and its merger, first on close-ups, then on scenes.
 
     Returns:
-        Held-out accuracy per attribute.
+        Held-out accuracy per attribute on scenes.
     """
-    train = len(pool.labels) - HELD_OUT
-    readers = AttributeReaders(visual.config.hidden_size)
+    set_patch_filters(visual, scenes, seed)
+    readers = AttributeReaders(visual.config.hidden_size, visual.config.out_hidden_size)
     weights = [*visual.parameters(), *readers.parameters()]
-    optimizer = torch.optim.AdamW(weights, learning_rate, weight_decay=0.02)
-    steps = int(epochs * train / batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=0.08
+    steps = closeup_steps + scene_steps
+    optimizers, schedules = schooling_optimizers(
+        visual,
+        readers.parameters(),
+        learning_rate=learning_rate,
+        muon_rate=muon_rate,
+        steps=steps,
     )
     rng = np.random.default_rng(seed)
     for step in range(steps):
-        images, labels, cover = _draw_batch(pool, rng.integers(0, train, batch), rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = dense_tokens(visual, images)
-            logits = readers(tokens)
-            loss = readers.patch_loss(tokens, labels, cover)
-        for i, z in enumerate(logits):
-            loss = loss + cross_entropy(z.float(), labels[:, i])
-        optimizer.zero_grad()
+        close = step < closeup_steps
+        drawn = (
+            draw_batch(closeups, closeup_batch, rng) if close else draw_batch(scenes, batch, rng)
+        )
+        loss = _loss(visual, readers, drawn, skip=OF_WHOLE_SCENES if close else ())
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
+        for optimizer in optimizers:
+            optimizer.step()
+        for schedule in schedules:
+            schedule.step()
         if step % 100 == 0:
             log.info("tower step %d of %d: loss %.3f", step, steps, loss.item())
-    return _accuracy(visual, readers, pool, train)
+    return _accuracy(visual, readers, scenes)
 
 
-def _draw_batch(
-    pool: ScenePool, rows: NDArray[np.int64], rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Scenes mirrored and squeezed at random, so that a drawn pool goes further."""
-    images = torch.from_numpy(pool.pictures[rows])
-    labels, cover = pool.labels[rows].clone(), pool.cover[rows]
-    place = list(ATTRIBUTES).index("place")
-    for axis, one, other in ((2, 1, 2), (1, 3, 4)):
-        if rng.random() < 0.5:
-            images, cover = images.flip(axis), cover.flip(axis)
-            old = labels[:, place].clone()
-            labels[old == one, place], labels[old == other, place] = other, one
-    if rng.random() < 0.25:  # photos are oblong
-        side = cover.shape[1]
-        shape = (side - 2, side) if rng.random() < 0.7 else (side, side - 2)
-        images = _resize(images.permute(0, 3, 1, 2), (shape[0] * 14, shape[1] * 14))
-        images = images.permute(0, 2, 3, 1).to(torch.uint8)
-        cover = _resize(cover[:, None], shape)[:, 0]
-    return images, labels, _merger_order(cover)
+def _loss(
+    visual: Any, readers: AttributeReaders, drawn: SceneBatch, skip: tuple[str, ...]
+) -> Tensor:
+    tokens = dense_tokens(visual, drawn.images)
+    merged = merge_tokens(visual, tokens)
+    loss = readers.patch_loss(tokens, drawn.labels, drawn.cover)
+    loss = loss + OUTLINE_WEIGHT * readers.outline_loss(merged, drawn.cover)
+    for (name, logits), targets in zip(readers(merged).items(), drawn.labels.T, strict=True):
+        if name not in skip:
+            weight = HARD_WEIGHT if name in HARD else 1.0
+            loss = loss + weight * cross_entropy(logits, targets)
+    return loss
 
 
-def _resize(planes: Tensor, shape: tuple[int, int]) -> Tensor:
-    return interpolate(planes.float(), shape, mode="area")
+def merge_tokens(visual: Any, tokens: Tensor) -> Tensor:
+    """The merger's output, [images, patches / 4, merged width], for dense tokens."""
+    merged: Tensor = visual.merger(tokens.flatten(0, 1))
+    return merged.reshape(len(tokens), -1, merged.shape[-1])
 
 
-def _merger_order(cover: Tensor) -> Tensor:
-    """[images, rows, columns] to [images, patches], two by two as the merger joins them."""
+def _patch_shares(cover: Tensor) -> Tensor:
+    """Cover of cells to cover of 14-pixel patches in merger order, [images, patches]."""
     images, rows, columns = cover.shape
-    return cover.reshape(images, rows // 2, 2, columns // 2, 2).transpose(2, 3).flatten(1)
+    shares = interpolate(cover[:, None], (rows * CELL // 14, columns * CELL // 14), mode="area")
+    rows, columns = shares.shape[2:]
+    return shares.reshape(images, rows // 2, 2, columns // 2, 2).transpose(2, 3).flatten(1)
 
 
 @torch.no_grad()
-def _accuracy(
-    visual: nn.Module, readers: nn.Module, pool: ScenePool, start: int
-) -> dict[str, float]:
-    images = torch.from_numpy(np.array(pool.pictures[start:]))
-    answers = [readers(dense_tokens(visual, part)) for part in torch.split(images, 100)]
+def _accuracy(visual: Any, readers: AttributeReaders, pool: ScenePool) -> dict[str, float]:
+    images = torch.from_numpy(np.array(pool.pictures[-HELD_OUT:]))
+    answers = [
+        readers(merge_tokens(visual, dense_tokens(visual, p))) for p in torch.split(images, 100)
+    ]
+    truth = dict(zip(ATTRIBUTES, pool.labels[-HELD_OUT:].T, strict=True))
     return {
-        name: float((torch.cat([a[i] for a in answers]).argmax(-1) == truth).float().mean())
-        for i, (name, truth) in enumerate(zip(ATTRIBUTES, pool.labels[start:].T, strict=True))
+        name: float(
+            (torch.cat([a[name] for a in answers]).argmax(-1) == truth[name]).float().mean()
+        )
+        for name in ATTRIBUTES
     }
