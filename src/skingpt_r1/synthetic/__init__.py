@@ -2,6 +2,8 @@
 
 from skingpt_r1.synthetic.camera import MODALITIES
 from skingpt_r1.synthetic.conditions import CONDITIONS, CONFUSABLE, Condition
+from skingpt_r1.synthetic.damage import Damage, draw_damage, inject, true_scores, write_damaged
+from skingpt_r1.synthetic.raters import Rater, make_raters, mean_scores, rate
 from skingpt_r1.synthetic.render import RenderedCase, render_case
 from skingpt_r1.synthetic.sheet import contact_sheet
 from skingpt_r1.synthetic.write import iterate_cases, write_cases
@@ -11,9 +13,18 @@ __all__ = [
     "CONFUSABLE",
     "MODALITIES",
     "Condition",
+    "Damage",
+    "Rater",
     "RenderedCase",
     "contact_sheet",
+    "draw_damage",
+    "inject",
     "iterate_cases",
+    "make_raters",
+    "mean_scores",
+    "rate",
     "render_case",
+    "true_scores",
     "write_cases",
+    "write_damaged",
 ]

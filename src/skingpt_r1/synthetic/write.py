@@ -52,7 +52,8 @@ def _record(case: Case) -> dict[str, Any]:
     }
 
 
-def _write_picture(path: Path, index: int, seed: int, size: int) -> None:
+def write_picture(path: Path, index: int, seed: int, size: int) -> None:
+    """Draw picture number `index` of a seed into a PNG file that appears when it is complete."""
     partial = path.with_suffix(".partial")
     Image.fromarray(draw(plan_case(index, seed), size)).save(partial, format="PNG")
     partial.replace(path)
@@ -128,8 +129,8 @@ def _write_pictures(cases: list[Case], seed: int, size: int, workers: int) -> No
     seeds, sizes = [seed] * len(missing), [size] * len(missing)
     if workers == 1 or len(missing) < 2 * workers:
         for path, index in zip(paths, missing, strict=True):
-            _write_picture(path, index, seed, size)
+            write_picture(path, index, seed, size)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        list(pool.map(_write_picture, paths, missing, seeds, sizes, chunksize=32))
+        list(pool.map(write_picture, paths, missing, seeds, sizes, chunksize=32))
