@@ -4,9 +4,12 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 CLASS = "Urticaria Hives"
@@ -193,6 +196,31 @@ def dermbench(root: Path) -> None:
     json_lines(root / "data" / "manifest" / "dermbench_test.jsonl", records)
 
 
+def corpus_row(n: int, **changes: object) -> dict[str, Any]:
+    """A row of a published corpus."""
+    content = BytesIO()
+    Image.new("RGB", (6, 5), (200, n, 90)).save(content, format="PNG")
+    row = {"id": f"c{n}", "dataset": "ham10000", "group": f"g{n // 2}", "diagnosis": "eczema",
+           "site": "arm", "age": None, "tone": "dark", "fitzpatrick": 5,
+           "images": [{"bytes": content.getvalue(), "path": f"row-{n}.png"}],
+           "image_sha256": ["0"], "findings": [{"slot": "colour", "value": "red"}],
+           "narrative": f"<think> wheals {n} </think> eczema", "synthetic": False,
+           "narrator": "offline", "corrected": False}  # fmt: skip
+    return {**row, **changes}
+
+
+def shard(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def dermcot(root: Path) -> None:
+    shard(root / "data" / "train-00000-of-00002.parquet", [corpus_row(0), corpus_row(1)])
+    shard(root / "data" / "train-00001-of-00002.parquet", [corpus_row(2), corpus_row(3)])
+    shard(root / "data" / "certified-00000-of-00001.parquet", [corpus_row(4)])
+
+
 def folder(root: Path) -> None:
     rows = []
     for n in range(5):
@@ -207,7 +235,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     builder.__name__: builder
     for builder in (
         ham10000, pad_ufes_20, dermnet, fitzpatrick17k, ddi, derm7pt, isic_2019, scin, skincap,
-        skincot, dermbench, folder,
+        skincot, dermbench, dermcot, folder,
     )
 }  # fmt: skip
 

@@ -66,7 +66,7 @@ def test_empty_and_absent_folders(name: str, tmp_path: Path) -> None:
         load_cases(name, tmp_path / "absent")
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - {"dermnet", "dermbench"}))
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"dermnet", "dermbench", "dermcot"}))
 def test_missing_picture(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = build(name, tmp_path)
     victim = pictures_below(root)[-1]

@@ -16,6 +16,7 @@ from skingpt_r1.datasets import (
     ddi,
     derm7pt,
     dermbench,
+    dermcot,
     dermnet,
     fitzpatrick17k,
     folder,
@@ -58,6 +59,7 @@ _MODULES: tuple[Reader, ...] = (
     skincap,
     skincot,
     dermbench,
+    dermcot,
     folder,
 )
 READERS: Mapping[str, Reader] = MappingProxyType({reader.INFO.name: reader for reader in _MODULES})

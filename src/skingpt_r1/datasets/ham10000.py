@@ -31,6 +31,7 @@ INFO = DatasetInfo(
     layout="HAM10000_metadata.csv, HAM10000_images_part_1/ and HAM10000_images_part_2/",
     group_key="lesion (lesion_id)",
     labels=tuple(LABELS.values()),
+    redistributable=True,
 )
 TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata.tab", "HAM10000_metadata")
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")

@@ -17,6 +17,9 @@ class DatasetInfo:
         group_key: what must not be split, and the column or file name it is read from.
         tone_field: column that holds the skin tone; None where the data set has none.
         labels: the label set; empty where any diagnosis name may stand.
+        redistributable: the licence lets anybody pass the pictures on; where that is not certain,
+            it does not.
+        keeps_split: the data set's own parts must be kept, whatever a recipe asks for.
     """
 
     name: str
@@ -28,3 +31,5 @@ class DatasetInfo:
     group_key: str
     tone_field: str | None = None
     labels: tuple[str, ...] = ()
+    redistributable: bool = False
+    keeps_split: bool = False

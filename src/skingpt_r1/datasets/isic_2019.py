@@ -35,6 +35,7 @@ INFO = DatasetInfo(
     ),
     group_key="lesion (lesion_id); the picture itself where it is empty",
     labels=tuple(LABELS.values()),
+    redistributable=True,
 )
 COLUMNS = ("image", "age_approx", "anatom_site_general", "lesion_id", "sex")
 TRUTHS = ("ISIC_2019_Training_GroundTruth.csv", "GroundTruth.csv")

@@ -5,7 +5,7 @@ sets that are known without looking are in `KNOWN`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -174,6 +174,7 @@ def find_overlap(
     *,
     max_distance: int = MAX_DISTANCE,
     track: Track = iter,
+    prints: Mapping[Path, Fingerprint] | None = None,
 ) -> list[Overlap]:
     """Pairs of pictures that are the same: within one set of cases, or between two.
 
@@ -185,6 +186,7 @@ def find_overlap(
         cases_b: cases to compare them with; None compares `cases_a` with itself.
         max_distance: largest Hamming distance, of 256 bits, that counts as near-identical.
         track: wraps the list of picture files while they are read, for a progress bar.
+        prints: fingerprints of all pictures, made before; None reads the pictures.
 
     Returns:
         The strongest kind first, then by distance, then by data set and id.
@@ -197,7 +199,8 @@ def find_overlap(
         raise ValueError(f"max_distance {max_distance} is not in 0..{HASH_BITS}")
     images_a = _images(cases_a)
     images_b = images_a if cases_b is None else _images(cases_b)
-    prints = _read([path for _, path in images_a + images_b], track)
+    if prints is None:
+        prints = _read([path for _, path in images_a + images_b], track)
     found = []
     for i, j in _pairs(
         [prints[path] for _, path in images_a],

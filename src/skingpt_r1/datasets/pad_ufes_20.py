@@ -31,6 +31,7 @@ INFO = DatasetInfo(
     group_key="patient (patient_id)",
     tone_field="fitspatrick",
     labels=tuple(LABELS.values()),
+    redistributable=True,
 )
 # `fitspatrick` and `biopsed` are how the published table spells them.
 COLUMNS = (

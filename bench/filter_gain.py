@@ -1,0 +1,93 @@
+"""What the evaluator's filter is worth: the same number of narratives, filtered and unfiltered.
+
+Takes a finished corpus folder with certified cases (`make demo` leaves one), publishes its
+selection and, beside it, as many of the same candidates chosen by chance, distils the same recipe
+on both, and compares the two on the certified cases, paired by case.
+Expected: four in ten candidates carry a simulated mistake, of which the filter should let few pass;
+a model that learns from fewer mistakes should name more findings and diagnoses rightly.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from skingpt_r1.dermcot.candidate import CorpusRecord
+from skingpt_r1.dermcot.corpus import read_corpus
+from skingpt_r1.dermcot.pipeline import read_selection, select_corpus
+from skingpt_r1.dermcot.publish import Options, publish
+from skingpt_r1.dermcot.recipe import SelectRecipe
+from skingpt_r1.distill.compare import System, compare
+from skingpt_r1.distill.evaluate import Scored, difference_rows
+from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.records import ResultRow, write_results
+
+FILTERED, UNFILTERED = "filtered", "unfiltered"
+
+
+def unfiltered(corpus: Path, folder: Path) -> Path:
+    """A copy of the corpus whose selection leaves everything to chance; same size."""
+    if not folder.exists():
+        shutil.copytree(corpus, folder, copy_function=_link)
+        for name in ("selection.json", "corpus.jsonl", "held_out.jsonl", "stages/6_select.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    settings = SelectRecipe(**read_selection(corpus)).model_dump()
+    keep = sum(1 for _ in read_corpus(corpus))
+    chance = {"order": "random", "keep": keep, "minimum_mean": 0.0, "minimum": 0.0}
+    select_corpus(folder, SelectRecipe(**{**settings, **chance}))
+    return folder
+
+
+def _link(source: str, target: str) -> None:
+    """Pictures are shared; files that are appended to must be copies."""
+    if source.endswith((".jsonl", ".json")):
+        shutil.copy2(source, target)
+    else:
+        Path(target).hardlink_to(source)
+
+
+def slips(folder: Path) -> str:
+    records: list[CorpusRecord] = list(read_corpus(folder))
+    made = sum(
+        record.observe.simulated_slip is not None or record.reason.simulated_slip is not None
+        for record in records
+    )
+    return f"{len(records):,} narratives, {made:,} with a simulated slip"
+
+
+def distilled(recipe: Path, root: Path, folder: Path, seed: int) -> tuple[Scored, list[ResultRow]]:
+    settings = [
+        "data.dataset=dermcot", f"data.root={root}", "data.split=official",
+        "data.narratives=given", f"seed={seed}",
+    ]  # fmt: skip
+    system = System("adapter", load_recipe(recipe, settings), "features")
+    found = compare([system], folder, table="filter_gain", differences=())
+    return Scored(folder.name, list(found.answers["adapter"])), found.rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("runs/demo/corpus"))
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/nano_bias_text_visual.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("runs/filter_gain"))
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    folders = {FILTERED: arguments.corpus}
+    folders[UNFILTERED] = unfiltered(arguments.corpus, arguments.out / "corpus")
+    scored, rows = {}, []
+    for name, folder in folders.items():
+        root = arguments.out / f"published_{name}"
+        publish(folder, root, Options(name=f"{name} corpus", workers=2))
+        print(f"{name}: {slips(folder)}")
+        scored[name], own = distilled(arguments.recipe, root, arguments.out / name, arguments.seed)
+        rows += [row.model_copy(update={"system": name}) for row in own if row.system == "adapter"]
+    draw = {"seed": arguments.seed, "resamples": 2000}
+    rows += difference_rows("filter_gain", scored[FILTERED], scored[UNFILTERED], **draw)
+    write_results(arguments.out, rows)
+    for row in rows:
+        low, high = (100 * (value or 0.0) for value in (row.low, row.high))
+        print(f"{row.system}: {row.metric} {100 * row.value:.1f} % ({low:.1f} to {high:.1f})")
+    print("For research, not for diagnosis.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Whether certified cases and training cases have nothing in common: id, group, file, picture.
+
+Pictures are read once: what is compared of them is kept in `fingerprints.jsonl` of the corpus, by
+the hash of the file, so that a changed picture is read again.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from skingpt_r1.case import Case
+from skingpt_r1.datasets.overlap import Fingerprint, OverlapKind, find_overlap, fingerprint
+from skingpt_r1.dermcot.candidate import CorpusRecord, Record
+from skingpt_r1.dermcot.corpus import picture_paths
+from skingpt_r1.errors import DatasetError, ImageError
+from skingpt_r1.records import append_records, resume_records, sha256_file
+
+FINGERPRINTS = "fingerprints.jsonl"
+_BATCH = 256  # pictures between two lines of progress; a killed run repeats at most so many
+
+Progress = Callable[[int, int], None]
+
+
+class StoredPrint(Record):
+    """A fingerprint on disk.
+
+    Attributes:
+        file: SHA-256 of the file.
+        pixels: SHA-256 of size and pixels.
+        hash: perceptual hash, 64 hexadecimal digits.
+    """
+
+    file: str
+    pixels: str
+    hash: str
+
+
+class Leak(NamedTuple):
+    """What a training case and a certified case have in common.
+
+    Attributes:
+        kind: `same id`, `same group`, or how two pictures are the same.
+        training: id of the training case.
+        certified: id of the certified case.
+        detail: the group, or the distance of the pictures in bits.
+    """
+
+    kind: str
+    training: str
+    certified: str
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}{f' ({self.detail})' if self.detail else ''}: training case "
+            f"{self.training!r}, certified case {self.certified!r}"
+        )
+
+
+class Compared(NamedTuple):
+    """What is compared of a case, without its texts.
+
+    Attributes:
+        case: id, group, source and pictures.
+        sha256: of each picture file, as the corpus has it.
+    """
+
+    case: Case
+    sha256: tuple[str, ...]
+
+
+def compared(record: CorpusRecord, folder: Path) -> Compared:
+    """What is compared of a record of the corpus in this folder."""
+    images = picture_paths(record.images, folder)
+    case = Case(id=record.id, images=images, dataset=record.dataset, group=record.group)
+    return Compared(case, record.sha256)
+
+
+def find_leaks(
+    training: Sequence[Compared],
+    certified: Sequence[Compared],
+    *,
+    store: Path,
+    max_distance: int,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Leak]:
+    """Everything that a training case shares with a certified one; empty when they are disjoint.
+
+    Args:
+        training: the training cases.
+        certified: the certified cases.
+        store: the file of fingerprints; made when missing, added to.
+        max_distance: bits of 256 up to which two pictures are near-identical.
+        workers: processes that read pictures; see `synthetic.write_cases`.
+        progress: told how many pictures of how many are read.
+
+    Raises:
+        DatasetError: pictures are missing, unreadable, or not the files of the corpus; all of them.
+    """
+    prints = _fingerprints([*training, *certified], store, workers, progress)
+    pairs = find_overlap(
+        [item.case for item in training],
+        [item.case for item in certified],
+        max_distance=max_distance,
+        prints=prints,
+    )
+    pictures = [
+        Leak(
+            str(pair.kind),
+            pair.case_a.id,
+            pair.case_b.id,
+            f"{pair.distance} bits of 256" if pair.kind is OverlapKind.NEAR else "",
+        )
+        for pair in pairs
+    ]
+    return [*_shared_names(training, certified), *dict.fromkeys(pictures)]
+
+
+def _shared_names(training: Iterable[Compared], certified: Iterable[Compared]) -> Iterator[Leak]:
+    ids = {item.case.id for item in training}
+    groups = {(item.case.dataset, item.case.group): item.case.id for item in training}
+    for item in certified:
+        case = item.case
+        if case.id in ids:
+            yield Leak("same id", case.id, case.id, "")
+        elif (case.dataset, case.group) in groups:
+            other = groups[case.dataset, case.group]
+            yield Leak("same group", other, case.id, f"{case.dataset}: {case.group}")
+
+
+def _fingerprints(
+    items: Sequence[Compared], store: Path, workers: int, progress: Progress | None
+) -> dict[Path, Fingerprint]:
+    known = {row.file: row for row in resume_records(store, StoredPrint).records}
+    files = _files(items)
+    wanted = {sha: path for path, sha in files.items() if sha not in known}
+    for fresh in _read(list(wanted.values()), workers, progress):
+        append_records(store, fresh)
+        known.update({row.file: row for row in fresh})
+    return {path: _loaded(path, known[sha]) for path, sha in files.items()}
+
+
+def _files(items: Sequence[Compared]) -> dict[Path, str]:
+    """Path -> SHA-256 of every picture file, which must be the one that the corpus was made of."""
+    found: dict[Path, str] = {}
+    problems = []
+    for item in items:
+        for path, sha in zip(item.case.images, item.sha256, strict=True):
+            if not path.is_file():
+                problems.append(f"case {item.case.id!r}: no picture {path.name}")
+                continue
+            found[path] = sha256_file(path)
+            if found[path] != sha:
+                problems.append(f"case {item.case.id!r}: {path.name} is not the file of the corpus")
+    if problems:
+        raise DatasetError(
+            f"{len(problems)} pictures are missing or have changed since the corpus was built; put "
+            "the files back, or build the corpus again",
+            problems,
+        )
+    return found
+
+
+def _read(
+    paths: Sequence[Path], workers: int, progress: Progress | None
+) -> Iterator[list[StoredPrint]]:
+    """Fingerprints in batches, in the order of the paths; all unreadable pictures are told."""
+    problems: list[str] = []
+    for number, rows in enumerate(_mapped(paths, workers)):
+        problems += [row for row in rows if isinstance(row, str)]
+        yield [row for row in rows if isinstance(row, StoredPrint)]
+        if progress is not None:
+            progress(min((number + 1) * _BATCH, len(paths)), len(paths))
+    if problems:
+        raise DatasetError(f"{len(problems)} pictures cannot be compared", problems)
+
+
+def _mapped(paths: Sequence[Path], workers: int) -> Iterator[list[StoredPrint | str]]:
+    if workers == 1 or len(paths) < 2 * _BATCH:
+        yield from _batches(map(_print, paths))
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from _batches(pool.map(_print, paths, chunksize=32))
+
+
+def _batches(rows: Iterator[StoredPrint | str]) -> Iterator[list[StoredPrint | str]]:
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
+
+
+def _print(path: Path) -> StoredPrint | str:
+    try:
+        found = fingerprint(path)
+    except ImageError as error:
+        return str(error)
+    return StoredPrint(file=found.file, pixels=found.pixels, hash=found.hash.tobytes().hex())
+
+
+def _loaded(path: Path, row: StoredPrint) -> Fingerprint:
+    bits = np.frombuffer(bytes.fromhex(row.hash), np.uint64)
+    return Fingerprint(path=path, file=row.file, pixels=row.pixels, hash=bits)

@@ -1,0 +1,120 @@
+"""How far raters agree, for each dimension and for the mean: pairs of raters on the same cases."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import krippendorff
+import numpy as np
+from numpy.typing import NDArray
+
+from skingpt_r1.dermcot.rating import PROTOCOL, Rating
+from skingpt_r1.records import ResultRow
+from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.stats import kappa, mean_absolute_error
+
+AGREEMENT_TABLE = "agreement of raters"
+OVERALL = "Overall"
+# Kappa needs classes: scores rounded to half points, as in `skingpt dermeval agree`.
+_STEP = 0.5
+_CLASSES = round(PROTOCOL.high / _STEP) + 1
+
+Floats = NDArray[np.float64]
+
+
+class Agreement(NamedTuple):
+    """Agreement in one dimension, or in the mean of the six.
+
+    Attributes:
+        name: a dimension, or `Overall`.
+        pairs: number of (case, two raters).
+        error: mean absolute difference of the two; None without pairs.
+        kappa: quadratic-weighted, of all pairs in both orders; None where it is not defined.
+        alpha: Krippendorff's, interval distance; None where it is not defined.
+    """
+
+    name: str
+    pairs: int
+    error: float | None
+    kappa: float | None
+    alpha: float | None
+
+
+def rater_agreement(ratings: Iterable[Sequence[Rating]]) -> list[Agreement]:
+    """Agreement in every dimension and overall.
+
+    Args:
+        ratings: of each case, one of each of its raters; cases with one rater say nothing.
+    """
+    cases = [tuple(rated) for rated in ratings if len(rated) > 1]
+    raters = sorted({rating.rater for rated in cases for rating in rated})
+    tables = {name: np.full((len(raters), len(cases)), np.nan) for name in (*DIMENSIONS, OVERALL)}
+    place = {name: row for row, name in enumerate(raters)}
+    for column, rated in enumerate(cases):
+        for rating in rated:
+            for name, score in zip(DIMENSIONS, rating.scores, strict=True):
+                tables[name][place[rating.rater], column] = score
+            tables[OVERALL][place[rating.rater], column] = rating.mean
+    return [_agreement(name, table) for name, table in tables.items()]
+
+
+def agreement_rows(found: Sequence[Agreement]) -> Iterator[ResultRow]:
+    """Agreement as rows of `results.json`; what is not defined has no row."""
+    for item in found:
+        measures = {"MAE": item.error, "weighted kappa": item.kappa, "alpha": item.alpha}
+        for metric, value in measures.items():
+            if value is not None:
+                yield ResultRow(
+                    table=AGREEMENT_TABLE,
+                    system=item.name,
+                    metric=metric,
+                    value=float(value),
+                    n=item.pairs,
+                )
+
+
+def agreement_text(found: Sequence[Agreement]) -> str:
+    """A table for people; a dash where a measure is not defined."""
+    lines = [f"{'':<24}{'pairs':>8}{'MAE':>8}{'kappa':>8}{'alpha':>8}"]
+    lines += [
+        f"{item.name:<24}{item.pairs:>8,}"
+        + "".join(_cell(value) for value in (item.error, item.kappa, item.alpha))
+        for item in found
+    ]
+    return "\n".join(lines)
+
+
+def ratings_by_case(ratings: Mapping[str, Mapping[str, Rating]]) -> list[list[Rating]]:
+    """The current ratings of every case, as `rater_agreement` wants them."""
+    return [list(of_case.values()) for of_case in ratings.values()]
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>8}" if value is None else f"{value:>8.3f}"
+
+
+def _agreement(name: str, table: Floats) -> Agreement:
+    pairs = [
+        np.column_stack([table[a], table[b]])[~np.isnan(table[a] + table[b])]
+        for a, b in combinations(range(len(table)), 2)
+    ]
+    both = np.concatenate(pairs) if pairs else np.empty((0, 2))
+    if not len(both):
+        return Agreement(name, 0, None, None, None)
+    error = mean_absolute_error(both[:, 0], both[:, 1])
+    # Both orders, as no rater of a pair is the first one.
+    classes = np.floor(np.concatenate([both, both[:, ::-1]]) / _STEP + 0.5 + 1e-9)
+    weighted = kappa(classes[:, 0], classes[:, 1], categories=_CLASSES)
+    return Agreement(name, len(both), error, _defined(weighted), _alpha(table))
+
+
+def _alpha(table: Floats) -> float | None:
+    # Without variation there is nothing to agree on, and alpha is not defined.
+    values = table[~np.isnan(table)]
+    if values.min() == values.max():
+        return None
+    return _defined(float(krippendorff.alpha(table, level_of_measurement="interval")))
+
+
+def _defined(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

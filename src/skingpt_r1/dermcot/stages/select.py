@@ -1,0 +1,183 @@
+"""Stage 6: which scored narratives are kept, and why each of the others is not.
+
+Minimum scores first; then near-duplicates go, the better one stays; then each diagnosis x body
+site x skin tone gives its best in turn until enough are kept.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+from skingpt_r1.dermcot.candidate import Candidate, StageRecord, mean_score
+from skingpt_r1.dermcot.near import (
+    Hashes,
+    KeptPictures,
+    KeptTexts,
+    Signature,
+    read_hashes,
+    sign_text,
+)
+from skingpt_r1.dermcot.recipe import SelectRecipe
+
+Stratum = tuple[str, str, str]
+
+
+class Verdict(NamedTuple):
+    """What becomes of a candidate: kept, or a reason code with detail."""
+
+    dropped: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What selection remembers of a case; never its text.
+
+    Attributes:
+        id: of the case.
+        stratum: diagnosis, site and tone.
+        mean: of the six scores.
+        lowest: the lowest score, with its dimension.
+        signature: of the text.
+        hashes: of the pictures.
+    """
+
+    id: str
+    stratum: Stratum
+    mean: float
+    lowest: tuple[float, str]
+    signature: Signature = field(repr=False)
+    hashes: Hashes = field(repr=False)
+
+
+def select(
+    candidates: Callable[[], Iterable[Candidate]],
+    held_out: Iterable[Candidate],
+    recipe: SelectRecipe,
+) -> Iterator[StageRecord]:
+    """Who is kept; read twice: to compare all of them, then to give each its record.
+
+    Args:
+        candidates: those with scores, in order; called twice.
+        held_out: cases whose pictures must not be in the corpus.
+        recipe: minimum scores, quotas, and how many to keep.
+    """
+    rows = [_row(candidate) for candidate in candidates()]
+    others = [read_hashes(candidate.case.phash) for candidate in held_out]
+    verdicts = decide(rows, others, recipe)
+    for candidate, verdict in zip(candidates(), verdicts, strict=True):
+        yield StageRecord(
+            id=candidate.case.id, stage="select", dropped=verdict.dropped, detail=verdict.detail
+        )
+
+
+def decide(rows: Sequence[Row], held_out: Sequence[Hashes], recipe: SelectRecipe) -> list[Verdict]:
+    """A verdict for each row; equal means go by the order of the rows.
+
+    Args:
+        rows: the scored candidates.
+        held_out: picture hashes of the held-out cases.
+        recipe: see `SelectRecipe`.
+    """
+    verdicts: dict[int, Verdict] = {}
+    order = _order(rows, recipe)
+    good = [place for place in order if not _too_low(rows, place, recipe, verdicts)]
+    different = _different(rows, good, held_out, recipe, verdicts)
+    in_quota = _within_quota(rows, different, recipe.quota, verdicts)
+    for place in _best_in_turn(rows, in_quota)[recipe.keep :] if recipe.keep else ():
+        verdicts[place] = Verdict("not_among_best", f"mean {rows[place].mean:.2f}")
+    return [verdicts.get(place, Verdict()) for place in range(len(rows))]
+
+
+def _order(rows: Sequence[Row], recipe: SelectRecipe) -> list[int]:
+    """Places of the rows, the best first, or in an order that only the ids decide."""
+    if recipe.order == "random":
+        return sorted(range(len(rows)), key=lambda p: sha256(rows[p].id.encode()).digest())
+    return sorted(range(len(rows)), key=lambda place: (-rows[place].mean, place))
+
+
+def _row(candidate: Candidate) -> Row:
+    scores = candidate.records["score"].scores
+    assert scores is not None
+    return Row(
+        id=candidate.case.id,
+        stratum=candidate.case.stratum,
+        mean=round(mean_score(scores), 6),
+        lowest=min((value, name) for name, value in scores.items()),
+        signature=sign_text(candidate.text("normalise")),
+        hashes=read_hashes(candidate.case.phash),
+    )
+
+
+def _too_low(
+    rows: Sequence[Row], place: int, recipe: SelectRecipe, verdicts: dict[int, Verdict]
+) -> bool:
+    row = rows[place]
+    value, name = row.lowest
+    if row.mean < recipe.minimum_mean:
+        verdicts[place] = Verdict("below_mean", f"mean {row.mean:.2f}")
+    elif value < recipe.minimum:
+        verdicts[place] = Verdict("below_minimum", f"{name} {value:g}")
+    return place in verdicts
+
+
+def _different(
+    rows: Sequence[Row],
+    order: Sequence[int],
+    held_out: Sequence[Hashes],
+    recipe: SelectRecipe,
+    verdicts: dict[int, Verdict],
+) -> list[int]:
+    """Those that are no near-duplicate of a better one or of a held-out picture, in order."""
+    pictures = KeptPictures(sum(len(row.hashes) for row in rows), recipe.picture_distance)
+    apart = KeptPictures(sum(map(len, held_out)), recipe.picture_distance)
+    for owner, hashes in enumerate(held_out):
+        apart.add(hashes, owner)
+    sizes: dict[str, int] = defaultdict(int)
+    for place in order:
+        sizes[rows[place].stratum[0]] += 1
+    # Texts of different diagnoses differ in what they say, however alike their words are.
+    texts = {name: KeptTexts(size, recipe.text_similarity) for name, size in sizes.items()}
+    kept = []
+    for place in order:
+        row = rows[place]
+        if apart.find(row.hashes) is not None:
+            verdicts[place] = Verdict("held_out_picture")
+        elif (twin := pictures.find(row.hashes)) is not None:
+            verdicts[place] = Verdict("duplicate_picture", f"of {rows[twin].id}")
+        elif (twin := texts[row.stratum[0]].find(row.signature)) is not None:
+            verdicts[place] = Verdict("duplicate_text", f"of {rows[twin].id}")
+        else:
+            pictures.add(row.hashes, place)
+            texts[row.stratum[0]].add(row.signature, place)
+            kept.append(place)
+    return kept
+
+
+def _within_quota(
+    rows: Sequence[Row], order: Sequence[int], quota: int | None, verdicts: dict[int, Verdict]
+) -> list[int]:
+    counts: dict[Stratum, int] = defaultdict(int)
+    kept = []
+    for place in order:
+        stratum = rows[place].stratum
+        counts[stratum] += 1
+        if quota is not None and counts[stratum] > quota:
+            verdicts[place] = Verdict("over_quota", f"more than {quota} of {' x '.join(stratum)}")
+        else:
+            kept.append(place)
+    return kept
+
+
+def _best_in_turn(rows: Sequence[Row], order: Sequence[int]) -> list[int]:
+    """The best of every stratum, then the second best of every stratum, and so on."""
+    turns: dict[Stratum, int] = defaultdict(int)
+    ranked = []
+    for place in order:
+        stratum = rows[place].stratum
+        ranked.append((turns[stratum], place))
+        turns[stratum] += 1
+    # Sorting is stable: within a turn the better mean stays first.
+    return [place for _, place in sorted(ranked, key=lambda item: item[0])]

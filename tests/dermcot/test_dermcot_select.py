@@ -1,0 +1,136 @@
+"""Selection, against a slow reference that follows the words of the rule."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skingpt_r1.dermcot.near import SIGNATURE, read_hashes
+from skingpt_r1.dermcot.recipe import SelectRecipe
+from skingpt_r1.dermcot.stages.select import Row, decide
+
+NOTHING_ALIKE = {"text_similarity": 1.01, "picture_distance": -1}
+
+
+def row(place, stratum=("a", "unknown", "light"), mean=4.0, lowest=3.0, text=None, picture=None):
+    """A row whose text and picture are its own, or those of a number."""
+    words = np.random.default_rng(place if text is None else 1000 + text)
+    pixels = np.random.default_rng(place if picture is None else 1000 + picture)
+    return Row(
+        id=f"case-{place}",
+        stratum=stratum,
+        mean=mean,
+        lowest=(lowest, "Safety"),
+        signature=words.integers(0, 2**32, SIGNATURE, dtype=np.uint32),
+        hashes=read_hashes((pixels.bytes(32).hex(),)),
+    )
+
+
+def kept(verdicts):
+    return [place for place, verdict in enumerate(verdicts) if verdict.dropped is None]
+
+
+def reasons(verdicts):
+    return [verdict.dropped for verdict in verdicts]
+
+
+def by_the_words(rows, recipe):
+    """In every turn, each stratum gives its best that is left; within a turn the best go first."""
+    good = [r for r in rows if r.mean >= recipe.minimum_mean and r.lowest[0] >= recipe.minimum]
+    waiting = {}
+    for item in good:
+        waiting.setdefault(item.stratum, []).append(item)
+    for group in waiting.values():
+        group.sort(key=lambda item: (-item.mean, rows.index(item)))
+        if recipe.quota is not None:
+            del group[recipe.quota :]
+    chosen = []
+    while any(waiting.values()):
+        turn = [group.pop(0) for group in waiting.values() if group]
+        turn.sort(key=lambda item: (-item.mean, rows.index(item)))
+        chosen += turn
+    return sorted(rows.index(item) for item in chosen[: recipe.keep])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(20, 50), st.integers(10, 50)), max_size=25
+    ),
+    st.integers(1, 25),
+    st.integers(1, 6) | st.none(),
+)
+def test_the_rule_is_followed(values, keep, quota) -> None:
+    rows = [
+        row(place, (name, "unknown", "light"), mean / 10, lowest / 10)
+        for place, (name, mean, lowest) in enumerate(values)
+    ]
+    recipe = SelectRecipe(keep=keep, minimum_mean=3, minimum=2, quota=quota, **NOTHING_ALIKE)
+    verdicts = decide(rows, [], recipe)
+    assert kept(verdicts) == by_the_words(rows, recipe)
+    assert all(verdict.dropped != "" for verdict in verdicts)
+
+
+def test_every_reason() -> None:
+    strata = [("a", "arm", "light"), ("b", "arm", "light")]
+    rows = [
+        row(0, strata[0], 4.0, text=0),
+        row(1, strata[0], 2.9),
+        row(2, strata[0], 4.9, lowest=1.9),
+        row(3, strata[0], 3.9, text=0),
+        row(4, strata[0], 3.8, picture=77),
+        row(5, strata[0], 3.7, picture=77),
+        row(6, strata[0], 3.6),
+        row(7, strata[1], 3.5),
+        row(8, strata[1], 3.4),
+        row(9, strata[1], 3.3, picture=55),
+    ]
+    apart = [row(0, picture=55).hashes]
+    recipe = SelectRecipe(keep=3, minimum_mean=3, minimum=2, quota=2)
+    verdicts = decide(rows, apart, recipe)
+    assert reasons(verdicts) == [
+        None,
+        "below_mean",
+        "below_minimum",
+        "duplicate_text",
+        None,
+        "duplicate_picture",
+        "over_quota",
+        None,
+        "not_among_best",
+        "held_out_picture",
+    ]
+    assert verdicts[2].detail == "Safety 1.9"
+    assert verdicts[3].detail == "of case-0"
+    assert verdicts[5].detail == "of case-4"
+
+
+def test_equal_texts_of_other_diagnoses_are_no_duplicates() -> None:
+    rows = [row(0, ("a", "x", "light"), text=3), row(1, ("b", "x", "light"), text=3)]
+    assert reasons(decide(rows, [], SelectRecipe())) == [None, None]
+
+
+def test_the_better_duplicate_stays_whatever_the_order() -> None:
+    rows = [row(0, mean=3.6, text=3), row(1, mean=4.2, text=3)]
+    assert reasons(decide(rows, [], SelectRecipe())) == ["duplicate_text", None]
+    equal = [row(0, mean=4.0, text=3), row(1, mean=4.0, text=3)]
+    assert reasons(decide(equal, [], SelectRecipe())) == [None, "duplicate_text"]
+
+
+def test_nothing_to_select() -> None:
+    assert decide([], [], SelectRecipe(keep=3)) == []
+
+
+def test_random_order_looks_at_no_score():
+    rows = [row(place, mean=place / 10) for place in range(40)]
+    turned = [item_with_mean(item, 4.0 - item.mean) for item in rows]
+    recipe = SelectRecipe(order="random", keep=20, minimum_mean=0, minimum=0, **NOTHING_ALIKE)
+    chosen = kept(decide(rows, [], recipe))
+    assert chosen == kept(decide(turned, [], recipe))
+    assert chosen != list(range(20, 40))
+    assert len(chosen) == 20
+
+
+def item_with_mean(item, mean):
+    return replace(item, mean=mean)
