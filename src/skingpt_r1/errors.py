@@ -9,7 +9,9 @@
     |-- CheckpointError     weights that do not fit: wrong keys or shapes, another backbone
     |-- FeatureStoreError   stored features of another recipe, backbone or data manifest
     |-- TeacherError        teacher vectors that are missing or of the wrong width; `.case_ids`
-    `-- TrainingError       a run that must stop: a non-finite loss, a changed recipe on resume
+    |-- TrainingError       a run that must stop: a non-finite loss, a changed recipe on resume
+    |-- NarratorError       a language model that cannot be asked: unknown, no key, out of order
+    `-- CostError           calls that would pass the cost limit, or whose price is not known
 
 A message says what was wrong, the value, what is allowed and what to do.
 """
@@ -74,3 +76,11 @@ class TeacherError(SkinGPTError):
 
 class TrainingError(SkinGPTError):
     """Training must stop before it does harm."""
+
+
+class NarratorError(SkinGPTError):
+    """A language model cannot be asked: unknown name, no package, no key, or its server is down."""
+
+
+class CostError(SkinGPTError):
+    """The next call could pass the cost limit, or its price is not known; nothing was called."""

@@ -17,7 +17,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -117,6 +117,27 @@ def read_records(path: Path, record_type: type[RecordT]) -> list[RecordT]:
     return records
 
 
+def iterate_records(path: Path, record_type: type[RecordT]) -> Iterator[RecordT]:
+    """The complete records of a file, one in memory at a time; else as `read_records`."""
+    adapter = TypeAdapter(record_type)
+    try:
+        with path.open("rb") as file:
+            for row, line in enumerate(file, 1):
+                if line.endswith(b"\n") or _is_object(line):
+                    yield _validate(adapter, line.rstrip(b"\n"), path, row)
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+
+
+def mend_records(path: Path) -> None:
+    """Cut a torn last line of a file, or end a whole one; reads the end of the file alone."""
+    try:
+        with path.open("a+b") as file:
+            _mend(file)
+    except OSError as error:
+        raise _cannot("write", path, error) from error
+
+
 def resume_records(path: Path, record_type: type[Any]) -> Resumed:
     """The records of a file that a run wants to continue; cuts a torn last line from the file.
 
@@ -128,14 +149,24 @@ def resume_records(path: Path, record_type: type[Any]) -> Resumed:
     if not path.exists():
         return Resumed([], 0)
     records, torn = _parse(path, record_type)
-    try:
-        with path.open("a+b") as file:
-            _mend(file)
-    except OSError as error:
-        raise _cannot("write", path, error) from error
+    mend_records(path)
     if torn:
         logger.warning("%s: cut a torn last line; %d records stay", path.name, len(records))
     return Resumed(records, torn)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        RecordError: the file is missing, or holds no JSON object.
+    """
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+    except ValidationError as error:
+        raise RecordError(f"{path}: {_first_problem(error)}") from error
 
 
 def write_json_atomic(path: Path, content: object) -> None:
@@ -204,7 +235,7 @@ def start_run(
     if not path.exists():
         write_json_atomic(path, {**identity, "versions": versions(), "git_commit": git_commit()})
         return RunFolder(folder, resumed=False)
-    before = _read_object(path)
+    before = read_json(path)
     changed = _differences({key: before.get(key) for key in identity}, identity)
     if changed:
         raise TrainingError(
@@ -348,15 +379,6 @@ def _mend(file: Any) -> None:
         file.write(b"\n")
     elif tail:
         file.truncate(end - len(tail))
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        return TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
-    except OSError as error:
-        raise _cannot("read", path, error) from error
-    except ValidationError as error:
-        raise RecordError(f"{path}: {_first_problem(error)}") from error
 
 
 def _differences(before: Any, after: Any, place: str = "") -> list[str]:

@@ -11,6 +11,8 @@ import typer
 from skingpt_r1 import __version__
 from skingpt_r1.cli.datasets import datasets_app
 from skingpt_r1.cli.demo import demo
+from skingpt_r1.cli.dermcot import dermcot_app
+from skingpt_r1.cli.dermeval import dermeval_app
 from skingpt_r1.cli.diagnose import diagnose
 from skingpt_r1.cli.distill import distill
 from skingpt_r1.cli.features import features
@@ -62,6 +64,8 @@ app.command(
     )
 )(distill)
 app.add_typer(datasets_app, name="datasets")
+app.add_typer(dermcot_app, name="dermcot")
+app.add_typer(dermeval_app, name="dermeval")
 app.command(epilog=closing("skingpt models runs/mine"))(models)
 app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
 app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)

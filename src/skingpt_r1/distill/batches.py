@@ -1,19 +1,28 @@
 """From the store to batches: which cases come together, and how their tensors are joined."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from skingpt_r1.distill.losses import IGNORED, UNKNOWN_TONE
-from skingpt_r1.distill.store import FeatureStore
 
 Batch = dict[str, Tensor]
 
 # Joined end to end; the other fields of a case are padded.
 CONCATENATED = ("targets", "hidden", "pixels", "tower", "pre_merger", "grids", "teacher", "tones")
+
+
+class CaseStore(Protocol):
+    """Where training reads its cases: a feature store, or examples drawn from one."""
+
+    def __len__(self) -> int:
+        """Number of cases."""
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """The fields of one case; see `features.py`."""
 
 
 class StoredCases(Dataset[dict[str, Tensor]]):
@@ -23,7 +32,7 @@ class StoredCases(Dataset[dict[str, Tensor]]):
     processes, is asked for with `~index`; it takes part in no sum.
     """
 
-    def __init__(self, store: FeatureStore) -> None:
+    def __init__(self, store: CaseStore) -> None:
         self.store = store
 
     def __len__(self) -> int:
@@ -130,7 +139,8 @@ def collate(cases: Sequence[Mapping[str, Tensor]], pad_id: int) -> Batch:
     batch["weight"] = cases[0]["weight"]
     batch["counts"] = _term_counts(batch) * batch["weight"].double()
     if "input_ids" in cases[0]:
-        batch |= _pad([case["input_ids"] for case in cases], batch["lengths"].tolist(), pad_id)
+        rows = [case["input_ids"] for case in cases]
+        batch |= pad_text(rows, batch["lengths"].tolist(), pad_id)
     return batch
 
 
@@ -145,7 +155,14 @@ def _term_counts(batch: Batch) -> Tensor:
     return torch.tensor([float(count) for count in counts], dtype=torch.float64)
 
 
-def _pad(rows: Sequence[Tensor], predicted: Sequence[int], pad_id: int) -> Batch:
+def pad_text(rows: Sequence[Tensor], predicted: Sequence[int], pad_id: int) -> Batch:
+    """`input_ids`, `attention_mask` and `predicted` of rows that end in what is predicted.
+
+    Args:
+        rows: token ids of each case.
+        predicted: how many tokens at the end of each row are predicted.
+        pad_id: token that fills short rows.
+    """
     longest = max(len(row) for row in rows)
     input_ids = torch.full((len(rows), longest), pad_id)
     mask = torch.zeros(len(rows), longest, dtype=torch.long)

@@ -116,6 +116,10 @@ def _placed(system: System, folder: Path) -> System:
 
 
 def _unseen(recipe: Recipe, parts: Parts) -> list[Case]:
+    if recipe.evaluate.split not in parts:
+        raise RecipeError(
+            f"evaluate.split is {recipe.evaluate.split}; the data has only {', '.join(parts)}"
+        )
     cases = [case for case in parts[recipe.evaluate.split] if case.label is not None]
     return choose(cases, recipe.evaluate.count, recipe.seed)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.datasets import load_cases
-from skingpt_r1.datasets.splits import split_cases
+from skingpt_r1.datasets import READERS, load_cases
+from skingpt_r1.datasets.splits import official_split, split_cases
 from skingpt_r1.distill.narratives import add_measured_findings
 from skingpt_r1.distill.recipe import SYNTHETIC, DataRecipe
 from skingpt_r1.errors import DatasetError
@@ -38,7 +38,7 @@ def load_parts(recipe: DataRecipe, pictures: Path, progress: Progress | None = N
         cases = load_cases(recipe.dataset, recipe.root, allow_missing=recipe.allow_missing)
     if recipe.measure:
         cases = add_measured_findings(cases, progress)
-    parts = dict(split_cases(cases, recipe.split, recipe.seed))
+    parts = _split(cases, recipe)
     unlabelled = [case.id for case in parts[Split.TRAIN] if recipe.balance and case.label is None]
     if unlabelled:
         raise DatasetError(
@@ -46,6 +46,38 @@ def load_parts(recipe: DataRecipe, pictures: Path, progress: Progress | None = N
         )
     parts[Split.TRAIN] = choose(parts[Split.TRAIN], recipe.limit, recipe.seed)
     return parts
+
+
+def _split(cases: Sequence[Case], recipe: DataRecipe) -> dict[Split, list[Case]]:
+    if recipe.dataset != SYNTHETIC and READERS[recipe.dataset].INFO.keeps_split:
+        return _keep_split(cases, recipe)
+    if recipe.split != "official":
+        return split_cases(cases, recipe.split, recipe.seed)
+    return _official(official_split(cases))
+
+
+def _official(parts: dict[Split, list[Case]]) -> dict[Split, list[Case]]:
+    if Split.TRAIN not in parts:
+        named = ", ".join(parts)
+        raise DatasetError(f"the official split has no part `train`, only {named}; set data.split")
+    return parts
+
+
+def _keep_split(cases: Sequence[Case], recipe: DataRecipe) -> dict[Split, list[Case]]:
+    """The data set's own parts: certified cases are never trained on, whatever a recipe asks for.
+
+    Only the training part is cut, and only for parts that the data set does not have.
+    """
+    parts = official_split(cases)
+    if recipe.split == "official" or Split.TRAIN not in parts:
+        return _official(parts)
+    shares = {
+        part: share
+        for part, share in recipe.split.items()
+        if part is Split.TRAIN or part not in parts
+    }
+    cut = {part: share / sum(shares.values()) for part, share in shares.items()}
+    return {**parts, **split_cases(parts[Split.TRAIN], cut, recipe.seed)}
 
 
 def choose(cases: Sequence[Case], count: int | None, seed: int) -> list[Case]:

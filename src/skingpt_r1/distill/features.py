@@ -74,15 +74,31 @@ class FeaturePass:
     """
 
     def __init__(
-        self, model: SkinGPT, cases: Sequence[StoredCase], *, dtype: str, batch_size: int
+        self,
+        model: SkinGPT,
+        cases: Sequence[StoredCase],
+        *,
+        dtype: str,
+        batch_size: int,
+        fields: Sequence[str] | None = None,
     ) -> None:
+        """Describe the pass.
+
+        Args:
+            model: whose backbone is run.
+            cases: what it is run on.
+            dtype: of what is kept.
+            batch_size: cases that are computed together.
+            fields: what to keep; all that training the model needs when None.
+        """
         assert model.processor is not None, "a feature pass needs the backbone's tokenizer"
         self.model = model
         self.processor = model.processor
         self.cases = cases
         self.dtype = DTYPES[dtype]
         self.batch_size = batch_size
-        self.fields = stored_fields(model, teacher=_check_teacher(cases))
+        has_teacher = _check_teacher(cases)
+        self.fields = tuple(fields or stored_fields(model, teacher=has_teacher))
 
     def __call__(self, rows: Sequence[int]) -> list[dict[str, Tensor]]:
         """The fields of the cases with these indices."""

@@ -113,18 +113,18 @@ def add_terms(parts: Sequence[Terms]) -> Terms:
     return Terms(*sums)
 
 
-def combine(terms: Terms, weights: LossWeights, counts: Tensor | None = None) -> Tensor:
+def combine(terms: Sequence[Term], weights: BaseModel, counts: Tensor | None = None) -> Tensor:
     """The weighted loss: sum of weight * total / count.
 
     Args:
-        terms: of one micro-batch.
-        weights: of the recipe.
-        counts: [4], counts of the whole step in the order of `TERMS` (all micro-batches, all
-            processes); the terms' own counts when None.
+        terms: of one micro-batch, in the order of the fields of `weights`.
+        weights: of the recipe, one field for each term.
+        counts: [terms], counts of the whole step (all micro-batches, all processes); the terms'
+            own counts when None.
     """
     values: Mapping[str, float] = weights.model_dump()
-    loss = torch.zeros((), device=terms.text.total.device)
-    for index, (name, term) in enumerate(zip(TERMS, terms, strict=True)):
+    loss = torch.zeros((), device=terms[0].total.device)
+    for index, (name, term) in enumerate(zip(values, terms, strict=True)):
         count = term.count if counts is None else counts[index]
         loss = loss + values[name] * term.total / count.clamp(min=1)
     return loss

@@ -79,13 +79,19 @@ class LanguageModel(nn.Module):
 
     def forward(self, batch: Batch) -> Terms:
         """The terms of a batch made by `batches.collate`."""
+        states, visual = self.states(batch)
+        head = self.model.backbone.lm_head.weight
+        return gather_terms(chunked_text_term(states, batch["targets"], head), visual, batch)
+
+    def states(self, batch: Batch) -> tuple[Tensor, VisualOutput]:
+        """[tokens, D]: the states at the predicted positions, shifted; and what was seen."""
         model = self.model
         visual = look(model.visual_adapter, batch, self.patching)
         mixed = torch.autocast(
             batch["targets"].device.type, torch.bfloat16, enabled=self.precision == "bf16"
         )
         with mixed:
-            tokens = model.language_tokens(self._tower(batch), visual, batch["grids"])
+            tokens = model.language_tokens(self.tower(batch), visual, batch["grids"])
             hidden = model.hidden_states(
                 batch["input_ids"], batch["attention_mask"], tokens, batch["grids"]
             )
@@ -93,10 +99,10 @@ class LanguageModel(nn.Module):
         if model.language_bias is not None:
             shift = model.language_bias(mean_over_patches(visual.embedding, batch["images"]))
             states = states + shift.repeat_interleave(batch["lengths"], dim=0)
-        text = chunked_text_term(states, batch["targets"], model.backbone.lm_head.weight)
-        return gather_terms(text, visual, batch)
+        return states, visual
 
-    def _tower(self, batch: Batch) -> TowerTokens:
+    def tower(self, batch: Batch) -> TowerTokens:
+        """The stored tokens of a batch's pictures."""
         dtype = self.model.backbone.dtype
         before = batch.get("pre_merger")
         # With adapters in the merger the stored merged tokens are not what the model reads.

@@ -38,7 +38,8 @@ class DataRecipe(Section):
         count: pictures to draw; `synthetic` only.
         size: side of a drawn picture in pixels; `synthetic` only.
         seed: of the drawing and of the split.
-        split: share of each part; groups (patient, lesion) stay together.
+        split: share of each part, where groups (patient, lesion) stay together; or `official`, the
+            parts that the data set itself names.
         allow_missing: continue without the files that are missing, with counts.
         balance: draw every label equally often in an epoch, with repetition (our choice).
         limit: at most so many training cases, chosen by the seed; all when None.
@@ -52,7 +53,7 @@ class DataRecipe(Section):
     count: PositiveInt = 3000
     size: PositiveInt = 112
     seed: int = 0
-    split: dict[Split, PositiveFloat] = {Split.TRAIN: 0.8, Split.TEST: 0.2}
+    split: dict[Split, PositiveFloat] | Literal["official"] = {Split.TRAIN: 0.8, Split.TEST: 0.2}
     allow_missing: bool = False
     balance: bool = False
     limit: PositiveInt | None = None
@@ -63,6 +64,8 @@ class DataRecipe(Section):
     def _check(self) -> Self:
         if self.dataset != SYNTHETIC and self.root is None:
             raise ValueError(f"data.root is missing: say where the {self.dataset} files are")
+        if self.split == "official":
+            return self
         if Split.TRAIN not in self.split:
             raise ValueError("data.split needs a share for train")
         if abs(sum(self.split.values()) - 1) > 1e-6:
@@ -202,7 +205,7 @@ class Recipe(Section):
             )
         if self.adapter.backbone is not None:
             raise ValueError("adapter.backbone is filled in by the run; set `backbone` instead")
-        if self.evaluate.split not in self.data.split:
+        if self.data.split != "official" and self.evaluate.split not in self.data.split:
             raise ValueError(
                 f"evaluate.split is {self.evaluate.split}; data.split has no such part"
             )

@@ -6,22 +6,23 @@ Trained set = optimizer set = saved set; it is checked before the first step.
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from skingpt_r1.distill.batches import Batch, EpochBatches, StoredCases, collate
-from skingpt_r1.distill.losses import TERMS, LossWeights, Terms, combine
+from skingpt_r1.distill.batches import Batch, CaseStore, EpochBatches, StoredCases, collate
+from skingpt_r1.distill.losses import Term, combine
 from skingpt_r1.distill.recipe import TrainRecipe
-from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.errors import CheckpointError, TrainingError
 from skingpt_r1.records import keep_metrics, log_metrics
 
@@ -35,25 +36,28 @@ class Trained(NamedTuple):
     """What training needs to know of a model.
 
     Attributes:
-        objective: batch -> Terms.
+        objective: batch -> one `Term` for each loss weight, in their order.
         state: the trained parameters by their saved names.
+        kept: what else a continued run needs and is no weight, by name.
     """
 
     objective: nn.Module
     state: Mapping[str, Tensor]
+    kept: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def train(
     trained: Trained,
-    store: FeatureStore,
+    store: CaseStore,
     recipe: TrainRecipe,
     *,
-    weights: LossWeights,
+    weights: BaseModel,
     folder: Path,
     seed: int,
     labels: Sequence[str] | None = None,
     pad_id: int = 0,
     quiet: bool = False,
+    join: Callable[..., Batch] = collate,
 ) -> float:
     """Train to the end of the recipe, from the last complete checkpoint if there is one.
 
@@ -67,13 +71,13 @@ def train(
         labels: one for each stored case, for balanced sampling; None for every case once.
         pad_id: token that fills short rows where the language model runs.
         quiet: no progress bar.
+        join: makes a batch of cases, as `collate` does.
 
     Returns:
         The mean loss over the last stretch between two log lines.
 
     Raises:
-        TrainingError: a loss or gradient that is not finite, before it can change a weight; a
-            folder that cannot be written.
+        TrainingError: a loss or gradient that is not finite, or a folder that cannot be written.
     """
     arguments = _arguments(recipe, folder, seed, quiet)
     batches = EpochBatches(
@@ -84,7 +88,8 @@ def train(
         rank=arguments.process_index,
         processes=arguments.world_size,
     )
-    trainer = TermTrainer(trained, store, batches, weights, folder, recipe, arguments, pad_id)
+    joined = partial(join, pad_id=pad_id)
+    trainer = TermTrainer(trained, store, batches, weights, folder, recipe, arguments, joined)
     checkpoint = last_checkpoint(folder)
     step = 0 if checkpoint is None else int(checkpoint.name.split("-")[1])
     if arguments.process_index == 0:
@@ -113,20 +118,21 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
     def __init__(
         self,
         trained: Trained,
-        store: FeatureStore,
+        store: CaseStore,
         batches: EpochBatches,
-        weights: LossWeights,
+        weights: BaseModel,
         folder: Path,
         recipe: TrainRecipe,
         arguments: TrainingArguments,
-        pad_id: int,
+        together: Callable[..., Batch],
     ) -> None:
         self.trained = trained
         self.batches = batches
         self.weights = weights
         self.folder = folder
         self.recipe = recipe
-        self.pad_id = pad_id
+        self.together = together
+        self.names = tuple(type(weights).model_fields)
         self.last_loss = math.nan
         self.loss_is_scaled_for_ga = True
         optimizer = make_optimizer(trained, recipe)
@@ -138,14 +144,14 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
             callbacks=[_Guard(batches, trained.state)],
         )
         self.remove_callback(PrinterCallback)  # metrics.jsonl has the numbers
-        self._sums = torch.zeros(2, len(TERMS), dtype=torch.float64, device=arguments.device)
+        self._sums = torch.zeros(2, len(self.names), dtype=torch.float64, device=arguments.device)
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """This process's share of every batch; no further wrapping."""
         return DataLoader(
             self.train_dataset,
             batch_sampler=self.batches,
-            collate_fn=partial(collate, pad_id=self.pad_id),
+            collate_fn=self.together,
         )
 
     def get_batch_samples(
@@ -166,7 +172,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         """The micro-batch's part of the step's loss."""
         assert not return_outputs, "the terms are logged, not returned"
         assert num_items_in_batch is not None
-        terms: Terms = model(inputs)
+        terms: Sequence[Term] = model(inputs)
         loss = combine(terms, self.weights, num_items_in_batch)
         if not torch.isfinite(loss):
             raise TrainingError(self._describe_failure(terms))
@@ -177,10 +183,10 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         processes: int = self.accelerator.num_processes
         return loss * processes
 
-    def _describe_failure(self, terms: Terms) -> str:
+    def _describe_failure(self, terms: Sequence[Term]) -> str:
         values = ", ".join(
             f"{name} {float(term.total.detach()):.4g}"
-            for name, term in zip(TERMS, terms, strict=True)
+            for name, term in zip(self.names, terms, strict=True)
         )
         return (
             f"the loss is not finite at step {self.state.global_step + 1} ({values}); no weight "
@@ -197,7 +203,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         self._sums.zero_()
         means = {
             name: total / count
-            for name, total, count in zip(TERMS, totals, counts, strict=True)
+            for name, total, count in zip(self.names, totals, counts, strict=True)
             if count
         }
         # The Trainer's own mean is over unequal micro-batches; this one is over cases and tokens.
@@ -224,7 +230,8 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         assert output_dir is not None
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: p.detach().cpu().contiguous() for name, p in self.trained.state.items()}
+        held = {**self.trained.state, **self.trained.kept}
+        state = {name: p.detach().cpu().contiguous() for name, p in held.items()}
         save_file(state, folder / WEIGHTS_FILE)
 
     def _load_from_checkpoint(
@@ -233,7 +240,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         """Put a checkpoint's weights back, strictly."""
         assert model is None
         stored = load_file(Path(resume_from_checkpoint) / WEIGHTS_FILE)
-        own = self.trained.state
+        own = {**self.trained.state, **self.trained.kept}
         if stored.keys() != own.keys():
             raise CheckpointError(
                 f"{resume_from_checkpoint} has other weights than the recipe trains: "

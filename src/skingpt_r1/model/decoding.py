@@ -9,7 +9,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from skingpt_r1.model.contract import ConditionedModel
 from skingpt_r1.model.prompt import PromptBatch
-from skingpt_r1.model.tower import picture_outputs
+from skingpt_r1.model.tower import TowerTokens, picture_outputs
 
 
 class Decoding(BaseModel):
@@ -65,6 +65,7 @@ def generate_ids(
     decoding: Decoding,
     *,
     bias: bool = True,
+    tower: TowerTokens | None = None,
     **extras: Any,
 ) -> Tensor:
     """`[cases, new]`: generated token ids; rows that ended early are filled with the pad token.
@@ -74,13 +75,16 @@ def generate_ids(
         batch: prompts, padded on the left.
         decoding: how to generate.
         bias: False asks the plain backbone.
+        tower: what `tower_tokens()` gave, to spare the tower; the batch's pixels are then only
+            read by a visual adapter that reads pixels.
         **extras: handed to the backbone's `generate`: a streamer, stopping criteria.
     """
     batch = batch.to(model.device)
     end_ids, pad_id = _end_and_pad(model)
     with model.plain(bias), torch.random.fork_rng(enabled=decoding.temperature > 0):
         torch.manual_seed(decoding.seed) if decoding.temperature > 0 else None
-        tower = model.tower_tokens(batch.pixel_values, batch.image_grid_thw)
+        if tower is None:
+            tower = model.tower_tokens(batch.pixel_values, batch.image_grid_thw)
         visual = model.look(batch.pixel_values, tower, batch.image_grid_thw)
         tokens = model.language_tokens(tower, visual, batch.image_grid_thw, bias=bias)
         shift = model.vocabulary_bias(visual.embedding, batch.images_per_case) if bias else None

@@ -1,0 +1,91 @@
+"""The model card of an exported evaluator: what it is, what it learned from, what was measured."""
+
+from collections.abc import Sequence
+
+from skingpt_r1.dermeval.recipe import EvaluatorRecipe
+from skingpt_r1.model.config import AdapterConfig
+from skingpt_r1.records import ResultRow
+
+_CARD = """---
+base_model: {base}
+base_model_relation: adapter
+library_name: skingpt_r1
+license: apache-2.0
+pipeline_tag: image-text-to-text
+tags:
+- dermatology
+- evaluation
+---
+
+# DermEval: scores for narratives about skin, without a reference
+
+**For research, not for diagnosis.** The scores say how a narrative compares with what the evaluator
+was trained on. They must not be used to decide about anybody's care, or to certify a text.
+
+| | |
+|---|---|
+| backbone | `{base}` |
+| backbone weights (sha256) | `{revision}` |
+| recipe | `{recipe}`, seed {seed} |
+| low-rank matrices | rank {rank}, language model{merger} |
+| visual adapter | {layers} layers on {features}, inject: {inject} |
+| stages | {stages} |
+| ratings | {ratings} |
+
+{provenance}
+
+## Measured on narratives that training has not seen
+
+{table}
+
+```python
+from skingpt_r1.dermeval.evaluator import load_evaluator
+from skingpt_r1.dermeval.scoring import make_scorer
+
+score = make_scorer(load_evaluator("path/to/this/directory"))
+```
+"""
+_SIMULATED = (
+    "**Every rating is simulated**: narratives of rendered pictures, damaged in known ways, scored "
+    "by formulas with bias and noise. No person has rated anything, and nothing follows from the "
+    "figures below for photos of people."
+)
+_GIVEN = "The rating files are the user's own; their licence may restrict what the weights are for."
+
+
+def evaluator_card(
+    recipe: EvaluatorRecipe, config: AdapterConfig, rows: Sequence[ResultRow]
+) -> str:
+    """A model card in Markdown with the metadata header that model hubs read.
+
+    Args:
+        recipe: of the run.
+        config: of the trained adapters.
+        rows: what was measured.
+    """
+    assert config.backbone is not None
+    is_simulated = recipe.data.train is None
+    cases = f"{recipe.data.cases} rendered cases, {recipe.data.raters} simulated raters each"
+    return _CARD.format(
+        base=config.backbone.name,
+        revision=config.backbone.revision,
+        recipe=recipe.name,
+        seed=recipe.seed,
+        rank=config.lora.rank,
+        merger=" and vision merger" if config.lora.merger else "",
+        layers=config.visual.layers,
+        features=config.visual.features,
+        inject=str(config.visual.inject).lower(),
+        stages="supervised" if recipe.policy is None else "supervised, then score-oriented policy",
+        ratings=cases if is_simulated else "given by the user",
+        provenance=_SIMULATED if is_simulated else _GIVEN,
+        table=_table(rows),
+    )
+
+
+def _table(rows: Sequence[ResultRow]) -> str:
+    lines = ["| system | measure | value (95 % interval) | n |", "|---|---|---:|---:|"]
+    for row in rows:
+        interval = "" if row.low is None else f" ({row.low:.3f} to {row.high:.3f})"
+        lines.append(f"| {row.system} | {row.metric} | {row.value:.3f}{interval} | {row.n} |")
+    return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""The trained evaluator: where it is, how it is loaded, and how it is exported."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.backbone import NANO
+from skingpt_r1.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_adapter, load_adapter
+from skingpt_r1.model.skingpt import SkinGPT
+
+NANO_EVALUATOR = Path(__file__).with_name("weights")
+_EXPORTED = (CONFIG_FILE, WEIGHTS_FILE)
+
+
+def load_evaluator(
+    name_or_dir: str | Path = NANO,
+    *,
+    backbone: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> SkinGPT:
+    """An evaluator. For research, not for diagnosis.
+
+    Args:
+        name_or_dir: `nano`, the one that comes with the package, or the adapter folder of a
+            `skingpt dermeval train` run.
+        backbone: for an evaluator whose backbone has moved since training.
+        device: `cpu`, `cuda`, ...
+        dtype: of the backbone; float32 on a CPU and bfloat16 elsewhere by default.
+
+    Raises:
+        CheckpointError: there is no evaluator, or it belongs to another backbone.
+    """
+    folder = NANO_EVALUATOR if str(name_or_dir) == NANO else Path(name_or_dir)
+    if not is_adapter(folder):
+        raise CheckpointError(
+            f"there is no evaluator in {str(name_or_dir)!r}; give {NANO!r} or the adapter folder "
+            "that `skingpt dermeval train` has written"
+        )
+    return load_adapter(folder, backbone=backbone, device=device, dtype=dtype)
+
+
+def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
+    """Copy an evaluator without the files of its backbone's tokenizer, and write its card.
+
+    Args:
+        adapter: the adapter folder of a run.
+        folder: where it goes; made when missing.
+        card: text of its README.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _EXPORTED:
+            shutil.copyfile(adapter / name, folder / name)
+        (folder / "README.md").write_text(card, "utf-8")
+    except OSError as error:
+        raise CheckpointError(f"the evaluator cannot be written to {folder}: {error}") from error

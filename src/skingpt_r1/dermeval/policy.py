@@ -1,0 +1,242 @@
+"""The score-oriented stage as an objective of the trainer: sample, reward, follow the gradient.
+
+One batch: a reply is sampled for every question, read by `rubric`, and rewarded against the mean
+rater. The moving-average baseline and the number of draws travel with the checkpoints, so that a
+run that was stopped goes on with the same replies.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from skingpt_r1.dermeval.policy_terms import (
+    advantages,
+    divergence_total,
+    move_baseline,
+    policy_total,
+    squared_error_reward,
+    token_log_probs,
+)
+from skingpt_r1.dermeval.recipe import PolicyRecipe
+from skingpt_r1.dermeval.replies import cut_reply, join_questions, join_replies, prompts_of
+from skingpt_r1.dermeval.scoring import ASKED_SCALE
+from skingpt_r1.distill.batches import Batch
+from skingpt_r1.distill.losses import Term
+from skingpt_r1.distill.objective import LanguageModel
+from skingpt_r1.distill.trainer import Trained
+from skingpt_r1.model.decoding import Decoding, generate_ids
+from skingpt_r1.model.diagnosis import needed_processor
+from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.rubric import parse_some_scores
+
+
+class PolicyTerms(NamedTuple):
+    """The terms of the stage; the last two are logged and weigh nothing."""
+
+    policy: Term
+    divergence: Term
+    supervised: Term
+    reward: Term
+    unparsed: Term
+
+
+class PolicyWeights(BaseModel):
+    """Weights of `PolicyTerms`, in their order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: float = 1.0
+    divergence: float = 0.0
+    supervised: float = 0.0
+    reward: float = 0.0
+    unparsed: float = 0.0
+
+    @classmethod
+    def of(cls, recipe: PolicyRecipe) -> "PolicyWeights":
+        """The weights that a recipe asks for."""
+        return cls(divergence=recipe.kl, supervised=recipe.supervised)
+
+
+class Drawn(NamedTuple):
+    """What was sampled for a batch.
+
+    Attributes:
+        replies: token ids with the end of turn.
+        rewards: [replies], NaN for a reply that is left out.
+        unparsed: replies in which no dimension parsed.
+    """
+
+    replies: list[list[int]]
+    rewards: Tensor
+    unparsed: int
+
+
+class LogProbs(nn.Module):
+    """Log-probabilities of the predicted tokens of a batch."""
+
+    def __init__(self, language: LanguageModel, temperature: float) -> None:
+        super().__init__()
+        self.language = language
+        self.temperature = temperature
+
+    def forward(self, batch: Batch) -> Tensor:
+        """[tokens], reply after reply."""
+        states, visual = self.language.states(batch)
+        model = self.language.model
+        head = model.backbone.lm_head
+        logits = head(states.to(head.weight.dtype))
+        logits = logits.index_fill(-1, picture_tokens(model).to(logits.device), -torch.inf)
+        # Every trained weight gets a gradient, if only a zero: several processes need it.
+        rest = 0 * (visual.teacher_projection.sum() + visual.tone_logits.sum() + visual.balance)
+        return token_log_probs(logits, batch["targets"], self.temperature) + rest
+
+
+class PolicyObjective(nn.Module):
+    """Batch -> `PolicyTerms`; draws replies as it goes.
+
+    Attributes:
+        log_probs: of replies under the trained adapters.
+        recipe: of the stage.
+        baseline: [2], the moving average, and 1 once it has begun.
+        draws: [1], batches drawn so far.
+    """
+
+    def __init__(
+        self,
+        model: SkinGPT,
+        recipe: PolicyRecipe,
+        *,
+        max_new_tokens: int,
+        seed: int,
+        reference: Mapping[str, Tensor],
+    ) -> None:
+        """Compose the stage.
+
+        Args:
+            model: its adapters are trained on from where they are.
+            recipe: of the stage.
+            max_new_tokens: longest reply.
+            seed: of the replies.
+            reference: the supervised adapters, by the names of `model.adapter_state()`.
+        """
+        super().__init__()
+        self.log_probs = LogProbs(LanguageModel(model, recipe.precision), recipe.temperature)
+        self.recipe = recipe
+        self.max_new_tokens = max_new_tokens
+        self.seed = seed
+        self.baseline = torch.zeros(2, dtype=torch.float64)
+        self.draws = torch.zeros(1, dtype=torch.int64)
+        names = {id(parameter): name for name, parameter in self.log_probs.named_parameters()}
+        trained = model.adapter_state()
+        self._reference = {
+            names[id(trained[name])]: value.detach().clone() for name, value in reference.items()
+        }
+
+    @property
+    def model(self) -> SkinGPT:
+        """The composed model."""
+        return self.log_probs.language.model
+
+    def forward(self, batch: Batch) -> PolicyTerms:
+        """The terms of a batch made by `join_questions`."""
+        drawn = self.draw(batch)
+        pad_id = needed_processor(self.model).pad_id
+        replied = join_replies(batch, drawn.replies, pad_id)
+        log_probs: Tensor = self.log_probs(replied)
+        advantage = advantages(drawn.rewards, self._move_baseline(drawn.rewards))
+        totals = [
+            policy_total(log_probs, replied["lengths"], advantage.to(log_probs.device)),
+            self._divergence(log_probs, replied) if self.recipe.kl else 0.0,
+            self.log_probs.language(batch).text.total if self.recipe.supervised else 0.0,
+            drawn.rewards.nansum(),
+            drawn.unparsed,
+        ]
+        weight = batch["weight"]
+        return PolicyTerms(
+            *(
+                Term(torch.as_tensor(total, device=weight.device) * weight, count)
+                for total, count in zip(totals, batch["counts"], strict=True)
+            )
+        )
+
+    @torch.no_grad()
+    def draw(self, batch: Batch) -> Drawn:
+        """Sample one reply for every question of a batch and reward it."""
+        processor = needed_processor(self.model)
+        decoding = Decoding(
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.recipe.temperature,
+            top_p=1.0,
+            seed=_draw_seed(self.seed, int(self.draws), PartialState().process_index),
+        )
+        self.draws += 1
+        tower = self.log_probs.language.tower(batch)
+        prompts = prompts_of(batch, processor.pad_id)
+        never = picture_tokens(self.model).tolist()
+        rows = generate_ids(self.model, prompts, decoding, tower=tower, suppress_tokens=never)
+        ends = frozenset((processor.end_id, processor.pad_id))
+        replies = [cut_reply(row, ends) for row in rows.tolist()]
+        texts = [processor.decode(reply) for reply in replies]
+        parsed = [parse_some_scores(text, scale=ASKED_SCALE) for text in texts]
+        rewards = [
+            squared_error_reward(scores, target, self.recipe.unparsed_reward)
+            for scores, target in zip(parsed, batch["scores"].tolist(), strict=True)
+        ]
+        unparsed = sum(not scores for scores in parsed)
+        return Drawn(replies, torch.tensor(rewards, dtype=torch.float64), unparsed)
+
+    def _move_baseline(self, rewards: Tensor) -> Tensor:
+        """The baseline to compare with; afterwards it has moved on.
+
+        Before the first batch it is that batch's mean, so that the first step has no bias.
+        """
+        mean = _mean_reward(rewards)
+        if not self.baseline[1] and not mean.isnan():
+            self.baseline.copy_(torch.stack([mean, torch.ones_like(mean)]))
+        before = self.baseline[0].clone()
+        self.baseline[0] = move_baseline(before, mean, self.recipe.momentum)
+        return before
+
+    def _divergence(self, log_probs: Tensor, batch: Batch) -> Tensor:
+        weights = {name: value.to(self.model.device) for name, value in self._reference.items()}
+        with torch.no_grad():
+            reference: Tensor = functional_call(self.log_probs, weights, (batch,))
+        return divergence_total(log_probs, reference)
+
+
+def picture_tokens(model: SkinGPT) -> Tensor:
+    """Ids that stand for pictures; a reply with one could not be read again as a text."""
+    config = model.backbone.config
+    return torch.tensor(
+        [config.image_token_id, config.video_token_id, config.vision_start_token_id]
+    )
+
+
+def make_policy(objective: PolicyObjective) -> Trained:
+    """What the trainer needs: adapters to train; baseline and draws to keep."""
+    kept = {"policy.baseline": objective.baseline, "policy.draws": objective.draws}
+    return Trained(objective, objective.model.adapter_state(), kept)
+
+
+def question_joiner(recipe: PolicyRecipe) -> "partial[Batch]":
+    """`join_questions` for the terms that a recipe weighs."""
+    return partial(join_questions, divergence=bool(recipe.kl), supervised=bool(recipe.supervised))
+
+
+def _draw_seed(seed: int, draw: int, process: int) -> int:
+    """Another seed for every batch and process, within what the generator takes."""
+    return ((seed * 1_000_003 + draw) * 1009 + process) % 2**63
+
+
+def _mean_reward(rewards: Tensor) -> Tensor:
+    """Mean over the replies of all processes that have a reward; NaN when none has."""
+    sums = torch.stack([rewards.nansum(), (~rewards.isnan()).sum().double()])
+    total, count = reduce(sums.to(PartialState().device), "sum").cpu()
+    return total / count if count else torch.full_like(total, torch.nan)

@@ -1,0 +1,147 @@
+"""What an evaluator is trained from: data, adapters, two stages, and how it is measured.
+
+The paper names the two stages and gives no number for either; every number here is our choice
+(docs/sources.md).
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from skingpt_r1.distill.recipe import FeatureRecipe, Section, TrainRecipe
+from skingpt_r1.model.config import AdapterConfig, VisualConfig
+
+
+class RatingsRecipe(Section):
+    """Where the ratings come from.
+
+    Attributes:
+        train: rating file to learn from; simulated on rendered cases when None.
+        test: rating file to measure on, of other cases; needed with `train`.
+        cases: rendered cases to learn from, one narrative each.
+        test_cases: rendered cases to measure on.
+        size: side of a rendered picture in pixels.
+        seed: of the pictures, the damage and the raters.
+        raters: simulated raters of each narrative.
+        injected: share of the training narratives that tell the judge what to score.
+    """
+
+    train: Path | None = None
+    test: Path | None = None
+    cases: PositiveInt = 3000
+    test_cases: PositiveInt = 400
+    size: PositiveInt = 112
+    seed: int = 0
+    raters: PositiveInt = 3
+    injected: float = Field(default=0.15, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.train is None) != (self.test is None):
+            raise ValueError("data.train and data.test go together; give both files or neither")
+        return self
+
+
+class SupervisedRecipe(TrainRecipe):
+    """The supervised stage: critiques as targets, one for each row of a rater.
+
+    Attributes:
+        brief: share of the targets that are scores alone.
+    """
+
+    brief: float = Field(default=0.5, ge=0, le=1)
+
+
+class PolicyRecipe(TrainRecipe):
+    """The score-oriented stage: REINFORCE with a moving-average baseline.
+
+    Attributes:
+        brief: share of the questions that ask for scores alone.
+        momentum: m of `b <- m b + (1 - m) r`.
+        unparsed_reward: of a reply in which no dimension parsed; None leaves it out.
+        temperature: of the sampled replies.
+        kl: weight of the divergence from the supervised model; 0 is none.
+        supervised: weight of the cross-entropy of the mean rater's critique; 0 is none.
+    """
+
+    brief: float = Field(default=0.5, ge=0, le=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    unparsed_reward: float | None = -4.0
+    temperature: PositiveFloat = 1.0
+    kl: NonNegativeFloat = 0.0
+    supervised: NonNegativeFloat = 0.0
+
+
+class CritiqueRecipe(Section):
+    """How critiques are written in the second stage and in the measurement.
+
+    Attributes:
+        max_new_tokens: longest critique; a longer one is cut and unscored.
+        batch_size: narratives that are judged together.
+    """
+
+    max_new_tokens: PositiveInt = 256
+    batch_size: PositiveInt = 32
+
+
+class ReportRecipe(Section):
+    """What is measured after training.
+
+    Attributes:
+        pairs: rendered cases for each kind of damage, judged with and without it; 0 leaves it out.
+        resamples: of the bootstrap.
+    """
+
+    pairs: NonNegativeInt = 60
+    resamples: PositiveInt = 2000
+
+
+class EvaluatorRecipe(Section):
+    """One evaluator.
+
+    Attributes:
+        name: of the experiment; letters, digits, `_`, `-` and `.`.
+        seed: of the adapters' first values, the order of the examples and the sampled replies.
+        backbone: `nano` or the directory of a Qwen2.5-VL backbone.
+        data: the ratings.
+        adapter: low-rank matrices; a visual adapter that reads the tower's tokens.
+        features: how pictures are stored.
+        supervised: the first stage.
+        policy: the second stage; None stops after the first.
+        critique: how critiques are written.
+        report: what is measured.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = 0
+    backbone: str = "nano"
+    data: RatingsRecipe = RatingsRecipe()
+    adapter: AdapterConfig = AdapterConfig(
+        text_adapter="lora", visual=VisualConfig(features="tower", inject=True)
+    )
+    features: FeatureRecipe = FeatureRecipe()
+    supervised: SupervisedRecipe = SupervisedRecipe()
+    policy: PolicyRecipe | None = PolicyRecipe()
+    critique: CritiqueRecipe = CritiqueRecipe()
+    report: ReportRecipe = ReportRecipe()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.adapter.has_lora or self.adapter.visual.features != "tower":
+            raise ValueError(
+                "an evaluator needs adapter.text_adapter `lora` or `bias + lora` and "
+                "adapter.visual.features `tower`: a shifted vocabulary alone cannot compare a text "
+                f"with a picture; given: {self.adapter.text_adapter}, "
+                f"{self.adapter.visual.features}"
+            )
+        if self.adapter.backbone is not None:
+            raise ValueError("adapter.backbone is filled in by the run; set `backbone` instead")
+        return self

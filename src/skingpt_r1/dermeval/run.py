@@ -1,0 +1,265 @@
+"""One call that trains an evaluator by a recipe and measures it, or continues where it stopped.
+
+folder/
+run.json        the resolved recipe, seed, versions, commit, hashes of the rating files
+data/           simulated ratings and rendered pictures, where the recipe names no files
+pictures/       what the frozen tower says of each picture, for the training part
+supervised/     checkpoints, metrics and adapter of the first stage
+policy/         the same of the second stage
+adapter/        the evaluator, in the Hugging Face layout
+results.json    what `report_card.py` measures
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from skingpt_r1.dermeval.examples import (
+    CritiqueExamples,
+    mean_lessons,
+    rater_lessons,
+    store_pictures,
+)
+from skingpt_r1.dermeval.policy import (
+    PolicyObjective,
+    PolicyWeights,
+    make_policy,
+    question_joiner,
+)
+from skingpt_r1.dermeval.ratings import Judged, read_ratings
+from skingpt_r1.dermeval.recipe import EvaluatorRecipe
+from skingpt_r1.dermeval.report import measure_evaluator
+from skingpt_r1.dermeval.simulated import Simulated, simulate
+from skingpt_r1.distill.build import make_trained
+from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.distill.store import FeatureStore
+from skingpt_r1.distill.trainer import drop_torn_checkpoints, train
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.model.backbone import load_backbone
+from skingpt_r1.model.checkpoint import WEIGHTS_FILE, copy_adapter, save_adapter
+from skingpt_r1.model.diagnosis import needed_processor
+from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.records import ResultRow, sha256_file, start_run
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+CRITIQUE_ONLY = LossWeights(text=1.0, visual=0.0, balance=0.0, tone=0.0)
+
+
+@dataclass(frozen=True)
+class TrainedEvaluator:
+    """What a run leaves.
+
+    Attributes:
+        model: the evaluator, in evaluation mode.
+        adapter: its folder.
+        rows: what was measured, as in `results.json`.
+    """
+
+    model: SkinGPT
+    adapter: Path
+    rows: list[ResultRow]
+
+
+def train_evaluator(
+    recipe: EvaluatorRecipe,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    quiet: bool = True,
+) -> TrainedEvaluator:
+    """Carry out a recipe: data, both stages, measurement.
+
+    Under `torchrun` the pictures and both stages are shared by the processes.
+
+    Args:
+        recipe: what to do.
+        folder: where everything goes.
+        progress: told about long stages.
+        quiet: no progress bar in training.
+
+    Raises:
+        SkinGPTError: bad ratings, a changed recipe, a loss that is not finite.
+    """
+    state = PartialState(cpu=not torch.cuda.is_available())
+    data = _load(recipe, folder, state)
+    model = build_evaluator(recipe, state.device)
+    pictures = _pictures(recipe, folder, model, data, state, progress)
+    _stage_one(recipe, folder / "supervised", model, data, pictures, state, quiet)
+    if recipe.policy is not None:
+        _stage_two(recipe, folder / "policy", model, data, pictures, state, quiet)
+    if state.is_main_process:
+        save_adapter(model, folder / "adapter")
+    state.wait_for_everyone()
+    model.eval()
+    rows: list[ResultRow] = []
+    if state.is_main_process:
+        rows = measure_evaluator(
+            recipe, folder, model, data.test, simulated=data.simulated, progress=progress
+        )
+    state.wait_for_everyone()
+    return TrainedEvaluator(model, folder / "adapter", rows)
+
+
+def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = "cpu") -> SkinGPT:
+    """Untrained adapters on the recipe's backbone; their first values depend on the seed only.
+
+    Raises:
+        CheckpointError: the backbone does not load, or has no tokenizer.
+    """
+    backbone, processor, reference = load_backbone(recipe.backbone, device=device)
+    torch.manual_seed(recipe.seed)
+    config = recipe.adapter.model_copy(update={"backbone": reference})
+    model = SkinGPT.from_backbone(backbone, config, processor)
+    needed_processor(model)
+    return model
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The ratings of a run."""
+
+    train: list[Judged]
+    test: list[Judged]
+    simulated: Simulated | None
+
+
+def _load(recipe: EvaluatorRecipe, folder: Path, state: PartialState) -> _Data:
+    with state.main_process_first():
+        simulated = None
+        if recipe.data.train is None or recipe.data.test is None:
+            simulated = simulate(folder / "data", recipe.data)
+            paths = simulated.train, simulated.test
+        else:
+            paths = recipe.data.train, recipe.data.test
+        train_part, test_part = (read_ratings(path) for path in paths)
+        _check(train_part, test_part)
+        hashes = {"train": sha256_file(paths[0]), "test": sha256_file(paths[1])}
+        counts = {"train": len(train_part), "test": len(test_part)}
+        start_run(
+            folder,
+            recipe.model_dump(mode="json"),
+            seed=recipe.seed,
+            manifest={"sha256": hashes, "narratives": counts},
+        )
+    return _Data(train_part, test_part, simulated)
+
+
+def _check(train_part: list[Judged], test_part: list[Judged]) -> None:
+    """The parts must not share a narrative or a group, and must have scores."""
+    for name, part in (("train", train_part), ("test", test_part)):
+        if not any(item.ratings for item in part):
+            raise DatasetError(f"no narrative of data.{name} has scores; nothing can be learned")
+    groups = {item.group for item in train_part}
+    shared = [item.id for item in test_part if item.group in groups]
+    if shared:
+        raise DatasetError(
+            f"{len(shared)} narratives of data.test belong to groups of data.train; keep a patient "
+            "in one of the two files",
+            shared,
+        )
+
+
+def _pictures(
+    recipe: EvaluatorRecipe,
+    folder: Path,
+    model: SkinGPT,
+    data: _Data,
+    state: PartialState,
+    progress: Progress | None,
+) -> FeatureStore:
+    store_pictures(
+        model,
+        data.train,
+        recipe.features,
+        folder / "pictures",
+        None if progress is None else partial(progress, "pictures"),
+        (state.process_index, state.num_processes),
+    )
+    state.wait_for_everyone()
+    return FeatureStore(folder / "pictures")
+
+
+def _stage_one(
+    recipe: EvaluatorRecipe,
+    folder: Path,
+    model: SkinGPT,
+    data: _Data,
+    pictures: FeatureStore,
+    state: PartialState,
+    quiet: bool,
+) -> None:
+    if not _is_done(folder):
+        stage = recipe.supervised
+        lessons = rater_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+        if state.is_main_process:
+            drop_torn_checkpoints(folder)
+        state.wait_for_everyone()
+        train(
+            make_trained(model, stage.precision),
+            CritiqueExamples(pictures, lessons, model),
+            stage,
+            weights=CRITIQUE_ONLY,
+            folder=folder,
+            seed=recipe.seed,
+            pad_id=needed_processor(model).pad_id,
+            quiet=quiet,
+        )
+        _save(model, folder, state)
+    copy_adapter(folder / "adapter", model)
+
+
+def _stage_two(
+    recipe: EvaluatorRecipe,
+    folder: Path,
+    model: SkinGPT,
+    data: _Data,
+    pictures: FeatureStore,
+    state: PartialState,
+    quiet: bool,
+) -> None:
+    if not _is_done(folder):
+        stage = recipe.policy
+        assert stage is not None
+        lessons = mean_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+        objective = PolicyObjective(
+            model,
+            stage,
+            max_new_tokens=recipe.critique.max_new_tokens,
+            seed=recipe.seed,
+            reference=model.adapter_state(),
+        )
+        if state.is_main_process:
+            drop_torn_checkpoints(folder)
+        state.wait_for_everyone()
+        train(
+            make_policy(objective),
+            CritiqueExamples(pictures, lessons, model),
+            stage,
+            weights=PolicyWeights.of(stage),
+            folder=folder,
+            seed=recipe.seed,
+            pad_id=needed_processor(model).pad_id,
+            quiet=quiet,
+            join=question_joiner(stage),
+        )
+        _save(model, folder, state)
+    copy_adapter(folder / "adapter", model)
+
+
+def _is_done(folder: Path) -> bool:
+    """Whether a stage has written its adapter, whose weights come last."""
+    return (folder / "adapter" / WEIGHTS_FILE).is_file()
+
+
+def _save(model: SkinGPT, folder: Path, state: PartialState) -> None:
+    model.eval()
+    if state.is_main_process:
+        save_adapter(model, folder / "adapter")
+    state.wait_for_everyone()

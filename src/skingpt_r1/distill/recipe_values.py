@@ -1,0 +1,133 @@
+"""Recipes of any schema as YAML: `extends`, `--set a.b=c`, errors that name the nearest key."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from skingpt_r1.errors import RecipeError
+
+EXTENDS = "extends"
+RecipeT = TypeVar("RecipeT", bound=BaseModel)
+
+
+def read_recipe(schema: type[RecipeT], path: Path | str, settings: Sequence[str] = ()) -> RecipeT:
+    """Read, merge and check a recipe.
+
+    Args:
+        schema: what the recipe must be.
+        path: the YAML file; its `extends: other.yaml` names a file beside it to start from.
+        settings: changes `a.b=c`, applied in order; the value is read as YAML and then checked
+            against the type of the key.
+
+    Raises:
+        RecipeError: a file that cannot be read, an unknown key, a wrong type or values that do not
+            go together; every problem is named.
+    """
+    values = _read(Path(path), ())
+    return check_recipe(schema, set_values(values, settings), str(path))
+
+
+def check_recipe(schema: type[RecipeT], values: dict[str, Any], origin: str = "recipe") -> RecipeT:
+    """Check the values of a recipe.
+
+    Raises:
+        RecipeError: see `read_recipe`.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(schema, problem) for problem in error.errors(include_url=False)]
+        raise RecipeError(
+            "\n".join([f"{origin} is not a recipe:", *(f"  - {line}" for line in problems)])
+        ) from error
+
+
+def set_values(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """The values with changes `a.b=c` applied in order.
+
+    Raises:
+        RecipeError: a change that is not of this form, or whose value is not YAML.
+    """
+    for setting in settings:
+        _set(values, setting)
+    return values
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        chain = " -> ".join(item.name for item in (*seen, path))
+        raise RecipeError(f"recipes extend each other in a circle: {chain}")
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        near = sorted(other.name for other in path.parent.glob("*.y*ml"))
+        raise RecipeError(f"there is no recipe {path}; here are: {', '.join(near)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} holds no keys; a recipe begins with `name:`")
+    if EXTENDS not in values:
+        return values
+    parent = values.pop(EXTENDS)
+    return _merge(_read(path.parent / str(parent), (*seen, path.resolve())), values)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        # A split is one value: its shares must add up, so they are not merged one by one.
+        both = isinstance(old, dict) and isinstance(value, dict) and key != "split"
+        merged[key] = _merge(old, value) if both and isinstance(old, dict) else value
+    return merged
+
+
+def _set(values: dict[str, Any], setting: str) -> None:
+    place, sign, text = setting.partition("=")
+    keys = place.strip().split(".")
+    if not sign or not all(keys):
+        raise RecipeError(f"--set {setting!r} is not of the form section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {setting!r}: the value is not YAML: {error}") from error
+    inner = values
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {setting!r}: {key!r} has no keys of its own")
+    inner[keys[-1]] = value
+
+
+def _describe(schema: type[BaseModel], problem: ErrorDetails) -> str:
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] != "extra_forbidden":
+        given = "" if isinstance(problem["input"], dict) else f" (given: {problem['input']!r})"
+        reason = problem["msg"].removeprefix("Value error, ")
+        return f"{place}: {reason}{given}" if place else reason
+    known = _keys(schema, problem["loc"][:-1])
+    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.0)
+    return f"unknown key {place}; nearest: {near[0]}; known here: {', '.join(known)}"
+
+
+def _keys(schema: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    """The keys of the section at a place of the schema."""
+    model: type[BaseModel] = schema
+    for key in place:
+        field = model.model_fields.get(str(key))
+        if field is None:  # the key of a mapping, whose values have a schema
+            continue
+        annotation = field.annotation
+        model = next(
+            kind
+            for kind in (annotation, *get_args(annotation))
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
+    return list(model.model_fields)

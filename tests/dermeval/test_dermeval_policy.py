@@ -1,0 +1,196 @@
+"""The score-oriented stage against slow references: draws, probabilities, gradient, baseline."""
+
+import math
+
+import pytest
+import torch
+from tiny_evaluator import tiny_recipe
+
+from skingpt_r1.dermeval.examples import (
+    CritiqueExamples,
+    longest_input,
+    mean_lessons,
+    rater_lessons,
+    store_pictures,
+)
+from skingpt_r1.dermeval.policy import (
+    PolicyObjective,
+    PolicyWeights,
+    picture_tokens,
+    question_joiner,
+)
+from skingpt_r1.dermeval.policy_terms import squared_error_reward
+from skingpt_r1.dermeval.ratings import read_ratings
+from skingpt_r1.dermeval.replies import cut_reply
+from skingpt_r1.distill.losses import combine
+from skingpt_r1.errors import RecordError
+from skingpt_r1.model.prompt import Request, encode_example
+from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
+from skingpt_r1.rubric import parse_some_scores
+
+MAX_NEW = 60
+
+
+@pytest.fixture(scope="module")
+def judged(files):
+    return read_ratings(files[0])
+
+
+@pytest.fixture(scope="module")
+def examples(taught, backbone, files, judged, tmp_path_factory):
+    recipe = tiny_recipe(backbone, *files)
+    pictures = store_pictures(taught, judged, recipe.features, tmp_path_factory.mktemp("pictures"))
+    return CritiqueExamples(pictures, mean_lessons(judged, brief=1.0, seed=0), taught)
+
+
+def objective(model, backbone, files, **changes):
+    places = {f"policy__{name}": value for name, value in changes.items()}
+    recipe = tiny_recipe(backbone, *files, **places).policy
+    reference = model.adapter_state()
+    made = PolicyObjective(model, recipe, max_new_tokens=MAX_NEW, seed=3, reference=reference)
+    return made, question_joiner(recipe), PolicyWeights.of(recipe)
+
+
+def joined(examples, join, rows=(0, 1, 2)):
+    return join([examples[row] | {"weight": torch.ones(())} for row in rows], 0)
+
+
+def test_an_example_is_what_the_plain_path_encodes(examples, taught, judged):
+    for row in range(3):
+        item, lesson = judged[row], examples.lessons[row]
+        request = Request(item.images, question=ask_for_critique(item.text, brief=lesson.brief))
+        target = write_critique(item.mean, brief=lesson.brief)
+        plain = encode_example(taught.processor, request, target)
+        found = examples[row]
+        assert found["input_ids"].tolist() == plain.input_ids
+        assert found["targets"].tolist() == [label for label in plain.labels if label >= 0]
+        assert found["grids"].tolist() == plain.pictures.image_grid_thw.tolist()
+        assert found["scores"][0].tolist() == pytest.approx(item.mean.values)
+
+
+def test_one_example_for_each_row_and_both_forms(judged):
+    lessons = rater_lessons(judged, brief=0.5, seed=0)
+    assert len(lessons) == sum(len(item.ratings) for item in judged)
+    assert {lesson.brief for lesson in lessons} == {True, False}
+    assert lessons == rater_lessons(judged, brief=0.5, seed=0)
+    assert not any(lesson.brief for lesson in rater_lessons(judged, brief=0.0, seed=0))
+
+
+def test_a_narrative_that_is_too_long_is_named(examples, taught, judged):
+    lesson = examples.lessons[0]
+    long = type(lesson)(0, "lesion " * longest_input(taught), True, lesson.scores)
+    with pytest.raises(RecordError, match="1 narratives are longer than the"):
+        CritiqueExamples(examples.pictures, [lesson, long], taught)
+
+
+@pytest.mark.parametrize(
+    ("row", "cut"), [([5, 6, 1, 0, 0], [5, 6, 1]), ([5, 0, 0], [5, 0]), ([5, 6], [5, 6])]
+)
+def test_replies_end_with_their_first_end(row, cut):
+    assert cut_reply(row, frozenset((0, 1))) == cut
+
+
+def slow_log_probs(model, item, brief, reply):
+    """The composed model on the whole question and reply, one token after the other."""
+    request = Request(item.images, question=ask_for_critique(item.text, brief=brief))
+    plain = encode_example(model.processor, request, "")
+    prompt = plain.input_ids[:-1]
+    ids = torch.tensor([[*prompt, *reply]])
+    logits = model(
+        input_ids=ids,
+        pixel_values=plain.pictures.pixel_values,
+        image_grid_thw=plain.pictures.image_grid_thw,
+    ).logits[0]
+    logits[:, picture_tokens(model)] = -torch.inf  # never drawn
+    total = 0.0
+    for place, token in enumerate(reply):
+        total = total + torch.log_softmax(logits[len(prompt) + place - 1].float(), -1)[token]
+    return total
+
+
+def test_loss_and_gradient_are_those_of_the_whole_model(taught, backbone, files, examples, judged):
+    policy, join, weights = objective(taught, backbone, files, kl=0.0, supervised=0.0)
+    batch = joined(examples, join)
+    drawn = policy.draw(batch)
+    policy.draws.zero_()
+    policy.baseline.copy_(torch.tensor([-3.0, 1.0]))
+    loss = combine(policy(batch), weights)
+    loss.backward()
+    found = {
+        name: p.grad.clone() for name, p in taught.adapter_state().items() if p.grad is not None
+    }
+    taught.zero_grad()
+    slow = 0.0
+    for row, reply in enumerate(drawn.replies):
+        scores = parse_some_scores(taught.processor.decode(reply), scale=5)
+        reward = squared_error_reward(scores, judged[row].mean.values, -4.0)
+        assert reward == pytest.approx(float(drawn.rewards[row]), abs=1e-5)
+        advantage = reward - -3.0
+        slow = slow - advantage * slow_log_probs(taught, judged[row], True, reply) / 3
+    slow.backward()
+    assert float(loss.detach()) == pytest.approx(float(slow.detach()), rel=1e-4)
+    for name, parameter in taught.adapter_state().items():
+        if parameter.grad is not None:
+            assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-5), name
+    taught.zero_grad()
+
+
+def test_draws_repeat_with_the_counter_and_differ_between_batches(
+    taught, backbone, files, examples
+):
+    policy, join, _ = objective(taught, backbone, files, temperature=2.0)
+    batch = joined(examples, join)
+    first, second = policy.draw(batch), policy.draw(batch)
+    assert first.replies != second.replies
+    policy.draws.zero_()
+    assert policy.draw(batch).replies == first.replies
+
+
+def test_the_baseline_begins_at_the_first_mean_and_then_moves(taught, backbone, files, examples):
+    policy, join, _ = objective(taught, backbone, files, momentum=0.75)
+    batch = joined(examples, join)
+    policy(batch)
+    first = policy.baseline.clone()
+    assert first[1] == 1
+    policy.draws.zero_()
+    assert float(policy.draw(batch).rewards.mean()) == pytest.approx(float(first[0]))
+    terms = policy(batch)
+    mean = float(terms.reward.total) / 3
+    assert float(policy.baseline[0]) == pytest.approx(0.75 * float(first[0]) + 0.25 * mean)
+
+
+def test_the_divergence_is_zero_at_the_supervised_weights_and_grows_away_from_them(
+    taught, backbone, files, examples
+):
+    policy, join, _ = objective(taught, backbone, files, kl=1.0)
+    batch = joined(examples, join)
+    assert float(policy(batch).divergence.total.detach()) == pytest.approx(0, abs=1e-5)
+    before = {name: p.detach().clone() for name, p in taught.adapter_state().items()}
+    with torch.no_grad():
+        for parameter in taught.adapter_state().values():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    assert float(policy(batch).divergence.total.detach()) > 1e-4
+    with torch.no_grad():
+        for name, parameter in taught.adapter_state().items():
+            parameter.copy_(before[name])
+
+
+def test_unparsed_replies_get_their_reward_or_are_left_out(taught, backbone, files, examples):
+    for reward in (-2.5, None):
+        recipe = tiny_recipe(backbone, *files, policy__unparsed_reward=reward).policy
+        reference = taught.adapter_state()
+        policy = PolicyObjective(taught, recipe, max_new_tokens=1, seed=0, reference=reference)
+        drawn = policy.draw(joined(examples, question_joiner(recipe)))
+        assert drawn.unparsed == 3
+        assert all(math.isnan(r) if reward is None else r == reward for r in drawn.rewards.tolist())
+        terms = policy(joined(examples, question_joiner(recipe)))
+        assert float(terms.policy.total.detach()) == 0
+        assert float(terms.unparsed.total) == 3
+
+
+def test_terms_that_weigh_nothing_are_not_counted(taught, backbone, files, examples):
+    _, join, _ = objective(taught, backbone, files, kl=0.0, supervised=0.0)
+    assert joined(examples, join)["counts"].tolist() == [3, 0, 0, 3, 3]
+    _, join, _ = objective(taught, backbone, files, kl=0.1, supervised=0.1)
+    counts = joined(examples, join)["counts"].tolist()
+    assert counts == [3, 3, len(joined(examples, join)["targets"]), 3, 3]
