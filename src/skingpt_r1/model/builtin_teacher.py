@@ -216,9 +216,7 @@ def _fit(
         for rows in torch.split(torch.randperm(len(pictures)), BATCH):
             if len(rows) == 1 and len(pictures) > 1:
                 continue  # a batch of one has no variance to normalise by
-            with torch.autocast("cpu", torch.bfloat16):
-                vectors = encoder(_normalise(_augment(pictures[rows])))
-            vectors = vectors.float()
+            vectors = encoder(_normalise(_augment(pictures[rows])))
             loss = torch.stack(
                 [
                     _task_loss(heads[t](vectors), tasks.targets[t][rows], weights[t], t)
