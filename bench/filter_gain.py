@@ -3,46 +3,23 @@
 Takes a finished corpus folder with certified cases (`make demo` leaves one), publishes its
 selection and, beside it, as many of the same candidates chosen by chance, distils the same recipe
 on both, and compares the two on the certified cases, paired by case.
-Expected: four in ten candidates carry a simulated mistake, of which the filter should let few pass;
+Expected: one in three candidates carries a simulated mistake, of which the filter should let few pass;
 a model that learns from fewer mistakes should name more findings and diagnoses rightly.
 """
 
 import argparse
-import shutil
 from pathlib import Path
 
+from skingpt_r1.dermbench.ablation_corpora import by_chance
 from skingpt_r1.dermcot.candidate import CorpusRecord
 from skingpt_r1.dermcot.corpus import read_corpus
-from skingpt_r1.dermcot.pipeline import read_selection, select_corpus
 from skingpt_r1.dermcot.publish import Options, publish
-from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.distill.compare import System, compare
 from skingpt_r1.distill.evaluate import Scored, difference_rows
 from skingpt_r1.distill.recipe_files import load_recipe
 from skingpt_r1.records import ResultRow, write_results
 
 FILTERED, UNFILTERED = "filtered", "unfiltered"
-
-
-def unfiltered(corpus: Path, folder: Path) -> Path:
-    """A copy of the corpus whose selection leaves everything to chance; same size."""
-    if not folder.exists():
-        shutil.copytree(corpus, folder, copy_function=_link)
-        for name in ("selection.json", "corpus.jsonl", "held_out.jsonl", "stages/6_select.jsonl"):
-            (folder / name).unlink(missing_ok=True)
-    settings = SelectRecipe(**read_selection(corpus)).model_dump()
-    keep = sum(1 for _ in read_corpus(corpus))
-    chance = {"order": "random", "keep": keep, "minimum_mean": 0.0, "minimum": 0.0}
-    select_corpus(folder, SelectRecipe(**{**settings, **chance}))
-    return folder
-
-
-def _link(source: str, target: str) -> None:
-    """Pictures are shared; files that are appended to must be copies."""
-    if source.endswith((".jsonl", ".json")):
-        shutil.copy2(source, target)
-    else:
-        Path(target).hardlink_to(source)
 
 
 def slips(folder: Path) -> str:
@@ -72,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     folders = {FILTERED: arguments.corpus}
-    folders[UNFILTERED] = unfiltered(arguments.corpus, arguments.out / "corpus")
+    folders[UNFILTERED] = by_chance(arguments.corpus, arguments.out / "corpus")
     scored, rows = {}, []
     for name, folder in folders.items():
         root = arguments.out / f"published_{name}"

@@ -94,7 +94,7 @@ def slow_build(folder: Path) -> None:
     """A build with a pause after every record, to be killed in the middle of."""
     recipe = small_recipe()
     print("begun", flush=True)  # noqa: T201 - the signal to the test
-    build(recipe, folder, small_tools(recipe), lambda _stage, _done, _total: time.sleep(0.004))
+    build(recipe, folder, small_tools(recipe), lambda _stage, _done, _total: time.sleep(0.01))
 
 
 if __name__ == "__main__":
