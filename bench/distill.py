@@ -178,7 +178,8 @@ def compare_gradients(options: argparse.Namespace) -> list[str]:
     """
     model = whole_model(options)
     cases = read_cases(options)[: options.batch_size]
-    computed = FeaturePass(model, cases, dtype="fp32", batch_size=16)(range(len(cases)))
+    whole = FeaturePass(model, cases, dtype="fp32", batch_size=len(cases))
+    computed = whole(range(len(cases)))
     batch = collate([case | {"weight": torch.ones(())} for case in computed], pad_id=0)
     inputs = encode_plain(model.processor, cases)
     stored = gradients(make_trained(model).objective(batch), model)

@@ -3,7 +3,7 @@
 Takes a finished corpus folder with certified cases (`make demo` leaves one), publishes its
 selection and, beside it, as many of the same candidates chosen by chance, distils the same recipe
 on both, and compares the two on the certified cases, paired by case.
-Expected: one in three candidates carries a simulated mistake, of which the filter should let few pass;
+Expected: one in three candidates carries a simulated mistake; the filter should let few pass;
 a model that learns from fewer mistakes should name more findings and diagnoses rightly.
 """
 

@@ -85,8 +85,13 @@ def check_context(context: Mapping[str, str]) -> list[str]:
 
 def ask(context: Mapping[str, str] | None = None) -> str:
     """The user's text: the instruction, and a context line when site or age are known."""
-    told = [f"{key} {context[key]}" for key in CONTEXT_KEYS if context and context.get(key)]
-    return f"{INSTRUCTION} Context: {', '.join(told)}." if told else INSTRUCTION
+    return " ".join([INSTRUCTION, *context_words(context or {})])
+
+
+def context_words(context: Mapping[str, str]) -> list[str]:
+    """The context line of a prompt; empty when nothing is known."""
+    told = [f"{key} {context[key]}" for key in CONTEXT_KEYS if context.get(key)]
+    return [f"Context: {', '.join(told)}."] if told else []
 
 
 def write_narrative(

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -124,19 +124,23 @@ def match_label(text: str, labels: Iterable[str]) -> str | None:
     Equal names count first, then synonyms, then the nearest label of which the diagnosis is a kind
     (`nodular melanoma` is `melanoma`; never the other way round).
     """
-    known = list(dict.fromkeys(labels))
-    equal = [label for label in known if normalise(label) == normalise(text) != ""]
-    if equal:
-        return equal[0] if len(equal) == 1 else None
+    fitting = fitting_labels(text, labels)
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def fitting_labels(text: str, labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels that a free-text diagnosis may mean, by the rule of `match_label`.
+
+    None of them: no label fits. Several of them: the label set has more than one name for it.
+    """
+    equal, named = _label_index(tuple(dict.fromkeys(labels)))
+    if found := equal.get(normalise(text)):
+        return found
     name = canonical(text)
     if name is None:
-        return None
-    names = {label: canonical(label) for label in known}
-    for step in (name, *diagnoses()[name].parents):
-        fitting = [label for label in known if names[label] == step]
-        if fitting:
-            return fitting[0] if len(fitting) == 1 else None
-    return None
+        return ()
+    steps = (name, *diagnoses()[name].parents)
+    return next((named[step] for step in steps if step in named), ())
 
 
 def normalise(name: str) -> str:
@@ -159,6 +163,21 @@ def _forms(name: str) -> Iterable[str]:
             words = words[1:]
             yield " ".join(words)
         yield _TAIL.sub("", " ".join(words))
+
+
+@lru_cache(maxsize=64)
+def _label_index(
+    labels: tuple[str, ...],
+) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
+    """Normalised name -> labels of that name; preferred name -> labels that mean it."""
+    equal: dict[str, tuple[str, ...]] = {}
+    named: dict[str, tuple[str, ...]] = {}
+    for label in labels:
+        if plain := normalise(label):
+            equal[plain] = (*equal.get(plain, ()), label)
+        if (name := canonical(label)) is not None:
+            named[name] = (*named.get(name, ()), label)
+    return equal, named
 
 
 @cache

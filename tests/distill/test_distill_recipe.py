@@ -8,10 +8,10 @@ from skingpt_r1.distill.recipe_files import load_recipe, make_recipe
 from skingpt_r1.errors import RecipeError
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+# Recipes of other commands have schemas of their own.
+OTHERS = ("dermcot_", "dermeval_", "dermbench_", "ablation_")
 # Recipes of a corpus and of an evaluator have their own schemas and tests.
-FILES = sorted(
-    path for path in FOLDER.glob("*.yaml") if not path.stem.startswith(("dermcot_", "dermeval_"))
-)
+FILES = sorted(path for path in FOLDER.glob("*.yaml") if not path.stem.startswith(OTHERS))
 WANTED = {
     "nano_bias_text",
     "nano_bias_text_visual",

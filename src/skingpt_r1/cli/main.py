@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from skingpt_r1 import __version__
+from skingpt_r1.cli.ablate import ablate
+from skingpt_r1.cli.bench import bench_app
 from skingpt_r1.cli.datasets import datasets_app
 from skingpt_r1.cli.demo import demo
 from skingpt_r1.cli.dermcot import dermcot_app
@@ -66,6 +68,8 @@ app.command(
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(dermcot_app, name="dermcot")
 app.add_typer(dermeval_app, name="dermeval")
+app.add_typer(bench_app, name="bench")
+app.command(epilog=closing("skingpt ablate recipes/ablation_nano.yaml --out runs/ablation"))(ablate)
 app.command(epilog=closing("skingpt models runs/mine"))(models)
 app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
 app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)

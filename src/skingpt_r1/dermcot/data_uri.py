@@ -11,7 +11,7 @@ from skingpt_r1.datasets.intake import open_image
 JPEG_QUALITY = 92
 
 
-def picture_uri(path: Path, longest_side: int) -> str:
+def picture_uri(path: Path, longest_side: int, quality: int = JPEG_QUALITY) -> str:
     """A picture file as a `data:` URI with a JPEG of at most `longest_side` pixels.
 
     The same file always gives the same URI, so that a cache of replies recognises it.
@@ -22,5 +22,5 @@ def picture_uri(path: Path, longest_side: int) -> str:
     image = open_image(path)
     image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     content = BytesIO()
-    image.save(content, "JPEG", quality=JPEG_QUALITY)
+    image.save(content, "JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

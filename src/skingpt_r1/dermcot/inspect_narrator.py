@@ -160,6 +160,8 @@ class InspectNarrator:
             input_tokens=read,
             output_tokens=written,
             cost_usd=price.cost_usd(read, written) if price and used else None,
+            cut_text=text if problem == "truncated" else "",
+            thoughts=thoughts_of(output),
         )
 
     def _out_of_order(self, problem: str | None) -> NarratorError:
@@ -168,6 +170,15 @@ class InspectNarrator:
             f"{problem}); nothing more is asked. What is there is kept: run the same command again "
             "when the server works"
         )
+
+
+def thoughts_of(output: "ModelOutput") -> str:
+    """What a model wrote as its thinking, as far as the provider shows it."""
+    from inspect_ai.model import ContentReasoning
+
+    content = [] if output.empty else output.choices[0].message.content
+    parts = [part for part in content if isinstance(part, ContentReasoning)]
+    return "\n".join(part.reasoning for part in parts if not part.redacted and part.reasoning)
 
 
 def _is_marked_refusal(output: "ModelOutput") -> bool:

@@ -45,6 +45,8 @@ class Reply(NamedTuple):
         output_tokens: written, where the narrator counts them.
         cost_usd: paid for this text; 0 for what runs here, None when the price is not known.
         simulated_slip: the mistake that a narrator was told to make; None from real narrators.
+        cut_text: what there is of a `truncated` reply.
+        thoughts: what the model wrote as its thinking, which inspect-ai takes out of the text.
     """
 
     text: str
@@ -54,6 +56,8 @@ class Reply(NamedTuple):
     output_tokens: int = 0
     cost_usd: float | None = 0.0
     simulated_slip: str | None = None
+    cut_text: str = ""
+    thoughts: str = ""
 
 
 class Narrator(Protocol):

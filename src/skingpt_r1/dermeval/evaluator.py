@@ -35,9 +35,10 @@ def load_evaluator(
     """
     folder = NANO_EVALUATOR if str(name_or_dir) == NANO else Path(name_or_dir)
     if not is_adapter(folder):
+        hint = "this package comes without one" if folder == NANO_EVALUATOR else "or it is empty"
         raise CheckpointError(
-            f"there is no evaluator in {str(name_or_dir)!r}; give {NANO!r} or the adapter folder "
-            "that `skingpt dermeval train` has written"
+            f"there is no evaluator in {str(name_or_dir)!r} ({hint}); give the folder that "
+            "`skingpt dermeval train --export DIR` has written"
         )
     return load_adapter(folder, backbone=backbone, device=device, dtype=dtype)
 

@@ -93,9 +93,11 @@ def compare(
     scored = {BASE: _answer(BASE, first, cases, folder, progress, trained=None)}
     for name, recipe, features, _ in systems:
         store = folder / "features" / features
-        run_recipe(recipe, folder / _slug(name), features=store, parts=parts, progress=progress)
+        run_recipe(
+            recipe, folder / folder_name(name), features=store, parts=parts, progress=progress
+        )
         scored[name] = _answer(
-            name, recipe, cases, folder, progress, trained=folder / _slug(name) / "adapter"
+            name, recipe, cases, folder, progress, trained=folder / folder_name(name) / "adapter"
         )
     draw = {"seed": first.seed, "resamples": first.evaluate.resamples}
     rows = [row for system in scored.values() for row in result_rows(table, system, **draw)]
@@ -111,7 +113,7 @@ def _placed(system: System, folder: Path) -> System:
     data = recipe.data
     if data.root is None:
         data = data.model_copy(update={"root": folder / "pictures"})
-    start = recipe.start if system.start is None else folder / _slug(system.start) / "adapter"
+    start = recipe.start if system.start is None else folder / folder_name(system.start) / "adapter"
     return system._replace(recipe=recipe.model_copy(update={"data": data, "start": start}))
 
 
@@ -137,7 +139,7 @@ def _answer(
     answers = answer_cases(
         model,
         cases,
-        folder / "answers" / f"{_slug(name)}.jsonl",
+        folder / "answers" / f"{folder_name(name)}.jsonl",
         decoding=Decoding(max_new_tokens=recipe.generate.max_new_tokens),
         batch_size=recipe.generate.batch_size,
         bias=trained is not None,
@@ -146,6 +148,7 @@ def _answer(
     return Scored(name, answers)
 
 
-def _slug(name: str) -> str:
+def folder_name(name: str) -> str:
+    """The folder of a system's run, below that of the comparison."""
     words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
     return "_".join(words)

@@ -12,8 +12,9 @@ from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStr
 from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.contract import ConditionedModel
 from skingpt_r1.model.decoding import Decoding, generate_ids
-from skingpt_r1.model.processor import SkinProcessor, pad_rows
-from skingpt_r1.model.prompt import IGNORED, PromptBatch, Request, encode_prompts
+from skingpt_r1.model.likelihood import score_answers
+from skingpt_r1.model.processor import SkinProcessor
+from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.narrative import Narrative, parse_narrative
 
 ANSWER_OPENS = "<answer>"
@@ -106,38 +107,6 @@ def weigh(
     order = torch.argsort(scores, descending=True, stable=True).tolist()
     shares = scores.softmax(0)
     return [Candidate(labels[i], float(scores[i]), float(shares[i])) for i in order]
-
-
-@torch.no_grad()
-def score_answers(
-    model: ConditionedModel,
-    batch: PromptBatch,
-    opening: Sequence[int],
-    answers: Sequence[Sequence[int]],
-    *,
-    bias: bool,
-) -> Tensor:
-    """`[answers]`: mean log-likelihood per token of each answer after one prompt and an opening."""
-    prompt = [*batch.input_ids[0].tolist(), *opening]
-    pad = needed_processor(model).pad_id
-    scores = []
-    tower = model.tower_tokens(
-        batch.pixel_values.to(model.device), batch.image_grid_thw.to(model.device)
-    )
-    for answer in answers:
-        ids = pad_rows([[*prompt, *answer]], pad, left=False).to(model.device)
-        output = model(
-            input_ids=ids,
-            pixel_values=batch.pixel_values.to(model.device),
-            image_grid_thw=batch.image_grid_thw.to(model.device),
-            images_per_case=batch.images_per_case.to(model.device),
-            tower_tokens=tower,
-            bias=bias,
-        )
-        logits = output.logits[0, len(prompt) - 1 : -1].float()
-        targets = ids[0, len(prompt) :]
-        scores.append(-torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED))
-    return torch.stack(scores).cpu()
 
 
 def stream(

@@ -88,24 +88,33 @@ def _label(narrative: Narrative, label: str) -> Problem | None:
     return None
 
 
-def _contradiction(narrative: Narrative) -> Problem | None:
-    """A finding that the reasoning cites with a value that the observation does not have."""
-    seen = _values(_CLAUSE.split(narrative.observation))
-    cited = _values(
+def named_values(text: str) -> dict[str, set[str]]:
+    """Every value that a text names of each slot, clause by clause."""
+    return _values(_CLAUSE.split(text))
+
+
+def reasoned_values(narrative: Narrative) -> dict[str, set[str]]:
+    """Every value that the reasoning cites for its conclusion, not against another diagnosis."""
+    return _values(
         clause
         for sentence in statements(narrative.reasoning)
-        if not (_CONTRAST.search(sentence) or is_negated(sentence))
+        if read_findings(sentence)  # asked first, as it costs least
+        and not (_CONTRAST.search(sentence) or is_negated(sentence))
         and not any(named_in(sentence, other) for other in narrative.differential)
         for clause in _CLAUSE.split(sentence)
     )
-    for slot, values in cited.items():
+
+
+def _contradiction(narrative: Narrative) -> Problem | None:
+    """A finding that the reasoning cites with a value that the observation does not have."""
+    seen = named_values(narrative.observation)
+    for slot, values in reasoned_values(narrative).items():
         if slot in seen and slot not in _NOT_COMPARED and not values <= seen[slot]:
             return "contradiction", f"{slot}: {_list(seen[slot])} seen, {_list(values)} cited"
     return None
 
 
 def _values(clauses: Iterable[str]) -> dict[str, set[str]]:
-    """Every value that is named of each slot."""
     values: dict[str, set[str]] = {}
     for clause in clauses:
         for slot, value in read_findings(_AMBIGUOUS.sub(" ", clause)).items():

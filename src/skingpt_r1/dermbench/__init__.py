@@ -1,0 +1,1 @@
+"""DermBench, the classification benchmarks and the ablation. For research, not for diagnosis."""

@@ -1,0 +1,208 @@
+"""How far a judge can be trusted: repeats, length, order, its own family, and clinicians.
+
+Every check says what was measured, with an interval over groups where one can be drawn, and in
+words what it means. For research, not for diagnosis.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from skingpt_r1.dermbench.judged_scores import JudgedScores, Key, RunScores
+from skingpt_r1.dermbench.llm_judge import CANDIDATE_FIRST
+from skingpt_r1.dermbench.report_data import Audit
+from skingpt_r1.stats import Interval, bootstrap_mean, bootstrap_statistic, spearman
+
+REPEATS, LENGTH = "repeat spread", "length correlation"
+ORDER, SELF = "order effect", "self-preference"
+
+# From these on a reader is warned; the order and the own family must exclude zero as well.
+SPREAD_FLAG = 0.25  # points between repeats, as a standard deviation
+LENGTH_FLAG = 0.3  # rank correlation
+SHIFT_FLAG = 0.1  # points
+FEWEST = 5  # answers below which nothing is said
+
+# Families of models, by the words in their names.
+_FAMILIES: dict[str, str] = {
+    "gpt": r"gpt-?\d|chatgpt|\bo[134](?:-|\b)|openai/",
+    "claude": r"claude|anthropic/",
+    "gemini": r"gemini|gemma|google/",
+    "qwen": r"qwen|vision-r1|qwq",
+    "deepseek": r"deepseek",
+    "llama": r"llama|llava",
+    "mistral": r"mistral|mixtral|pixtral",
+    "intern": r"internvl|internlm",
+    "grok": r"grok",
+    "kimi": r"kimi|moonshot",
+    "glm": r"\bglm|chatglm",
+    "huatuo": r"huatuo",
+    "skingpt": r"skingpt|dermeval",
+}
+
+
+def audit_run(scores: RunScores, *, seed: int = 0) -> list[Audit]:
+    """Every check of every judge of a run.
+
+    Args:
+        scores: of the run.
+        seed: of the bootstrap.
+    """
+    return [
+        audit
+        for judged in scores.judges
+        for check in (repeat_spread, length_correlation, order_effect, self_preference)
+        for audit in check(scores, judged, seed)
+    ]
+
+
+def repeat_spread(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+    """Standard deviation of the mean score between repeats of the same answer."""
+    spread = {
+        key: float(np.std([np.mean(values) for values in said.values()], ddof=1))
+        for key, said in judged.repeats.items()
+        if len(said) > 1
+    }
+    if not spread:
+        yield _audit(judged, REPEATS, "all systems", None, "each answer was judged once")
+        return
+    found = bootstrap_mean(list(spread.values()), _groups(scores, spread), seed=seed)
+    far = found.value > SPREAD_FLAG
+    words = "repeats differ; judge more often" if far else "repeats agree"
+    yield _audit(judged, REPEATS, "all systems", found, words, flagged=far)
+
+
+def length_correlation(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+    """Rank correlation between the length of an answer and its mean score, system by system."""
+    overall = judged.overall
+    for system in scores.systems:
+        keys = [key for key in overall if key[0] == system and key in scores.lengths]
+        lengths = np.array([float(scores.lengths[key]) for key in keys])
+        values = np.array([overall[key] for key in keys])
+        if len(keys) < FEWEST or len(set(lengths)) < 2 or len(set(values)) < 2:
+            words = "too few answers, or nothing varies"
+            yield _audit(judged, LENGTH, system, None, words)
+            continue
+        found = bootstrap_statistic(
+            _correlation(lengths, values), len(keys), _groups(scores, keys), seed=seed
+        )
+        tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
+        more = "longer" if found.value > 0 else "shorter"
+        words = f"{more} answers score higher" if tied else "no strong tie to the length"
+        yield _audit(judged, LENGTH, system, found, words, flagged=tied)
+
+
+def order_effect(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+    """How much higher the same answers score when the candidate is shown before the reference."""
+    if judged.judge.endswith(CANDIDATE_FIRST):
+        return
+    name = judged.judge + CANDIDATE_FIRST
+    other = _judge(scores, name, judged.protocol)
+    if other is None:
+        return
+    usual, turned = judged.overall, other.overall
+    keys = [key for key in usual if key in turned]
+    if not keys:
+        yield _audit(judged, ORDER, "all systems", None, "no answer was judged in both orders")
+        return
+    shift = [turned[key] - usual[key] for key in keys]
+    found = bootstrap_mean(shift, _groups(scores, keys), seed=seed)
+    moved = abs(found.value) > SHIFT_FLAG and found.excludes_zero
+    words = "the order changes the scores" if moved else "the order changes little"
+    yield _audit(judged, ORDER, "all systems", found, words, flagged=moved)
+
+
+def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+    """Systems of the judge's own family by name, and what it gives them more than other judges.
+
+    The lead of such a system over the systems of other families is compared with its lead under
+    the other judges of the same scale; without other judges nothing is measured, and the flag
+    stands by the name alone.
+    """
+    family = family_of(judged.judge)
+    own = [name for name in scores.systems if family is not None and family_of(name) == family]
+    rest = [name for name in scores.systems if name not in own]
+    others = [
+        entry.overall
+        for entry in scores.judges
+        if entry.protocol == judged.protocol
+        and entry.judge.removesuffix(CANDIDATE_FIRST) != judged.judge.removesuffix(CANDIDATE_FIRST)
+        and family_of(entry.judge) != family
+    ]
+    for system in own:
+        gains = _gains(judged.overall, others, system, rest)
+        if not gains:
+            words = f"judge and system are both {family}; compare with another judge"
+            yield _audit(judged, SELF, system, None, words, flagged=True)
+            continue
+        groups = [scores.groups[name] for name in gains]
+        found = bootstrap_mean(list(gains.values()), groups, seed=seed)
+        prefers = found.value > SHIFT_FLAG and found.low > 0
+        words = "scores its own family higher than other judges do" if prefers else "not shown"
+        yield _audit(judged, SELF, system, found, f"both {family}: {words}", flagged=True)
+
+
+def family_of(name: str) -> str | None:
+    """The family of models that a name belongs to; None when none is recognised."""
+    plain = name.lower()
+    matches = [family for family, words in _FAMILIES.items() if re.search(words, plain)]
+    return matches[0] if matches else None
+
+
+def _gains(
+    mine: dict[Key, float], others: Sequence[dict[Key, float]], system: str, rest: Sequence[str]
+) -> dict[str, float]:
+    """Question -> lead of the system under this judge less its mean lead under the others."""
+    gains: dict[str, float] = {}
+    for name in sorted({question for _, question in mine}):
+        lead = _lead(mine, system, rest, name)
+        theirs = [
+            found for other in others if (found := _lead(other, system, rest, name)) is not None
+        ]
+        if lead is not None and theirs:
+            gains[name] = lead - sum(theirs) / len(theirs)
+    return gains
+
+
+def _lead(
+    overall: dict[Key, float], system: str, rest: Sequence[str], question: str
+) -> float | None:
+    beside = [overall[other, question] for other in rest if (other, question) in overall]
+    if (system, question) not in overall or not beside:
+        return None
+    return overall[system, question] - sum(beside) / len(beside)
+
+
+def _correlation(
+    lengths: np.ndarray[tuple[int], np.dtype[np.float64]],
+    values: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> Callable[[np.ndarray[tuple[int], np.dtype[np.int64]]], float]:
+    return lambda chosen: spearman(lengths[chosen], values[chosen])
+
+
+def _judge(scores: RunScores, name: str, protocol: str) -> JudgedScores | None:
+    return next((j for j in scores.judges if (j.judge, j.protocol) == (name, protocol)), None)
+
+
+def _groups(scores: RunScores, keys: Sequence[Key] | dict[Key, float]) -> list[str]:
+    return [scores.groups[question] for _, question in keys]
+
+
+def _audit(
+    judged: JudgedScores,
+    check: str,
+    subject: str,
+    measure: Interval | None,
+    verdict: str,
+    *,
+    flagged: bool = False,
+) -> Audit:
+    scale = "" if judged.protocol == "decimals 0-5" else f" ({judged.protocol})"
+    return Audit(
+        judge=f"{judged.judge}{scale}",
+        check=check,
+        subject=subject,
+        measure=measure,
+        verdict=verdict,
+        flagged=flagged,
+    )

@@ -1,0 +1,113 @@
+"""The records of a benchmark run: what was asked, what came back, how it was judged.
+
+A run is a folder: `run.json`, `questions.jsonl`, `answers/<system>.jsonl` and
+`judgements/<judge>/<system>.jsonl`; one record for each unit of work, appended and flushed, so that
+a run that was stopped goes on. No record holds a path of the machine or a picture's bytes.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from skingpt_r1.case import SkinTone
+
+ProtocolName = Literal["decimals 0-5", "integers 1-5"]
+Form = Literal["narrative", "label", "candidates"]
+
+
+class Record(BaseModel):
+    """A line of a file: frozen, strict, unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Question(Record):
+    """One case of a benchmark, as every system is asked.
+
+    Attributes:
+        id: of the case, unique in the run.
+        benchmark: `dermbench`, or the name of the classification data set.
+        group: what is drawn together by the bootstrap: patient, lesion or file series.
+        form: a narrative is written, a label is generated, or candidates are ranked.
+        prompt: the text that is asked, the same for every system.
+        images: picture files, relative to the folder of the data.
+        sha256: of each file.
+        label: the gold diagnosis.
+        candidates: the labels to choose from; empty for open questions.
+        reference: the certified narrative; None where there is none.
+        findings: what is known to be seen, slot -> value.
+        fitzpatrick: skin type 1..6; None when unknown.
+        tone: apparent skin colour; None when unknown.
+        licence: of the picture.
+        embeddable: whether the licence allows the picture in a report.
+    """
+
+    id: str
+    benchmark: str
+    group: str
+    form: Form
+    prompt: str
+    images: tuple[str, ...]
+    sha256: tuple[str, ...]
+    label: str
+    candidates: tuple[str, ...] = ()
+    reference: str | None = None
+    findings: dict[str, str] = {}
+    fitzpatrick: int | None = None
+    tone: SkinTone | None = None
+    licence: str = ""
+    embeddable: bool = False
+
+
+class Answer(Record):
+    """What a system said to a question.
+
+    Attributes:
+        system: name of the system.
+        id: of the question.
+        text: as written; empty when `problem` is set.
+        problem: a short code why there is no usable text (`timeout`, `refusal`, `empty`, ...).
+        stop_reason: why the text ended, where the system says so; `length` is a cut text.
+        probabilities: candidate -> probability, for the form `candidates`.
+        input_tokens: read, where counted.
+        output_tokens: written, where counted.
+    """
+
+    system: str
+    id: str
+    text: str
+    problem: str | None = None
+    stop_reason: str | None = None
+    probabilities: dict[str, FiniteFloat] | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Judgement(Record):
+    """How one judge scored one answer once.
+
+    Attributes:
+        system: whose answer it is.
+        id: of the question.
+        judge: name and version of the judge.
+        judged_on: day of the judgement, ISO 8601; None for deterministic judges.
+        repeat: 0, 1, ... for judges that are asked several times.
+        protocol: the scale.
+        scores: dimension -> score; None when unscored.
+        unscored: reason code of `rubric.REASONS` or of the answer's problem; None when scored.
+        rationales: dimension -> justification, where given.
+        reply: the judge's reply as it was read; empty for rules.
+        cut: whether the judged text was cut from the front before it was shown.
+    """
+
+    system: str
+    id: str
+    judge: str
+    judged_on: str | None = None
+    repeat: int = 0
+    protocol: ProtocolName = "decimals 0-5"
+    scores: dict[str, FiniteFloat] | None = None
+    unscored: str | None = None
+    rationales: dict[str, str] = {}
+    reply: str = ""
+    cut: bool = False

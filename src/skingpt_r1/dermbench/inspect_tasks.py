@@ -1,0 +1,135 @@
+"""DermBench as a task of inspect-ai: `inspect eval skingpt_r1/dermbench --model ...`.
+
+The log holds pictures, narratives, the label's verdict, and the scores of the rules with their
+justifications. What cannot be scored is counted by inspect-ai as unscored, with the reason.
+
+Importing this module needs the extra `bench`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
+from inspect_ai.scorer import Score, Scorer, Target, accuracy, mean, scorer, stderr
+from inspect_ai.solver import TaskState, generate
+
+from skingpt_r1.dermbench.benchmark_records import Answer, Question
+from skingpt_r1.dermbench.inspect_models import whole_text
+from skingpt_r1.dermbench.judging import JudgeTask
+from skingpt_r1.dermbench.label_verdict import LabelMatch, judge_label
+from skingpt_r1.dermbench.questions import data_root, prepare_questions, with_pictures
+from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe
+from skingpt_r1.dermbench.rubric_judge import RubricJudge
+from skingpt_r1.dermcot.data_uri import picture_uri
+from skingpt_r1.dermcot.inspect_narrator import thoughts_of
+from skingpt_r1.distill.recipe_values import check_recipe
+from skingpt_r1.rubric import DIMENSIONS
+
+DRAWN = 30
+DRAWN_SEED = 9000
+QUESTION = "question"
+MEANT = (LabelMatch.EXACT, LabelMatch.SYNONYM)
+
+
+@task  # type: ignore[untyped-decorator]  # the library is not followed
+def dermbench(
+    dataset: str = SYNTHETIC,
+    root: str | None = None,
+    count: int | None = None,
+    seed: int = DRAWN_SEED,
+    folder: str = "runs/inspect",
+) -> Task:
+    """Narratives against certified references.
+
+    Args:
+        dataset: `synthetic`, `dermbench`, `dermcot`, or another data set that has a reader.
+        root: its folder.
+        count: at most so many cases; 30 pictures are drawn of `synthetic`.
+        seed: of the drawing and of the choice.
+        folder: where the questions and drawn pictures go; one folder for each set of questions.
+    """
+    drawn = DRAWN if dataset == SYNTHETIC else None
+    data = {"dataset": dataset, "root": root, "count": count or drawn, "seed": seed}
+    recipe = check_recipe(BenchRecipe, {"name": "dermbench", "data": data}, "task dermbench")
+    mark = hashlib.sha256(json.dumps(recipe.identity, sort_keys=True).encode()).hexdigest()
+    place = Path(folder) / f"dermbench-{dataset}-{mark[:8]}"
+    questions = prepare_questions(recipe, place)
+    return Task(
+        dataset=MemoryDataset(make_samples(questions, data_root(place), recipe), name=dataset),
+        solver=generate(),
+        scorer=[label_verdict(), rubric()],
+        metadata={
+            "notice": "For research, not for diagnosis.",
+            "questions without a picture, not asked": sum(not item.images for item in questions),
+        },
+    )
+
+
+def make_samples(questions: Sequence[Question], root: Path, recipe: BenchRecipe) -> list[Sample]:
+    """The questions that have a picture, as inspect-ai wants them; pictures are in the samples."""
+    samples = []
+    for question, pictures in with_pictures(questions, root):
+        if pictures:
+            side = recipe.api.longest_side
+            images = [ContentImage(image=picture_uri(path, side)) for path in pictures]
+            content = [*images, ContentText(text=question.prompt)]
+            samples.append(
+                Sample(
+                    id=question.id,
+                    input=[ChatMessageUser(content=content)],
+                    target=question.reference or question.label,
+                    metadata={QUESTION: question.model_dump(mode="json")},
+                )
+            )
+    return samples
+
+
+@scorer(metrics=[accuracy(), stderr()])  # type: ignore[untyped-decorator]
+def label_verdict() -> Scorer:
+    """Whether the narrative concludes with the label or a synonym, and the verdict in words."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        question, answer = _read(state)
+        verdict = judge_label(question, answer)
+        return Score(
+            value="C" if verdict.match in MEANT else "I",
+            answer=verdict.diagnosis,
+            explanation=f"{verdict.match} (the label is {question.label!r})"
+            + (f"; {verdict.reason}" if verdict.reason else ""),
+        )
+
+    return score
+
+
+@scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]
+def rubric() -> Scorer:
+    """Six scores by rules, against the reference; see `rubric_judge.py`."""
+    judge = RubricJudge()
+
+    async def score(state: TaskState, target: Target) -> Score:
+        question, answer = _read(state)
+        if question.reference is None:
+            return Score.unscored(answer=answer.text, explanation="no_reference")
+        (said,) = judge.judge([JudgeTask(question, answer, 0, ())])
+        if said.scores is None:
+            return Score.unscored(answer=answer.text, explanation=said.unscored)
+        lines = [f"{name}: {said.scores[name]:g} - {said.rationales[name]}" for name in DIMENSIONS]
+        return Score(value=dict(said.scores), answer=answer.text, explanation="\n".join(lines))
+
+    return score
+
+
+def _read(state: TaskState) -> tuple[Question, Answer]:
+    question = Question.model_validate_json(json.dumps(state.metadata[QUESTION]))
+    text = whole_text(thoughts_of(state.output), state.output.completion)
+    answer = Answer(
+        system=str(state.model),
+        id=question.id,
+        text=text,
+        problem=None if text.strip() else "empty",
+    )
+    return question, answer

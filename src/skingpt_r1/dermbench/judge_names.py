@@ -1,0 +1,89 @@
+"""Judges by name.
+
+rubric                    the offline rules, against the reference
+dermeval, dermeval:DIR    a trained evaluator, without a reference
+<provider>/<model>        a language model as inspect-ai names it, against the reference
+<URL>#<model>             a server that speaks the OpenAI protocol
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from skingpt_r1.dermbench.judging import Judge
+from skingpt_r1.dermbench.rubric_judge import RubricJudge
+from skingpt_r1.dermcot.api_recipe import CallsRecipe, Price
+from skingpt_r1.dermcot.ledger import Ledger
+from skingpt_r1.errors import RecipeError
+from skingpt_r1.rubric import Protocol
+
+RUBRIC, DERMEVAL = "rubric", "dermeval"
+LEDGER = "ledger.jsonl"
+
+
+class JudgeOptions(NamedTuple):
+    """How judges are opened.
+
+    Attributes:
+        protocol: the scale; only language models know both.
+        candidate_first: language models see the candidate before the reference.
+        brief: DermEval writes scores alone.
+        max_cost: most to pay over all calls of the run, in US dollars.
+        prices: name of a model -> price.
+    """
+
+    protocol: Protocol = Protocol.DECIMAL_0_5
+    candidate_first: bool = False
+    brief: bool = False
+    max_cost: float | None = None
+    prices: Mapping[str, Price] = {}
+
+
+def open_judge(name: str, folder: Path, options: JudgeOptions) -> Judge:
+    """A judge by its name.
+
+    Args:
+        name: see the module.
+        folder: of the run; calls are written down in its ledger.
+        options: how it judges.
+
+    Raises:
+        RecipeError: a name that means no judge, or an option that the judge does not have.
+        CheckpointError: there is no such evaluator.
+        NarratorError: a language model cannot be asked.
+        CostError: a limit, and no price.
+    """
+    kind, _, rest = name.partition(":")
+    is_model = "/" in name and kind != DERMEVAL
+    if not is_model:
+        _check(name, options)
+    if name == RUBRIC:
+        return RubricJudge()
+    if kind == DERMEVAL:
+        from skingpt_r1.dermbench.evaluator_judge import NANO, open_evaluator_judge
+
+        return open_evaluator_judge(rest or NANO, brief=options.brief)
+    if not is_model:
+        raise RecipeError(
+            f"no judge is called {name!r}; give {RUBRIC!r}, {DERMEVAL!r}, 'dermeval:DIR', a model "
+            "as inspect-ai names it (openai/gpt-5), or URL#MODEL"
+        )
+    from skingpt_r1.dermbench.llm_judge import open_llm_judge
+
+    return open_llm_judge(
+        name,
+        protocol=options.protocol,
+        ledger=Ledger(folder / LEDGER, options.max_cost),
+        calls=CallsRecipe(prices=dict(options.prices)),
+        candidate_first=options.candidate_first,
+    )
+
+
+def _check(name: str, options: JudgeOptions) -> None:
+    if options.protocol is not Protocol.DECIMAL_0_5:
+        raise RecipeError(
+            f"judge {name!r} scores on {Protocol.DECIMAL_0_5.value}; only language models judge on "
+            f"{options.protocol.value}"
+        )
+    if options.candidate_first:
+        raise RecipeError(f"judge {name!r} has no order of passages; leave --candidate-first out")

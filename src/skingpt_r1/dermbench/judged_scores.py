@@ -1,0 +1,98 @@
+"""All judgements of a run as numbers that audits compute with; no text stays but its length."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from skingpt_r1.dermbench.answers import read_answers, system_names
+from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
+from skingpt_r1.dermbench.questions import read_questions
+from skingpt_r1.dermbench.run_judges import JUDGEMENTS
+from skingpt_r1.errors import RecordError
+from skingpt_r1.records import read_records
+from skingpt_r1.rubric import DIMENSIONS
+
+Key = tuple[str, str]  # system, question id
+Values = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class JudgedScores:
+    """What one judge said on one scale.
+
+    Attributes:
+        judge: its name.
+        protocol: the scale.
+        repeats: (system, question) -> repeat -> six scores.
+    """
+
+    judge: str
+    protocol: ProtocolName
+    repeats: Mapping[Key, Mapping[int, Values]]
+
+    @property
+    def means(self) -> dict[Key, Values]:
+        """The mean of the repeats, dimension by dimension."""
+        return {
+            key: tuple(sum(column) / len(column) for column in zip(*said.values(), strict=True))
+            for key, said in self.repeats.items()
+        }
+
+    @property
+    def overall(self) -> dict[Key, float]:
+        """The mean over repeats and dimensions."""
+        return {key: sum(values) / len(values) for key, values in self.means.items()}
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """A run, as far as audits need it.
+
+    Attributes:
+        judges: one entry for each judge and scale.
+        groups: question -> what is drawn together.
+        lengths: (system, question) -> words of the answer.
+        systems: names.
+    """
+
+    judges: tuple[JudgedScores, ...]
+    groups: Mapping[str, str]
+    lengths: Mapping[Key, int]
+    systems: tuple[str, ...]
+
+
+def read_scores(folder: Path) -> RunScores:
+    """Go through the judgements of a run.
+
+    Raises:
+        RecordError: the folder holds no run, or nothing is judged yet.
+    """
+    groups = {question.id: question.group for question in read_questions(folder)}
+    systems = tuple(system_names(folder))
+    lengths = {
+        (system, name): len(answer.text.split())
+        for system in systems
+        for name, answer in read_answers(folder, system).items()
+        if answer.problem is None
+    }
+    found: dict[tuple[str, ProtocolName], dict[Key, dict[int, Values]]] = {}
+    for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
+        for record in read_records(path, Judgement):
+            _add(found, record)
+    if not found:
+        raise RecordError(
+            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
+        )
+    judges = tuple(JudgedScores(*scale, repeats) for scale, repeats in sorted(found.items()))
+    return RunScores(judges, groups, lengths, systems)
+
+
+def _add(
+    found: dict[tuple[str, ProtocolName], dict[Key, dict[int, Values]]], record: Judgement
+) -> None:
+    judged = found.setdefault((record.judge, record.protocol), {})
+    if record.scores is None:
+        return
+    values = tuple(record.scores[name] for name in DIMENSIONS)
+    # The first record with scores counts, as in the tables.
+    judged.setdefault((record.system, record.id), {}).setdefault(record.repeat, values)

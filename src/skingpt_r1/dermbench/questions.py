@@ -1,0 +1,271 @@
+"""The questions of a run: rendered cases, DermBench, a DermCoT corpus, or a classification set.
+
+Every picture is opened before the first question is asked, so that no system is asked less than
+another. A case whose picture is not there (the references of DermBench come without) is a question
+without a picture: systems that must look answer it with the problem `no_picture`.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from skingpt_r1.case import Case
+from skingpt_r1.datasets import load_cases
+from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.dermbench.benchmark_records import Question
+from skingpt_r1.dermbench.classification_questions import classification_questions
+from skingpt_r1.dermbench.label_sets import LabelSet, find_label_set
+from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, DataRecipe
+from skingpt_r1.dermcot.corpus import picture_paths, relative
+from skingpt_r1.dermcot.corpus_sources import Source, sources_of
+from skingpt_r1.distill.narratives import narratives_of
+from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
+from skingpt_r1.phrasing import ask
+from skingpt_r1.records import (
+    read_json,
+    read_records,
+    sha256_file,
+    start_run,
+    write_bytes_atomic,
+)
+from skingpt_r1.synthetic import write_cases
+
+logger = logging.getLogger(__name__)
+
+DERMBENCH = "dermbench"
+QUESTIONS = "questions.jsonl"
+PICTURES = "pictures"
+RUN = "run.json"
+DERMCOT = "dermcot"
+
+Progress = Callable[[str, int, int], None]
+
+
+class Asked(NamedTuple):
+    """A question with the files that a system looks at.
+
+    Attributes:
+        question: as recorded.
+        pictures: files of this machine; a control may have put others in their place.
+    """
+
+    question: Question
+    pictures: tuple[Path, ...]
+
+
+def prepare_questions(
+    recipe: BenchRecipe, folder: Path, progress: Progress | None = None
+) -> list[Question]:
+    """The questions of a run's folder; made once, and read when the run goes on.
+
+    Args:
+        recipe: names the cases.
+        folder: of the run; gets `run.json` and `questions.jsonl`.
+        progress: told how many cases are read.
+
+    Raises:
+        DatasetError: problems of the data, all of them together.
+        TrainingError: the folder belongs to another recipe, or its questions have changed.
+    """
+    path = folder / QUESTIONS
+    if not (folder / RUN).exists():
+        content = (
+            question.model_dump_json() + "\n" for question in _make(recipe, folder, progress)
+        )
+        write_bytes_atomic(path, "".join(content).encode())
+    questions = read_records(path, Question)
+    start_run(
+        folder, recipe.identity, seed=recipe.seed, manifest=question_manifest(questions, path)
+    )
+    return questions
+
+
+def read_questions(folder: Path) -> list[Question]:
+    """The questions of a run that was begun.
+
+    Raises:
+        RecordError: the folder holds no benchmark run.
+    """
+    if not (folder / QUESTIONS).is_file():
+        raise RecordError(
+            f"{folder} holds no benchmark run; begin one with `skingpt bench run RECIPE --out DIR`"
+        )
+    return read_records(folder / QUESTIONS, Question)
+
+
+def data_root(folder: Path) -> Path:
+    """Where the pictures of a run's questions are; `Question.images` begin here."""
+    recipe: dict[str, Any] = read_json(folder / RUN)["recipe"]
+    root = recipe["data"]["root"]
+    return folder / PICTURES if root is None else Path(root)
+
+
+def with_pictures(questions: Sequence[Question], root: Path) -> list[Asked]:
+    """The questions with their files."""
+    return [Asked(item, picture_paths(item.images, root)) for item in questions]
+
+
+def question_manifest(questions: Sequence[Question], path: Path) -> dict[str, object]:
+    """What `run.json` says about the questions: counts, and the hash of their file."""
+    return {
+        "questions": len(questions),
+        "without a picture": sum(not item.images for item in questions),
+        "without a reference": sum(item.reference is None for item in questions),
+        "sha256": sha256_file(path),
+    }
+
+
+def refuse_changed_pictures(asked: Sequence[Asked]) -> None:
+    """Stop when a picture is not the file that the questions were made with.
+
+    Raises:
+        DatasetError: pictures are gone or have changed; all of them.
+    """
+    problems = []
+    for question, pictures in asked:
+        for path, sha in zip(pictures, question.sha256, strict=True):
+            if not path.is_file():
+                problems.append(f"question {question.id!r}: no picture {path.name}")
+            elif sha256_file(path) != sha:
+                problems.append(f"question {question.id!r}: {path.name} is another file now")
+    if problems:
+        raise DatasetError(
+            f"{len(problems)} pictures have changed since the run was begun; put the files back, "
+            "or begin a new run in another folder",
+            problems,
+        )
+
+
+def source_of(case: Case) -> tuple[str, str]:
+    """Data set that a case first came from, and its group there."""
+    if case.dataset != DERMCOT:
+        return case.dataset, case.group
+    source = case.attributes.get("source", case.dataset)
+    return source, case.group.removeprefix(f"{source}/")
+
+
+def cases_of(recipe: DataRecipe, seed: int, folder: Path) -> list[Case]:
+    """The labelled cases of a recipe's data; rendered ones get a written reference.
+
+    Args:
+        recipe: names the data.
+        seed: of the wording.
+        folder: of the run, for drawn pictures.
+
+    Raises:
+        DatasetError: problems of the data set, all of them; or no case is left.
+    """
+    if recipe.dataset == SYNTHETIC:
+        assert recipe.count is not None
+        drawn = write_cases(folder / PICTURES, recipe.count, recipe.seed, recipe.size)
+        texts = narratives_of(drawn, source="written", seed=seed)
+        return [replace(case, narrative=text) for case, text in zip(drawn, texts, strict=True)]
+    assert recipe.root is not None
+    cases = load_cases(recipe.dataset, recipe.root, allow_missing=recipe.allow_missing)
+    part = [case for case in cases if case.split in (None, recipe.split)]
+    labelled = [case for case in part if case.label is not None]
+    if len(labelled) < len(part):
+        logger.warning(
+            "%d cases of %s have no label and are not asked about",
+            len(part) - len(labelled),
+            recipe.dataset,
+        )
+    if not labelled:
+        raise DatasetError(
+            f"{recipe.dataset} has no labelled case of the part {recipe.split}; it has "
+            f"{len(cases)} cases in all; name another part with data.split"
+        )
+    return _chosen(labelled, recipe)
+
+
+def _chosen(cases: list[Case], recipe: DataRecipe) -> list[Case]:
+    if recipe.count is None or recipe.count >= len(cases):
+        return cases
+    from skingpt_r1.distill.data import choose
+
+    return choose(cases, recipe.count, recipe.seed)
+
+
+def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[Question]:
+    cases = cases_of(recipe.data, recipe.seed, folder)
+    _refuse_repeated(cases)
+    problems = []
+    for number, case in enumerate(cases, 1):
+        problems += _unreadable(_present(case))
+        if progress is not None:
+            progress("questions", number, len(cases))
+    if problems:
+        raise DatasetError(f"{len(problems)} pictures of the benchmark cannot be read", problems)
+    root = folder / PICTURES if recipe.data.root is None else recipe.data.root
+    if recipe.data.labels is not None:
+        return classification_questions(
+            cases, _labels_of(recipe.data), recipe.data.form, root=root, seed=recipe.seed
+        )
+    sources = {source.name: source for source in sources_of({source_of(c)[0] for c in cases}, {})}
+    questions = [
+        _with_terms(_question(case, root, recipe.prompt), sources[source_of(case)[0]])
+        for case in cases
+    ]
+    without = sum(not question.images for question in questions)
+    if without:
+        logger.warning("%d of %d questions have no picture", without, len(questions))
+    return questions
+
+
+def _labels_of(recipe: DataRecipe) -> LabelSet:
+    assert recipe.labels is not None
+    labels = find_label_set(recipe.labels)
+    if labels.dataset != recipe.dataset:
+        raise RecipeError(
+            f"data.labels: {recipe.labels!r} are labels of {labels.dataset}, and data.dataset is "
+            f"{recipe.dataset}; name labels of the same data set, or leave them out"
+        )
+    return labels
+
+
+def _present(case: Case) -> tuple[Path, ...]:
+    return () if case.attributes.get("picture") == "absent" else case.images
+
+
+def _refuse_repeated(cases: Sequence[Case]) -> None:
+    counts = Counter(case.id for case in cases)
+    repeated = [f"id {name!r} appears {count} times" for name, count in counts.items() if count > 1]
+    if repeated:
+        raise DatasetError("the cases of a benchmark must have unique ids", repeated)
+
+
+def _unreadable(images: Sequence[Path]) -> list[str]:
+    problems = []
+    for path in images:
+        try:
+            open_image(path)
+        except ImageError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _question(case: Case, root: Path, prompt: str | None) -> Question:
+    assert case.label is not None
+    images = _present(case)
+    return Question(
+        id=case.id,
+        benchmark=DERMBENCH,
+        group=case.group,
+        form="narrative",
+        prompt=prompt or ask(case.context),
+        images=tuple(relative(path, root) for path in images),
+        sha256=tuple(sha256_file(path) for path in images),
+        label=case.label,
+        reference=case.narrative,
+        findings=dict(case.findings),
+        fitzpatrick=case.fitzpatrick,
+        tone=case.tone,
+    )
+
+
+def _with_terms(question: Question, source: Source) -> Question:
+    terms = {"licence": source.licence, "embeddable": source.redistributable}
+    return question.model_copy(update=terms)

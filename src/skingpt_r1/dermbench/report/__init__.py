@@ -1,0 +1,1 @@
+"""The report of a benchmark run: one HTML file, results.json and report.md."""

@@ -1,0 +1,255 @@
+"""A benchmark run gone through once: what counts for the tables stays in memory, no text does."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from skingpt_r1.dermbench.answers import answers_path, is_open, system_names
+from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, ProtocolName, Question
+from skingpt_r1.dermbench.label_match import LabelMatch, likeliest, match_answer
+from skingpt_r1.dermbench.label_sets import LABEL_SETS, LabelSet
+from skingpt_r1.dermbench.label_verdict import LabelVerdict, judge_label
+from skingpt_r1.dermbench.questions import read_questions
+from skingpt_r1.dermbench.record_index import RecordIndex
+from skingpt_r1.dermbench.system_card import SystemCard, card_path, read_card
+from skingpt_r1.errors import RecordError
+from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.stats import Floats
+
+JUDGEMENTS = "judgements"
+NOT_ASKED = "not asked yet"
+NOT_JUDGED = "not judged yet"
+
+Scale = tuple[str, ProtocolName]
+
+
+class Said(NamedTuple):
+    """What counts of one answer.
+
+    Attributes:
+        place: of its record in the file.
+        problem: why there is no text.
+        matched: the label that the text names, for classification.
+        weighed: the likeliest candidate, where candidates are weighed.
+        chances: probabilities in the order of the label set; None without.
+        verdict: the diagnosis beside the label, for narratives.
+    """
+
+    place: int
+    problem: str | None
+    matched: LabelMatch | None = None
+    weighed: LabelMatch | None = None
+    chances: tuple[float, ...] | None = None
+    verdict: LabelVerdict | None = None
+
+
+@dataclass
+class Judged:
+    """What one judge said on one scale of one system.
+
+    Attributes:
+        places: question id -> places of the judgements that count, by repeat.
+        sums: `[n, 7]`: sums of the scores over the repeats, and how many there are.
+        reasons: question id -> why the last repeat is unscored.
+        cut: questions whose judged text was cut.
+        days: of the judgements.
+        repeats: how often a case was judged at most.
+    """
+
+    places: dict[str, list[int]]
+    sums: Floats
+    reasons: dict[str, str] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    days: set[str] = field(default_factory=set)
+    repeats: int = 0
+
+    @property
+    def scores(self) -> Floats:
+        """`[n, 6]`: mean over the repeats; NaN where unscored."""
+        counts = self.sums[:, -1:]
+        means = np.full((len(counts), len(DIMENSIONS)), np.nan)
+        np.divide(self.sums[:, :-1], counts, out=means, where=counts > 0)
+        return means
+
+
+@dataclass(frozen=True)
+class RunReading:
+    """A run.
+
+    Attributes:
+        folder: of the run.
+        questions: in their order.
+        place: question id -> its number.
+        systems: names, in the order of the tables.
+        said: system -> question id -> what counts of the answer.
+        judged: judge and scale -> system -> what was said.
+        files: (judge, system) -> file of the judgements.
+        cards: system -> its card, where there is one.
+    """
+
+    folder: Path
+    questions: list[Question]
+    place: dict[str, int]
+    systems: tuple[str, ...]
+    said: dict[str, dict[str, Said]]
+    judged: dict[Scale, dict[str, Judged]]
+    files: dict[tuple[str, str], Path]
+    cards: dict[str, SystemCard]
+
+    def overlapping(self, system: str) -> frozenset[str]:
+        """Questions that a system was trained on."""
+        card = self.cards.get(system)
+        return frozenset(card.overlapping if card else ())
+
+
+def read_run(folder: Path) -> RunReading:
+    """Go through a run's folder.
+
+    Raises:
+        RecordError: a file breaks its schema, or speaks of other questions.
+    """
+    questions = read_questions(folder)
+    place = {question.id: number for number, question in enumerate(questions)}
+    if len(place) < len(questions):
+        raise RecordError(f"{folder}: question ids appear twice; they must be unique in a run")
+    systems = tuple(system_names(folder))
+    sets = label_sets_of(questions)
+    said = {system: _read_answers(folder, system, questions, place, sets) for system in systems}
+    judged, files = _read_judgements(folder, place, systems)
+    cards = {name: read_card(folder, name) for name in systems if card_path(folder, name).exists()}
+    return RunReading(folder, questions, place, systems, said, judged, files, cards)
+
+
+def label_sets_of(questions: list[Question]) -> dict[str, LabelSet]:
+    """Benchmark -> its label set; one of other names is made of the candidates and labels."""
+    sets: dict[str, LabelSet] = {}
+    seen: dict[str, set[str]] = {}
+    for question in questions:
+        if question.benchmark in LABEL_SETS:
+            sets[question.benchmark] = LABEL_SETS[question.benchmark]
+        elif question.form != "narrative":
+            known = seen.setdefault(question.benchmark, set())
+            known |= {question.label, *question.candidates}
+    for name, labels in seen.items():
+        sets[name] = LabelSet(name, name, "diagnosis", tuple(sorted(labels)))
+    return sets
+
+
+def answer_files(reading: RunReading) -> dict[str, RecordIndex[Answer]]:
+    """System -> its answers, to be read again by place."""
+    return {
+        name: RecordIndex(answers_path(reading.folder, name), Answer) for name in reading.systems
+    }
+
+
+def count_reasons(reading: RunReading, scale: Scale, system: str) -> Counter[str]:
+    """Why questions have no score, the overlap with the training apart."""
+    judged = reading.judged[scale].get(system)
+    reasons: Counter[str] = Counter()
+    for question in reading.questions:
+        if judged is not None and judged.sums[reading.place[question.id], -1] > 0:
+            continue
+        reasons[_reason(reading.said[system].get(question.id), judged, question.id)] += 1
+    return reasons
+
+
+def _reason(said: Said | None, judged: Judged | None, identity: str) -> str:
+    if said is None:
+        return NOT_ASKED
+    if judged is not None and identity in judged.reasons:
+        return judged.reasons[identity]
+    return said.problem or NOT_JUDGED
+
+
+def _read_answers(
+    folder: Path,
+    system: str,
+    questions: list[Question],
+    place: dict[str, int],
+    sets: dict[str, LabelSet],
+) -> dict[str, Said]:
+    path = answers_path(folder, system)
+    said: dict[str, Said] = {}
+    problems: dict[str, Answer] = {}
+    for where, answer in RecordIndex(path, Answer):
+        if answer.id not in place:
+            raise RecordError(f"{path} answers question {answer.id!r}, which the run does not have")
+        # As `answers.py` counts: what needs no repetition stays, else the last record counts.
+        if answer.id in said and not is_open(problems.get(answer.id)):
+            continue
+        problems[answer.id] = answer.model_copy(update={"text": "", "probabilities": None})
+        question = questions[place[answer.id]]
+        said[answer.id] = _said(where, question, answer, sets.get(question.benchmark))
+    return said
+
+
+def _said(where: int, question: Question, answer: Answer, labels: LabelSet | None) -> Said:
+    if labels is None:
+        return Said(where, answer.problem, verdict=judge_label(question, answer))
+    weighed, chances = None, None
+    if question.form == "candidates":
+        weighed = likeliest(answer, labels)
+        if answer.probabilities is not None:
+            chances = tuple(answer.probabilities[label] for label in labels.labels)
+    matched = match_answer(answer, labels)
+    return Said(where, answer.problem, matched, weighed, chances)
+
+
+def _read_judgements(
+    folder: Path, place: dict[str, int], systems: tuple[str, ...]
+) -> tuple[dict[Scale, dict[str, Judged]], dict[tuple[str, str], Path]]:
+    judged: dict[Scale, dict[str, Judged]] = {}
+    files: dict[tuple[str, str], Path] = {}
+    for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
+        for where, record in _counted(RecordIndex(path, Judgement)):
+            if record.id not in place or record.system not in systems:
+                raise RecordError(
+                    f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer"
+                )
+            files[record.judge, record.system] = path
+            _add(judged, place, where, record)
+    return judged, files
+
+
+def _counted(index: RecordIndex[Judgement]) -> Iterator[tuple[int, Judgement]]:
+    """One record for each repeat: the first that is scored, else the last."""
+    places: dict[tuple[str, int, str, str], int] = {}
+    scored: set[tuple[str, int, str, str]] = set()
+    for where, record in index:
+        key = (record.id, record.repeat, record.judge, record.protocol)
+        if key not in scored:
+            places[key] = where
+        if record.scores is not None:
+            scored.add(key)
+    with index:
+        for where in places.values():
+            yield where, index.at(where)
+
+
+def _add(
+    judged: dict[Scale, dict[str, Judged]], place: dict[str, int], where: int, record: Judgement
+) -> None:
+    systems = judged.setdefault((record.judge, record.protocol), {})
+    if record.system not in systems:
+        systems[record.system] = Judged({}, np.zeros((len(place), len(DIMENSIONS) + 1)))
+    here = systems[record.system]
+    here.places.setdefault(record.id, []).append(where)
+    here.repeats = max(here.repeats, len(here.places[record.id]))
+    if record.judged_on is not None:
+        here.days.add(record.judged_on)
+    if record.cut:
+        here.cut.add(record.id)
+    if record.scores is None:
+        here.reasons[record.id] = record.unscored or "no reason given"
+        return
+    missing = [name for name in DIMENSIONS if name not in record.scores]
+    if missing:
+        raise RecordError(
+            f"the judgement of {record.system!r} on {record.id!r} by {record.judge!r} lacks "
+            f"{', '.join(missing)}; a verdict has all six, or none and a reason"
+        )
+    here.sums[place[record.id]] += [*(record.scores[name] for name in DIMENSIONS), 1.0]

@@ -1,0 +1,144 @@
+"""From a run's folder to everything that is known about it: tables, cases, `results.json`.
+
+No text of an answer or a judgement stays in memory; the cases are read again one by one.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from skingpt_r1.dermbench.classified_tables import classified_tables
+from skingpt_r1.dermbench.draw import Draw
+from skingpt_r1.dermbench.judged_tables import TRAINED_ON, label_rows, score_table
+from skingpt_r1.dermbench.questions import RUN
+from skingpt_r1.dermbench.report.rows import report_rows
+from skingpt_r1.dermbench.report.write import Written, write_report
+from skingpt_r1.dermbench.report_cases import report_cases
+from skingpt_r1.dermbench.report_data import Audit, Leak, ReportData
+from skingpt_r1.dermbench.run_reading import RunReading, read_run
+from skingpt_r1.errors import RecipeError
+from skingpt_r1.records import ResultRow, read_json, write_results
+
+
+class Summary(NamedTuple):
+    """A run.
+
+    Attributes:
+        data: what a report shows.
+        rows: numbers of `results.json` that the report does not show.
+    """
+
+    data: ReportData
+    rows: tuple[ResultRow, ...]
+
+
+def summarise(
+    folder: Path,
+    *,
+    baseline: str | None = None,
+    draw: Draw | None = None,
+    audits: tuple[Audit, ...] = (),
+    notes: tuple[str, ...] = (),
+    pictures: bool = True,
+) -> Summary:
+    """Go through a run once and compute all of its tables.
+
+    Args:
+        folder: of the run.
+        baseline: a system that the others are compared with in classification.
+        draw: of the intervals; the seed of the run by default.
+        audits: checks of the judges, shown beside the scores.
+        notes: what a reader must know besides.
+        pictures: embed the pictures whose licence allows it.
+
+    Raises:
+        RecordError: the folder holds no run, or a file breaks its schema.
+        RecipeError: the baseline is not a system of the run.
+    """
+    reading = read_run(folder)
+    run = read_json(folder / RUN)
+    if baseline is not None and baseline not in reading.systems:
+        raise RecipeError(
+            f"the baseline {baseline!r} is no system of {folder}; its systems are "
+            f"{', '.join(reading.systems) or 'not there yet'}"
+        )
+    chosen = draw or Draw(seed=int(run.get("seed", 0)))
+    classified = classified_tables(reading, chosen, baseline)
+    data = ReportData(
+        title=str(run["recipe"].get("name", folder.name)),
+        facts=_facts(reading, run, chosen),
+        systems={name: _what(reading, name) for name in reading.systems},
+        scores=tuple(score_table(reading, scale, chosen) for scale in reading.judged),
+        labels=tuple(label_rows(reading)),
+        classifications=tuple(item.part for item in classified),
+        audits=audits,
+        leaks=tuple(_leaks(reading)),
+        notes=(*_notes(reading), *notes),
+        num_cases=len(reading.questions),
+        cases=partial(report_cases, reading, pictures=pictures),
+    )
+    return Summary(data, tuple(row for item in classified for row in item.rows))
+
+
+def write_summary(summary: Summary, folder: Path) -> Written:
+    """The report's files, and `results.json` with every number.
+
+    Raises:
+        RecordError: a file cannot be written.
+    """
+    written = write_report(summary.data, folder)
+    write_results(folder, [*report_rows(summary.data), *summary.rows])
+    return written
+
+
+def _facts(reading: RunReading, run: dict[str, object], draw: Draw) -> dict[str, str]:
+    versions = run.get("versions")
+    facts = {
+        "Questions": f"{len(reading.questions):,}",
+        "Groups (patient, lesion or file series)": f"{len({q.group for q in reading.questions}):,}",
+        "Benchmarks": ", ".join(dict.fromkeys(item.benchmark for item in reading.questions)),
+        "Seed": str(run.get("seed", 0)),
+        "Intervals": f"95 %, {draw.resamples:,} resamples of whole groups",
+    }
+    if isinstance(versions, dict):
+        facts["Versions"] = ", ".join(f"{name} {value}" for name, value in versions.items())
+    return facts
+
+
+def _what(reading: RunReading, system: str) -> str:
+    card = reading.cards.get(system)
+    return card.model if card is not None else "no card"
+
+
+def _leaks(reading: RunReading) -> list[Leak]:
+    leaks = []
+    for system in reading.systems:
+        seen = reading.overlapping(system)
+        for benchmark in dict.fromkeys(item.benchmark for item in reading.questions):
+            asked = [item.id for item in reading.questions if item.benchmark == benchmark]
+            concerned = len(seen.intersection(asked))
+            if concerned:
+                leaks.append(
+                    Leak(
+                        system=system,
+                        benchmark=benchmark,
+                        cases=concerned,
+                        asked=len(asked),
+                        found_by="id, group, file or picture",
+                        treatment=f"not counted: {TRAINED_ON}; shown apart",
+                    )
+                )
+    return leaks
+
+
+def _notes(reading: RunReading) -> list[str]:
+    """What is missing from the run, in words."""
+    notes = []
+    for system in reading.systems:
+        missing = len(reading.questions) - len(reading.said[system])
+        if missing:
+            notes.append(f"{system}: {missing:,} of {len(reading.questions):,} not asked yet.")
+        card = reading.cards.get(system)
+        if card is not None and card.unchecked:
+            notes.append(f"{system}: overlap with its training not checked; {card.unchecked}.")
+    return notes

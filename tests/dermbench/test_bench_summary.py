@@ -1,0 +1,235 @@
+"""A run becomes tables: nothing is lost, nothing is counted twice, scales are not mixed."""
+
+import json
+from collections import Counter
+
+import pytest
+from made_run import JUDGES, LABELS, SYSTEMS, write_card, write_run
+
+from skingpt_r1.dermbench.answers import answers_path
+from skingpt_r1.dermbench.benchmark_records import Answer, Judgement
+from skingpt_r1.dermbench.draw import Draw
+from skingpt_r1.dermbench.judged_tables import SEEN, TRAINED_ON
+from skingpt_r1.dermbench.report_cases import report_cases
+from skingpt_r1.dermbench.run_reading import NOT_ASKED, NOT_JUDGED, read_run
+from skingpt_r1.dermbench.summary import summarise, write_summary
+from skingpt_r1.errors import RecipeError, RecordError
+from skingpt_r1.records import append_records, read_records
+from skingpt_r1.rubric import DIMENSIONS
+
+DRAW = Draw(seed=0, resamples=100)
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_run(tmp_path)
+    return tmp_path
+
+
+def rows_of(table):
+    return {row.system: row for row in table.rows}
+
+
+def test_one_table_for_each_judge_and_scale(run) -> None:
+    data = summarise(run, draw=DRAW).data
+    assert [(table.judge, table.protocol) for table in data.scores] == sorted(
+        ((judge, protocol) for judge, protocol, _ in JUDGES), key=lambda item: item[0]
+    )
+    assert {table.judge: table.judged_on for table in data.scores} == {
+        "rubric 1": "",
+        "judge-1": "2026-11-20",
+    }
+
+
+def test_means_are_those_of_the_files(run) -> None:
+    data = summarise(run, draw=DRAW).data
+    for table in data.scores:
+        for system, row in rows_of(table).items():
+            name = system.replace("/", "-")
+            path = run / "judgements" / table.judge.replace(" ", "-") / f"{name}.jsonl"
+            scored = [item for item in read_records(path, Judgement) if item.scores]
+            assert row.scored == len(scored)
+            expected = sum(item.scores["Safety"] for item in scored) / len(scored)
+            assert row.dimensions["Safety"].value == pytest.approx(expected)
+            total = sum(sum(item.scores.values()) / 6 for item in scored) / len(scored)
+            assert row.overall.value == pytest.approx(total)
+
+
+def test_every_question_is_scored_or_explained(run) -> None:
+    data = summarise(run, draw=DRAW).data
+    for table in data.scores:
+        assert set(rows_of(table)) == set(SYSTEMS)
+        for row in table.rows:
+            assert row.asked == 40
+            assert row.scored + sum(row.unscored.values()) == 40
+        lost = rows_of(table)["lost"]
+        assert {NOT_ASKED, NOT_JUDGED, "refusal"} <= set(lost.unscored)
+    assert any("not asked yet" in note for note in data.notes)
+
+
+def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
+    table = summarise(run, draw=DRAW).data.scores[0]
+    rows = rows_of(table)
+    assert rows["good"].rank.value == 1
+    assert rows["base"].rank.value == 4
+    assert rows["control/majority"].kind == "control"
+    assert rows["control/majority"].rank is None
+    assert rows["control/reference"].kind == "oracle"
+    overall = [row.overall.value for row in table.rows]
+    assert overall == sorted(overall, reverse=True)
+    pairs = {(pair.first, pair.second): pair for pair in table.pairs}
+    assert len(pairs) == 15
+    assert pairs["base", "good"].words == "good"
+
+
+def test_the_label_stands_beside_the_opinion(run) -> None:
+    rows = {row.system: row for row in summarise(run, draw=DRAW).data.labels}
+    assert rows["control/reference"].outcomes["exact"] == 40
+    assert sum(rows["lost"].outcomes.values()) == rows["lost"].n < 40
+    assert rows["lost"].outcomes["unreadable"] > 0
+    assert rows["base"].outcomes["benign for malignant"] > 0
+
+
+def test_every_skin_group_has_a_row(run) -> None:
+    table = summarise(run, draw=DRAW).data.scores[0]
+    names = {(item.scale, row.name) for item in table.tones for row in item.gaps.rows}
+    assert ("skin tone", "unknown") in names
+    assert ("Fitzpatrick type", "VI") in names
+    tones = [item for item in table.tones if item.scale == "skin tone"]
+    assert [item.system for item in tones] == list(table_systems(table))
+    assert all(sum(row.n for row in item.gaps.rows) == 40 for item in tones)
+    assert sum(row.positives for row in tones[0].gaps.rows) == 8
+
+
+def table_systems(table):
+    return dict.fromkeys(item.system for item in table.tones)
+
+
+def test_cases_are_given_one_by_one_with_all_that_was_said(run) -> None:
+    reading = read_run(run)
+    cases = list(report_cases(reading))
+    assert [case.id for case in cases] == [f"case-{number}" for number in range(40)]
+    first = cases[0]
+    assert [answer.system for answer in first.answers] == list(reading.systems)
+    good = next(answer for answer in first.answers if answer.system == "good")
+    assert good.text.startswith("<think>")
+    assert {verdict.judge for verdict in good.verdicts} <= {"rubric 1", "judge-1"}
+    problems = Counter(
+        answer.problem for case in cases for answer in case.answers if answer.system == "lost"
+    )
+    assert problems["refusal"] > 0
+    assert problems[NOT_ASKED] > 0
+    assert first.no_picture == "the question has no picture"
+    assert first.tone is None
+    assert cases[1].tone == "light"
+
+
+def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tmp_path) -> None:
+    write_run(tmp_path, cases=2, systems=("good",))
+    (path,) = (tmp_path / "judgements" / "rubric-1").glob("good.jsonl")
+    path.unlink()
+
+    def judged(identity, repeat, value):
+        scores = None if value is None else dict.fromkeys(DIMENSIONS, value)
+        return Judgement(
+            system="good", id=identity, judge="rubric 1", repeat=repeat, scores=scores,
+            unscored="no_scores" if value is None else None,
+        )  # fmt: skip
+
+    append_records(
+        path,
+        [judged("case-0", 0, 4.0), judged("case-0", 1, 2.0), judged("case-1", 0, None),
+         judged("case-1", 0, 5.0), judged("case-1", 0, 1.0)],
+    )  # fmt: skip
+    table = next(t for t in summarise(tmp_path, draw=DRAW).data.scores if t.judge == "rubric 1")
+    (row,) = table.rows
+    assert row.overall.value == pytest.approx((3.0 + 5.0) / 2)
+    assert (row.scored, row.unscored) == (2, {})
+
+
+def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
+    write_card(run, "good", overlapping=("case-0", "case-1"))
+    data = summarise(run, draw=DRAW).data
+    rows = rows_of(data.scores[0])
+    apart = rows[SEEN.format("good")]
+    assert (apart.asked, apart.rank) == (2, None)
+    assert rows["good"].unscored[TRAINED_ON] == apart.scored
+    assert rows["good"].scored + sum(rows["good"].unscored.values()) == 40
+    (leak,) = data.leaks
+    assert (leak.system, leak.cases, leak.asked) == ("good", 2, 40)
+
+
+@pytest.mark.parametrize("form", ["label", "candidates", "narrative"])
+def test_classification(tmp_path, form) -> None:
+    write_run(tmp_path, cases=84, benchmark="ham10000", form=form)
+    summary = summarise(tmp_path, draw=DRAW, baseline="base")
+    parts = summary.data.classifications
+    assert len(parts) == (2 if form == "candidates" else 1)
+    for part in parts:
+        rows = {row.system: row for row in part.rows}
+        assert rows["control/reference"].metrics["accuracy"].value == 1.0
+        assert rows["good"].gain.is_shown
+        assert rows["base"].gain is None
+        assert rows["lost"].asked == 84
+        assert rows["lost"].unread > 0
+        matrix = next(item for item in part.confusions if item.system == "lost")
+        assert sum(map(sum, matrix.counts)) == 84
+        assert sum(row[-1] for row in matrix.counts) == rows["lost"].unread
+        assert ("top-3 accuracy" in rows["good"].metrics) is (part.form == "candidate likelihood")
+        reasons = {row.metric for row in summary.rows if row.system == "lost"}
+        assert "unmatched, not asked yet" in reasons
+        assert "unmatched, refusal" in reasons
+    calibrated = parts[-1].calibrations
+    assert bool(calibrated) is (form == "candidates")
+    assert all(0 <= item.measures["calibration error"].value <= 1 for item in calibrated)
+
+
+def test_results_and_report_are_written(run, tmp_path_factory) -> None:
+    out = tmp_path_factory.mktemp("report")
+    written = write_summary(summarise(run, draw=DRAW), out)
+    rows = json.loads(written.results.read_text("utf-8"))
+    assert {row["system"] for row in rows} >= set(SYSTEMS)
+    assert all(row["n"] >= 0 for row in rows)
+    assert "case-39" in written.page.read_text("utf-8")
+
+
+def test_the_same_run_gives_the_same_numbers(run) -> None:
+    first, second = (summarise(run, draw=DRAW) for _ in range(2))
+    assert first.data.scores == second.data.scores
+    assert first.data.labels == second.data.labels
+
+
+def test_bad_runs(run, tmp_path_factory) -> None:
+    with pytest.raises(RecordError, match="no benchmark run"):
+        summarise(tmp_path_factory.mktemp("empty"))
+    with pytest.raises(RecipeError, match="the baseline 'bse' is no system"):
+        summarise(run, baseline="bse")
+    path = run / "judgements" / "rubric-1" / "good.jsonl"
+    strange = read_records(path, Judgement)[0].model_copy(update={"id": "unknown"})
+    append_records(path, [strange])
+    with pytest.raises(RecordError, match="the run has no such answer"):
+        summarise(run)
+
+
+def test_an_answer_to_another_question_is_refused(run) -> None:
+    append_records(answers_path(run, "good"), [Answer(system="good", id="odd", text="wart")])
+    with pytest.raises(RecordError, match="'odd', which the run does not have"):
+        read_run(run)
+
+
+def test_a_damaged_line_is_named_without_its_words(run) -> None:
+    path = answers_path(run, "good")
+    path.write_bytes(path.read_bytes() + b'{"system": "good", "id": 7, "text": "secret"}\n')
+    with pytest.raises(RecordError, match=r"line 41: field id") as caught:
+        list(read_run(run).questions)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_torn_last_line_is_left_out(run) -> None:
+    path = answers_path(run, "good")
+    path.write_bytes(path.read_bytes() + b'{"system": "good", "id": "cas')
+    assert len(read_run(run).said["good"]) == 40
+
+
+def test_labels_of_the_run() -> None:
+    assert len(set(LABELS)) == 5

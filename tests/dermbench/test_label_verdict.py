@@ -1,0 +1,98 @@
+"""The label verdict, name by name."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skingpt_r1.dermbench.benchmark_records import Answer, Question
+from skingpt_r1.dermbench.label_verdict import (
+    LabelMatch,
+    LabelVerdict,
+    compare_labels,
+    count_matches,
+    judge_label,
+)
+from skingpt_r1.narrative import REASONS
+from skingpt_r1.taxonomy import diagnoses
+
+
+def ask(label="psoriasis", form="narrative"):
+    return Question(
+        id="a", benchmark="dermbench", group="a", form=form, prompt="?", images=(), sha256=(),
+        label=label,
+    )  # fmt: skip
+
+
+def said(text, problem=None):
+    return Answer(system="s", id="a", text=text, problem=problem)
+
+
+@pytest.mark.parametrize(
+    ("named", "label", "match"),
+    [
+        ("Psoriasis", "psoriasis", LabelMatch.EXACT),
+        ("acne vulgaris", "acne", LabelMatch.SYNONYM),
+        ("malignant melanoma", "melanoma", LabelMatch.SYNONYM),
+        ("plaque psoriasis", "psoriasis", LabelMatch.PARENT),
+        ("psoriasis", "plaque psoriasis", LabelMatch.PARENT),
+        ("rosacea", "acne", LabelMatch.SAME_FAMILY),
+        ("vitiligo", "psoriasis", LabelMatch.WRONG),
+        ("melanoma", "seborrheic keratosis", LabelMatch.MALIGNANT_FOR_BENIGN),
+        ("seborrheic keratosis", "melanoma", LabelMatch.BENIGN_FOR_MALIGNANT),
+        # A near miss in the tree that is no near miss for the person.
+        ("halo nevus", "melanoma", LabelMatch.BENIGN_FOR_MALIGNANT),
+        ("melanoma", "halo nevus", LabelMatch.MALIGNANT_FOR_BENIGN),
+        ("spots of unknown kind", "melanoma", LabelMatch.WRONG),
+    ],
+)
+def test_names(named, label, match):
+    text = f"<think> Observation: red. Reasoning: it fits. </think> <answer> {named} </answer>"
+    assert compare_labels(named, label).match == match
+    assert judge_label(ask(label), said(text)).match == match
+
+
+def test_an_answer_without_text_is_unreadable_for_its_own_reason():
+    verdict = judge_label(ask(), said("", "timeout"))
+    assert verdict == LabelVerdict(LabelMatch.UNREADABLE, reason="timeout")
+    assert judge_label(ask(), said("Who knows?")).match is LabelMatch.UNREADABLE
+    assert judge_label(ask(), said("Who knows?")).reason in REASONS
+
+
+def test_a_label_may_stand_alone():
+    assert judge_label(ask(form="label"), said(" psoriasis\n")).match is LabelMatch.EXACT
+    assert judge_label(ask(), said("psoriasis")).match in (LabelMatch.EXACT, LabelMatch.UNREADABLE)
+
+
+def test_unknown_names_say_that_malignancy_is_not_known():
+    assert not compare_labels("spots of unknown kind", "melanoma").malignancy_known
+    assert compare_labels("psoriasis", "melanoma").malignancy_known
+
+
+def test_all_are_counted():
+    verdicts = [compare_labels("psoriasis", name) for name in ("psoriasis", "melanoma", "vitiligo")]
+    counts = count_matches(verdicts)
+    assert list(counts) == list(LabelMatch)
+    assert sum(counts.values()) == 3
+    assert counts[LabelMatch.BENIGN_FOR_MALIGNANT] == 1
+
+
+names = st.sampled_from(sorted(diagnoses()))
+
+
+@settings(deadline=None)
+@given(names, names)
+def test_the_two_confusions_mirror_each_other(first, second):
+    one, two = compare_labels(first, second).match, compare_labels(second, first).match
+    mirror = {
+        LabelMatch.MALIGNANT_FOR_BENIGN: LabelMatch.BENIGN_FOR_MALIGNANT,
+        LabelMatch.BENIGN_FOR_MALIGNANT: LabelMatch.MALIGNANT_FOR_BENIGN,
+    }
+    assert two == mirror.get(one, one)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_has_a_verdict(text):
+    verdict = judge_label(ask(), said(text))
+    assert (verdict.diagnosis is None) == (verdict.match is LabelMatch.UNREADABLE)
+    assert (verdict.reason is None) == (verdict.match is not LabelMatch.UNREADABLE)

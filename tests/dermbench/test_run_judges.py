@@ -1,0 +1,175 @@
+"""Judging a run: resumed at any moment, nothing lost, nothing counted twice."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
+from skingpt_r1.dermbench.evaluator_judge import EvaluatorJudge
+from skingpt_r1.dermbench.judge_names import JudgeOptions, open_judge
+from skingpt_r1.dermbench.judging import JudgeTask
+from skingpt_r1.dermbench.rubric_judge import RubricJudge
+from skingpt_r1.dermbench.run_judges import judge_folder, run_judge
+from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
+from skingpt_r1.narrative import format_narrative
+from skingpt_r1.records import append_records, read_records, start_run
+from skingpt_r1.rubric import Protocol
+
+GOOD = format_narrative("A red plaque.", "Red fits.", "psoriasis")
+
+
+class KilledError(RuntimeError):
+    """A judge that is killed."""
+
+
+class Fragile(RubricJudge):
+    """Breaks off after so many judgements."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    def judge(self, tasks: Sequence[JudgeTask]):
+        for number, record in enumerate(super().judge(tasks)):
+            if number == self._after:
+                raise KilledError
+            yield record
+
+
+def write_run(folder, count=7, *, form="narrative"):
+    questions = [
+        Question(
+            id=f"q{number}", benchmark="dermbench", group="g", form=form, prompt="?", images=(),
+            sha256=(), label="psoriasis", reference=None if number == 3 else GOOD,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    append_records(folder / "questions.jsonl", questions)
+    start_run(folder, {"data": {"root": str(folder)}}, seed=0)
+    problems = {1: "timeout", 2: "refusal"}
+    for system in ("one", "two/b"):
+        answers = [
+            Answer(
+                system=system,
+                id=f"q{number}",
+                text="" if number in problems else GOOD,
+                problem=problems.get(number),
+            )
+            for number in range(count - 1)
+        ]
+        append_records(folder / "answers" / f"{system.replace('/', '-')}.jsonl", answers)
+
+
+def records(folder, system="one"):
+    return read_records(
+        judge_folder(folder, "rubric-1", "decimals 0-5") / f"{system}.jsonl", Judgement
+    )
+
+
+def test_every_answer_has_one_judgement_and_every_unscored_one_a_reason(tmp_path):
+    write_run(tmp_path)
+    tallies = run_judge(tmp_path, RubricJudge())
+    assert [tally.system for tally in tallies] == ["one", "two/b"]
+    for tally in tallies:
+        assert (tally.asked, tally.scored, tally.not_answered) == (7, 3, 1)
+        assert tally.unscored == {"timeout": 1, "refusal": 1, "no_reference": 1}
+    found = records(tmp_path)
+    assert [record.id for record in found] == [f"q{number}" for number in range(6)]
+    assert records(tmp_path, "two-b")[0].scores == found[0].scores
+
+
+def test_the_same_call_again_does_nothing(tmp_path):
+    write_run(tmp_path)
+    first = run_judge(tmp_path, RubricJudge())
+    before = records(tmp_path)
+    assert run_judge(tmp_path, Fragile(0)) == first
+    assert records(tmp_path) == before
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_stopped_run_ends_with_the_same_records(tmp_path, after):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        write_run(folder)
+    run_judge(whole, RubricJudge())
+    with pytest.raises(KilledError):
+        run_judge(broken, Fragile(after))
+    path = judge_folder(broken, "rubric-1", "decimals 0-5") / "one.jsonl"
+    if path.exists():
+        with path.open("ab") as file:
+            file.write(b'{"system": "one", "id"')  # torn by the kill
+    run_judge(broken, RubricJudge())
+    assert records(broken) == records(whole)
+
+
+def test_an_answer_that_came_later_is_judged_then(tmp_path):
+    write_run(tmp_path)
+    run_judge(tmp_path, RubricJudge())
+    late = Answer(system="one", id="q1", text=GOOD)
+    append_records(tmp_path / "answers" / "one.jsonl", [late])
+    one, _ = run_judge(tmp_path, RubricJudge())
+    assert one.scored == 4
+    assert one.unscored == {"refusal": 1, "no_reference": 1}
+    assert [record.id for record in records(tmp_path)].count("q1") == 2
+
+
+def test_one_system_alone(tmp_path):
+    write_run(tmp_path)
+    assert [t.system for t in run_judge(tmp_path, RubricJudge(), systems=["two/b"])] == ["two/b"]
+    with pytest.raises(
+        RecordError, match=r"no answers of 'three'; systems with answers: one, two/b"
+    ):
+        run_judge(tmp_path, RubricJudge(), systems=["three"])
+
+
+def test_runs_that_cannot_be_judged(tmp_path):
+    with pytest.raises(RecordError, match="holds no benchmark run"):
+        run_judge(tmp_path, RubricJudge())
+    write_run(tmp_path / "labels", form="label")
+    with pytest.raises(RecordError, match="no questions that ask for a narrative"):
+        run_judge(tmp_path / "labels", RubricJudge())
+    write_run(tmp_path / "none")
+    for path in (tmp_path / "none" / "answers").iterdir():
+        path.unlink()
+    with pytest.raises(RecordError, match="no answers yet"):
+        run_judge(tmp_path / "none", RubricJudge())
+
+
+def test_judgements_of_another_run_are_refused(tmp_path):
+    write_run(tmp_path)
+    run_judge(tmp_path, RubricJudge())
+    path = judge_folder(tmp_path, "rubric-1", "decimals 0-5") / "one.jsonl"
+    path.write_text(path.read_text().replace('"id": "q0"', '"id": "q99"'))
+    with pytest.raises(RecordError, match="belongs to another run"):
+        run_judge(tmp_path, RubricJudge())
+
+
+def test_names_of_judges(tmp_path):
+    assert isinstance(open_judge("rubric", tmp_path, JudgeOptions()), RubricJudge)
+    with pytest.raises(RecipeError, match="no judge is called 'gpt'"):
+        open_judge("gpt", tmp_path, JudgeOptions())
+    with pytest.raises(RecipeError, match="only language models judge on integers 1-5"):
+        open_judge("rubric", tmp_path, JudgeOptions(protocol=Protocol.INTEGER_1_5))
+    with pytest.raises(RecipeError, match="no order of passages"):
+        open_judge("dermeval", tmp_path, JudgeOptions(candidate_first=True))
+    with pytest.raises(CheckpointError, match="no evaluator"):
+        open_judge("dermeval:nowhere", tmp_path, JudgeOptions())
+
+
+def test_dermeval_judges_without_a_reference_but_not_without_a_picture(
+    tmp_path, tiny_model, pictures
+):
+    """The tiny model says nothing readable; what it says has a reason."""
+    path = tmp_path / "a.png"
+    pictures[0].save(path)
+    write_run(tmp_path)
+    question = read_records(tmp_path / "questions.jsonl", Question)[3]
+    answer = Answer(system="one", id="q3", text="A wart.")
+    judge = EvaluatorJudge("dermeval:tiny", tiny_model(), "0", brief=True)
+    assert not judge.needs_reference
+    seen, blind = judge.judge(
+        [JudgeTask(question, answer, 0, (path,)), JudgeTask(question, answer, 0, ())]
+    )
+    assert seen.scores is None
+    assert seen.unscored in ("empty", "no_scores", "truncated", "incomplete", "too_long")
+    assert (blind.unscored, blind.judge) == ("no_picture", "dermeval:tiny")
+    assert judge.settings == {"weights": "0", "brief": True}
