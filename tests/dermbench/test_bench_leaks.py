@@ -73,7 +73,7 @@ def test_overlapping_questions_are_marked(tmp_path):
     assert tally.answered == 10
     card = read_card(tmp_path / "bench", CONTROL)
     assert len(card.overlapping) == 6
-    assert any(line.startswith("identical file") for line in card.leaks)
+    assert sum(line.startswith("same id") for line in card.leaks) == 6
     assert str(tmp_path) not in card.model_dump_json()
     with pytest.raises(DatasetError, match="was trained on 6"):
         run_systems(recipe, tmp_path / "bench", systems=[CONTROL])
@@ -165,9 +165,9 @@ def test_a_built_corpus_is_training_data(tmp_path):
 
 @pytest.mark.xfail(reason="unfinished: the leak check of the benchmark", strict=False)
 def test_the_part_that_was_not_trained_on_does_not_count(tmp_path):
-    adapter = a_run(tmp_path / "trained", seed=77, count=10, split="parts")
+    adapter = a_run(tmp_path / "trained", seed=77, count=40, split="parts")
     training = read_training(adapter)
-    assert len(training.cases) == 8
+    assert 20 < len(training.cases) < 40
     assert all(Path(item.case.images[0]).is_file() for item in training.cases)
 
 
