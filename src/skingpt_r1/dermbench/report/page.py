@@ -128,7 +128,7 @@ def _environment() -> Environment:
         "percent_interval": _unbroken(wording.percent_interval),
         "p_value": wording.p_value,
         "count": wording.count,
-        "rank": rank,
+        "rank": _unbroken(rank),
     }
     shared = (
         charts.interval_bar, charts.value_bar, charts.reliability, charts.risk_curves,
