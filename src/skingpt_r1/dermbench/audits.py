@@ -5,14 +5,22 @@ words what it means. For research, not for diagnosis.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy.stats import rankdata
 
 from skingpt_r1.dermbench.judged_scores import JudgedScores, Key, RunScores
 from skingpt_r1.dermbench.llm_judge import CANDIDATE_FIRST
 from skingpt_r1.dermbench.report_data import Audit
-from skingpt_r1.stats import Interval, bootstrap_mean, bootstrap_statistic, spearman
+from skingpt_r1.stats import (
+    Floats,
+    Interval,
+    bootstrap_mean,
+    percentile_interval,
+    resampled_sums,
+    spearman,
+)
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -83,9 +91,7 @@ def length_correlation(scores: RunScores, judged: JudgedScores, seed: int) -> It
             words = "too few answers, or nothing varies"
             yield _audit(judged, LENGTH, system, None, words)
             continue
-        found = bootstrap_statistic(
-            _correlation(lengths, values), len(keys), _groups(scores, keys), seed=seed
-        )
+        found = _rank_correlation(lengths, values, _groups(scores, keys), seed)
         tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
         more = "longer" if found.value > 0 else "shorter"
         words = f"{more} answers score higher" if tied else "no strong tie to the length"
@@ -173,11 +179,19 @@ def _lead(
     return overall[system, question] - sum(beside) / len(beside)
 
 
-def _correlation(
-    lengths: np.ndarray[tuple[int], np.dtype[np.float64]],
-    values: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> Callable[[np.ndarray[tuple[int], np.dtype[np.int64]]], float]:
-    return lambda chosen: spearman(lengths[chosen], values[chosen])
+def _rank_correlation(
+    lengths: Floats, values: Floats, groups: Sequence[str], seed: int
+) -> Interval:
+    """Spearman's correlation; resamples keep the ranks of the whole, so that sums are enough."""
+    n = len(lengths)
+    x, y = (rankdata(column) - (n + 1) / 2 for column in (lengths, values))
+    columns = np.column_stack([np.ones(n), x, y, x * x, y * y, x * y])
+    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups, seed=seed).T
+    scale = np.sqrt((size * xx - sx**2) * (size * yy - sy**2))
+    drawn = np.divide(size * xy - sx * sy, scale, out=np.full(len(size), np.nan), where=scale > 0)
+    found = percentile_interval(spearman(lengths, values), drawn, n)
+    assert found is not None, "both sides vary"
+    return found
 
 
 def _judge(scores: RunScores, name: str, protocol: str) -> JudgedScores | None:
