@@ -66,7 +66,6 @@ def test_a_system_trained_on_questions_is_refused(tmp_path):
     assert not (tmp_path / "bench/answers").exists()
 
 
-@pytest.mark.xfail(reason="unfinished: the leak check of the benchmark", strict=False)
 def test_overlapping_questions_are_marked(tmp_path):
     recipe = bench_recipe(training={CONTROL: a_run(tmp_path / "trained", seed=77)})
     (tally,) = run_systems(recipe, tmp_path / "bench", systems=[CONTROL], allow_overlap=True)
@@ -163,7 +162,6 @@ def test_a_built_corpus_is_training_data(tmp_path):
     assert training.datasets == {"synthetic"}
 
 
-@pytest.mark.xfail(reason="unfinished: the leak check of the benchmark", strict=False)
 def test_the_part_that_was_not_trained_on_does_not_count(tmp_path):
     adapter = a_run(tmp_path / "trained", seed=77, count=40, split="parts")
     training = read_training(adapter)

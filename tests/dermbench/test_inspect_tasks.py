@@ -10,10 +10,12 @@ import pytest
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import read_eval_log
 from inspect_ai.model import ChatMessageUser, ContentImage, ContentText, GenerateConfig, get_model
+from openai_server import openai_server, text
 from PIL import Image
 
 from skingpt_r1.dermbench.inspect_provider import pictures_of
 from skingpt_r1.dermbench.inspect_tasks import dermbench
+from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.rubric import DIMENSIONS
 
@@ -62,23 +64,35 @@ def test_the_log_holds_pictures_texts_and_verdicts(tmp_path, tiny_folder):
         assert "the label is" in sample.scores["label_verdict"].explanation
 
 
-@pytest.mark.xfail(reason="unfinished: the benchmark as Inspect tasks", strict=False)
-def test_the_reference_as_an_answer_scores_high(tmp_path):
-    from inspect_ai.model import ModelOutput
-
+def test_the_reference_as_an_answer_scores_high(tmp_path, monkeypatch):
+    """Sent by a server as thinking and answer, which inspect-ai takes apart."""
+    monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
     task = dermbench(count=2, seed=5, folder=str(tmp_path / "questions"))
-    outputs = [ModelOutput.from_content("mockllm/model", item.target) for item in task.dataset]
-    model = get_model("mockllm/model", custom_outputs=outputs)
-    log = evaluate(tmp_path, model, max_samples=1)
+    reference = {item.input[0].content[0].image: item.target for item in task.dataset}
+    with openai_server(lambda call: text(reference[call.images[0]])) as server:
+        place = {"base_url": server.url, "api_key": "none"}
+        model = get_model("openai-api/openai-compatible/toy", memoize=False, **place)
+        log = evaluate(tmp_path, model)
     for sample in log.samples:
         assert sample.scores["label_verdict"].value == "C"
         scores = sample.scores["rubric"]
+        assert scores.answer == sample.target
         assert set(scores.value) == set(DIMENSIONS)
-        assert min(scores.value.values()) > 4
+        assert min(scores.value.values()) >= 4.8
         assert DIMENSIONS[0] in scores.explanation
 
 
-@pytest.mark.xfail(reason="unfinished: the benchmark as Inspect tasks", strict=False)
+def test_an_empty_reply_is_unscored_with_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
+    with openai_server(lambda _: text("")) as server:
+        place = {"base_url": server.url, "api_key": "none"}
+        model = get_model("openai-api/openai-compatible/toy", memoize=False, **place)
+        log = evaluate(tmp_path, model)
+    rubric = next(item for item in log.results.scores if item.scorer == "rubric")
+    assert (rubric.scored_samples, rubric.unscored_samples) == (0, 2)
+    assert {sample.scores["rubric"].explanation for sample in log.samples} == {"empty"}
+
+
 def test_questions_at_once_are_written_as_one_by_one(tmp_path, tiny_folder):
     import asyncio
 
@@ -87,7 +101,8 @@ def test_questions_at_once_are_written_as_one_by_one(tmp_path, tiny_folder):
     asked = []
     for level in (40, 120, 200):
         Image.new("RGB", (56, 56), (level, 90, 90)).save(folder / f"{level}.png")
-        content = [ContentImage(image=str(folder / f"{level}.png")), ContentText(text="Look.")]
+        picture = picture_uri(folder / f"{level}.png", 100)
+        content = [ContentImage(image=picture), ContentText(text="Look.")]
         asked.append([ChatMessageUser(content=content)])
     config = GenerateConfig(max_tokens=6)
 
@@ -103,18 +118,18 @@ def test_questions_at_once_are_written_as_one_by_one(tmp_path, tiny_folder):
     assert asyncio.run(together()) == asyncio.run(apart())
 
 
-@pytest.mark.xfail(reason="unfinished: the benchmark as Inspect tasks", strict=False)
-def test_pictures_are_files_or_inside_the_message(tmp_path):
+def test_pictures_lie_in_the_message(tmp_path):
     def message(where):
         return [ChatMessageUser(content=[ContentImage(image=where)])]
 
     path = tmp_path / "a.png"
     Image.new("RGB", (30, 20), (200, 10, 10)).save(path)
-    from skingpt_r1.dermcot.data_uri import picture_uri
-
-    for where in (str(path), picture_uri(path, 100)):
-        (picture,) = pictures_of(message(where))
-        assert picture.size == (30, 20)
-    for where in ("https://example.org/a.png", "data:image/png;base64,???"):
-        with pytest.raises(SkinGPTError, match=r"not fetched from the web|no base64"):
+    (picture,) = pictures_of(message(picture_uri(path, 100)))
+    assert picture.size == (30, 20)
+    for where, problem in (
+        ("https://example.org/a.png", "must lie in the message"),
+        (str(path), "must lie in the message"),
+        ("data:image/png;base64,???", "is not base64"),
+    ):
+        with pytest.raises(SkinGPTError, match=problem):
             list(pictures_of(message(where)))

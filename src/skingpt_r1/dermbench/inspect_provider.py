@@ -10,7 +10,6 @@ import binascii
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -127,7 +126,7 @@ def pictures_of(messages: Sequence[ChatMessage]) -> Iterator[Image.Image]:
     """The pictures of a conversation, in order.
 
     Raises:
-        SkinGPTError: a picture is named by a web address.
+        SkinGPTError: a picture is not in its message.
         ImageError: a picture cannot be read.
     """
     for message in messages:
@@ -137,20 +136,17 @@ def pictures_of(messages: Sequence[ChatMessage]) -> Iterator[Image.Image]:
 
 
 def _picture(where: str) -> Image.Image:
+    """A picture that lies in the message; inspect-ai puts files there before it asks a provider."""
     head, sign, content = where.partition(";base64,")
-    if sign and head.startswith("data:"):
-        with tempfile.NamedTemporaryFile(prefix="skingpt-", delete=True) as file:
-            try:
-                file.write(base64.b64decode(content, validate=True))
-            except binascii.Error as error:
-                raise SkinGPTError(
-                    "a picture in the message is not base64; send it again"
-                ) from error
-            file.flush()
-            return open_image(file.name)
-    if "://" in where:
-        raise SkinGPTError("pictures are not fetched from the web; give a file or a data URI")
-    return open_image(Path(where))
+    if not sign or not head.startswith("data:"):
+        raise SkinGPTError("a picture must lie in the message, as a data URI in base64")
+    with tempfile.NamedTemporaryFile(prefix="skingpt-") as file:
+        try:
+            file.write(base64.b64decode(content, validate=True))
+        except binascii.Error as error:
+            raise SkinGPTError("a picture in the message is not base64; send it again") from error
+        file.flush()
+        return open_image(file.name)
 
 
 def _text_of(messages: Sequence[ChatMessage]) -> str:
