@@ -5,6 +5,7 @@ import json
 import pytest
 
 from skingpt_r1.cli.main import run
+from skingpt_r1.synthetic import write_cases
 from source_tree import ROOT
 
 DEMO = str(ROOT / "recipes/dermbench_demo.yaml")
@@ -54,6 +55,7 @@ def test_system_trained_on_questions(tmp_path, capsys):
     data = {"dataset": "synthetic", "count": 5, "size": 48, "seed": 9000}
     recipe = {"name": "run", "backbone": "nano", "data": data}
     (trained / "run.json").write_text(json.dumps({"recipe": recipe}))
+    write_cases(trained / "pictures", 5, 9000, 48)
     told = ["--set", f"training={{control/majority: {trained}}}"]
     assert bench(tmp_path / "bench", *told) == 1
     assert "was trained on 4 of the questions" in capsys.readouterr().err

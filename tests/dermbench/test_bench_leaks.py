@@ -41,6 +41,7 @@ def a_run(folder, *, seed, count=6, split="all"):
     content = {"recipe": recipe.model_dump(mode="json"), "seed": 0, "manifest": None}
     (folder / "run.json").write_text(json.dumps(content))
     (folder / "adapter").mkdir()
+    write_cases(folder / "pictures", count, seed, 48)
     return folder / "adapter"
 
 
@@ -148,6 +149,20 @@ def test_what_cannot_be_told_is_said(tmp_path):
     training = read_training(adapter)
     assert training.cases is None
     assert "cannot be read" in training.reason
+
+
+def test_a_check_draws_no_pictures(tmp_path, monkeypatch):
+    """The root of a comparison is relative to where it was begun, which may be anywhere."""
+    monkeypatch.chdir(tmp_path)
+    adapter = a_run(tmp_path / "comparison/system", seed=77)
+    run = json.loads((adapter.parent / "run.json").read_text())
+    run["recipe"]["data"]["root"] = "runs/pictures"
+    (adapter.parent / "run.json").write_text(json.dumps(run))
+    shutil.move(adapter.parent / "pictures", tmp_path / "comparison/pictures")
+    assert len(read_training(adapter).cases) == 6
+    shutil.rmtree(tmp_path / "comparison/pictures")
+    assert "not there any more" in read_training(adapter).reason
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_built_corpus_is_training_data(tmp_path):

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from skingpt_r1.case import Case, Split
 from skingpt_r1.datasets import load_cases
-from skingpt_r1.dermbench.questions import DERMCOT, RUN, source_of
+from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, RUN, source_of
+from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.disjoint import Compared, compared
-from skingpt_r1.errors import SkinGPTError
+from skingpt_r1.errors import DatasetError, SkinGPTError
 from skingpt_r1.records import read_json, sha256_file
 
 
@@ -93,11 +94,27 @@ def _of_run(folder: Path) -> list[Compared]:
     assert run is not None
     recipe = make_recipe(_recipe(run), f"{run.name}/{RUN}")
     # Measured findings are for the narratives; here they would cost time and change nothing.
-    data = recipe.data.model_copy(update={"measure": False})
-    cases = _compared(load_parts(data, run / "pictures")[Split.TRAIN])
+    changes: dict[str, object] = {"measure": False}
+    if recipe.data.dataset == SYNTHETIC:
+        changes["root"] = _drawn(run, recipe.data.root)
+    cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
     if recipe.start is not None:
         cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
     return _once(cases)
+
+
+def _drawn(run: Path, root: Path | None) -> Path:
+    """Where the pictures that a run drew are now; a check must never draw them itself.
+
+    Raises:
+        DatasetError: they are gone.
+    """
+    # A comparison keeps them beside its runs, and its folder may have been moved as a whole.
+    places = [run / PICTURES, run.absolute().parent / PICTURES, *([root] if root else [])]
+    for place in places:
+        if (place / "metadata.jsonl").is_file():
+            return place
+    raise DatasetError("the pictures that the run drew are not there any more")
 
 
 def _once(cases: Sequence[Compared]) -> list[Compared]:
