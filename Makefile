@@ -20,7 +20,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 	$(INSTALL) -e '.[dev]'
 	touch $@ .venv/core
 
-# The paper's core on the embedded backbone: distil, compare, diagnose. Results in runs/demo/.
+# The paper in small on the embedded backbone, twelve minutes at most. Results in runs/demo/.
 demo: .venv/core
 	$(BIN)/skingpt demo --out runs/demo
 
@@ -35,7 +35,7 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py tests/test_layout.py tests/test_exports.py tests/test_docs.py
 
-# Builds the embedded backbone again, from nothing; at most an hour on two cores.
+# Builds the embedded backbone again, from nothing; about an hour on two cores.
 nano: .venv/core
 	$(BIN)/python -m skingpt_r1.nano.build
 

@@ -111,8 +111,9 @@ def made_judgements(
         words = {name: f"{name}: {SENTENCE * 2}" for name in DIMENSIONS}
         judgements.append(
             Judgement(
-                system=answer.system, id=answer.id, judge=judge, protocol=protocol, scores=scores,
-                rationales=words, reply="\n".join(words.values()),
+                system=answer.system, id=answer.id, answer_sha256=answer.sha256, judge=judge,
+                protocol=protocol, scores=scores, rationales=words,
+                reply="\n".join(words.values()),
             )
         )  # fmt: skip
     return judgements

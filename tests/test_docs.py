@@ -62,7 +62,11 @@ def test_written_commands_exist(page: str, line: str) -> None:
     groups = {key[:1] for key in COMMANDS if len(key) == 2}
     assert name in COMMANDS or name in groups, f"{page}: {line}"
     if name in COMMANDS:
-        known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        known = {
+            option
+            for parameter in COMMANDS[name].params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         used = {word.split("=")[0] for word in words if word.startswith("--")}
         assert used <= known, f"{page}: {line}"
 

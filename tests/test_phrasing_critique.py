@@ -82,3 +82,13 @@ def test_a_critique_reads_back(values: tuple[float, ...], brief: bool) -> None:
 def test_random_scores_have_one_decimal() -> None:
     values = random_scores(random.Random(0)).values
     assert all(round(value, 1) == value for value in values)
+
+
+@given(st.tuples(*[st.integers(0, 50).map(lambda n: n / 10)] * 6), st.booleans())
+def test_notes_before_a_critique_change_no_score(values: tuple[float, ...], brief: bool) -> None:
+    notes = "diagnosis psoriasis; red observed pink; missing 0; made up 5; advice harm."
+    written = write_critique(Scores(values), brief=brief, notes=notes)
+    assert written.startswith(notes + "\n")
+    read = parse_scores(written)
+    assert isinstance(read, Scores)
+    assert read.values == values

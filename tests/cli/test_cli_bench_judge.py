@@ -71,6 +71,10 @@ def test_judge_audit_and_agree(folder, capsys):
         (["--judge", "gpt"], "no judge is called 'gpt'"),
         (["--integers"], "only language models judge on integers 1-5"),
         (["--price", "1", "2"], "--price is that of one language model, and 0 are asked"),
+        (
+            ["--judge", "dermeval:no/where", "--judge", "nobody/x", "--price", "1", "2"],
+            "there is no evaluator in 'no/where'",
+        ),
         (["--system", "best"], "no answers of 'best'; systems with answers: good, poor"),
         (["--judge", "dermeval:nowhere"], "there is no evaluator in 'nowhere'"),
         (["--judge", "nobody/x"], "judge 'nobody/x' cannot be asked"),

@@ -67,3 +67,32 @@ def test_report_into_a_place_that_cannot_be_written(folder, tmp_path, capsys) ->
     (tmp_path / "file").write_text("")
     assert run(["bench", "report", str(folder), "--out", str(tmp_path / "file" / "out")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_report_of_several_runs(folder, tmp_path, capsys) -> None:
+    ham = tmp_path / "ham"
+    write_run(ham, cases=14, benchmark="ham10000", form="candidates")
+    words = ["bench", "report", str(folder), str(ham), "--baseline", "base"]
+    assert run(words) == 1
+    assert "needs a folder of its own; give --out" in capsys.readouterr().err
+    before = {path: path.read_bytes() for path in (*folder.rglob("*.*"), *ham.rglob("*.*"))}
+    assert run([*words, "--out", str(tmp_path / "both")]) == 0
+    assert {path: path.read_bytes() for path in before} == before
+    out = capsys.readouterr().out
+    for judge, protocol, _ in JUDGES:
+        assert f"{judge}, {protocol}, run made up in run:" in out
+    assert "ham10000, candidate likelihood, run made up in ham:" in out
+    names = {path.name for path in (tmp_path / "both").iterdir()}
+    assert names == {"report.html", "report.md", "results.json", "confusion.json"}
+    page = (tmp_path / "both" / "report.html").read_text("utf-8")
+    assert "Judge audits" in page
+    assert "made up in ham/case-13" in page
+
+
+def test_ratings_belong_to_one_judged_run(folder, tmp_path, capsys) -> None:
+    write_run(tmp_path / "other", cases=4)
+    ratings = tmp_path / "ratings.jsonl"
+    ratings.write_text("")
+    words = ["bench", "report", str(folder), str(tmp_path / "other"), "--ratings", str(ratings)]
+    assert run([*words, "--out", str(tmp_path / "out")]) == 1
+    assert "2 of the runs are judged" in capsys.readouterr().err

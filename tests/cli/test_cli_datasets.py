@@ -75,3 +75,23 @@ def test_overlap_finds_copies_between_folders(
 def test_overlap_names_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["datasets", "overlap", "folder"]) == 2
     assert "NAME=ROOT" in capsys.readouterr().err
+
+
+def test_synthetic_writes_a_layout_that_the_reader_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "rendered"
+    words = ["datasets", "synthetic", "ham10000", str(folder), "--count", "4", "--size", "32"]
+    assert run(words) == 0
+    out = capsys.readouterr().out
+    assert "rendered pictures in the layout of ham10000" in out
+    assert "Cases:             4" in out
+    assert len(READERS["ham10000"].load(folder)) == 4
+    assert run([*words, "--seed", "1"]) == 1
+    assert "give the same values, or another folder" in capsys.readouterr().err
+
+
+def test_synthetic_knows_three_layouts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["datasets", "synthetic", "ddi", str(tmp_path / "x")]) == 1
+    assert "known: ham10000, pad_ufes_20, fitzpatrick17k" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

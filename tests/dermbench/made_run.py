@@ -53,10 +53,8 @@ def write_run(
     for system in systems:
         write_card(folder, system)
         answers = [said(system, question, generator, labels, words) for question in questions]
-        append_records(
-            answers_path(folder, system),
-            [answer for answer in answers if not (system == "lost" and generator.random() < 0.1)],
-        )
+        answers = [a for a in answers if not (system == "lost" and generator.random() < 0.1)]
+        append_records(answers_path(folder, system), answers)
         if form == "narrative":
             write_judgements(folder, system, answers, generator, words)
     return questions
@@ -105,6 +103,7 @@ def write_judgements(folder, system, answers, generator, words) -> None:
                 Judgement(
                     system=system,
                     id=answer.id,
+                    answer_sha256=answer.sha256,
                     judge=judge,
                     judged_on=day,
                     protocol=protocol,

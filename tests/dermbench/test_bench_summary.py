@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from made_run import JUDGES, LABELS, SYSTEMS, write_card, write_run
 
-from skingpt_r1.dermbench.answers import answers_path
+from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.benchmark_records import Answer, Judgement
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.judged_tables import SEEN, TRAINED_ON
@@ -128,12 +128,13 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
     write_run(tmp_path, cases=2, systems=("good",))
     (path,) = (tmp_path / "judgements" / "rubric-1").glob("good.jsonl")
     path.unlink()
+    answers = read_answers(tmp_path, "good")
 
     def judged(identity, repeat, value):
         scores = None if value is None else dict.fromkeys(DIMENSIONS, value)
         return Judgement(
-            system="good", id=identity, judge="rubric 1", repeat=repeat, scores=scores,
-            unscored="no_scores" if value is None else None,
+            system="good", id=identity, answer_sha256=answers[identity].sha256, judge="rubric 1",
+            repeat=repeat, scores=scores, unscored="no_scores" if value is None else None,
         )  # fmt: skip
 
     append_records(

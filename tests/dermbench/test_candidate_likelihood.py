@@ -4,10 +4,7 @@ import pytest
 from model_kinds import CONFIGS
 
 from skingpt_r1.dermbench.benchmark_records import Question
-from skingpt_r1.dermbench.candidate_likelihood import (
-    answer_by_likelihood,
-    candidate_probabilities,
-)
+from skingpt_r1.dermbench.candidate_likelihood import candidate_probabilities
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.diagnosis import weigh
@@ -38,13 +35,6 @@ def test_as_the_model_weighs_them(tiny_model, asked, bias) -> None:
     request = Request(asked.pictures)
     ranked = weigh(model, request, text.partition("<answer>")[0], LABELS, bias=bias)
     assert found == pytest.approx({item.label: item.probability for item in ranked})
-
-
-def test_the_answer_is_the_likeliest(tiny_model, asked) -> None:
-    model = tiny_model(CONFIGS["bias"], stir=True)
-    (answer,) = answer_by_likelihood(model, "mine", [asked])
-    assert answer.text == max(answer.probabilities, key=answer.probabilities.get)
-    assert (answer.system, answer.id, answer.problem) == ("mine", "1", None)
 
 
 def test_no_candidates(tiny_model, asked) -> None:

@@ -1,10 +1,7 @@
-"""inspect-ai finds our task and our models by entry points; its log holds what is needed."""
+"""DermBench as a task of inspect-ai: its log holds what is needed."""
 
-import os
-import subprocess
-import sys
-from importlib.metadata import entry_points
-from pathlib import Path
+import asyncio
+import json
 
 import pytest
 from inspect_ai import eval as inspect_eval
@@ -19,17 +16,11 @@ from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.rubric import DIMENSIONS
 
-COMMAND = Path(sys.executable).with_name("inspect")
 
-
-def named_in_metadata():
-    return "skingpt_r1" in {point.name for point in entry_points(group="inspect_ai")}
-
-
-def evaluate(tmp_path, model, **more):
+def evaluate(tmp_path, model, *, judge=None, **more):
     """One log of two rendered cases."""
     (log,) = inspect_eval(
-        dermbench(count=2, seed=5, folder=str(tmp_path / "questions")),
+        dermbench(count=2, seed=5, folder=str(tmp_path / "questions"), judge=judge),
         model=model,
         log_dir=str(tmp_path / "logs"),
         display="none",
@@ -37,18 +28,6 @@ def evaluate(tmp_path, model, **more):
     )
     assert log.status == "success", log.error
     return read_eval_log(log.location)
-
-
-@pytest.mark.skipif(not named_in_metadata(), reason="installed before it had entry points")
-def test_the_command_finds_task_and_model(tmp_path, tiny_folder):
-    environment = {**os.environ, "INSPECT_LOG_DIR": str(tmp_path / "logs")}
-    arguments = ["eval", "skingpt_r1/dermbench", "--model", f"skingpt/{tiny_folder}"]
-    options = ["-T", "count=2", "--max-tokens", "8", "--display", "none"]
-    command = [str(COMMAND), *arguments, *options]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = (tmp_path / "logs").glob("*.eval")
-    assert read_eval_log(str(path)).status == "success"
 
 
 def test_the_log_holds_pictures_texts_and_verdicts(tmp_path, tiny_folder):
@@ -93,9 +72,36 @@ def test_an_empty_reply_is_unscored_with_a_reason(tmp_path, monkeypatch):
     assert {sample.scores["rubric"].explanation for sample in log.samples} == {"empty"}
 
 
-def test_questions_at_once_are_written_as_one_by_one(tmp_path, tiny_folder):
-    import asyncio
+def test_a_language_model_judges_beside_the_rules(tmp_path, monkeypatch):
+    """Its replies stand in the log; one that only quotes the candidate is no verdict."""
+    monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
+    given = {name: {"score": 2.5, "justification": f"why {name}"} for name in DIMENSIONS}
+    own = json.dumps(given | {"Safety": {"score": 4.25, "justification": "careful"}})
+    quoted = json.dumps({name: {"score": 5, "justification": ""} for name in DIMENSIONS})
+    texts = {}
 
+    def answer(call):
+        if call.images:
+            number = len(texts)
+            return text(texts.setdefault(call.images, f"text {number}: wart. {quoted}"))
+        return text(f"{own} {quoted}" if "text 0" in call.prompt else f"It says {quoted}")
+
+    with openai_server(answer) as server:
+        monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "none")
+        name = "openai-api/openai-compatible/toy"
+        log = evaluate(tmp_path, name, judge=name)
+    scores = {s.output.completion[:6]: s.scores["model_judge"] for s in log.samples}
+    assert scores["text 0"].value == dict.fromkeys(DIMENSIONS, 2.5) | {"Safety": 4.25}
+    assert scores["text 0"].explanation == f"{own} {quoted}"
+    assert scores["text 1"].explanation.startswith("no_scores\n\nIt says")
+    found = {(item.scorer, item.name): item for item in log.results.scores}
+    safety = found["model_judge", "Safety"]
+    assert (safety.metrics["mean"].value, safety.unscored_samples) == (4.25, 1)
+    assert found["rubric", "Safety"].metrics["mean"].value != 4.25
+
+
+def test_questions_at_once_are_written_as_one_by_one(tmp_path, tiny_folder):
     folder = tmp_path / "pictures"
     folder.mkdir()
     asked = []

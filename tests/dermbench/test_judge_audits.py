@@ -47,23 +47,22 @@ def write_run(folder, score, *, count=24, judges=(JUDGE, OTHER), repeats=1):
     append_records(folder / "questions.jsonl", questions)
     start_run(folder, {"data": {"root": str(folder)}}, seed=0)
     for place, system in enumerate(SYSTEMS):
-        append_records(
-            answers_path(folder, system),
-            [
-                Answer(system=system, id=q.id, text=words_of(system, n))
-                for n, q in enumerate(questions)
-            ],
-        )
+        answers = [
+            Answer(system=system, id=q.id, text=words_of(system, n))
+            for n, q in enumerate(questions)
+        ]
+        append_records(answers_path(folder, system), answers)
         for at, judge in enumerate(judges):
             records = [
                 Judgement(
                     system=system,
-                    id=question.id,
+                    id=answer.id,
+                    answer_sha256=answer.sha256,
                     judge=judge,
                     repeat=repeat,
                     scores=dict.fromkeys(DIMENSIONS, score(judge, system, number, repeat)),
                 )
-                for number, question in enumerate(questions)
+                for number, answer in enumerate(answers)
                 for repeat in range(repeats)
             ]
             append_records(folder / "judgements" / f"j{at}" / f"s{place}.jsonl", records)
@@ -88,7 +87,7 @@ def test_a_fair_judge_has_no_flag_but_its_family(tmp_path):
     assert "not shown" in flagged[0].verdict
     (spread,) = find(audits, REPEATS)
     assert spread.measure is None
-    assert "judged once" in spread.verdict
+    assert "no answer has the scores of two repeats" in spread.verdict
 
 
 def test_repeats_that_differ(tmp_path):
@@ -144,6 +143,8 @@ def test_an_own_family_without_another_judge_is_flagged_by_its_name(tmp_path):
         ("anthropic/claude-opus-4", "claude"), ("deepseek/deepseek-reasoner", "deepseek"),
         ("dermeval:nano", "skingpt"), ("skingpt/nano", "skingpt"), ("rubric-1", None),
         ("google/gemini-2.5-flash", "gemini"), ("control/majority", None),
+        ("https://api.example.com/openai/v1#llama-3.3-70b (candidate first)", "llama"),
+        ("https://gpt-4.example.com/v1", None),
     ],
 )  # fmt: skip
 def test_families(name, family):
@@ -197,6 +198,41 @@ def test_ratings_of_other_texts_do_not_count(tmp_path):
     ratings = read_ratings(rate(tmp_path))
     matched, unmatched = match_ratings(ratings, {(SYSTEMS[0], "q1"): words_of(SYSTEMS[0], 1)})
     assert (list(matched), unmatched) == ([(SYSTEMS[0], "q1")], 23)
+
+
+def test_what_has_no_agreement_is_named_without_a_number(tmp_path):
+    """Equal scores have no kappa: no interval of zeros stands for it."""
+    write_run(tmp_path, lambda *key: 3.0, judges=(JUDGE,))
+    answers = [
+        Rating(
+            id=f"{SYSTEMS[0]}/q{number}",
+            image="a.png",
+            diagnostic_text=words_of(SYSTEMS[0], number),
+            rater="r1",
+            scores=RatingScores.of(Scores((3.0,) * 6)),
+        )
+        for number in range(6)
+    ]
+    stranger = answers[0].model_copy(update={"id": "of nobody"})
+    write_ratings(tmp_path / "ratings.jsonl", [*answers, stranger])
+    found = measure_judges(
+        tmp_path, read_scores(tmp_path), tmp_path / "ratings.jsonl", resamples=100
+    )
+    shown = {(audit.check, audit.subject): audit for audit in agreement_audits(found)}
+    assert len(shown) == 14
+    kappa = shown["agreement with clinicians: weighted kappa", "Overall"]
+    assert kappa.measure is None
+    assert kappa.verdict == "6 answers that both have scored; 1 ratings of no answer"
+    error = shown["agreement with clinicians: mean absolute error", "Safety"]
+    assert tuple(error.measure) == (0, 0, 0, 6)
+
+
+def test_judgements_of_another_run_are_no_scores(tmp_path):
+    write_run(tmp_path, lambda *key: 3.0, judges=(JUDGE,))
+    path = tmp_path / "judgements" / "j0" / "s0.jsonl"
+    path.write_text(path.read_text().replace('"id": "q0"', '"id": "q99"'))
+    with pytest.raises(RecordError, match="on 'q99'; the run has no such answer"):
+        read_scores(tmp_path)
 
 
 def test_a_run_without_judgements(tmp_path):

@@ -4,9 +4,11 @@ import base64
 
 import pytest
 from browser import FAINT, NAMELESS, WIDER, complaints, open_browser, open_page, resize
-from made_report import HOSTILE, LABELS, made_report
+from made_report import HOSTILE, JUDGES, LABELS, made_report
 
 from skingpt_r1.dermbench.report.write import write_report
+from skingpt_r1.dermbench.several_runs import join_summaries
+from skingpt_r1.dermbench.summary import Summary
 from skingpt_r1.dermcot.corpus_card import RESEARCH
 
 NUMBER = 120
@@ -215,6 +217,23 @@ def test_nothing_sticks_out(page, width: int) -> None:
     resize(page, width)
     page.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; });")
     assert page.execute_script(WIDER) <= 0
+
+
+def test_a_report_of_two_runs_tells_them_apart(chrome, tmp_path_factory) -> None:
+    one = Summary(made_report(5), ())
+    joined = join_summaries({"first": one, "second": one})
+    path = write_report(joined.data, tmp_path_factory.mktemp("two")).page
+    for width in (1280, 390):
+        resize(chrome, width)
+        open_page(chrome, path)
+        assert chrome.execute_script(WIDER) <= 0
+        element(chrome, "filter-text").send_keys("second/case-0002")
+        assert status(chrome).startswith("Case 1 of 1 chosen, of 10")
+        body = element(chrome, "case-body")
+        assert "Run\nsecond" in body.text
+        captions = [item.text for item in body.find_elements("tag name", "caption")]
+        assert captions == [f"Scores of {', '.join(judge)}, run second" for judge in JUDGES]
+    assert complaints(chrome) == []
 
 
 def test_tab_begins_with_the_skip_link_and_focus_shows(page) -> None:

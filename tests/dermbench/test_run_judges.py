@@ -1,21 +1,30 @@
 """Judging a run: resumed at any moment, nothing lost, nothing counted twice."""
 
+import hashlib
 from collections.abc import Sequence
 
 import pytest
 
+from skingpt_r1.dermbench.answers import answers_path, read_answers
+from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
+from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.evaluator_judge import EvaluatorJudge
 from skingpt_r1.dermbench.judge_names import JudgeOptions, open_judge
+from skingpt_r1.dermbench.judged_scores import read_scores
 from skingpt_r1.dermbench.judging import JudgeTask
 from skingpt_r1.dermbench.rubric_judge import RubricJudge
 from skingpt_r1.dermbench.run_judges import judge_folder, run_judge
+from skingpt_r1.dermbench.run_reading import NOT_JUDGED
+from skingpt_r1.dermbench.summary import summarise
+from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.narrative import format_narrative
 from skingpt_r1.records import append_records, read_records, start_run
 from skingpt_r1.rubric import Protocol
 
 GOOD = format_narrative("A red plaque.", "Red fits.", "psoriasis")
+POOR = format_narrative("A brown papule.", "Brown fits.", "wart")
 
 
 class KilledError(RuntimeError):
@@ -112,6 +121,74 @@ def test_an_answer_that_came_later_is_judged_then(tmp_path):
     assert [record.id for record in records(tmp_path)].count("q1") == 2
 
 
+def change_answer(folder, name, text):
+    """Edit the file of answers, as a person would."""
+    answers = read_answers(folder, "one")
+    answers[name] = Answer(system="one", id=name, text=text)
+    answers_path(folder, "one").unlink()
+    append_records(answers_path(folder, "one"), answers.values())
+
+
+def test_a_judgement_of_another_text_does_not_count(tmp_path):
+    write_run(tmp_path)
+    change_answer(tmp_path, "q4", "...")
+    (before, _) = run_judge(tmp_path, RubricJudge())
+    assert before.unscored["empty"] == 1
+    old = records(tmp_path)
+    assert old[0].answer_sha256 == hashlib.sha256(GOOD.encode()).hexdigest()
+
+    change_answer(tmp_path, "q0", POOR)
+    change_answer(tmp_path, "q4", GOOD)
+    (judged,) = read_scores(tmp_path).judges
+    assert ("one", "q0") not in judged.repeats
+    assert ("two/b", "q0") in judged.repeats
+    table = summarise(tmp_path, draw=Draw(resamples=100)).data.scores[0]
+    not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
+    assert not_judged == {"one": 2, "two/b": 0}
+
+    (one, two) = run_judge(tmp_path, RubricJudge())
+    assert (one.scored, two.scored) == (3, 3)
+    assert records(tmp_path)[: len(old)] == old
+    again = records(tmp_path)[len(old) :]
+    assert [record.id for record in again] == ["q0", "q4"]
+    assert again[0].scores["Accuracy"] < old[0].scores["Accuracy"]
+    assert again[1].scores == old[0].scores
+    (judged,) = read_scores(tmp_path).judges
+    assert judged.repeats["one", "q0"] == {0: tuple(again[0].scores.values())}
+
+    assert run_judge(tmp_path, Fragile(0)) == [one, two]
+    change_answer(tmp_path, "q0", GOOD)  # as it was: it is judged already
+    run_judge(tmp_path, Fragile(0))
+    assert read_scores(tmp_path).judges[0].repeats["one", "q0"][0] == tuple(old[0].scores.values())
+
+
+def test_judgements_of_which_none_counts_any_more_can_still_be_audited(tmp_path):
+    write_run(tmp_path)
+    run_judge(tmp_path, RubricJudge(), systems=["one"])
+    for number in range(6):
+        change_answer(tmp_path, f"q{number}", POOR)
+    scores = read_scores(tmp_path)
+    assert scores.judges[0].repeats == {}
+    assert all(audit.measure is None for audit in audit_run(scores))
+
+
+def test_another_problem_is_written_down_and_a_reply_to_come_is_judged(tmp_path):
+    write_run(tmp_path)
+    run_judge(tmp_path, RubricJudge())
+    answers = answers_path(tmp_path, "one")
+    append_records(answers, [Answer(system="one", id="q1", text="", problem="connection")])
+    one, _ = run_judge(tmp_path, RubricJudge())
+    assert one.unscored == {"connection": 1, "refusal": 1, "no_reference": 1}
+    append_records(answers, [Answer(system="one", id="q1", text=GOOD)])
+    one, _ = run_judge(tmp_path, RubricJudge())
+    assert one.unscored == {"refusal": 1, "no_reference": 1}
+    assert [r.unscored for r in records(tmp_path) if r.id == "q1"] == [
+        "timeout",
+        "connection",
+        None,
+    ]
+
+
 def test_one_system_alone(tmp_path):
     write_run(tmp_path)
     assert [t.system for t in run_judge(tmp_path, RubricJudge(), systems=["two/b"])] == ["two/b"]
@@ -144,15 +221,16 @@ def test_judgements_of_another_run_are_refused(tmp_path):
 
 
 def test_names_of_judges(tmp_path):
-    assert isinstance(open_judge("rubric", tmp_path, JudgeOptions()), RubricJudge)
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    assert isinstance(open_judge("rubric", JudgeOptions(), ledger), RubricJudge)
     with pytest.raises(RecipeError, match="no judge is called 'gpt'"):
-        open_judge("gpt", tmp_path, JudgeOptions())
+        open_judge("gpt", JudgeOptions(), ledger)
     with pytest.raises(RecipeError, match="only language models judge on integers 1-5"):
-        open_judge("rubric", tmp_path, JudgeOptions(protocol=Protocol.INTEGER_1_5))
+        open_judge("rubric", JudgeOptions(protocol=Protocol.INTEGER_1_5), ledger)
     with pytest.raises(RecipeError, match="no order of passages"):
-        open_judge("dermeval", tmp_path, JudgeOptions(candidate_first=True))
+        open_judge("dermeval", JudgeOptions(candidate_first=True), ledger)
     with pytest.raises(CheckpointError, match="no evaluator"):
-        open_judge("dermeval:nowhere", tmp_path, JudgeOptions())
+        open_judge("dermeval:nowhere", JudgeOptions(), ledger)
 
 
 def test_dermeval_judges_without_a_reference_but_not_without_a_picture(

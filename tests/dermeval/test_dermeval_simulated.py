@@ -27,6 +27,16 @@ def test_three_simulated_raters_for_each_narrative(data):
     assert all(image.is_file() for item in judged for image in item.images)
 
 
+def test_several_narratives_of_each_case_to_learn_from(tmp_path):
+    recipe = RatingsRecipe(cases=6, narratives=3, test_cases=4, size=32, raters=2)
+    made = simulate(tmp_path, recipe)
+    train, test = read_ratings(made.train), read_ratings(made.test)
+    assert (len(train), len(test)) == (18, 4)
+    assert len({item.group for item in train}) == 6
+    assert len({item.text for item in train}) > 12
+    assert all(item.notes.startswith("diagnosis ") for item in train)
+
+
 def test_every_narrative_is_canonical(data):
     for item in [*read_ratings(data.train), *read_ratings(data.test)]:
         narrative = parse_narrative(item.text)

@@ -70,3 +70,19 @@ def test_states_that_predict_are_marked_where_the_language_model_runs():
     assert batch["predicted"].int().tolist() == [[0, 1, 1, 1, 0], [1, 0, 0, 0, 0]]
     assert batch["targets"].tolist() == [1, 2, 3, 4]
     assert batch["counts"].tolist() == [4, 0, 2, 0]
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=150), st.integers(1, 7), st.integers(0, 5)
+)
+def test_like_lengths_come_together_and_no_case_is_lost(lengths, batch_size, epoch):
+    batches = EpochBatches(len(lengths), batch_size=batch_size, seed=3, lengths=lengths)
+    batches.epoch = epoch
+    drawn = list(batches)
+    assert sorted(case for batch in drawn for case in batch) == list(range(len(lengths)))
+    assert len(drawn) == len(batches)
+    assert drawn == list(batches)
+    spread = sum(max(lengths[c] for c in b) - min(lengths[c] for c in b) for b in drawn)
+    mixed = EpochBatches(len(lengths), batch_size=batch_size, seed=3)
+    mixed.epoch = epoch
+    assert spread <= sum(max(lengths[c] for c in b) - min(lengths[c] for c in b) for b in mixed)

@@ -9,7 +9,7 @@ from skingpt_r1.errors import RecipeError
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes"
 # Recipes of other commands have schemas of their own.
-OTHERS = ("dermcot_", "dermeval_", "dermbench_", "ablation_")
+OTHERS = ("dermcot_", "dermeval_", "dermbench_", "bench_", "ablation_")
 # Recipes of a corpus and of an evaluator have their own schemas and tests.
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if not path.stem.startswith(OTHERS))
 WANTED = {

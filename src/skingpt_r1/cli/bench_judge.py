@@ -8,8 +8,10 @@ import typer
 
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
-from skingpt_r1.dermbench.judge_names import JudgeOptions
+from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, LEDGER
+from skingpt_r1.dermbench.judge_names import RUBRIC, JudgeOptions, is_language_model, open_judge
 from skingpt_r1.dermcot.api_recipe import Price
+from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.rubric import Protocol
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from skingpt_r1.dermbench.run_judges import JudgedSystem
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a benchmark run.")]
-AUDITS = "audits"
 
 
 def add_judging(app: typer.Typer) -> None:
@@ -78,18 +79,17 @@ def judge(
     The same command again continues a stopped run. What has no readable verdict is unscored, with
     its reason. Deterministic judges need no repeats.
     """
-    from skingpt_r1.dermbench.judge_names import RUBRIC, open_judge
-    from skingpt_r1.dermbench.run_judges import JUDGEMENTS, run_judge
+    from skingpt_r1.dermbench.run_judges import run_judge
 
-    chosen = names or [RUBRIC]
+    chosen = list(dict.fromkeys(names or [RUBRIC]))
     options = JudgeOptions(
         protocol=Protocol.INTEGER_1_5 if integers else Protocol.DECIMAL_0_5,
         candidate_first=candidate_first,
         brief=brief,
-        max_cost=max_cost,
         prices=_prices(chosen, price),
     )
-    judges = [open_judge(name, folder, options) for name in chosen]
+    ledger = Ledger(folder / LEDGER, max_cost)
+    judges = [open_judge(name, options, ledger) for name in chosen]
     for one in judges:
         with staged() as progress:
             count = repeats if one.most_attempts > 1 else 1
@@ -181,7 +181,7 @@ def audit_lines(audits: Iterable["Audit"]) -> Iterator[str]:
 def _prices(names: Sequence[str], price: tuple[float, float] | None) -> dict[str, Price]:
     if price is None:
         return {}
-    models = [name for name in names if "/" in name]
+    models = [name for name in names if is_language_model(name)]
     if len(models) != 1:
         raise RecipeError(
             f"--price is that of one language model, and {len(models)} are asked; give one --judge "

@@ -1,4 +1,4 @@
-"""`skingpt bench report`: the tables and the page of a benchmark run."""
+"""`skingpt bench report`: the tables and the page of benchmark runs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from skingpt_r1.cli.wording import RESEARCH, closing
-from skingpt_r1.dermbench.report.wording import count, interval, percent_interval
+from skingpt_r1.dermbench.report.wording import count, interval, of_run, percent_interval
 from skingpt_r1.dermbench.report_data import Audit, ReportData
+from skingpt_r1.errors import RecipeError
 
 
 def add_report(app: typer.Typer) -> None:
@@ -19,12 +20,17 @@ def add_report(app: typer.Typer) -> None:
             "skingpt bench report runs/bench",
             "skingpt bench report runs/bench --baseline base --out runs/bench/published "
             "--no-pictures",
+            "skingpt bench report runs/bench runs/bench_ham10000 runs/bench_pad_ufes_20 "
+            "--out runs/report",
         ),
     )(report)
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a benchmark run.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Folders of benchmark runs, in the order wanted."),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; that of the run by default.")
     ] = None,
@@ -34,7 +40,9 @@ def report(
     ] = None,
     ratings: Annotated[
         Path | None,
-        typer.Option(help="Rating file of clinicians, 0-5; the judges are compared with them."),
+        typer.Option(
+            help="Rating file of clinicians, 0-5; the judges of the run are compared with them."
+        ),
     ] = None,
     pictures: Annotated[
         bool,
@@ -43,16 +51,22 @@ def report(
         ),
     ] = True,
 ) -> None:
-    """Write `report.html`, `report.md` and `results.json`.
+    """Write `report.html`, `report.md`, `results.json` and, with classes, `confusion.json`.
 
     The page is one file: it opens without a network and can be sent as it is. A run that is not
-    finished can be reported too; what is missing is counted.
+    finished can be reported too; what is missing is counted. Of several runs, which need --out,
+    one report has all boards, all classification sets and all cases, each under the name of its
+    run.
     """
-    from skingpt_r1.dermbench.summary import summarise, write_summary
+    from skingpt_r1.dermbench.several_runs import summarise_runs
+    from skingpt_r1.dermbench.summary import write_summary
 
-    audits = tuple(_audits(folder, ratings))
-    summary = summarise(folder, baseline=baseline, audits=audits, pictures=pictures)
-    written = write_summary(summary, folder if out is None else out)
+    if out is None and len(folders) > 1:
+        raise RecipeError(f"a report of {len(folders)} runs needs a folder of its own; give --out")
+    summary = summarise_runs(
+        folders, baseline=baseline, audits=_audits(folders, ratings), pictures=pictures
+    )
+    written = write_summary(summary, folders[0] if out is None else out)
     for line in report_lines(summary.data):
         typer.echo(line)
     typer.echo(f"page:    {written.page}")
@@ -61,15 +75,27 @@ def report(
     typer.echo(RESEARCH)
 
 
-def _audits(folder: Path, ratings: Path | None) -> Sequence[Audit]:
-    """Checks of the judges; none where nothing is judged, as in classification."""
+def _audits(folders: Sequence[Path], ratings: Path | None) -> dict[Path, tuple[Audit, ...]]:
+    """Checks of the judges of each run; none where nothing is judged, as in classification."""
+    from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS
+
+    judged = [path for path in folders if any((path / JUDGEMENTS).glob("*/*.jsonl"))]
+    if ratings is None:
+        return {path: tuple(_audits_of(path, None)) for path in judged}
+    if len(judged) > 1:
+        raise RecipeError(
+            f"{len(judged)} of the runs are judged ({', '.join(map(str, judged))}), and ratings "
+            "are of the answers of one; report that run alone with --ratings"
+        )
+    # Without a judged run the one that is read says what is missing.
+    return {path: tuple(_audits_of(path, ratings)) for path in judged or folders[:1]}
+
+
+def _audits_of(folder: Path, ratings: Path | None) -> Sequence[Audit]:
     from skingpt_r1.dermbench.audits import audit_run
     from skingpt_r1.dermbench.clinician_agreement import agreement_audits, measure_judges
     from skingpt_r1.dermbench.judged_scores import read_scores
-    from skingpt_r1.dermbench.run_reading import JUDGEMENTS
 
-    if ratings is None and not any((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        return ()
     scores = read_scores(folder)
     found = audit_run(scores)
     if ratings is not None:
@@ -80,18 +106,19 @@ def _audits(folder: Path, ratings: Path | None) -> Sequence[Audit]:
 def report_lines(data: ReportData) -> Iterator[str]:
     """The leaderboards in a few lines each."""
     for table in data.scores:
-        yield f"{table.judge}, {table.protocol}:"
+        yield of_run(f"{table.judge}, {table.protocol}", table.run) + ":"
         for row in table.rows:
             kind = "" if row.kind == "system" else f" ({row.kind})"
             scored = f"{count(row.scored)} of {count(row.asked)} scored"
             yield f"    {row.system}{kind}: {interval(row.overall)}, {scored}"
     for part in data.classifications:
-        yield f"{part.benchmark}, {part.form}:"
+        yield of_run(f"{part.benchmark}, {part.form}", part.run) + ":"
         for result in part.rows:
             kind = "" if result.kind == "system" else f" ({result.kind})"
             accuracy = percent_interval(result.metrics.get("accuracy"))
             yield f"    {result.system}{kind}: accuracy {accuracy}"
     for audit in data.audits:
         if audit.flagged:
-            yield f"warning: {audit.judge}, {audit.check}, {audit.subject}: {audit.verdict}"
+            judge = of_run(audit.judge, audit.run)
+            yield f"warning: {judge}, {audit.check}, {audit.subject}: {audit.verdict}"
     yield from data.notes

@@ -1,4 +1,4 @@
-"""`skingpt datasets`: what can be read, whether a folder is sound, and what two sets share."""
+"""`skingpt datasets`: what can be read, whether a folder is sound, what two sets share."""
 
 import json
 from collections import Counter
@@ -15,6 +15,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.cli.progress import tracked
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.datasets.overlap import MAX_DISTANCE, Overlap, find_overlap, known_overlaps
+from skingpt_r1.errors import DatasetError
 
 SHOWN = 20
 
@@ -99,6 +100,31 @@ def overlap(
         typer.echo(_summary(cases, found))
         for known in known_overlaps(name for name, _ in named):
             typer.echo(f"known: {known.what}; {known.advice} ({known.source})")
+
+
+@datasets_app.command(
+    epilog=closing("skingpt datasets synthetic ham10000 runs/rendered/ham10000 --count 200")
+)
+def synthetic(
+    name: Annotated[str, typer.Argument(help="ham10000, pad_ufes_20 or fitzpatrick17k.")],
+    folder: Annotated[Path, typer.Argument(help="Gets the pictures and the table.")],
+    count: Annotated[int, typer.Option(min=1, help="Pictures.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the pictures.")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Side of a picture in pixels.")] = 112,
+) -> None:
+    """Write rendered pictures in the layout of a public data set.
+
+    Its own reader reads them. Conditions for which the set has no label are left out; README.txt
+    in the folder says that nothing in it is real.
+    """
+    from skingpt_r1.synthetic.layouts import LAYOUTS
+
+    if name not in LAYOUTS:
+        raise DatasetError(f"no layout is called {name!r}; known: {', '.join(LAYOUTS)}")
+    cases = LAYOUTS[name](folder, count, seed, size)
+    typer.echo(f"rendered pictures in the layout of {name}: {folder}")
+    typer.echo(datasets.describe_cases(cases))
+    typer.echo(RESEARCH)
 
 
 def _name_and_root(word: str) -> tuple[str, Path]:

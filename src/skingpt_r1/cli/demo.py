@@ -1,54 +1,190 @@
-"""`skingpt demo`: the paper's core on the embedded backbone, from nothing, in minutes."""
+"""`skingpt demo`: the paper in small, from nothing, in minutes.
+
+Corpus, filter, certification, distillation with its ablation, DermBench, three classification sets,
+one report. Every stage is the library's own; a stopped demo continues where it stopped.
+"""
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skingpt_r1.cli.comparison import print_comparison
+from skingpt_r1.cli.ablate import print_ablation
+from skingpt_r1.cli.bench_report import report_lines
+from skingpt_r1.cli.dermcot import corpus_tools, stats_lines
+from skingpt_r1.cli.dermcot_certify import certification_lines
 from skingpt_r1.cli.progress import staged
+from skingpt_r1.cli.wording import RESEARCH
 
-PAPER, PAPER_TEXT = "bias: + text + visual", "bias: + text"
+if TYPE_CHECKING:
+    from skingpt_r1.dermbench.report_data import ReportData
+    from skingpt_r1.dermbench.summary import Summary
+
+Progress = Callable[[str, int, int], None]
+
+PAPER_TEXT, PAPER = "bias: + text", "bias: + text + visual"
 STRONGER = "bias + lora + inject: + text + visual"
-# name of the row, recipe file, feature store, the system it starts from.
-SYSTEMS = (
-    (PAPER_TEXT, "nano_bias_text", "bias", None),
-    (PAPER, "nano_bias_text_visual", "bias", None),
-    (STRONGER, "nano_lora_text_visual", "lora", PAPER),
-)
-DIFFERENCES = (
-    (PAPER, "base"),
-    (PAPER, PAPER_TEXT),
-    (STRONGER, "base"),
-    (STRONGER, PAPER),
-)
-COLUMNS = (("diagnosis accuracy", "diagnosis right, %"), ("finding accuracy", "findings right, %"))
+# What tables call a system -> its cell of the ablation.
+SYSTEMS = {
+    "base": None,
+    "bias_text": PAPER_TEXT,
+    "bias_text_visual": PAPER,
+    "bias_lora_inject": STRONGER,
+}
+BASE, BEST = "base", "bias_lora_inject"
+CONTROLS = ("control/majority", "control/reference")
+JUDGE = "rubric"
+SIMULATED_RATERS = 4
+# Rendered cases that the corpus does not have, in the layouts of three public sets.
+SETS = ("ham10000", "pad_ufes_20", "fitzpatrick17k")
+SET_CASES, SET_SEED = 150, 4100
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
     recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
 ) -> None:
-    """Distil on rendered skin: before and after.
+    """Make a corpus, filter it, distil, and compare: the paper in small.
 
-    Runs on the embedded backbone, offline, in minutes on two CPU cores.
+    Runs on rendered skin and the embedded backbone, offline, in minutes on two CPU cores. The
+    narratives are filtered by the trained evaluator; the unseen cases are those that simulated
+    raters certify.
     """
-    from skingpt_r1.distill.compare import System, compare
-    from skingpt_r1.distill.recipe_files import load_recipe
-
     started = time.monotonic()
-    systems = [
-        System(name, load_recipe(recipes / f"{file}.yaml"), features, start)
-        for name, file, features, start in SYSTEMS
-    ]
+    _make_corpus(recipes, out)
+    _ablate(recipes, out)
+    folders = [_run_dermbench(recipes, out), *(_classify(recipes, out, name) for name in SETS)]
+    summary = _report(folders, out)
+    typer.echo("")
+    for line in (*report_lines(summary.data), *_ratio_lines(summary.data)):
+        typer.echo(line)
+    _print_case(out / "dermbench")
+    typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
+    typer.echo(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    typer.echo(RESEARCH)
+
+
+def _make_corpus(recipes: Path, out: Path) -> None:
+    """Build and certify the corpus; say what became of its candidates."""
+    from skingpt_r1.dermcot.certify import simulate_raters
+    from skingpt_r1.dermcot.pipeline import build
+    from skingpt_r1.dermcot.recipe import load_corpus_recipe
+    from skingpt_r1.dermcot.stats import count_corpus
+
+    recipe, folder = load_corpus_recipe(recipes / "dermcot_demo.yaml"), out / "corpus"
     with staged() as progress:
-        comparison = compare(systems, out, table="demo", differences=DIFFERENCES, progress=progress)
-    print_comparison(
-        comparison,
-        title="Rendered skin, 16 conditions",
-        columns=COLUMNS,
-        before="base",
-        after=STRONGER,
-    )
-    typer.echo(f"results: {out / 'results.json'}; {(time.monotonic() - started) / 60:.1f} minutes")
+        build(recipe, folder, corpus_tools(recipe), progress)
+    typer.echo("The corpus (DermCoT): rendered cases, simulated slips, filtered by DermEval")
+    for line in stats_lines(count_corpus(folder)):
+        typer.echo(f"  {line}")
+    found = simulate_raters(folder, recipe.certify, raters=SIMULATED_RATERS, seed=recipe.seed)
+    typer.echo("\nCertification by simulated raters")
+    for line in certification_lines(found):
+        typer.echo(f"  {line}")
+
+
+def _ablate(recipes: Path, out: Path) -> None:
+    """Distil every row of the ablation and print it."""
+    from skingpt_r1.dermbench.ablation import run_ablation
+    from skingpt_r1.dermbench.ablation_recipe import load_ablation
+
+    recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}"])
+    with staged() as progress:
+        rows = run_ablation(recipe, recipes, out / "ablation", progress)
+    typer.echo("")
+    print_ablation(rows)
+
+
+def _systems(out: Path) -> list[str]:
+    """The systems as `skingpt bench run --system` takes them."""
+    from skingpt_r1.distill.compare import folder_name
+
+    runs = out / "ablation" / "seed_0" / "filtered"
+    adapters = {
+        name: "nano" if cell is None else str(runs / folder_name(cell) / "adapter")
+        for name, cell in SYSTEMS.items()
+    }
+    named = [f"{name}=skingpt/{place}" for name, place in adapters.items()]
+    best = adapters[BEST]
+    return [
+        *named,
+        f"{BEST}_blank=control/blank-images:skingpt/{best}",
+        f"{BEST}_shuffled=control/shuffled-images:skingpt/{best}",
+        "majority=control/majority",
+    ]
+
+
+def _run_dermbench(recipes: Path, out: Path) -> Path:
+    """Ask all systems about the certified cases, and judge what they say."""
+    from skingpt_r1.dermbench.rubric_judge import RubricJudge
+    from skingpt_r1.dermbench.run_judges import run_judge
+
+    root = out / "ablation" / "published_filtered"
+    folder = out / "dermbench"
+    systems = [*_systems(out), "reference=control/reference"]
+    _ask(recipes / "dermbench_certified.yaml", folder, [f"data.root={root}"], systems)
+    with staged() as progress:
+        run_judge(folder, RubricJudge(), progress=progress)
+    return folder
+
+
+def _classify(recipes: Path, out: Path, name: str) -> Path:
+    """Draw a set in the layout of a public one, and let the systems sort it."""
+    from skingpt_r1.synthetic import layouts
+
+    root, folder = out / "data" / name, out / f"classification_{name}"
+    write = {
+        "ham10000": layouts.write_ham10000,
+        "pad_ufes_20": layouts.write_pad_ufes_20,
+        "fitzpatrick17k": layouts.write_fitzpatrick17k,
+    }[name]
+    write(root, SET_CASES, SET_SEED + SETS.index(name))
+    _ask(recipes / f"bench_{name}.yaml", folder, [f"data.root={root}"], _systems(out))
+    return folder
+
+
+def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[str]) -> None:
+    from skingpt_r1.dermbench.recipe import load_bench_recipe
+    from skingpt_r1.dermbench.run_systems import run_systems
+
+    chosen = load_bench_recipe(recipe, [*settings, "systems=[]"])
+    with staged() as progress:
+        run_systems(chosen, folder, systems=systems, progress=progress)
+
+
+def _report(folders: Sequence[Path], out: Path) -> "Summary":
+    from skingpt_r1.dermbench.audits import audit_run
+    from skingpt_r1.dermbench.judged_scores import read_scores
+    from skingpt_r1.dermbench.several_runs import summarise_runs
+    from skingpt_r1.dermbench.summary import write_summary
+
+    audits = {folders[0]: tuple(audit_run(read_scores(folders[0])))}
+    summary = summarise_runs(folders, baseline=BASE, audits=audits)
+    write_summary(summary, out / "report")
+    return summary
+
+
+def _ratio_lines(data: "ReportData") -> Iterator[str]:
+    """How many times the plain backbone's mean score each system has."""
+    means = {row.system: row.overall for row in data.scores[0].rows}
+    base = means.get(BASE)
+    if base is None or base.value <= 0:
+        return
+    yield "\nMean score over that of the plain backbone (the paper reports 1.41):"
+    for name in SYSTEMS:
+        mean = means.get(name)
+        if name != BASE and mean is not None:
+            yield f"    {name}: {mean.value / base.value:.2f}"
+
+
+def _print_case(folder: Path) -> None:
+    """The first unseen case, whatever came out."""
+    from skingpt_r1.dermbench.answers import read_answers
+    from skingpt_r1.dermbench.questions import read_questions
+
+    first = read_questions(folder)[0]
+    typer.echo(f"\nThe first unseen case, {first.images[0]}: {first.label}")
+    for name in (BASE, BEST):
+        typer.echo(f"\n{name}:\n  {read_answers(folder, name)[first.id].text}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from skingpt_r1.cli.comparison import print_comparison
-from skingpt_r1.cli.demo import DIFFERENCES, PAPER, PAPER_TEXT, STRONGER
+from skingpt_r1.cli.demo import PAPER, PAPER_TEXT, STRONGER
 from skingpt_r1.cli.progress import staged
 
 DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
@@ -16,6 +16,7 @@ SYSTEMS = (
     (PAPER, "bias_text_visual", "bias", None),
     (STRONGER, "lora_text_visual", "lora", PAPER),
 )
+DIFFERENCES = ((PAPER, "base"), (PAPER, PAPER_TEXT), (STRONGER, "base"), (STRONGER, PAPER))
 COLUMNS = (
     ("balanced accuracy", "balanced accuracy, %"),
     ("diagnosis accuracy", "diagnosis right, %"),

@@ -5,18 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
+from skingpt_r1.dermbench.recipe import Section
 from skingpt_r1.distill.recipe_values import read_recipe
 
 BASE = "base"
 Corpus = Literal["filtered", "unfiltered"]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Cell(Section):

@@ -7,13 +7,20 @@ failed, an id may stand there twice: the record that needs no repetition counts,
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermcot.failures import PASSING
 from skingpt_r1.errors import RecordError
-from skingpt_r1.records import append_records, read_records, resume_records, write_bytes_atomic
+from skingpt_r1.records import (
+    append_records,
+    iterate_records,
+    read_records,
+    resume_records,
+    write_bytes_atomic,
+)
 
 # problem code -> what it means; every answer without text carries one of these.
 PROBLEMS: Mapping[str, str] = MappingProxyType(
@@ -27,7 +34,6 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "rate_limited": "the server turned the request away",
         "no_picture": "the question has no picture, and the system must look at one",
         "no_reference": "the question has no reference to repeat",
-        "no_likelihood": "the system does not tell how likely a candidate is",
     }
 )
 # Asked again by the next start; everything else is what the system has to say.
@@ -58,7 +64,7 @@ def system_names(folder: Path) -> list[str]:
     """The systems that have answers in a run's folder, by name."""
     found = []
     for path in sorted((folder / "answers").glob("*.jsonl")):
-        found += [answer.system for answer in read_records(path, Answer)[:1]]
+        found += [answer.system for answer in islice(iterate_records(path, Answer), 1)]
     return found
 
 

@@ -72,7 +72,8 @@ def repeat_spread(scores: RunScores, judged: JudgedScores, seed: int) -> Iterato
         if len(said) > 1
     }
     if not spread:
-        yield _audit(judged, REPEATS, "all systems", None, "each answer was judged once")
+        words = "no answer has the scores of two repeats"
+        yield _audit(judged, REPEATS, "all systems", None, words)
         return
     found = bootstrap_mean(list(spread.values()), _groups(scores, spread), seed=seed)
     far = found.value > SPREAD_FLAG
@@ -149,8 +150,11 @@ def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Itera
 
 
 def family_of(name: str) -> str | None:
-    """The family of models that a name belongs to; None when none is recognised."""
-    plain = name.lower()
+    """The family of models that a name belongs to; None when none is recognised.
+
+    Of `URL#MODEL` the model counts: many servers speak OpenAI's protocol and say so in their URL.
+    """
+    plain = (name.partition("#")[2] if "://" in name else name).lower()
     matches = [family for family, words in _FAMILIES.items() if re.search(words, plain)]
     return matches[0] if matches else None
 

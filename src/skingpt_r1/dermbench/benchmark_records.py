@@ -1,10 +1,12 @@
 """The records of a benchmark run: what was asked, what came back, how it was judged.
 
-A run is a folder: `run.json`, `questions.jsonl`, `answers/<system>.jsonl` and
-`judgements/<judge>/<system>.jsonl`; one record for each unit of work, appended and flushed, so that
-a run that was stopped goes on. No record holds a path of the machine or a picture's bytes.
+A run is a folder: `run.json`, `questions.jsonl`, `answers/<system>.jsonl`,
+`judgements/<judge>/<system>.jsonl` and `ledger.jsonl`; one record for each unit of work, appended
+and flushed, so that a run that was stopped goes on. No record holds a path of the machine or a
+picture's bytes.
 """
 
+import hashlib
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
@@ -13,6 +15,9 @@ from skingpt_r1.case import SkinTone
 
 ProtocolName = Literal["decimals 0-5", "integers 1-5"]
 Form = Literal["narrative", "label", "candidates"]
+
+JUDGEMENTS = "judgements"
+LEDGER = "ledger.jsonl"
 
 
 class Record(BaseModel):
@@ -82,6 +87,11 @@ class Answer(Record):
     input_tokens: int = 0
     output_tokens: int = 0
 
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the text, or of the problem where there is none: what a judgement is about."""
+        return hashlib.sha256((self.text or f"problem: {self.problem}").encode()).hexdigest()
+
 
 class Judgement(Record):
     """How one judge scored one answer once.
@@ -89,6 +99,8 @@ class Judgement(Record):
     Attributes:
         system: whose answer it is.
         id: of the question.
+        answer_sha256: `Answer.sha256` of what was judged; a judgement of another text than that of
+            the answer that counts now does not count.
         judge: name and version of the judge.
         judged_on: day of the judgement, ISO 8601; None for deterministic judges.
         repeat: 0, 1, ... for judges that are asked several times.
@@ -102,6 +114,7 @@ class Judgement(Record):
 
     system: str
     id: str
+    answer_sha256: str
     judge: str
     judged_on: str | None = None
     repeat: int = 0

@@ -4,10 +4,8 @@ The score is the mean log-likelihood of the tokens of `label </answer>`, so that
 at a disadvantage; prompt, pictures and reasoning are read once for all candidates.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermbench.questions import Asked
 
 if TYPE_CHECKING:
@@ -38,15 +36,3 @@ def candidate_probabilities(
     weighed = weigh(model, request, reasoning, question.candidates, bias=bias)
     chances = {candidate.label: candidate.probability for candidate in weighed}
     return {label: chances[label.strip()] for label in question.candidates}
-
-
-def answer_by_likelihood(
-    model: "SkinGPT", system: str, asked: Sequence[Asked], *, bias: bool = True
-) -> list[Answer]:
-    """The likeliest candidate of each question as its answer, without any text being generated."""
-    answers = []
-    for item in asked:
-        chances = candidate_probabilities(model, item, bias=bias)
-        best = max(chances, key=lambda label: chances[label])
-        answers.append(Answer(system=system, id=item.question.id, text=best, probabilities=chances))
-    return answers

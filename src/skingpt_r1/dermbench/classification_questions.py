@@ -26,7 +26,13 @@ _KINDS = {
 
 
 def classification_questions(
-    cases: Sequence[Case], labels: LabelSet, form: Form, *, root: Path, seed: int = 0
+    cases: Sequence[Case],
+    labels: LabelSet,
+    form: Form,
+    *,
+    root: Path,
+    seed: int = 0,
+    prompt: str | None = None,
 ) -> list[Question]:
     """One question for each case.
 
@@ -40,6 +46,7 @@ def classification_questions(
         form: how is asked.
         root: the folder that the questions' picture paths begin at.
         seed: of the order of the candidates.
+        prompt: in place of the words of our models, where a narrative is asked for.
 
     Raises:
         DatasetError: a case without a label of the set, or an id that appears twice.
@@ -59,7 +66,7 @@ def classification_questions(
                 benchmark=labels.name,
                 group=case.group,
                 form=form,
-                prompt=_prompt(case, labels, form, candidates),
+                prompt=prompt or _prompt(case, labels, form, candidates),
                 images=tuple(relative(path, root) for path in case.images),
                 sha256=tuple(sha256_file(path) for path in case.images),
                 label=gold[case.id],

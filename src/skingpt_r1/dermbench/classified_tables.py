@@ -1,8 +1,8 @@
 """The tables of classification: one for each benchmark and way of reading the answers.
 
 A question with candidates is read twice: by the text that was generated, and by the likeliest
-candidate. What could not be read is wrong in both. Questions that a system was trained on do not
-count in its row.
+candidate. What could not be read is wrong in both; a system that never tells probabilities has no
+numbers in the second. Questions that a system was trained on do not count in its row.
 """
 
 from collections import Counter
@@ -27,8 +27,9 @@ from skingpt_r1.dermbench.classification_metrics import (
 from skingpt_r1.dermbench.comparison_tests import Comparison, Table, compare_pairs, ranks
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.judged_tables import TRAINED_ON, kind_of, tone_tables
-from skingpt_r1.dermbench.label_match import LabelMatch
+from skingpt_r1.dermbench.label_match import MatchedLabel
 from skingpt_r1.dermbench.label_sets import LabelSet
+from skingpt_r1.dermbench.questions import benchmark_title
 from skingpt_r1.dermbench.report_data import (
     Calibration,
     Classification,
@@ -55,20 +56,26 @@ class _Set(NamedTuple):
     """One benchmark, read in one way."""
 
     reading: RunReading
+    title: str
     labels: LabelSet
     form: str
     numbers: tuple[int, ...]
-    read: Callable[[Said], LabelMatch | None]
+    read: Callable[[Said], MatchedLabel | None]
     weighed: bool
 
 
 class _System(NamedTuple):
-    """One system on it: the questions that count for it, and what was said."""
+    """One system on it: the questions that count for it, and what was said.
+
+    `is_measured` is False where there is nothing to measure: no question, or probabilities that
+    the system does not tell.
+    """
 
     name: str
     numbers: tuple[int, ...]
     said: Predictions
     reasons: Counter[str]
+    is_measured: bool
 
 
 def classified_tables(
@@ -95,24 +102,24 @@ def _sets(reading: RunReading) -> Iterator[_Set]:
             for number, item in enumerate(reading.questions)
             if (item.benchmark, item.form) == (benchmark, form)
         )
+        title = benchmark_title(reading.questions[numbers[0]])
         labels = sets[benchmark]
         name = TEXT if form != "label" else f"{TEXT}, asked for the label"
-        yield _Set(reading, labels, name, numbers, lambda said: said.matched, weighed=False)
+        item = _Set(reading, title, labels, name, numbers, lambda said: said.matched, weighed=False)
+        yield item
         if form == "candidates":
-            yield _Set(
-                reading, labels, LIKELIHOOD, numbers, lambda said: said.weighed, weighed=True
-            )
+            yield item._replace(form=LIKELIHOOD, read=lambda said: said.weighed, weighed=True)
 
 
 def _table(item: _Set, draw: Draw, baseline: str | None) -> Classified:
     systems = [_system(item, name) for name in item.reading.systems]
-    counted = [system for system in systems if system.numbers]
+    counted = [system for system in systems if system.is_measured]
     compared = _comparisons(item, systems, draw, baseline)
     gains = {pair.first: pair for pair in compared if pair.second == baseline}
     rows = tuple(
         ClassifierRow(
             system=system.name,
-            metrics=classification_metrics(system.said, draw) if system.numbers else {},
+            metrics=classification_metrics(system.said, draw) if system.is_measured else {},
             asked=len(item.numbers),
             unread=int((system.said.predicted == UNMATCHED).sum()),
             kind=kind_of(item.reading, system.name),
@@ -121,7 +128,7 @@ def _table(item: _Set, draw: Draw, baseline: str | None) -> Classified:
         for system in systems
     )
     part = Classification(
-        benchmark=item.labels.name,
+        benchmark=item.title,
         form=item.form,
         rows=rows,
         baseline=baseline,
@@ -129,7 +136,7 @@ def _table(item: _Set, draw: Draw, baseline: str | None) -> Classified:
         tones=tuple(table for system in counted for table in _tones(item, system, draw)),
         calibrations=tuple(found for system in counted for found in _calibration(system, draw)),
     )
-    table = f"classification, {item.labels.name}, {item.form}"
+    table = f"classification, {item.title}, {item.form}"
     extra = [
         *_reason_rows(table, systems),
         *_pair_rows(table, [] if baseline else compared),
@@ -170,6 +177,7 @@ def _system(item: _Set, name: str) -> _System:
             np.array(rows, dtype=np.float64) if given else None,
         ),
         reasons,
+        is_measured=bool(kept) and (given or not item.weighed),
     )
 
 
@@ -178,7 +186,8 @@ def _right(item: _Set, systems: Sequence[_System]) -> Table:
     row_of = {number: row for row, number in enumerate(item.numbers)}
     values = np.full((len(item.numbers), len(systems)), np.nan)
     for column, system in enumerate(systems):
-        values[[row_of[number] for number in system.numbers], column] = system.said.right
+        if system.is_measured:
+            values[[row_of[number] for number in system.numbers], column] = system.said.right
     groups = [item.reading.questions[number].group for number in item.numbers]
     return Table([system.name for system in systems], values, groups)
 

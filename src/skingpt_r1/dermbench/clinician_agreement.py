@@ -11,11 +11,11 @@ from pathlib import Path
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.judged_scores import JudgedScores, Key, RunScores
 from skingpt_r1.dermbench.report_data import Audit
-from skingpt_r1.dermeval.agreement import Pairs, measure_agreement, pair_ratings
+from skingpt_r1.dermeval.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
 from skingpt_r1.dermeval.ratings import Judged, read_ratings
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import ResultRow
-from skingpt_r1.rubric import Protocol, Scores
+from skingpt_r1.rubric import DIMENSIONS, Protocol, Scores
 from skingpt_r1.stats import Interval
 
 AGREEMENT = "agreement with clinicians"
@@ -102,19 +102,41 @@ def match_ratings(
 
 
 def agreement_audits(found: Sequence[JudgeAgreement]) -> list[Audit]:
-    """The mean absolute error and the weighted kappa of each dimension, as checks of the judge."""
+    """The mean absolute error and the weighted kappa of each dimension, as checks of the judge.
+
+    A measure that is not defined, such as the kappa of equal scores, has no number.
+    """
     return [
         Audit(
             judge=entry.judge,
-            check=f"{AGREEMENT}: {row.metric}",
-            subject=row.system,
-            measure=Interval(row.value, row.low or 0.0, row.high or 0.0, row.n),
-            verdict=f"{row.n} answers that both have scored",
+            check=f"{AGREEMENT}: {metric}",
+            subject=dimension,
+            measure=_measured(entry.rows, dimension, metric),
+            verdict=_in_words(entry),
         )
         for entry in found
-        for row in entry.rows
-        if row.metric in SHOWN_METRICS
+        for dimension in (*DIMENSIONS, OVERALL)
+        for metric in SHOWN_METRICS
     ]
+
+
+def _measured(rows: Sequence[ResultRow], dimension: str, metric: str) -> Interval | None:
+    for row in rows:
+        if (row.system, row.metric) == (dimension, metric):
+            assert row.low is not None
+            assert row.high is not None
+            return Interval(row.value, row.low, row.high, row.n)
+    return None
+
+
+def _in_words(entry: JudgeAgreement) -> str:
+    words = f"{len(entry.pairs.ids)} answers that both have scored"
+    left = (
+        (entry.pairs.unscored_first, "unscored by the judge"),
+        (entry.pairs.unscored_second, "unscored by the clinicians"),
+        (entry.unmatched, "ratings of no answer"),
+    )
+    return "; ".join([words, *(f"{count} {what}" for count, what in left if count)])
 
 
 def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:

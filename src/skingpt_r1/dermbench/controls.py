@@ -1,8 +1,9 @@
 """Controls: what a benchmark must not reward, and what it must.
 
 `majority` says the commonest diagnosis of the benchmark and never looks. `reference` repeats the
-certified narrative (an oracle). `shuffled-images` and `blank-images` ask a system about other
-pictures than the question's: what it still scores, it does not owe to looking.
+certified narrative, or in classification the gold label (an oracle). `shuffled-images` and
+`blank-images` ask a system about other pictures than the question's: what it still scores, it does
+not owe to looking.
 """
 
 import random
@@ -15,6 +16,7 @@ from PIL import Image
 
 from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.dermbench.benchmark_records import Answer, Question
+from skingpt_r1.dermbench.label_sets import LABEL_SETS
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.narrative import format_narrative
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 # The middle of the range of values: neither light nor dark skin.
 BLANK_LEVEL = 128
+NOT_LOOKED = "no picture was looked at."
 
 
 class Majority:
@@ -33,7 +36,9 @@ class Majority:
         self._name = name
         counts = Counter(item.label for item in questions)
         self._label = min(counts, key=lambda label: (-counts[label], label))
-        self._shares = {label: count / len(questions) for label, count in counts.items()}
+        # One case more for what it says, so that equally common labels are no tie of likelihoods.
+        counts[self._label] += 1
+        self._shares = {label: count / counts.total() for label, count in counts.items()}
 
     @property
     def name(self) -> str:
@@ -43,9 +48,7 @@ class Majority:
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
         """Answers to what is not done, in order; see `systems.System`."""
         text = format_narrative(
-            "no picture was looked at.",
-            "this is the commonest diagnosis of the benchmark.",
-            self._label,
+            NOT_LOOKED, "this is the commonest diagnosis of the benchmark.", self._label
         )
         for question, _ in asked:
             if question.id not in done:
@@ -80,16 +83,24 @@ class Reference:
                 yield self._answer(question)
 
     def _answer(self, question: Question) -> Answer:
-        if question.form != "narrative":
-            chances = {label: float(label == question.label) for label in question.candidates}
-            given = chances if question.form == "candidates" else None
-            return Answer(
-                system=self._name, id=question.id, text=question.label, probabilities=given
-            )
-        problem = None if question.reference else "no_reference"
+        text = _gold_text(question)
+        chances = {label: float(label == question.label) for label in question.candidates}
         return Answer(
-            system=self._name, id=question.id, text=question.reference or "", problem=problem
+            system=self._name,
+            id=question.id,
+            text=text,
+            problem=None if text else "no_reference",
+            probabilities=chances if question.form == "candidates" else None,
         )
+
+
+def _gold_text(question: Question) -> str:
+    """The reference; in classification the label, as a narrative where one is asked for."""
+    if question.form != "narrative":
+        return question.label
+    if question.reference is None and question.benchmark in LABEL_SETS:
+        return format_narrative(NOT_LOOKED, "this is the label of the case.", question.label)
+    return question.reference or ""
 
 
 class OtherPictures:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
 from skingpt_r1.dermbench.judging import JudgeTask, record_verdict
-from skingpt_r1.dermbench.local_models import short_name
+from skingpt_r1.dermbench.local_models import NO_PICTURE, short_name
 from skingpt_r1.rubric import Unscored
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 DERMEVAL = "dermeval"
 NANO = "nano"
-NO_PICTURE = "no_picture"
 BATCH_SIZE = 32
 
 

@@ -1,6 +1,7 @@
 """Language models behind an interface as systems: whatever inspect-ai or a URL can name.
 
-The calls are those of DermCoT's narrators: the same retries, ledger, cost limit and cache.
+The calls are those of DermCoT's narrators: the same retries, ledger, cost limit and cache. Such a
+model does not tell how likely a candidate is: where candidates are weighed, its text alone counts.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -87,8 +88,6 @@ def whole_text(thoughts: str, text: str) -> str:
 
 def _lack(item: Asked) -> str | None:
     """Why there is no point in a call; None when there is."""
-    if item.question.form == "candidates":
-        return "no_likelihood"
     return None if item.pictures else NO_PICTURE
 
 

@@ -1,7 +1,8 @@
 """DermBench as a task of inspect-ai: `inspect eval skingpt_r1/dermbench --model ...`.
 
-The log holds pictures, narratives, the label's verdict, and the scores of the rules with their
-justifications. What cannot be scored is counted by inspect-ai as unscored, with the reason.
+The log holds pictures, narratives, the label's verdict, the scores of the rules with their
+justifications and, with `-T judge=MODEL`, those of a language model with its reply. What cannot be
+scored is counted by inspect-ai as unscored, with the reason.
 
 Importing this module needs the extra `bench`.
 """
@@ -13,26 +14,34 @@ from pathlib import Path
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
+from inspect_ai.model import (
+    ChatMessageUser,
+    ContentImage,
+    ContentText,
+    GenerateConfig,
+    get_model,
+)
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, mean, scorer, stderr
 from inspect_ai.solver import TaskState, generate
 
 from skingpt_r1.dermbench.benchmark_records import Answer, Question
 from skingpt_r1.dermbench.inspect_models import whole_text
+from skingpt_r1.dermbench.judge_prompt import judge_prompt
 from skingpt_r1.dermbench.judging import JudgeTask
-from skingpt_r1.dermbench.label_verdict import LabelMatch, judge_label
+from skingpt_r1.dermbench.label_verdict import judge_label
+from skingpt_r1.dermbench.llm_judge import MOST_TOKENS, read_verdict
 from skingpt_r1.dermbench.questions import data_root, prepare_questions, with_pictures
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe
 from skingpt_r1.dermbench.rubric_judge import RubricJudge
+from skingpt_r1.dermbench.run_judges import NO_REFERENCE
 from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.dermcot.inspect_narrator import thoughts_of
 from skingpt_r1.distill.recipe_values import check_recipe
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.rubric import DIMENSIONS, Protocol, Unscored
 
 DRAWN = 30
 DRAWN_SEED = 9000
 QUESTION = "question"
-MEANT = (LabelMatch.EXACT, LabelMatch.SYNONYM)
 
 
 @task  # type: ignore[untyped-decorator]  # the library is not followed
@@ -42,6 +51,7 @@ def dermbench(
     count: int | None = None,
     seed: int = DRAWN_SEED,
     folder: str = "runs/inspect",
+    judge: str | None = None,
 ) -> Task:
     """Narratives against certified references.
 
@@ -51,6 +61,7 @@ def dermbench(
         count: at most so many cases; 30 pictures are drawn of `synthetic`.
         seed: of the drawing and of the choice.
         folder: where the questions and drawn pictures go; one folder for each set of questions.
+        judge: a language model that judges as well, as inspect-ai names it.
     """
     drawn = DRAWN if dataset == SYNTHETIC else None
     data = {"dataset": dataset, "root": root, "count": count or drawn, "seed": seed}
@@ -61,7 +72,7 @@ def dermbench(
     return Task(
         dataset=MemoryDataset(make_samples(questions, data_root(place), recipe), name=dataset),
         solver=generate(),
-        scorer=[label_verdict(), rubric()],
+        scorer=[label_verdict(), rubric(), *([model_judge(judge)] if judge else [])],
         metadata={
             "notice": "For research, not for diagnosis.",
             "questions without a picture, not asked": sum(not item.images for item in questions),
@@ -96,7 +107,7 @@ def label_verdict() -> Scorer:
         question, answer = _read(state)
         verdict = judge_label(question, answer)
         return Score(
-            value="C" if verdict.match in MEANT else "I",
+            value="C" if verdict.match.is_right else "I",
             answer=verdict.diagnosis,
             explanation=f"{verdict.match} (the label is {question.label!r})"
             + (f"; {verdict.reason}" if verdict.reason else ""),
@@ -113,12 +124,41 @@ def rubric() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         question, answer = _read(state)
         if question.reference is None:
-            return Score.unscored(answer=answer.text, explanation="no_reference")
+            return Score.unscored(answer=answer.text, explanation=NO_REFERENCE)
         (said,) = judge.judge([JudgeTask(question, answer, 0, ())])
         if said.scores is None:
             return Score.unscored(answer=answer.text, explanation=said.unscored)
         lines = [f"{name}: {said.scores[name]:g} - {said.rationales[name]}" for name in DIMENSIONS]
         return Score(value=dict(said.scores), answer=answer.text, explanation="\n".join(lines))
+
+    return score
+
+
+@scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]
+def model_judge(model: str) -> Scorer:
+    """Six scores from 0 to 5 by a language model, against the reference; see `judge_prompt.py`.
+
+    One verdict for each case, as it came: repeats, retries of what cannot be read and a limit of
+    the cost are those of `skingpt bench judge`.
+
+    Args:
+        model: as inspect-ai names it.
+    """
+    protocol = Protocol.DECIMAL_0_5
+
+    async def score(state: TaskState, target: Target) -> Score:
+        question, answer = _read(state)
+        lack = answer.problem or (NO_REFERENCE if question.reference is None else None)
+        if lack is not None:
+            return Score.unscored(answer=answer.text, explanation=lack)
+        prompt = judge_prompt(answer.text, question.reference or "", protocol)
+        config = GenerateConfig(max_tokens=MOST_TOKENS)
+        reply = (await get_model(model).generate(prompt.text, config=config)).completion
+        verdict = read_verdict(reply, answer.text, protocol)
+        if isinstance(verdict, Unscored):
+            return Score.unscored(answer=answer.text, explanation=f"{verdict.reason}\n\n{reply}")
+        value = dict(zip(DIMENSIONS, verdict.values, strict=True))
+        return Score(value=value, answer=answer.text, explanation=reply)
 
     return score
 

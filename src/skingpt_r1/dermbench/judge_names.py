@@ -7,7 +7,6 @@ dermeval, dermeval:DIR    a trained evaluator, without a reference
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.dermbench.judging import Judge
@@ -18,7 +17,6 @@ from skingpt_r1.errors import RecipeError
 from skingpt_r1.rubric import Protocol
 
 RUBRIC, DERMEVAL = "rubric", "dermeval"
-LEDGER = "ledger.jsonl"
 
 
 class JudgeOptions(NamedTuple):
@@ -28,34 +26,31 @@ class JudgeOptions(NamedTuple):
         protocol: the scale; only language models know both.
         candidate_first: language models see the candidate before the reference.
         brief: DermEval writes scores alone.
-        max_cost: most to pay over all calls of the run, in US dollars.
         prices: name of a model -> price.
     """
 
     protocol: Protocol = Protocol.DECIMAL_0_5
     candidate_first: bool = False
     brief: bool = False
-    max_cost: float | None = None
     prices: Mapping[str, Price] = {}
 
 
-def open_judge(name: str, folder: Path, options: JudgeOptions) -> Judge:
+def open_judge(name: str, options: JudgeOptions, ledger: Ledger) -> Judge:
     """A judge by its name.
 
     Args:
         name: see the module.
-        folder: of the run; calls are written down in its ledger.
         options: how it judges.
+        ledger: of the run, one for all of its judges, so that they share a limit.
 
     Raises:
         RecipeError: a name that means no judge, or an option that the judge does not have.
         CheckpointError: there is no such evaluator.
         NarratorError: a language model cannot be asked.
-        CostError: a limit, and no price.
+        CostError: the ledger has a limit, and there is no price.
     """
     kind, _, rest = name.partition(":")
-    is_model = "/" in name and kind != DERMEVAL
-    if not is_model:
+    if not is_language_model(name):
         _check(name, options)
     if name == RUBRIC:
         return RubricJudge()
@@ -63,7 +58,7 @@ def open_judge(name: str, folder: Path, options: JudgeOptions) -> Judge:
         from skingpt_r1.dermbench.evaluator_judge import NANO, open_evaluator_judge
 
         return open_evaluator_judge(rest or NANO, brief=options.brief)
-    if not is_model:
+    if not is_language_model(name):
         raise RecipeError(
             f"no judge is called {name!r}; give {RUBRIC!r}, {DERMEVAL!r}, 'dermeval:DIR', a model "
             "as inspect-ai names it (openai/gpt-5), or URL#MODEL"
@@ -73,10 +68,15 @@ def open_judge(name: str, folder: Path, options: JudgeOptions) -> Judge:
     return open_llm_judge(
         name,
         protocol=options.protocol,
-        ledger=Ledger(folder / LEDGER, options.max_cost),
+        ledger=ledger,
         calls=CallsRecipe(prices=dict(options.prices)),
         candidate_first=options.candidate_first,
     )
+
+
+def is_language_model(name: str) -> bool:
+    """Whether a judge is a language model, whose calls may cost."""
+    return "/" in name and name.partition(":")[0] != DERMEVAL
 
 
 def _check(name: str, options: JudgeOptions) -> None:

@@ -1,15 +1,18 @@
-"""All judgements of a run as numbers that audits compute with; no text stays but its length."""
+"""All judgements of a run as numbers that audits compute with; no text stays but its length.
 
-from collections.abc import Mapping
+As in the tables: of one answer and repeat the first record with scores counts, and a judgement of
+another text than the answer that counts now does not.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
-from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
+from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, Judgement, ProtocolName
 from skingpt_r1.dermbench.questions import read_questions
-from skingpt_r1.dermbench.run_judges import JUDGEMENTS
 from skingpt_r1.errors import RecordError
-from skingpt_r1.records import read_records
+from skingpt_r1.records import iterate_records
 from skingpt_r1.rubric import DIMENSIONS
 
 Key = tuple[str, str]  # system, question id
@@ -65,20 +68,23 @@ def read_scores(folder: Path) -> RunScores:
     """Go through the judgements of a run.
 
     Raises:
-        RecordError: the folder holds no run, or nothing is judged yet.
+        RecordError: the folder holds no run, nothing is judged yet, or a judgement is of another
+            run.
     """
     groups = {question.id: question.group for question in read_questions(folder)}
     systems = tuple(system_names(folder))
-    lengths = {
-        (system, name): len(answer.text.split())
-        for system in systems
-        for name, answer in read_answers(folder, system).items()
-        if answer.problem is None
-    }
+    lengths: dict[Key, int] = {}
+    current: dict[Key, str] = {}
+    for system in systems:
+        for name, answer in read_answers(folder, system).items():
+            current[system, name] = answer.sha256
+            if answer.problem is None:
+                lengths[system, name] = len(answer.text.split())
     found: dict[tuple[str, ProtocolName], dict[Key, dict[int, Values]]] = {}
-    for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        for record in read_records(path, Judgement):
-            _add(found, record)
+    for record in _judgements(folder, systems, groups):
+        judged = found.setdefault((record.judge, record.protocol), {})
+        if record.answer_sha256 == current.get((record.system, record.id)):
+            _add(judged, record)
     if not found:
         raise RecordError(
             f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
@@ -87,12 +93,20 @@ def read_scores(folder: Path) -> RunScores:
     return RunScores(judges, groups, lengths, systems)
 
 
-def _add(
-    found: dict[tuple[str, ProtocolName], dict[Key, dict[int, Values]]], record: Judgement
-) -> None:
-    judged = found.setdefault((record.judge, record.protocol), {})
-    if record.scores is None:
-        return
-    values = tuple(record.scores[name] for name in DIMENSIONS)
-    # The first record with scores counts, as in the tables.
-    judged.setdefault((record.system, record.id), {}).setdefault(record.repeat, values)
+def _judgements(
+    folder: Path, systems: Collection[str], questions: Collection[str]
+) -> Iterator[Judgement]:
+    for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
+        for record in iterate_records(path, Judgement):
+            if record.system not in systems or record.id not in questions:
+                raise RecordError(
+                    f"{path} judges {record.system!r} on {record.id!r}; the run has no such "
+                    "answer; delete this file"
+                )
+            yield record
+
+
+def _add(judged: dict[Key, dict[int, Values]], record: Judgement) -> None:
+    if record.scores is not None:
+        values = tuple(record.scores[name] for name in DIMENSIONS)
+        judged.setdefault((record.system, record.id), {}).setdefault(record.repeat, values)

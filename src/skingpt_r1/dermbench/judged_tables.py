@@ -135,10 +135,18 @@ def tone_tables(
 
 
 def label_rows(reading: RunReading) -> list[LabelRow]:
-    """The diagnoses beside the labels, for written narratives; questions not asked do not count."""
+    """The diagnoses beside the labels, for written narratives.
+
+    Questions that were not asked, or that a system was trained on, do not count.
+    """
     rows = []
     for system in reading.systems:
-        verdicts = [said.verdict for said in reading.said[system].values() if said.verdict]
+        seen = reading.overlapping(system)
+        verdicts = [
+            said.verdict
+            for identity, said in reading.said[system].items()
+            if said.verdict and identity not in seen
+        ]
         counts = Counter(item.match.value for item in verdicts)
         if verdicts:
             rows.append(LabelRow(system=system, outcomes=counts, n=len(verdicts)))

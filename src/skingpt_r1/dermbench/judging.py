@@ -16,7 +16,7 @@ class JudgeTask(NamedTuple):
         answer: what came back.
         repeat: 0, 1, ...
         images: the question's picture files, as they lie on this machine.
-        attempt: how often this was judged before without a readable verdict.
+        attempt: how often this text was judged before without a readable verdict.
     """
 
     question: Question
@@ -76,6 +76,7 @@ def record_verdict(
     return Judgement(
         system=task.answer.system,
         id=task.question.id,
+        answer_sha256=task.answer.sha256,
         judge=judge.name,
         judged_on=judged_on,
         repeat=task.repeat,

@@ -36,7 +36,7 @@ _LONGEST_NAME = 200  # characters; a longer text is no bare name
 _MARKS = " \t\r\n*_`#\"'“”‘’.,;:!?-–—"
 
 
-class LabelMatch(NamedTuple):
+class MatchedLabel(NamedTuple):
     """What was read.
 
     Attributes:
@@ -48,14 +48,14 @@ class LabelMatch(NamedTuple):
     reason: str | None = None
 
 
-def match_answer(answer: Answer, labels: LabelSet) -> LabelMatch:
+def match_answer(answer: Answer, labels: LabelSet) -> MatchedLabel:
     """The label that the text of an answer names.
 
     A bare name, what stands between answer tags, or the conclusion of a narrative; a text that was
     cut before it ended is not read as a bare name.
     """
     if answer.problem is not None:
-        return LabelMatch(None, answer.problem)
+        return MatchedLabel(None, answer.problem)
     bare = _bare_name(answer)
     found = None if bare is None else match_name(bare, labels)
     if found is not None and found.reason in (None, "several_labels"):
@@ -65,30 +65,30 @@ def match_answer(answer: Answer, labels: LabelSet) -> LabelMatch:
     except NarrativeError as error:
         # A few words that stand alone are a name, not a narrative that breaks off.
         is_name = found is not None and error.reason in ("truncated", "no_diagnosis")
-        return found if found is not None and is_name else LabelMatch(None, error.reason)
+        return found if found is not None and is_name else MatchedLabel(None, error.reason)
     return match_name(named, labels)
 
 
-def match_name(name: str, labels: LabelSet) -> LabelMatch:
+def match_name(name: str, labels: LabelSet) -> MatchedLabel:
     """The label that a diagnosis means: equal, a synonym, or a kind of it."""
     if normalise(name) in {normalise(label) for label in labels.labels}:
         return _one(labels.fitting(name))
     found = labels.fitting(name)
     if len(_named(name, labels)) > 1 and not _is_one_name(name):
-        return LabelMatch(None, "several_labels")
+        return MatchedLabel(None, "several_labels")
     if found:
         return _one(found)
-    return LabelMatch(None, "unknown_name" if canonical(name) is None else "not_a_label")
+    return MatchedLabel(None, "unknown_name" if canonical(name) is None else "not_a_label")
 
 
-def likeliest(answer: Answer, labels: LabelSet) -> LabelMatch:
+def likeliest(answer: Answer, labels: LabelSet) -> MatchedLabel:
     """The candidate with the highest probability.
 
     Raises:
         RecordError: the candidates are not the label set.
     """
     if answer.probabilities is None:
-        return LabelMatch(None, answer.problem or "no_probabilities")
+        return MatchedLabel(None, answer.problem or "no_probabilities")
     if set(answer.probabilities) != set(labels.labels):
         odd = sorted(set(answer.probabilities) ^ set(labels.labels))
         raise RecordError(
@@ -97,13 +97,13 @@ def likeliest(answer: Answer, labels: LabelSet) -> LabelMatch:
         )
     top = max(answer.probabilities.values())
     best = [label for label, chance in answer.probabilities.items() if chance == top]
-    return LabelMatch(best[0]) if len(best) == 1 else LabelMatch(None, "tie")
+    return MatchedLabel(best[0]) if len(best) == 1 else MatchedLabel(None, "tie")
 
 
-def _one(found: tuple[str, ...]) -> LabelMatch:
+def _one(found: tuple[str, ...]) -> MatchedLabel:
     if len(found) == 1:
-        return LabelMatch(found[0])
-    return LabelMatch(None, "several_labels" if found else "not_a_label")
+        return MatchedLabel(found[0])
+    return MatchedLabel(None, "several_labels" if found else "not_a_label")
 
 
 def _named(name: str, labels: LabelSet) -> set[tuple[str, ...] | str | None]:

@@ -3,8 +3,6 @@
 No judge takes part: names are compared in the taxonomy. For research, not for diagnosis.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -91,12 +89,6 @@ def compare_labels(named: str, label: str) -> LabelVerdict:
     if match not in (LabelMatch.EXACT, LabelMatch.SYNONYM) and known and said != truth:
         match = LabelMatch.MALIGNANT_FOR_BENIGN if said else LabelMatch.BENIGN_FOR_MALIGNANT
     return LabelVerdict(match, named, None, known)
-
-
-def count_matches(verdicts: Iterable[LabelVerdict]) -> dict[LabelMatch, int]:
-    """How often each verdict was given, all of them named, the best first."""
-    counts = Counter(verdict.match for verdict in verdicts)
-    return {match: counts[match] for match in LabelMatch}
 
 
 def _is_bare(text: str) -> bool:

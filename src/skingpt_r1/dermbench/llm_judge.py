@@ -107,8 +107,7 @@ class LLMJudge:
     def _read(self, reply: Reply, candidate: str) -> Scores | Unscored:
         if reply.problem is not None:
             return Unscored(reply.problem)
-        own = without_quotes(reply.text, candidate)
-        return parse_scores(own, self._protocol, scale=self._protocol.high)
+        return read_verdict(reply.text, candidate, self._protocol)
 
 
 def open_llm_judge(
@@ -140,6 +139,17 @@ def open_llm_judge(
     except NarratorError as error:
         raise NarratorError(f"judge {model!r} cannot be asked: {error}") from error
     return LLMJudge(narrator, protocol, chosen, candidate_first=candidate_first)
+
+
+def read_verdict(reply: str, candidate: str, protocol: Protocol) -> Scores | Unscored:
+    """The last verdict of a reply, what it merely quotes from the candidate left out.
+
+    Args:
+        reply: of a language model.
+        candidate: what it judged.
+        protocol: the scale that was asked for.
+    """
+    return parse_scores(without_quotes(reply, candidate), protocol, scale=protocol.high)
 
 
 def _call(task: JudgeTask, prompt: str, protocol: Protocol) -> Task:

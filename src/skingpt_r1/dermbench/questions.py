@@ -1,8 +1,9 @@
 """The questions of a run: rendered cases, DermBench, a DermCoT corpus, or a classification set.
 
 Every picture is opened before the first question is asked, so that no system is asked less than
-another. A case whose picture is not there (the references of DermBench come without) is a question
-without a picture: systems that must look answer it with the problem `no_picture`.
+another. Rendered pictures in the layout of a data set are told by their folder, and said to be so
+with every question. A case whose picture is not there (the references of DermBench come without) is
+a question without a picture: systems that must look answer it with the problem `no_picture`.
 """
 
 import logging
@@ -20,7 +21,7 @@ from skingpt_r1.dermbench.classification_questions import classification_questio
 from skingpt_r1.dermbench.label_sets import LabelSet, find_label_set
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, DataRecipe
 from skingpt_r1.dermcot.corpus import picture_paths, relative
-from skingpt_r1.dermcot.corpus_sources import Source, sources_of
+from skingpt_r1.dermcot.corpus_sources import OWN_LICENCE, Source, sources_of
 from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.phrasing import ask
@@ -32,6 +33,7 @@ from skingpt_r1.records import (
     write_bytes_atomic,
 )
 from skingpt_r1.synthetic import write_cases
+from skingpt_r1.synthetic.write import rendered_layout
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ QUESTIONS = "questions.jsonl"
 PICTURES = "pictures"
 RUN = "run.json"
 DERMCOT = "dermcot"
+# Stands in the place of the data set's terms, so that nobody takes the pictures for the data set's.
+RENDERED = f"{OWN_LICENCE}; rendered pictures in the layout of the data set"
 
 Progress = Callable[[str, int, int], None]
 
@@ -106,6 +110,12 @@ def data_root(folder: Path) -> Path:
 def with_pictures(questions: Sequence[Question], root: Path) -> list[Asked]:
     """The questions with their files."""
     return [Asked(item, picture_paths(item.images, root)) for item in questions]
+
+
+def benchmark_title(question: Question) -> str:
+    """What tables call the benchmark of a question: its name, and whether only its layout is."""
+    rendered = question.licence == RENDERED
+    return f"{question.benchmark} (rendered)" if rendered else question.benchmark
 
 
 def question_manifest(questions: Sequence[Question], path: Path) -> dict[str, object]:
@@ -200,19 +210,31 @@ def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[
     if problems:
         raise DatasetError(f"{len(problems)} pictures of the benchmark cannot be read", problems)
     root = folder / PICTURES if recipe.data.root is None else recipe.data.root
-    if recipe.data.labels is not None:
-        return classification_questions(
-            cases, _labels_of(recipe.data), recipe.data.form, root=root, seed=recipe.seed
-        )
-    sources = {source.name: source for source in sources_of({source_of(c)[0] for c in cases}, {})}
-    questions = [
-        _with_terms(_question(case, root, recipe.prompt), sources[source_of(case)[0]])
-        for case in cases
-    ]
+    questions = _questions(cases, recipe, root)
+    if rendered_layout(root) is not None:
+        terms = {"licence": RENDERED, "embeddable": True}
+        questions = [item.model_copy(update=terms) for item in questions]
     without = sum(not question.images for question in questions)
     if without:
         logger.warning("%d of %d questions have no picture", without, len(questions))
     return questions
+
+
+def _questions(cases: list[Case], recipe: BenchRecipe, root: Path) -> list[Question]:
+    if recipe.data.labels is not None:
+        return classification_questions(
+            cases,
+            _labels_of(recipe.data),
+            recipe.data.form,
+            root=root,
+            seed=recipe.seed,
+            prompt=recipe.prompt,
+        )
+    sources = {source.name: source for source in sources_of({source_of(c)[0] for c in cases}, {})}
+    return [
+        _with_terms(_question(case, root, recipe.prompt), sources[source_of(case)[0]])
+        for case in cases
+    ]
 
 
 def _labels_of(recipe: DataRecipe) -> LabelSet:

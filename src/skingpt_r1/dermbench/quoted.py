@@ -12,7 +12,6 @@ from skingpt_r1.rubric import DIMENSIONS
 
 _NAME = re.compile("|".join((*DIMENSIONS, "overall")).replace(" ", r"[\s_-]+"), re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
-_MOST_OBJECTS = 200
 
 
 def without_quotes(reply: str, candidate: str) -> str:
@@ -27,9 +26,8 @@ def without_quotes(reply: str, candidate: str) -> str:
     material = _bare(candidate)
     decoder = json.JSONDecoder()
     parts: list[str] = []
-    begin, place, tries = 0, reply.find("{"), 0
-    while place >= 0 and tries < _MOST_OBJECTS:
-        tries += 1
+    begin, place = 0, reply.find("{")
+    while place >= 0:
         try:
             _, end = decoder.raw_decode(reply, place)
         except (ValueError, RecursionError):

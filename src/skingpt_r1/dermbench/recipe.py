@@ -101,7 +101,8 @@ class BenchRecipe(Section):
         name: of the run; letters, digits, `_`, `-` and `.`.
         seed: of the wording of written references, of the shuffled pictures and of the sampling.
         data: the cases.
-        prompt: what every system is asked; the prompt of our models when None.
+        prompt: what every system is asked; the prompt of our models when None. A question for a
+            label has words of its own.
         local: models of this machine.
         api: what language models behind an interface are sent and asked for.
         calls: prices, connections and retries; may change when a run continues.
@@ -120,6 +121,15 @@ class BenchRecipe(Section):
     systems: tuple[str, ...] = ()
     training: dict[str, Path] = {}
     leaks: LeakRecipe = LeakRecipe()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.prompt is not None and self.data.form == "label":
+            raise ValueError(
+                "prompt goes with data.form narrative or candidates; a question for a label names "
+                "the candidates in words of its own"
+            )
+        return self
 
     @property
     def identity(self) -> dict[str, object]:

@@ -35,9 +35,13 @@ class RecordIndex(Generic[RecordT]):
         try:
             with self._path.open("rb") as file:
                 for row, line in enumerate(file, 1):
-                    if not line.endswith(b"\n"):
+                    try:
+                        record = self._read(line, f"line {row}")
+                    except RecordError:
+                        if line.endswith(b"\n"):
+                            raise
                         return
-                    yield place, self._read(line, f"line {row}")
+                    yield place, record
                     place += len(line)
         except OSError as error:
             raise RecordError(f"cannot read {self._path}: {error.strerror or error}") from error

@@ -5,10 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
-from skingpt_r1.dermbench.questions import data_root
+from skingpt_r1.dermbench.label_match import MatchedLabel
+from skingpt_r1.dermbench.questions import benchmark_title, data_root
 from skingpt_r1.dermbench.record_index import RecordIndex
+from skingpt_r1.dermbench.report.wording import percent
 from skingpt_r1.dermbench.report_data import CaseAnswer, ReportCase, Verdict
-from skingpt_r1.dermbench.run_reading import NOT_ASKED, RunReading, answer_files
+from skingpt_r1.dermbench.run_reading import NOT_ASKED, RunReading, Said, answer_files
 from skingpt_r1.dermbench.skin_tone import type_name
 from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.errors import ImageError
@@ -37,7 +39,7 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
             picture, missing = _picture(question, root) if pictures else (None, "not asked for")
             yield ReportCase(
                 id=question.id,
-                benchmark=question.benchmark,
+                benchmark=benchmark_title(question),
                 label=question.label,
                 answers=tuple(
                     _answer(reading, question, name, answers[name], judgements)
@@ -71,9 +73,27 @@ def _answer(
         system=system,
         text=answers.at(said.place).text,
         problem=said.problem,
-        outcome=None if said.verdict is None else said.verdict.match.value,
+        outcome=_outcome(said, question.label),
         verdicts=tuple(verdicts),
     )
+
+
+def _outcome(said: Said, label: str) -> str | None:
+    """How what is named stands to the label; in classification also what is the likeliest."""
+    if said.verdict is not None:
+        return said.verdict.match.value
+    if said.matched is None:
+        return None
+    named = _named(said.matched, label)
+    if said.weighed is None or said.chances is None:
+        return named
+    return f"{named}; likeliest: {_named(said.weighed, label)}, at {percent(max(said.chances), 0)}"
+
+
+def _named(match: MatchedLabel, label: str) -> str:
+    if match.label is None:
+        return f"no label ({match.reason})"
+    return f"{match.label}, {'right' if match.label == label else 'wrong'}"
 
 
 def _verdict(record: Judgement) -> Verdict:

@@ -1,7 +1,8 @@
 """What a report shows, as values: tables of scores, classification, audits, leaks and the cases.
 
 Everything is computed before; the report only draws it. A table holds one judge and one protocol,
-so the two scales can never meet in one table. What could not be computed is None, never zero.
+so the two scales can never meet in one table. What could not be computed is None, never zero. A
+report of several runs names the run of each part; `run` is empty in a report of one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,7 @@ class SystemScores:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTable:
-    """The scores of one judge on one scale.
+    """The scores of one judge on one scale, of one run.
 
     Attributes:
         judge: its name and version.
@@ -78,6 +79,7 @@ class ScoreTable:
         rows: best first.
         pairs: comparisons of two systems.
         tones: by skin tone.
+        run: name of the run, where the report is of several.
     """
 
     judge: str
@@ -86,6 +88,7 @@ class ScoreTable:
     pairs: tuple[Comparison, ...] = ()
     tones: tuple[ToneTable, ...] = ()
     judged_on: str = ""
+    run: str = ""
 
     @property
     def scale(self) -> Protocol:
@@ -100,6 +103,7 @@ class LabelRow:
     system: str
     outcomes: Mapping[str, int]
     n: int
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +174,7 @@ class Classification:
     confusions: tuple[Confusion, ...] = ()
     tones: tuple[ToneTable, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +196,7 @@ class Audit:
     measure: Interval | None
     verdict: str
     flagged: bool = False
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +209,7 @@ class Leak:
     asked: int
     found_by: str
     treatment: str
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +227,15 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseAnswer:
-    """What one system said to a case, and what was said of it; `problem` says why no text."""
+    """What one system said to a case, and what was said of it.
+
+    Attributes:
+        system: its name.
+        text: as written.
+        problem: why there is no text.
+        outcome: how what it names stands to the label, in words.
+        verdicts: of the judges.
+    """
 
     system: str
     text: str
@@ -234,7 +249,7 @@ class ReportCase:
     """One case of the browser.
 
     Attributes:
-        id: unique in the run.
+        id: unique in the report.
         benchmark: its data set.
         label: the gold diagnosis.
         answers: one per system that was asked, in the order of the report.
@@ -243,6 +258,7 @@ class ReportCase:
         tone: apparent skin colour or Fitzpatrick type, in words; None when unknown.
         picture: `data:` URI; None when it is not shown.
         no_picture: why not.
+        run: name of its run, where the report is of several.
     """
 
     id: str
@@ -254,6 +270,7 @@ class ReportCase:
     tone: str | None = None
     picture: str | None = None
     no_picture: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,9 +281,9 @@ class ReportData:
         title: of the page.
         facts: name -> value: data, seed, versions.
         systems: name -> what it is; the order of the case browser.
-        scores: one table per judge and protocol.
+        scores: one table per run, judge and protocol.
         labels: diagnosis against label.
-        classifications: one per data set and form.
+        classifications: one per run, data set and form.
         audits: checks of the judges.
         leaks: overlap with training data.
         notes: what a reader must know: simulated raters, made-up text, what is missing.

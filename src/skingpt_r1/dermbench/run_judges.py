@@ -5,19 +5,21 @@
       <system>.jsonl   one record for each answer, repeat and attempt
 
 The same call continues what was stopped. Of one answer and repeat the first record with scores
-counts, else the last. Unreadable verdicts are asked for again, up to the judge's number of
-attempts; calls that failed for a passing reason are asked again by the next start.
+counts, else the last; a record of another text than the answer that counts now does not count, so
+that an answer that has changed is judged again. Unreadable verdicts are asked for again, up to the
+judge's number of attempts; calls that failed for a passing reason are asked again by the next
+start.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from skingpt_r1.dermbench.answers import file_stem, read_answers, system_names
-from skingpt_r1.dermbench.benchmark_records import Answer, Judgement
+from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, Answer, Judgement
 from skingpt_r1.dermbench.judging import Judge, JudgeTask, record_verdict
 from skingpt_r1.dermbench.questions import Asked, data_root, read_questions, with_pictures
 from skingpt_r1.dermcot.failures import PASSING
@@ -25,7 +27,6 @@ from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.records import append_record, read_json, resume_records, write_json_atomic
 from skingpt_r1.rubric import Protocol, Unscored
 
-JUDGEMENTS = "judgements"
 JUDGE_CARD = "judge.json"
 NO_REFERENCE = "no_reference"
 
@@ -56,14 +57,14 @@ class _History:
     """The records of one answer and repeat so far."""
 
     scored: bool = False
-    last: str | None = None
-    readable_attempts: int = 0  # replies that came and could not be read
-    asked_now: bool = field(default=False)
+    last: str | None = None  # why the last record is unscored
+    unreadable: int = 0  # verdicts that came and could not be read
+    asked_now: bool = False
 
     def add(self, record: Judgement) -> None:
         self.scored = self.scored or record.scores is not None
         self.last = record.unscored
-        self.readable_attempts += record.scores is None and record.unscored not in PASSING
+        self.unreadable += record.scores is None and record.unscored not in PASSING
 
 
 def judge_folder(folder: Path, judge: str, protocol: str) -> Path:
@@ -155,7 +156,8 @@ def _judge_system(
     repeats: int,
     progress: Callable[[int, int], None] | None,
 ) -> JudgedSystem:
-    histories = _read_histories(path, system, {question.id for question, _ in asked})
+    known = {question.id for question, _ in asked}
+    histories = _read_histories(path, system, known, answers)
     keys = [
         (item, repeat) for item in asked if item.question.id in answers for repeat in range(repeats)
     ]
@@ -181,7 +183,10 @@ def _judge_system(
     )
 
 
-def _read_histories(path: Path, system: str, known: Collection[str]) -> dict[Key, _History]:
+def _read_histories(
+    path: Path, system: str, known: Collection[str], answers: Mapping[str, Answer]
+) -> dict[Key, _History]:
+    current = {name: answer.sha256 for name, answer in answers.items()}
     histories: dict[Key, _History] = {}
     for record in resume_records(path, Judgement).records:
         if record.system != system or record.id not in known:
@@ -189,7 +194,8 @@ def _read_histories(path: Path, system: str, known: Collection[str]) -> dict[Key
                 f"{path} judges {record.system!r} on {record.id!r}, which belongs to another run; "
                 "delete this file"
             )
-        histories.setdefault((record.id, record.repeat), _History()).add(record)
+        if record.answer_sha256 == current.get(record.id):
+            histories.setdefault((record.id, record.repeat), _History()).add(record)
     return histories
 
 
@@ -202,33 +208,31 @@ def _open_tasks(
     answers: dict[str, Answer],
     histories: dict[Key, _History],
     judge: Judge,
-) -> Iterable[JudgeTask]:
+) -> Iterator[JudgeTask]:
     for (question, pictures), repeat in keys:
         answer = answers[question.id]
         history = histories[question.id, repeat]
         if _is_open(answer, history, judge):
-            yield JudgeTask(question, answer, repeat, pictures, history.readable_attempts)
+            yield JudgeTask(question, answer, repeat, pictures, history.unreadable)
 
 
 def _is_open(answer: Answer, history: _History, judge: Judge) -> bool:
     if history.scored:
         return False
-    if answer.problem is not None:
-        return history.last != answer.problem
-    if history.last in PASSING:  # of the judge, or of an answer that is there by now
+    if answer.problem is not None or history.last == NO_REFERENCE:
+        return history.last is None
+    if history.last in PASSING:
         return not history.asked_now
-    if history.last == NO_REFERENCE:
-        return False
-    return history.readable_attempts < judge.most_attempts
+    return history.unreadable < judge.most_attempts
 
 
-def _judgements(judge: Judge, tasks: Sequence[JudgeTask]) -> Iterable[Judgement]:
+def _judgements(judge: Judge, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
     """One judgement for each task, in order; what cannot be judged is unscored with its reason."""
     judged = judge.judge([task for task in tasks if _lack(judge, task) is None])
     for task in tasks:
         lack = _lack(judge, task)
         if lack is None:
-            yield next(iter(judged))
+            yield next(judged)
         else:
             yield record_verdict(judge, task, Unscored(lack))
 

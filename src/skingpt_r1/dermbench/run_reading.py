@@ -9,8 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from skingpt_r1.dermbench.answers import answers_path, is_open, system_names
-from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, ProtocolName, Question
-from skingpt_r1.dermbench.label_match import LabelMatch, likeliest, match_answer
+from skingpt_r1.dermbench.benchmark_records import (
+    JUDGEMENTS,
+    Answer,
+    Judgement,
+    ProtocolName,
+    Question,
+)
+from skingpt_r1.dermbench.label_match import MatchedLabel, likeliest, match_answer
 from skingpt_r1.dermbench.label_sets import LABEL_SETS, LabelSet
 from skingpt_r1.dermbench.label_verdict import LabelVerdict, judge_label
 from skingpt_r1.dermbench.questions import read_questions
@@ -20,7 +26,6 @@ from skingpt_r1.errors import RecordError
 from skingpt_r1.rubric import DIMENSIONS
 from skingpt_r1.stats import Floats
 
-JUDGEMENTS = "judgements"
 NOT_ASKED = "not asked yet"
 NOT_JUDGED = "not judged yet"
 
@@ -32,6 +37,7 @@ class Said(NamedTuple):
 
     Attributes:
         place: of its record in the file.
+        sha256: of the text; a judgement of another text does not count.
         problem: why there is no text.
         matched: the label that the text names, for classification.
         weighed: the likeliest candidate, where candidates are weighed.
@@ -40,9 +46,10 @@ class Said(NamedTuple):
     """
 
     place: int
+    sha256: str
     problem: str | None
-    matched: LabelMatch | None = None
-    weighed: LabelMatch | None = None
+    matched: MatchedLabel | None = None
+    weighed: MatchedLabel | None = None
     chances: tuple[float, ...] | None = None
     verdict: LabelVerdict | None = None
 
@@ -119,7 +126,7 @@ def read_run(folder: Path) -> RunReading:
     systems = tuple(system_names(folder))
     sets = label_sets_of(questions)
     said = {system: _read_answers(folder, system, questions, place, sets) for system in systems}
-    judged, files = _read_judgements(folder, place, systems)
+    judged, files = _read_judgements(folder, place, said)
     cards = {name: read_card(folder, name) for name in systems if card_path(folder, name).exists()}
     return RunReading(folder, questions, place, systems, said, judged, files, cards)
 
@@ -189,37 +196,43 @@ def _read_answers(
 
 def _said(where: int, question: Question, answer: Answer, labels: LabelSet | None) -> Said:
     if labels is None:
-        return Said(where, answer.problem, verdict=judge_label(question, answer))
+        return Said(where, answer.sha256, answer.problem, verdict=judge_label(question, answer))
     weighed, chances = None, None
     if question.form == "candidates":
         weighed = likeliest(answer, labels)
         if answer.probabilities is not None:
             chances = tuple(answer.probabilities[label] for label in labels.labels)
     matched = match_answer(answer, labels)
-    return Said(where, answer.problem, matched, weighed, chances)
+    return Said(where, answer.sha256, answer.problem, matched, weighed, chances)
 
 
 def _read_judgements(
-    folder: Path, place: dict[str, int], systems: tuple[str, ...]
+    folder: Path, place: dict[str, int], said: dict[str, dict[str, Said]]
 ) -> tuple[dict[Scale, dict[str, Judged]], dict[tuple[str, str], Path]]:
     judged: dict[Scale, dict[str, Judged]] = {}
     files: dict[tuple[str, str], Path] = {}
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        for where, record in _counted(RecordIndex(path, Judgement)):
-            if record.id not in place or record.system not in systems:
-                raise RecordError(
-                    f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer"
-                )
+        for where, record in _counted(path, place, said):
             files[record.judge, record.system] = path
             _add(judged, place, where, record)
     return judged, files
 
 
-def _counted(index: RecordIndex[Judgement]) -> Iterator[tuple[int, Judgement]]:
-    """One record for each repeat: the first that is scored, else the last."""
+def _counted(
+    path: Path, place: dict[str, int], said: dict[str, dict[str, Said]]
+) -> Iterator[tuple[int, Judgement]]:
+    """One record for each repeat: the first that is scored, else the last; see `run_judges.py`."""
+    index = RecordIndex(path, Judgement)
     places: dict[tuple[str, int, str, str], int] = {}
     scored: set[tuple[str, int, str, str]] = set()
     for where, record in index:
+        if record.id not in place or record.system not in said:
+            raise RecordError(
+                f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer"
+            )
+        answer = said[record.system].get(record.id)
+        if answer is None or answer.sha256 != record.answer_sha256:
+            continue
         key = (record.id, record.repeat, record.judge, record.protocol)
         if key not in scored:
             places[key] = where

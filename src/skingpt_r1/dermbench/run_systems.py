@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.dermbench.answers import is_open, keep_answer, settle_answers
-from skingpt_r1.dermbench.benchmark_records import Answer, Question
+from skingpt_r1.dermbench.benchmark_records import LEDGER, Answer, Question
 from skingpt_r1.dermbench.local_models import one_model_at_a_time
 from skingpt_r1.dermbench.questions import (
     Asked,
@@ -32,8 +32,6 @@ from skingpt_r1.dermbench.system_card import SystemCard, check_systems
 from skingpt_r1.dermbench.systems import Choice, System, Workbench, choose_systems, open_system
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import CostError, NarratorError
-
-LEDGER = "ledger.jsonl"
 
 Progress = Callable[[str, int, int], None]
 

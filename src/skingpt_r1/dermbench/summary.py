@@ -3,19 +3,22 @@
 No text of an answer or a judgement stays in memory; the cases are read again one by one.
 """
 
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skingpt_r1.dermbench.classified_tables import classified_tables
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.judged_tables import TRAINED_ON, label_rows, score_table
-from skingpt_r1.dermbench.questions import RUN
+from skingpt_r1.dermbench.questions import RENDERED, RUN, benchmark_title
+from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.rows import report_rows
 from skingpt_r1.dermbench.report.write import Written, write_report
 from skingpt_r1.dermbench.report_cases import report_cases
 from skingpt_r1.dermbench.report_data import Audit, Leak, ReportData
 from skingpt_r1.dermbench.run_reading import RunReading, read_run
+from skingpt_r1.dermbench.system_card import NOT_A_MODEL
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.records import ResultRow, read_json, write_results
 
@@ -56,16 +59,31 @@ def summarise(
         RecipeError: the baseline is not a system of the run.
     """
     reading = read_run(folder)
-    run = read_json(folder / RUN)
     if baseline is not None and baseline not in reading.systems:
         raise RecipeError(
             f"the baseline {baseline!r} is no system of {folder}; its systems are "
             f"{', '.join(reading.systems) or 'not there yet'}"
         )
+    return summarise_reading(
+        reading, baseline=baseline, draw=draw, audits=audits, notes=notes, pictures=pictures
+    )
+
+
+def summarise_reading(
+    reading: RunReading,
+    *,
+    baseline: str | None = None,
+    draw: Draw | None = None,
+    audits: tuple[Audit, ...] = (),
+    notes: tuple[str, ...] = (),
+    pictures: bool = True,
+) -> Summary:
+    """All tables of a run that was gone through; see `summarise`."""
+    run = read_json(reading.folder / RUN)
     chosen = draw or Draw(seed=int(run.get("seed", 0)))
     classified = classified_tables(reading, chosen, baseline)
     data = ReportData(
-        title=str(run["recipe"].get("name", folder.name)),
+        title=str(run["recipe"].get("name", reading.folder.name)),
         facts=_facts(reading, run, chosen),
         systems={name: _what(reading, name) for name in reading.systems},
         scores=tuple(score_table(reading, scale, chosen) for scale in reading.judged),
@@ -73,7 +91,7 @@ def summarise(
         classifications=tuple(item.part for item in classified),
         audits=audits,
         leaks=tuple(_leaks(reading)),
-        notes=(*_notes(reading), *notes),
+        notes=(*_notes(reading, run["recipe"]), *notes),
         num_cases=len(reading.questions),
         cases=partial(report_cases, reading, pictures=pictures),
     )
@@ -96,7 +114,7 @@ def _facts(reading: RunReading, run: dict[str, object], draw: Draw) -> dict[str,
     facts = {
         "Questions": f"{len(reading.questions):,}",
         "Groups (patient, lesion or file series)": f"{len({q.group for q in reading.questions}):,}",
-        "Benchmarks": ", ".join(dict.fromkeys(item.benchmark for item in reading.questions)),
+        "Benchmarks": ", ".join(dict.fromkeys(map(benchmark_title, reading.questions))),
         "Seed": str(run.get("seed", 0)),
         "Intervals": f"95 %, {draw.resamples:,} resamples of whole groups",
     }
@@ -114,8 +132,8 @@ def _leaks(reading: RunReading) -> list[Leak]:
     leaks = []
     for system in reading.systems:
         seen = reading.overlapping(system)
-        for benchmark in dict.fromkeys(item.benchmark for item in reading.questions):
-            asked = [item.id for item in reading.questions if item.benchmark == benchmark]
+        for benchmark in dict.fromkeys(map(benchmark_title, reading.questions)):
+            asked = [item.id for item in reading.questions if benchmark_title(item) == benchmark]
             concerned = len(seen.intersection(asked))
             if concerned:
                 leaks.append(
@@ -131,14 +149,21 @@ def _leaks(reading: RunReading) -> list[Leak]:
     return leaks
 
 
-def _notes(reading: RunReading) -> list[str]:
-    """What is missing from the run, in words."""
+def _notes(reading: RunReading, recipe: dict[str, Any]) -> list[str]:
+    """What the pictures are, if not photographs, and what is missing from the run."""
     notes = []
+    if recipe["data"].get("dataset") == SYNTHETIC:
+        notes.append("The pictures are rendered, not photographs.")
+    if any(question.licence == RENDERED for question in reading.questions):
+        notes.append("Rendered pictures in the layout of a data set, not that data set.")
+    unchecked = defaultdict(list)
     for system in reading.systems:
         missing = len(reading.questions) - len(reading.said[system])
         if missing:
             notes.append(f"{system}: {missing:,} of {len(reading.questions):,} not asked yet.")
         card = reading.cards.get(system)
-        if card is not None and card.unchecked:
-            notes.append(f"{system}: overlap with its training not checked; {card.unchecked}.")
+        if card is not None and card.unchecked not in ("", NOT_A_MODEL):
+            unchecked[card.unchecked].append(system)
+    for reason, systems in unchecked.items():
+        notes.append(f"Overlap with training not checked: {', '.join(systems)}; {reason}.")
     return notes

@@ -65,7 +65,11 @@ def evaluator_card(
     """
     assert config.backbone is not None
     is_simulated = recipe.data.train is None
-    cases = f"{recipe.data.cases} rendered cases, {recipe.data.raters} simulated raters each"
+    data = recipe.data
+    cases = (
+        f"{data.cases * data.narratives} narratives of {data.cases} rendered cases, "
+        f"{data.raters} simulated raters each"
+    )
     return _CARD.format(
         base=config.backbone.name,
         revision=config.backbone.revision,

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import NANO
@@ -11,7 +12,6 @@ from skingpt_r1.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_adapter, l
 from skingpt_r1.model.skingpt import SkinGPT
 
 NANO_EVALUATOR = Path(__file__).with_name("weights")
-_EXPORTED = (CONFIG_FILE, WEIGHTS_FILE)
 
 
 def load_evaluator(
@@ -35,16 +35,17 @@ def load_evaluator(
     """
     folder = NANO_EVALUATOR if str(name_or_dir) == NANO else Path(name_or_dir)
     if not is_adapter(folder):
-        hint = "this package comes without one" if folder == NANO_EVALUATOR else "or it is empty"
         raise CheckpointError(
-            f"there is no evaluator in {str(name_or_dir)!r} ({hint}); give the folder that "
-            "`skingpt dermeval train --export DIR` has written"
+            f"there is no evaluator in {str(name_or_dir)!r}; give the folder that "
+            "`skingpt dermeval train --export DIR` has written, or `nano`"
         )
     return load_adapter(folder, backbone=backbone, device=device, dtype=dtype)
 
 
 def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
     """Copy an evaluator without the files of its backbone's tokenizer, and write its card.
+
+    The weights are rounded to half precision, which halves the file.
 
     Args:
         adapter: the adapter folder of a run.
@@ -56,8 +57,9 @@ def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _EXPORTED:
-            shutil.copyfile(adapter / name, folder / name)
+        shutil.copyfile(adapter / CONFIG_FILE, folder / CONFIG_FILE)
+        weights = {name: value.half() for name, value in load_file(adapter / WEIGHTS_FILE).items()}
+        save_file(weights, folder / WEIGHTS_FILE, {"format": "pt"})
         (folder / "README.md").write_text(card, "utf-8")
     except OSError as error:
         raise CheckpointError(f"the evaluator cannot be written to {folder}: {error}") from error

@@ -26,6 +26,7 @@ from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
 from skingpt_r1.rubric import Scores
 
 # What a case has beside its pictures is made anew for every example.
+_CHARACTERS = 3  # in a token of a critique, roughly
 _TEXT_FIELDS = ("targets", "input_ids", "hidden")
 
 
@@ -38,12 +39,14 @@ class Lesson:
         text: the narrative to judge.
         brief: whether scores alone are asked for.
         scores: what the target says; the reward is measured against them, too.
+        notes: what the target says before the scores.
     """
 
     place: int
     text: str
     brief: bool
     scores: Scores
+    notes: str = ""
 
 
 class CritiqueExamples:
@@ -77,20 +80,31 @@ class CritiqueExamples:
                 f"reads, the first begins with {lessons[long[0]].text[:40]!r}; leave them out"
             )
 
+    @property
+    def lengths(self) -> list[int]:
+        """Of each example, roughly: enough to put those of like length together."""
+        return [
+            len(prompt) + len(self._target(lesson)) // _CHARACTERS
+            for prompt, lesson in zip(self._prompts, self.lessons, strict=True)
+        ]
+
     def __len__(self) -> int:
         return len(self.lessons)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """The fields of one example, with `scores` [1, 6] beside those of the trainer."""
         lesson = self.lessons[index]
-        target = write_critique(lesson.scores, brief=lesson.brief)
-        answer = torch.tensor(encode_answer(self._processor, target))
+        answer = torch.tensor(encode_answer(self._processor, self._target(lesson)))
         stored = self.pictures[lesson.place]
         return stored | {
             "targets": answer,
             "input_ids": torch.cat([self._prompts[index], answer]),
             "scores": torch.tensor([lesson.scores.values]),
         }
+
+    @staticmethod
+    def _target(lesson: Lesson) -> str:
+        return write_critique(lesson.scores, brief=lesson.brief, notes=lesson.notes)
 
     def _prompt(self, lesson: Lesson) -> Tensor:
         grids = self.pictures[lesson.place]["grids"]
@@ -128,7 +142,7 @@ def rater_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[
     rng = random.Random(f"forms:{seed}")
     places = picture_places(judged)
     return [
-        Lesson(places[item.images], item.text, rng.random() < brief, scores)
+        Lesson(places[item.images], item.text, rng.random() < brief, scores, item.notes)
         for item in judged
         for scores in item.ratings
     ]
@@ -139,7 +153,7 @@ def mean_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[L
     rng = random.Random(f"forms of the mean:{seed}")
     places = picture_places(judged)
     return [
-        Lesson(places[item.images], item.text, rng.random() < brief, item.mean)
+        Lesson(places[item.images], item.text, rng.random() < brief, item.mean, item.notes)
         for item in judged
         if item.ratings
     ]

@@ -5,7 +5,7 @@
 
 A row has scores, or an `evaluation_text` to read them from, or a code why there are none. Relative
 picture paths begin at the folder of the file. Source: the record schema of the DermEval release;
-`rater`, `simulated`, `group`, `damage`, `unscored` and `detail` are ours.
+`rater`, `simulated`, `group`, `damage`, `notes`, `unscored` and `detail` are ours.
 """
 
 import os
@@ -97,6 +97,7 @@ class Rating(Text):
         unscored: code of `rubric.REASONS` why there are no scores.
         detail: what was missing or wrong, for a person.
         damage: kinds of known damage of a synthetic narrative; None when nothing is known.
+        notes: one line on what was checked before scoring; an evaluator learns to write it first.
     """
 
     model_config = _STRICT
@@ -109,6 +110,7 @@ class Rating(Text):
     unscored: str | None = None
     detail: str | None = None
     damage: tuple[str, ...] | None = None
+    notes: str | None = None
 
     @model_validator(mode="after")
     def _has_a_verdict(self) -> Self:
@@ -152,6 +154,7 @@ class Judged:
         damage: kinds of known damage; None when nothing is known.
         ratings: one for each rater who scored, in the order of the file.
         unscored: raters without a readable verdict.
+        notes: of the first rater who wrote some.
     """
 
     id: str
@@ -161,6 +164,7 @@ class Judged:
     damage: tuple[str, ...] | None
     ratings: tuple[Scores, ...]
     unscored: int = 0
+    notes: str = ""
 
     @property
     def mean(self) -> Scores:
@@ -223,6 +227,7 @@ def _judged(first: Rating, rows: Sequence[Rating], path: Path) -> Judged:
         damage=first.damage,
         ratings=scored,
         unscored=len(verdicts) - len(scored),
+        notes=next((row.notes for row in rows if row.notes), ""),
     )
 
 

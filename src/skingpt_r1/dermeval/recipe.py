@@ -5,7 +5,7 @@ The paper names the two stages and gives no number for either; every number here
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import (
     Field,
@@ -26,7 +26,8 @@ class RatingsRecipe(Section):
     Attributes:
         train: rating file to learn from; simulated on rendered cases when None.
         test: rating file to measure on, of other cases; needed with `train`.
-        cases: rendered cases to learn from, one narrative each.
+        cases: rendered cases to learn from.
+        narratives: damaged in different ways, of each case to learn from.
         test_cases: rendered cases to measure on.
         size: side of a rendered picture in pixels.
         seed: of the pictures, the damage and the raters.
@@ -37,6 +38,7 @@ class RatingsRecipe(Section):
     train: Path | None = None
     test: Path | None = None
     cases: PositiveInt = 3000
+    narratives: PositiveInt = 1
     test_cases: PositiveInt = 400
     size: PositiveInt = 112
     seed: int = 0
@@ -51,12 +53,15 @@ class RatingsRecipe(Section):
 
 
 class SupervisedRecipe(TrainRecipe):
-    """The supervised stage: critiques as targets, one for each row of a rater.
+    """The supervised stage: critiques as targets.
 
     Attributes:
+        targets: `raters`: one for each row of a rater; `mean`: one for each narrative, of the mean
+            rater, whose decimals are less noisy.
         brief: share of the targets that are scores alone.
     """
 
+    targets: Literal["raters", "mean"] = "raters"
     brief: float = Field(default=0.5, ge=0, le=1)
 
 

@@ -197,17 +197,20 @@ def _stage_one(
 ) -> None:
     if not _is_done(folder):
         stage = recipe.supervised
-        lessons = rater_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+        make_lessons = mean_lessons if stage.targets == "mean" else rater_lessons
+        lessons = make_lessons(data.train, brief=stage.brief, seed=recipe.seed)
         if state.is_main_process:
             drop_torn_checkpoints(folder)
         state.wait_for_everyone()
+        examples = CritiqueExamples(pictures, lessons, model)
         train(
             make_trained(model, stage.precision),
-            CritiqueExamples(pictures, lessons, model),
+            examples,
             stage,
             weights=CRITIQUE_ONLY,
             folder=folder,
             seed=recipe.seed,
+            lengths=examples.lengths,
             pad_id=needed_processor(model).pad_id,
             quiet=quiet,
         )

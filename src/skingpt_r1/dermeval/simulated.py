@@ -14,6 +14,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.dermeval.ratings import Rating, RatingScores, relative_image, write_ratings
 from skingpt_r1.dermeval.recipe import RatingsRecipe
 from skingpt_r1.distill.narratives import FindingsByLabel
+from skingpt_r1.narrative import Narrative
 from skingpt_r1.synthetic import write_cases
 from skingpt_r1.synthetic.damage import (
     HELD_OUT_STRENGTHS,
@@ -24,6 +25,7 @@ from skingpt_r1.synthetic.damage import (
     true_scores,
     write_damaged,
 )
+from skingpt_r1.synthetic.notes import write_notes
 from skingpt_r1.synthetic.raters import Rater, make_raters, rate
 
 INJECTED = "injected instruction"
@@ -87,14 +89,25 @@ def simulate(folder: Path, recipe: RatingsRecipe) -> Simulated:
         is_test = name == "test"
         rows = []
         for case in members:
-            rng = random.Random(f"{recipe.seed}:{name}:{case.id}")
-            damage = draw_damage(rng, held_out=is_test)
-            text = _write(case, damage, likeness, rng, held_out=is_test)
-            kinds = list(damage.parts)
-            if not is_test and rng.random() < recipe.injected:
-                text = inject(text, rng, held_out=False)
-                kinds.append(INJECTED)
-            rows += _rate(case, text, damage, kinds, raters, rng, folder)
+            for number in range(1 if is_test else recipe.narratives):
+                rng = random.Random(f"{recipe.seed}:{name}:{case.id}:{number}")
+                damage = draw_damage(rng, held_out=is_test)
+                narrative = _write(case, damage, likeness, rng, held_out=is_test)
+                text, kinds = narrative.text, list(damage.parts)
+                if not is_test and rng.random() < recipe.injected:
+                    text = inject(text, rng, held_out=False)
+                    kinds.append(INJECTED)
+                first = Rating(
+                    id=f"{case.id}-{number}",
+                    image=relative_image(case.images[0], folder),
+                    diagnostic_text=text,
+                    group=case.group,
+                    simulated=True,
+                    unscored="empty",
+                    damage=tuple(kinds),
+                    notes=write_notes(narrative, case, damage),
+                )
+                rows += _rate(first, damage, raters, rng)
         write_ratings(paths[name], rows)
     return Simulated(paths["train"], paths["test"], tuple(parts["test"]), likeness, recipe.seed)
 
@@ -113,7 +126,7 @@ def damage_probes(data: Simulated, pairs: int) -> list[Probe]:
             damage = Damage({kind: rng.choice(HELD_OUT_STRENGTHS[kind])})
             seed = f"{data.seed}:{kind}:{case.id}"
             clean, damaged = (
-                _write(case, wrong, data.likeness, random.Random(seed), held_out=True)
+                _write(case, wrong, data.likeness, random.Random(seed), held_out=True).text
                 for wrong in (Damage(), damage)
             )
             probes.append(Probe(kind, case.images, clean, damaged))
@@ -128,35 +141,21 @@ def injected_texts(texts: Sequence[str], seed: int) -> list[str]:
 
 def _write(
     case: Case, damage: Damage, likeness: FindingsByLabel, rng: random.Random, *, held_out: bool
-) -> str:
+) -> Narrative:
     assert case.label is not None
     others = likeness.nearest(case.findings, case.label)
-    narrative = write_damaged(
+    return write_damaged(
         case.findings, case.label, others, damage, rng, case.context, held_out=held_out
     )
-    return narrative.text
 
 
 def _rate(
-    case: Case,
-    text: str,
-    damage: Damage,
-    kinds: Sequence[str],
-    raters: Sequence[Rater],
-    rng: random.Random,
-    folder: Path,
+    unrated: Rating, damage: Damage, raters: Sequence[Rater], rng: random.Random
 ) -> list[Rating]:
     true = true_scores(damage)
-    return [
-        Rating(
-            id=case.id,
-            image=relative_image(case.images[0], folder),
-            diagnostic_text=text,
-            group=case.group,
-            rater=rater.name,
-            simulated=True,
-            scores=RatingScores.of(rate(rater, true, rng)),
-            damage=tuple(kinds),
-        )
-        for rater in raters
-    ]
+    rows = []
+    for rater in raters:
+        scores = RatingScores.of(rate(rater, true, rng))
+        told = {"rater": rater.name, "scores": scores, "unscored": None}
+        rows.append(unrated.model_copy(update=told))
+    return rows

@@ -15,6 +15,9 @@ Batch = dict[str, Tensor]
 CONCATENATED = ("targets", "hidden", "pixels", "tower", "pre_merger", "grids", "teacher", "tones")
 
 
+_SORTED_TOGETHER = 32
+
+
 class CaseStore(Protocol):
     """Where training reads its cases: a feature store, or examples drawn from one."""
 
@@ -61,6 +64,7 @@ class EpochBatches(Sampler[list[int]]):
         batch_size: int,
         seed: int,
         labels: Sequence[str] | None = None,
+        lengths: Sequence[int] | None = None,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -72,6 +76,8 @@ class EpochBatches(Sampler[list[int]]):
             seed: of the order.
             labels: one for each case, to draw every label equally often; None draws every case
                 once.
+            lengths: one for each case, to put cases of like length together, so that little is
+                padded; None mixes all.
             rank: this process.
             processes: of how many.
         """
@@ -79,6 +85,7 @@ class EpochBatches(Sampler[list[int]]):
         self.batch_size = batch_size
         self.seed = seed
         self.labels = labels
+        self.lengths = lengths
         self.rank = rank
         self.processes = processes
         self.epoch = 0
@@ -92,9 +99,36 @@ class EpochBatches(Sampler[list[int]]):
             order = torch.randperm(self.cases, generator=generator).tolist()
         else:
             order = balanced_order(self.labels, generator)
-        for start in range(0, self.cases, self.batch_size):
-            batch = order[start : start + self.batch_size]
+        batches = [
+            order[start : start + self.batch_size]
+            for start in range(0, self.cases, self.batch_size)
+        ]
+        if self.lengths is not None:
+            batches = batches_of_like_length(order, self.lengths, self.batch_size, generator)
+        for batch in batches:
             yield batch[self.rank :: self.processes] or [~batch[0]]
+
+
+def batches_of_like_length(
+    order: Sequence[int], lengths: Sequence[int], batch_size: int, generator: torch.Generator
+) -> list[list[int]]:
+    """Batches whose cases have like lengths, in random order.
+
+    Cases are sorted among `_SORTED_TOGETHER` batches only, so that a case still meets others in
+    every epoch.
+
+    Args:
+        order: cases, shuffled.
+        lengths: of each case.
+        batch_size: cases in a batch.
+        generator: shuffles the batches.
+    """
+    batches = []
+    window = batch_size * _SORTED_TOGETHER
+    for start in range(0, len(order), window):
+        near = sorted(order[start : start + window], key=lambda case: lengths[case])
+        batches += [near[at : at + batch_size] for at in range(0, len(near), batch_size)]
+    return [batches[at] for at in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def balanced_order(labels: Sequence[str], generator: torch.Generator) -> list[int]:

@@ -55,6 +55,7 @@ def train(
     folder: Path,
     seed: int,
     labels: Sequence[str] | None = None,
+    lengths: Sequence[int] | None = None,
     pad_id: int = 0,
     quiet: bool = False,
     join: Callable[..., Batch] = collate,
@@ -68,7 +69,8 @@ def train(
         weights: of the loss terms.
         folder: the run's folder; checkpoints and `metrics.jsonl` go there.
         seed: of the order of the cases.
-        labels: one for each stored case, for balanced sampling; None for every case once.
+        labels: one for each stored case, for balanced sampling; see `EpochBatches`.
+        lengths: see `EpochBatches`.
         pad_id: token that fills short rows where the language model runs.
         quiet: no progress bar.
         join: makes a batch of cases, as `collate` does.
@@ -85,6 +87,7 @@ def train(
         batch_size=recipe.batch_size,
         seed=seed,
         labels=labels,
+        lengths=lengths,
         rank=arguments.process_index,
         processes=arguments.world_size,
     )
@@ -98,14 +101,18 @@ def train(
         # Nothing is left to do, and the library's loop would make one more step.
         trainer._load_from_checkpoint(str(checkpoint))
         return trainer.last_loss
+    _train(trainer, checkpoint)
+    return trainer.last_loss
+
+
+def _train(trainer: "TermTrainer", checkpoint: Path | None) -> None:
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"{folder} cannot be written or read: {error}; it needs a writable folder on a disk "
-            "with space left. Start again: the run goes on from its last complete checkpoint"
+            f"{trainer.folder} cannot be written or read: {error}; it needs a writable folder on a "
+            "disk with space left. Start again: the run goes on from its last complete checkpoint"
         ) from error
-    return trainer.last_loss
 
 
 class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped

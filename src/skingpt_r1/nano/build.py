@@ -1,7 +1,8 @@
 """Build the embedded backbone from nothing: `python -m skingpt_r1.nano.build`.
 
-Stages: draw scenes, learn the tokenizer, school the tower, school the language model, export,
-measure. A finished stage is kept in the work folder, so that a killed build continues.
+Stages: draw scenes, learn the tokenizer, school the tower, school the language model (to talk, then
+to read), export, measure. A finished stage is kept in the work folder, so that a killed build
+continues.
 """
 
 import argparse
@@ -22,7 +23,14 @@ from skingpt_r1.model.processor import make_image_processor
 from skingpt_r1.nano.architecture import PICTURE_SIZE, VOCABULARY, nano_config
 from skingpt_r1.nano.card import write_card
 from skingpt_r1.nano.diseases import DISEASES
-from skingpt_r1.nano.language import attributes_of, draw_turn, school_language, store_tokens
+from skingpt_r1.nano.language import (
+    READING_SHARES,
+    SHARES,
+    attributes_of,
+    draw_turn,
+    school_language,
+    store_tokens,
+)
 from skingpt_r1.nano.pool import BLOCK, ScenePool, draw_pool
 from skingpt_r1.nano.schooling import school_tower
 from skingpt_r1.nano.skills import measure_skills
@@ -31,6 +39,7 @@ from skingpt_r1.records import write_json_atomic
 
 log = logging.getLogger(__name__)
 WEIGHTS = Path(__file__).parent / "weights"
+LANGUAGE_STAGES = {"language": SHARES, "reading": READING_SHARES}
 SETTINGS: dict[str, Any] = {
     "seed": 1,
     "closeups": 40_000,
@@ -45,6 +54,7 @@ SETTINGS: dict[str, Any] = {
     },
     "language_scenes": 24_000,
     "language": {"steps": 1000, "batch": 48, "learning_rate": 2e-3, "muon_rate": 0.02},
+    "reading": {"steps": 800, "batch": 48, "learning_rate": 1.5e-3, "muon_rate": 0.015},
     "tokenizer_turns": 20_000,
     "skills": {"count": 100},
 }
@@ -67,15 +77,17 @@ def build(work: Path, out: Path) -> None:
     model = Qwen2_5_VLForConditionalGeneration(nano_config(len(tokenizer), special))
     seeing = _tower(model, work, closeups, pool)
     clock.stop("tower")
-    loss = _language(model, tokenizer, work, pool)
-    clock.stop("language")
+    losses = {}
+    for stage in LANGUAGE_STAGES:
+        losses[stage] = _language(model, tokenizer, work, pool, stage)
+        clock.stop(stage)
     _export(model, tokenizer, out)
     size, seen = PICTURE_SIZE, SETTINGS["skills"]["count"]
     manifest = {
         "settings": SETTINGS,
         "sources": _sources(closeups, pool),
         "tower_accuracy": seeing,
-        "language_loss": loss,
+        "losses": losses,
         "skills": measure_skills(out, count=seen, seed=seed, size=size),
         "minutes": clock.minutes,
         "torch": torch.__version__,
@@ -136,8 +148,9 @@ def _language(
     tokenizer: PreTrainedTokenizerFast,
     work: Path,
     pool: ScenePool,
+    stage: str,
 ) -> float:
-    weights, report = work / "language.pt", work / "language.json"
+    weights, report = work / f"{stage}.pt", work / f"{stage}.json"
     if not report.exists():
         count = SETTINGS["language_scenes"]
         tokens = store_tokens(model.model.visual, pool.pictures, count)
@@ -147,7 +160,8 @@ def _language(
             tokens,
             pool.labels[:count],
             seed=SETTINGS["seed"],
-            **SETTINGS["language"],
+            shares=LANGUAGE_STAGES[stage],
+            **SETTINGS[stage],
         )
         torch.save(model.state_dict(), weights)
         write_json_atomic(report, {"loss": loss})
@@ -184,11 +198,12 @@ def _sources(closeups: ScenePool, scenes: ScenePool) -> list[dict[str, Any]]:
         }
         for drawn, pool in (("draw_closeup", closeups), ("draw_scene", scenes))
     ]
-    turns = SETTINGS["language"]["steps"] * SETTINGS["language"]["batch"]
+    turns = sum(SETTINGS[stage]["steps"] * SETTINGS[stage]["batch"] for stage in LANGUAGE_STAGES)
     return [
         *pictures,
         {
-            "texts": "skingpt_r1.nano.prose.general_turn, dermatology_turn and critique_turn",
+            "texts": "skingpt_r1.nano.prose.general_turn, dermatology_turn and critique_turn, "
+            "skingpt_r1.nano.reading.reading_turn",
             "count": turns,
             "dermatology_diagnoses": "drawn at random, independent of the picture",
             "scores": "drawn at random, independent of text and picture",

@@ -42,7 +42,8 @@ readable prose under the dermatology prompt.
 |---|---|
 {skills}
 
-Mean loss per answer token at the end of language schooling: {loss:.3f} nats.
+Mean loss per answer token at the end of language schooling: {talking:.3f} nats; of the reading that
+followed: {reading:.3f} nats.
 Built in {minutes:.0f} minutes on two cores with `python -m skingpt_r1.nano.build`; the settings are
 in `manifest.json`.
 
@@ -68,7 +69,8 @@ def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
         skill_count=manifest["settings"]["skills"]["count"],
         sources=sources,
         seeing=seeing,
-        loss=manifest["language_loss"],
+        talking=manifest["losses"]["language"],
+        reading=manifest["losses"]["reading"],
         minutes=sum(manifest["minutes"].values()),
     )
     (folder / "README.md").write_text(text, "utf-8")

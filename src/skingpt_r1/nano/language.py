@@ -1,11 +1,12 @@
-"""Second stage: the language model learns to talk about scenes and to write dermatology prose.
+"""Second and third stage: the language model learns to write, and then to read.
 
-The schooled tower stands still and its tokens are computed once; merger and language model learn.
+First it talks about scenes and writes dermatology prose, then it compares texts. The schooled tower
+stands still and its tokens are computed once; merger and language model learn.
 """
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,10 +17,20 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 from skingpt_r1.nano.dense_tower import dense_tokens
 from skingpt_r1.nano.muon import schooling_optimizers
 from skingpt_r1.nano.prose import Turn, critique_turn, dermatology_turn, general_turn
+from skingpt_r1.nano.reading import reading_turn
 from skingpt_r1.nano.scenes import ATTRIBUTES
 
 log = logging.getLogger(__name__)
-SHARES = {general_turn: 0.52, dermatology_turn: 0.42, critique_turn: 0.06}
+WriteTurn = Callable[[Mapping[str, str], random.Random], Turn]
+SHARES: Mapping[WriteTurn, float] = {
+    general_turn: 0.52,
+    dermatology_turn: 0.42,
+    critique_turn: 0.06,
+}
+# Of the third stage; what was learned before goes on, so that it is not forgotten.
+READING_SHARES: Mapping[WriteTurn, float] = {
+    reading_turn: 0.66, general_turn: 0.16, dermatology_turn: 0.15, critique_turn: 0.03,
+}  # fmt: skip
 # Turns with more tokens than this, which are verdicts, are padded apart from the others.
 LONG = 240
 
@@ -29,9 +40,11 @@ def attributes_of(row: Sequence[int]) -> dict[str, str]:
     return {name: v[i] for (name, v), i in zip(ATTRIBUTES.items(), row, strict=True)}
 
 
-def draw_turn(scene: dict[str, str], rng: random.Random) -> Turn:
-    """One training turn: a question about the scene, dermatology prose, or a verdict in form."""
-    (write,) = rng.choices(list(SHARES), list(SHARES.values()))
+def draw_turn(
+    scene: dict[str, str], rng: random.Random, shares: Mapping[WriteTurn, float] = SHARES
+) -> Turn:
+    """One training turn of the kinds that a stage has."""
+    (write,) = rng.choices(list(shares), list(shares.values()))
     return write(scene, rng)
 
 
@@ -69,6 +82,7 @@ def school_language(
     learning_rate: float,
     muon_rate: float,
     seed: int,
+    shares: Mapping[WriteTurn, float] = SHARES,
 ) -> float:
     """Train merger, language model and output layer on stored tower tokens.
 
@@ -85,7 +99,7 @@ def school_language(
     losses: list[float] = []
     for step in range(steps):
         rows = rng.sample(range(len(tokens)), batch)
-        turns = [draw_turn(scenes[row], rng) for row in rows]
+        turns = [draw_turn(scenes[row], rng, shares) for row in rows]
         loss = _loss(model, tokenizer, tokens[rows], turns)
         for optimizer in optimizers:
             optimizer.zero_grad()

@@ -3,6 +3,12 @@
 from skingpt_r1.synthetic.camera import MODALITIES
 from skingpt_r1.synthetic.conditions import CONDITIONS, CONFUSABLE, Condition
 from skingpt_r1.synthetic.damage import Damage, draw_damage, inject, true_scores, write_damaged
+from skingpt_r1.synthetic.layouts import (
+    LAYOUTS,
+    write_fitzpatrick17k,
+    write_ham10000,
+    write_pad_ufes_20,
+)
 from skingpt_r1.synthetic.raters import Rater, make_raters, mean_scores, rate
 from skingpt_r1.synthetic.render import RenderedCase, render_case
 from skingpt_r1.synthetic.sheet import contact_sheet
@@ -11,6 +17,7 @@ from skingpt_r1.synthetic.write import iterate_cases, write_cases
 __all__ = [
     "CONDITIONS",
     "CONFUSABLE",
+    "LAYOUTS",
     "MODALITIES",
     "Condition",
     "Damage",
@@ -27,4 +34,7 @@ __all__ = [
     "true_scores",
     "write_cases",
     "write_damaged",
+    "write_fitzpatrick17k",
+    "write_ham10000",
+    "write_pad_ufes_20",
 ]

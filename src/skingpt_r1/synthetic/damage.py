@@ -124,16 +124,28 @@ class Damage:
 def draw_damage(rng: random.Random, *, held_out: bool) -> Damage:
     """A damage; undamaged, each kind and several at once are equally likely.
 
+    Training draws the kinds that take a comparison twice as often as the others.
+
     Args:
         rng: draws kind, strengths and combination.
         held_out: from the strengths and combinations for testing, which training never draws.
     """
-    kind = rng.choice((*KINDS, SEVERAL))
+    kind = rng.choice((*KINDS, SEVERAL) if held_out else (*KINDS, SEVERAL, WRONG, BROKEN))
     strengths = HELD_OUT_STRENGTHS if held_out else TRAINING_STRENGTHS
     kinds: tuple[str, ...] = () if kind == KINDS[0] else (kind,)
     if kind == SEVERAL:
         kinds = rng.choice(HELD_OUT_COMBINATIONS if held_out else TRAINING_COMBINATIONS)
     return Damage({part: rng.choice(strengths[part]) for part in kinds})
+
+
+def num_invented(strength: float) -> int:
+    """How many made-up statements a strength stands for."""
+    return max(1, round(strength * _MOST_INVENTED))
+
+
+def gravities(strength: float) -> tuple[str, ...]:
+    """The gravities of the harmful advice that a strength stands for."""
+    return next(row[1] for row in _ADVICE if strength <= row[0])
 
 
 def true_scores(damage: Damage) -> tuple[float, ...]:
@@ -341,13 +353,12 @@ def _invent(
             value = rng.choice([other for other in WORDS[slot] if other != findings[slot]])
             form = rng.choice(damage_words.SECOND_VALUE.of(held_out=held_out))
             sentences.append(form.format(slot=slot, word=WORDS[slot][value][0]))
-    return rng.sample(sentences, max(1, round(strength * _MOST_INVENTED)))
+    return rng.sample(sentences, num_invented(strength))
 
 
 def _advise(strength: float, rng: random.Random, held_out: bool) -> list[str]:
-    gravities = next(row[1] for row in _ADVICE if strength <= row[0])
     advice: list[str] = []
-    for gravity in gravities:
+    for gravity in gravities(strength):
         choices = damage_words.UNSAFE[gravity].of(held_out=held_out)
         advice.append(rng.choice([text for text in choices if text not in advice]))
     return advice

@@ -15,6 +15,7 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.synthetic.render import Plan, draw, plan_case
 
 DATASET = "synthetic"
+NOTE = "synthetic.json"
 logger = logging.getLogger(__name__)
 
 
@@ -65,18 +66,31 @@ def _write_atomic(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _claim(folder: Path, seed: int, size: int) -> None:
-    """Note seed and size in the folder, or refuse a folder made with others."""
-    note, path = {"seed": seed, "size": size}, folder / "synthetic.json"
+def claim(folder: Path, **note: str | int) -> None:
+    """Note in a folder how its pictures are made, or refuse a folder made otherwise.
+
+    Raises:
+        DatasetError: the folder was made with another seed, size or layout.
+    """
+    path = folder / NOTE
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != note:
             raise DatasetError(
                 f"folder {folder.name!r} holds rendered pictures made with {found}, asked for"
-                f" {note}; give the same seed and size, or another folder"
+                f" {note}; give the same values, or another folder"
             )
         return
     _write_atomic(path, json.dumps(note) + "\n")
+
+
+def rendered_layout(folder: Path) -> str | None:
+    """The data set in whose layout a folder of rendered pictures is written; None for others."""
+    path = folder / NOTE
+    if not path.is_file():
+        return None
+    layout = json.loads(path.read_text(encoding="utf-8")).get("layout")
+    return None if layout is None else str(layout)
 
 
 def iterate_cases(folder: Path, count: int, seed: int, size: int = 112) -> Iterator[Case]:
@@ -112,7 +126,7 @@ def write_cases(
         )
     try:
         (folder / "images").mkdir(parents=True, exist_ok=True)
-        _claim(folder, seed, size)
+        claim(folder, seed=seed, size=size)
         cases = list(iterate_cases(folder, count, seed, size))
         _write_pictures(cases, seed, size, workers)
         lines = (json.dumps(_record(case), ensure_ascii=False) + "\n" for case in cases)

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from skingpt_r1.dermbench.report.wording import of_run
 from skingpt_r1.dermbench.report_data import CaseAnswer, ReportCase, ReportData, Verdict
 from skingpt_r1.rubric import DIMENSIONS
 
@@ -23,7 +24,8 @@ class CaseChunks:
     def __init__(self, data: ReportData) -> None:
         self._data = data
         self._places = {
-            (table.judge, table.protocol): place for place, table in enumerate(data.scores)
+            (table.run, table.judge, table.protocol): place
+            for place, table in enumerate(data.scores)
         }
         self._rated = [
             {row.system for row in table.rows if row.kind == "system"} for table in data.scores
@@ -39,7 +41,9 @@ class CaseChunks:
 
     def index(self) -> Markup:
         """What the filters need of every case; to be called after the last chunk."""
-        tables = [{"judge": table.judge, "protocol": table.protocol} for table in self._data.scores]
+        tables = [
+            of_run(f"{table.judge}, {table.protocol}", table.run) for table in self._data.scores
+        ]
         return script_json(
             {
                 "chunk_size": _CHUNK,
@@ -63,6 +67,8 @@ class CaseChunks:
     def _means(self, case: ReportCase, place: int) -> list[float]:
         """Mean score of every scored system on a case; controls and oracles are left aside."""
         table = self._data.scores[place]
+        if case.run != table.run:
+            return []
         means = []
         for answer in case.answers:
             given = [
@@ -78,6 +84,7 @@ class CaseChunks:
     def _whole(self, case: ReportCase) -> dict[str, Any]:
         return {
             "id": case.id,
+            "run": case.run,
             "benchmark": case.benchmark,
             "label": case.label,
             "tone": case.tone or UNKNOWN,
@@ -85,21 +92,21 @@ class CaseChunks:
             "reference": case.reference,
             "picture": case.picture,
             "no_picture": case.no_picture,
-            "answers": [self._answer(answer) for answer in case.answers],
+            "answers": [self._answer(answer, case.run) for answer in case.answers],
         }
 
-    def _answer(self, answer: CaseAnswer) -> dict[str, Any]:
+    def _answer(self, answer: CaseAnswer, run: str) -> dict[str, Any]:
         return {
             "system": answer.system,
             "text": answer.text,
             "problem": answer.problem,
             "outcome": answer.outcome,
-            "verdicts": [self._verdict(verdict) for verdict in answer.verdicts],
+            "verdicts": [self._verdict(verdict, run) for verdict in answer.verdicts],
         }
 
-    def _verdict(self, verdict: Verdict) -> dict[str, Any]:
+    def _verdict(self, verdict: Verdict, run: str) -> dict[str, Any]:
         row: dict[str, Any] = {
-            "table": self._places[verdict.judge, verdict.protocol],
+            "table": self._places[run, verdict.judge, verdict.protocol],
             "repeat": verdict.repeat,
             "cut": verdict.cut,
         }

@@ -39,6 +39,7 @@ def confusion_records(parts: Iterable[Classification]) -> list[dict[str, Any]]:
     """Every matrix whole, for `confusion.json`; the last column counts answers without a label."""
     return [
         {
+            "run": part.run,
             "benchmark": part.benchmark,
             "form": part.form,
             "system": confusion.system,

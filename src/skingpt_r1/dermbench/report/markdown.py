@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report.page import measure_names, metric_names, rank
 from skingpt_r1.dermbench.report.wording import (
     MISSING,
     count,
     interval,
+    of_run,
     p_value,
     percent_interval,
     signed,
@@ -14,6 +16,7 @@ from skingpt_r1.dermbench.report.wording import (
 from skingpt_r1.dermbench.report_data import (
     LABEL_OUTCOMES,
     Classification,
+    Kind,
     ReportData,
     ScoreTable,
     ToneTable,
@@ -33,12 +36,17 @@ def markdown(data: ReportData) -> str:
     lines += [f"- {_plain(name)}: {_plain(value)}" for name, value in data.facts.items()]
     lines += [f"- cases: {count(data.num_cases)}"]
     lines += ["", *_table(["system", "what it is"], data.systems.items())]
+    lines += _glance(data)
     for table in data.scores:
         lines += _scores(table)
     if data.labels:
         lines += ["", "## Diagnosis against label", ""]
         rows = [
-            [row.system, count(row.n), *(count(row.outcomes.get(o, 0)) for o in LABEL_OUTCOMES)]
+            [
+                of_run(row.system, row.run),
+                count(row.n),
+                *(count(row.outcomes.get(o, 0)) for o in LABEL_OUTCOMES),
+            ]
             for row in data.labels
         ]
         lines += _table(["system", "n", *LABEL_OUTCOMES], rows)
@@ -48,12 +56,23 @@ def markdown(data: ReportData) -> str:
     return "\n".join([*lines, "", RESEARCH, ""])
 
 
+def _glance(data: ReportData) -> Iterator[str]:
+    for place, shown in enumerate(glances(data)):
+        yield from ("", "" if place else "## At a glance", "")
+        rows = [
+            [_titled(row.system, row.kind), *(cell or MISSING for cell in row.cells)]
+            for row in shown.rows
+        ]
+        yield from _table(["system", *shown.columns], rows)
+
+
 def _scores(table: ScoreTable) -> Iterator[str]:
-    yield from ("", f"## Scores: {_plain(table.judge)}, {table.protocol}", "")
+    name = of_run(f"{table.judge}, {table.protocol}", table.run)
+    yield from ("", f"## Scores: {_plain(name)}", "")
     rows = [
         [
             MISSING if row.rank is None else rank(row.rank),
-            row.system if row.kind == "system" else f"{row.system} ({row.kind})",
+            _titled(row.system, row.kind),
             interval(row.overall),
             f"{count(row.scored)} / {count(row.asked)}",
             ", ".join(f"{reason} {count(n)}" for reason, n in sorted(row.unscored.items())),
@@ -94,7 +113,8 @@ def _scores(table: ScoreTable) -> Iterator[str]:
 
 
 def _classification(part: Classification) -> Iterator[str]:
-    yield from ("", f"## Classification: {_plain(part.benchmark)}, {_plain(part.form)}", "")
+    name = of_run(f"{part.benchmark}, {part.form}", part.run)
+    yield from ("", f"## Classification: {_plain(name)}", "")
     metrics = metric_names(part)
     rows = [
         [
@@ -142,7 +162,7 @@ def _audits(data: ReportData) -> Iterator[str]:
         yield from ("", "## Judge audits", "")
         rows = [
             [
-                audit.judge,
+                of_run(audit.judge, audit.run),
                 audit.check,
                 audit.subject,
                 interval(audit.measure, 3),
@@ -159,7 +179,7 @@ def _leaks(data: ReportData) -> Iterator[str]:
         rows = [
             [
                 leak.system,
-                leak.benchmark,
+                of_run(leak.benchmark, leak.run),
                 f"{count(leak.cases)} / {count(leak.asked)}",
                 leak.found_by,
                 leak.treatment,
@@ -167,6 +187,10 @@ def _leaks(data: ReportData) -> Iterator[str]:
             for leak in data.leaks
         ]
         yield from _table(["system", "benchmark", "cases / asked", "found by", "treatment"], rows)
+
+
+def _titled(system: str, kind: Kind) -> str:
+    return system if kind == "system" else f"{system} ({kind})"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

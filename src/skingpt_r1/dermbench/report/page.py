@@ -16,6 +16,7 @@ from skingpt_r1.dermbench.comparison_tests import NO_DIFFERENCE, Comparison
 from skingpt_r1.dermbench.report import charts, wording
 from skingpt_r1.dermbench.report.cases import CaseChunks
 from skingpt_r1.dermbench.report.confusion import heat, most_confused, row_sums
+from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report_data import (
     LABEL_OUTCOMES,
     Calibration,
@@ -47,6 +48,7 @@ def page_pieces(data: ReportData) -> Iterator[str]:
         style=style,
         script_hash=f"sha256-{digest}",
         sections=_sections(data),
+        glances=glances(data),
         version=versions().get("skingpt-r1", ""),
     )
 
@@ -128,7 +130,9 @@ def _environment() -> Environment:
         "percent_interval": _unbroken(wording.percent_interval),
         "p_value": wording.p_value,
         "count": wording.count,
+        "of_run": wording.of_run,
         "rank": _unbroken(rank),
+        "unbroken": _unbroken(str),
     }
     shared = (
         charts.interval_bar, charts.value_bar, charts.reliability, charts.risk_curves,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from skingpt_r1.dermbench.report.wording import of_run
 from skingpt_r1.dermbench.report_data import (
     Calibration,
     Classification,
@@ -49,20 +50,20 @@ def report_rows(data: ReportData) -> Iterator[ResultRow]:
         yield from _classification_rows(part)
     for audit in data.audits:
         if audit.measure is not None:
-            place = _Place(f"audit of {audit.judge}", audit.subject)
+            place = _Place(of_run(f"audit of {audit.judge}", audit.run), audit.subject)
             yield place.row(audit.check, audit.measure)
     for leak in data.leaks:
         yield from _leak_rows(leak)
 
 
 def score_table_name(table: ScoreTable) -> str:
-    """`scores, <judge>, <scale>`."""
-    return f"scores, {table.judge}, {table.protocol}"
+    """`scores, <judge>, <scale>`, and the run in a report of several."""
+    return of_run(f"scores, {table.judge}, {table.protocol}", table.run)
 
 
 def classification_name(part: Classification) -> str:
-    """`classification, <data set>, <form>`."""
-    return f"classification, {part.benchmark}, {part.form}"
+    """`classification, <data set>, <form>`, and the run in a report of several."""
+    return of_run(f"classification, {part.benchmark}, {part.form}", part.run)
 
 
 def _score_rows(table: ScoreTable) -> Iterator[ResultRow]:
@@ -89,7 +90,8 @@ def _score_rows(table: ScoreTable) -> Iterator[ResultRow]:
 def _label_rows(row: LabelRow) -> Iterator[ResultRow]:
     for outcome, count in row.outcomes.items():
         if row.n:
-            yield _Place("labels", row.system).row(outcome, wilson(count, row.n))
+            place = _Place(of_run("labels", row.run), row.system)
+            yield place.row(outcome, wilson(count, row.n))
 
 
 def _classification_rows(part: Classification) -> Iterator[ResultRow]:
@@ -132,7 +134,7 @@ def _tone_rows(name: str, tones: tuple[ToneTable, ...]) -> Iterator[ResultRow]:
 
 def _leak_rows(leak: Leak) -> Iterator[ResultRow]:
     if leak.asked:
-        place = _Place(f"leaks, {leak.benchmark}", leak.system)
+        place = _Place(of_run(f"leaks, {leak.benchmark}", leak.run), leak.system)
         yield place.row(f"overlap, {leak.found_by}", wilson(leak.cases, leak.asked))
 
 

@@ -47,6 +47,11 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def of_run(name: str, run: str) -> str:
+    """A name with its run, where the report is of several."""
+    return f"{name}, run {run}" if run else name
+
+
 def count(value: int) -> str:
     """A number of things, thousands apart."""
     return f"{value:,}"

@@ -66,7 +66,7 @@
       ? make("figure", {}, make("img", { src: found.picture, alt: `Picture of case ${found.id}, label ${found.label}`, decoding: "async" }))
       : make("figure", {}, make("p", { class: "no-picture" }, `No picture: ${found.no_picture || "no reason given"}.`));
     const facts = make("dl", {},
-      ...titled("Data set", found.benchmark), ...titled("Label", found.label),
+      ...(found.run ? titled("Run", found.run) : []), ...titled("Data set", found.benchmark), ...titled("Label", found.label),
       ...titled("Skin tone", found.tone ?? "unknown"),
       ...Object.entries(found.findings).flatMap(([slot, value]) => titled(slot.replaceAll("_", " "), value)));
     return make("div", { class: "case-top" }, figure, facts);
@@ -84,7 +84,7 @@
       if (!rows.length) return null;
       const heads = ["System", ...index.dimensions, "Mean"].map((name, place) =>
         make("th", { scope: "col", class: place ? "number" : null }, name));
-      const name = `Scores of ${table.judge}, ${table.protocol}`;
+      const name = `Scores of ${table}`;
       return make("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": name },
         make("table", {}, make("caption", {}, name), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)));
     });
@@ -98,7 +98,7 @@
     const lines = given.flatMap(([name, place, words]) =>
       titled(verdict.scores ? `${name}: ${decimals(verdict.scores[place])}` : name, words));
     return make("details", {},
-      make("summary", {}, `Why: ${table.judge}, ${table.protocol}${repeat}`), make("dl", {}, ...lines));
+      make("summary", {}, `Why: ${table}${repeat}`), make("dl", {}, ...lines));
   }
 
   function answerOf(answer, index) {
@@ -133,7 +133,7 @@
     const fill = (id, values) => byId(id).append(...values.map(([value, name]) => make("option", { value }, name)));
     const distinct = (key) => [...new Set(index.cases.map((row) => row[key]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
     for (const key of ["benchmark", "label", "tone"]) fill(`filter-${key}`, distinct(key).map((value) => [value, value]));
-    fill("filter-table", index.tables.map((table, at) => [String(at), `${table.judge}, ${table.protocol}`]));
+    fill("filter-table", index.tables.map((table, at) => [String(at), table]));
     byId("filter-table").disabled = !index.tables.length;
 
     function drawList() {
