@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections import Counter, defaultdict
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -84,13 +85,18 @@ def counted(records):
 
 
 @pytest.fixture
-def processes(monkeypatch, tmp_path):
-    """Makes processes that have loaded everything, so that each starts at once."""
+def cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
+
+
+@pytest.fixture
+def processes(monkeypatch, cache_folder):
+    """Makes processes that have loaded everything, so that each starts at once."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where what is loaded lies
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["loaded_judge"])
+    forkserver.ensure_running()  # loads while the test begins
     return context
 
 
@@ -152,7 +158,7 @@ def check_calls(calls, records, ledger, kills):
     assert len(replies) <= paid <= sum(replies.values())
 
 
-def test_every_unscored_case_is_explained(tmp_path, processes):
+def test_every_unscored_case_is_explained(tmp_path, cache_folder):
     write_run(tmp_path, COUNT)
     with openai_server(Server()) as server:
         tally = judge_run(server.url, tmp_path)

@@ -18,7 +18,7 @@ from skingpt_r1.records import write_json_atomic
 
 NOT_A_MODEL = "a control, which is not trained"
 NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"
-OF_NANO = "the embedded backbone was schooled on rendered pictures, which were not compared"
+OF_NANO = "the embedded backbone was schooled on drawn scenes without skin, which were not compared"
 
 Progress = Callable[[str, int, int], None]
 
