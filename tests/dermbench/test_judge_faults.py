@@ -22,7 +22,7 @@ from skingpt_r1.records import read_records
 from skingpt_r1.rubric import DIMENSIONS, REASONS
 
 COUNT = 40
-KILLS = 6
+KILLS = 5
 WAIT_S = 0.03
 
 
