@@ -2,8 +2,8 @@
 
 The run is made up: its narratives are written from drawn findings, its scores are drawn, its
 pictures are coloured noise. No model answers and no person is shown. The folder is made first and
-not measured; then `summarise` and `write_report` run in a fresh process, of which the wall-clock
-time and the largest resident memory are printed.
+not measured; then `summarise_runs` and `write_report` run in a fresh process, of which the
+wall-clock time and the largest resident memory are printed.
 
 python bench/report_size.py --out runs/report_size
 """
@@ -24,7 +24,8 @@ from skingpt_r1.dermbench.answers import answers_path, file_stem
 from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
 from skingpt_r1.dermbench.judged_scores import read_scores
-from skingpt_r1.dermbench.summary import summarise, write_summary
+from skingpt_r1.dermbench.several_runs import summarise_runs
+from skingpt_r1.dermbench.summary import write_summary
 from skingpt_r1.phrasing import ask, write_narrative
 from skingpt_r1.records import append_records, sha256_file, start_run
 from skingpt_r1.rubric import DIMENSIONS
@@ -135,7 +136,7 @@ def measure(folder: Path) -> None:
     start, worked = time.perf_counter(), time.process_time()
     audits = tuple(audit_run(read_scores(folder)))
     notes = ("All texts, scores and pictures are made up.",)
-    summary = summarise(folder, audits=audits, notes=notes)
+    summary = summarise_runs([folder], audits={folder: audits}, notes=notes)
     summarised = time.perf_counter()
     written = write_summary(summary, folder)
     end, worked = time.perf_counter(), time.process_time() - worked

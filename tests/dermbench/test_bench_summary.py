@@ -12,7 +12,8 @@ from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.judged_tables import SEEN, TRAINED_ON
 from skingpt_r1.dermbench.report_cases import report_cases
 from skingpt_r1.dermbench.run_reading import NOT_ASKED, NOT_JUDGED, read_run
-from skingpt_r1.dermbench.summary import summarise, write_summary
+from skingpt_r1.dermbench.several_runs import summarise_runs
+from skingpt_r1.dermbench.summary import write_summary
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import append_records, read_records
 from skingpt_r1.rubric import DIMENSIONS
@@ -31,7 +32,7 @@ def rows_of(table):
 
 
 def test_one_table_for_each_judge_and_scale(run) -> None:
-    data = summarise(run, draw=DRAW).data
+    data = summarise_runs([run], draw=DRAW).data
     assert [(table.judge, table.protocol) for table in data.scores] == sorted(
         ((judge, protocol) for judge, protocol, _ in JUDGES), key=lambda item: item[0]
     )
@@ -42,7 +43,7 @@ def test_one_table_for_each_judge_and_scale(run) -> None:
 
 
 def test_means_are_those_of_the_files(run) -> None:
-    data = summarise(run, draw=DRAW).data
+    data = summarise_runs([run], draw=DRAW).data
     for table in data.scores:
         for system, row in rows_of(table).items():
             name = system.replace("/", "-")
@@ -56,7 +57,7 @@ def test_means_are_those_of_the_files(run) -> None:
 
 
 def test_every_question_is_scored_or_explained(run) -> None:
-    data = summarise(run, draw=DRAW).data
+    data = summarise_runs([run], draw=DRAW).data
     for table in data.scores:
         assert set(rows_of(table)) == set(SYSTEMS)
         for row in table.rows:
@@ -68,7 +69,7 @@ def test_every_question_is_scored_or_explained(run) -> None:
 
 
 def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
-    table = summarise(run, draw=DRAW).data.scores[0]
+    table = summarise_runs([run], draw=DRAW).data.scores[0]
     rows = rows_of(table)
     assert rows["good"].rank.value == 1
     assert rows["base"].rank.value == 4
@@ -83,7 +84,7 @@ def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
 
 
 def test_the_label_stands_beside_the_opinion(run) -> None:
-    rows = {row.system: row for row in summarise(run, draw=DRAW).data.labels}
+    rows = {row.system: row for row in summarise_runs([run], draw=DRAW).data.labels}
     assert rows["control/reference"].outcomes["exact"] == 40
     assert sum(rows["lost"].outcomes.values()) == rows["lost"].n < 40
     assert rows["lost"].outcomes["unreadable"] > 0
@@ -91,7 +92,7 @@ def test_the_label_stands_beside_the_opinion(run) -> None:
 
 
 def test_every_skin_group_has_a_row(run) -> None:
-    table = summarise(run, draw=DRAW).data.scores[0]
+    table = summarise_runs([run], draw=DRAW).data.scores[0]
     names = {(item.scale, row.name) for item in table.tones for row in item.gaps.rows}
     assert ("skin tone", "unknown") in names
     assert ("Fitzpatrick type", "VI") in names
@@ -142,7 +143,9 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
         [judged("case-0", 0, 4.0), judged("case-0", 1, 2.0), judged("case-1", 0, None),
          judged("case-1", 0, 5.0), judged("case-1", 0, 1.0)],
     )  # fmt: skip
-    table = next(t for t in summarise(tmp_path, draw=DRAW).data.scores if t.judge == "rubric 1")
+    table = next(
+        t for t in summarise_runs([tmp_path], draw=DRAW).data.scores if t.judge == "rubric 1"
+    )
     (row,) = table.rows
     assert row.overall.value == pytest.approx((3.0 + 5.0) / 2)
     assert (row.scored, row.unscored) == (2, {})
@@ -150,7 +153,7 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
 
 def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
     write_card(run, "good", overlapping=("case-0", "case-1"))
-    data = summarise(run, draw=DRAW).data
+    data = summarise_runs([run], draw=DRAW).data
     rows = rows_of(data.scores[0])
     apart = rows[SEEN.format("good")]
     assert (apart.asked, apart.rank) == (2, None)
@@ -163,7 +166,7 @@ def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
 @pytest.mark.parametrize("form", ["label", "candidates", "narrative"])
 def test_classification(tmp_path, form) -> None:
     write_run(tmp_path, cases=84, benchmark="ham10000", form=form)
-    summary = summarise(tmp_path, draw=DRAW, baseline="base")
+    summary = summarise_runs([tmp_path], draw=DRAW, baseline="base")
     parts = summary.data.classifications
     assert len(parts) == (2 if form == "candidates" else 1)
     for part in parts:
@@ -187,7 +190,7 @@ def test_classification(tmp_path, form) -> None:
 
 def test_results_and_report_are_written(run, tmp_path_factory) -> None:
     out = tmp_path_factory.mktemp("report")
-    written = write_summary(summarise(run, draw=DRAW), out)
+    written = write_summary(summarise_runs([run], draw=DRAW), out)
     rows = json.loads(written.results.read_text("utf-8"))
     assert {row["system"] for row in rows} >= set(SYSTEMS)
     assert all(row["n"] >= 0 for row in rows)
@@ -195,21 +198,21 @@ def test_results_and_report_are_written(run, tmp_path_factory) -> None:
 
 
 def test_the_same_run_gives_the_same_numbers(run) -> None:
-    first, second = (summarise(run, draw=DRAW) for _ in range(2))
+    first, second = (summarise_runs([run], draw=DRAW) for _ in range(2))
     assert first.data.scores == second.data.scores
     assert first.data.labels == second.data.labels
 
 
 def test_bad_runs(run, tmp_path_factory) -> None:
     with pytest.raises(RecordError, match="no benchmark run"):
-        summarise(tmp_path_factory.mktemp("empty"))
+        summarise_runs([tmp_path_factory.mktemp("empty")])
     with pytest.raises(RecipeError, match="the baseline 'bse' is no system"):
-        summarise(run, baseline="bse")
+        summarise_runs([run], baseline="bse")
     path = run / "judgements" / "rubric-1" / "good.jsonl"
     strange = read_records(path, Judgement)[0].model_copy(update={"id": "unknown"})
     append_records(path, [strange])
     with pytest.raises(RecordError, match="the run has no such answer"):
-        summarise(run)
+        summarise_runs([run])
 
 
 def test_an_answer_to_another_question_is_refused(run) -> None:

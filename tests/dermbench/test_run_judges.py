@@ -16,7 +16,7 @@ from skingpt_r1.dermbench.judging import JudgeTask
 from skingpt_r1.dermbench.rubric_judge import RubricJudge
 from skingpt_r1.dermbench.run_judges import judge_folder, run_judge
 from skingpt_r1.dermbench.run_reading import NOT_JUDGED
-from skingpt_r1.dermbench.summary import summarise
+from skingpt_r1.dermbench.several_runs import summarise_runs
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.narrative import format_narrative
@@ -142,7 +142,7 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
     (judged,) = read_scores(tmp_path).judges
     assert ("one", "q0") not in judged.repeats
     assert ("two/b", "q0") in judged.repeats
-    table = summarise(tmp_path, draw=Draw(resamples=100)).data.scores[0]
+    table = summarise_runs([tmp_path], draw=Draw(resamples=100)).data.scores[0]
     not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
     assert not_judged == {"one": 2, "two/b": 0}
 

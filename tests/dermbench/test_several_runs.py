@@ -12,8 +12,9 @@ from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report_data import Audit, ReportData
+from skingpt_r1.dermbench.run_reading import read_run
 from skingpt_r1.dermbench.several_runs import join_summaries, summarise_runs
-from skingpt_r1.dermbench.summary import Summary, summarise, write_summary
+from skingpt_r1.dermbench.summary import Summary, summarise_reading, write_summary
 from skingpt_r1.errors import RecipeError, RecordError
 
 DRAW = Draw(seed=0, resamples=100)
@@ -41,7 +42,7 @@ def summary(folders):
 
 def test_tables_are_those_of_each_run(folders, summary):
     data = summary.data
-    alone = [summarise(folder, draw=DRAW, baseline="base").data for folder in folders]
+    alone = [summarise_runs([folder], draw=DRAW, baseline="base").data for folder in folders]
     for part in ("scores", "labels", "classifications"):
         expected = [item for one in alone for item in getattr(one, part)]
         assert [replace(item, run="") for item in getattr(data, part)] == expected
@@ -103,7 +104,7 @@ def test_facts_and_notes_are_said_once(folders, summary):
 
 def test_one_run_is_reported_as_before(folders):
     one = summarise_runs(folders[:1], draw=DRAW)
-    alone = summarise(folders[0], draw=DRAW)
+    alone = summarise_reading(read_run(folders[0]), draw=DRAW)
     assert one.data.scores == alone.data.scores
     assert one.data.title == alone.data.title
     assert [case.id for case in one.data.cases()] == [f"case-{n}" for n in range(12)]

@@ -64,7 +64,7 @@ def report(
     if out is None and len(folders) > 1:
         raise RecipeError(f"a report of {len(folders)} runs needs a folder of its own; give --out")
     summary = summarise_runs(
-        folders, baseline=baseline, audits=_audits(folders, ratings), pictures=pictures
+        folders, baseline=baseline, audits=find_audits(folders, ratings), pictures=pictures
     )
     written = write_summary(summary, folders[0] if out is None else out)
     for line in report_lines(summary.data):
@@ -75,7 +75,9 @@ def report(
     typer.echo(RESEARCH)
 
 
-def _audits(folders: Sequence[Path], ratings: Path | None) -> dict[Path, tuple[Audit, ...]]:
+def find_audits(
+    folders: Sequence[Path], ratings: Path | None = None
+) -> dict[Path, tuple[Audit, ...]]:
     """Checks of the judges of each run; none where nothing is judged, as in classification."""
     from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS
 

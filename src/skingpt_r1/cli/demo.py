@@ -5,14 +5,14 @@ one report. Every stage is the library's own; a stopped demo continues where it 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from skingpt_r1.cli.ablate import print_ablation
-from skingpt_r1.cli.bench_report import report_lines
+from skingpt_r1.cli.bench_report import find_audits, report_lines
 from skingpt_r1.cli.dermcot import corpus_tools, stats_lines
 from skingpt_r1.cli.dermcot_certify import certification_lines
 from skingpt_r1.cli.progress import staged
@@ -21,8 +21,6 @@ from skingpt_r1.cli.wording import RESEARCH
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.report_data import ReportData
     from skingpt_r1.dermbench.summary import Summary
-
-Progress = Callable[[str, int, int], None]
 
 PAPER_TEXT, PAPER = "bias: + text", "bias: + text + visual"
 STRONGER = "bias + lora + inject: + text + visual"
@@ -34,12 +32,10 @@ SYSTEMS = {
     "bias_lora_inject": STRONGER,
 }
 BASE, BEST = "base", "bias_lora_inject"
-CONTROLS = ("control/majority", "control/reference")
-JUDGE = "rubric"
 SIMULATED_RATERS = 4
 # Rendered cases that the corpus does not have, in the layouts of three public sets.
 SETS = ("ham10000", "pad_ufes_20", "fitzpatrick17k")
-SET_CASES, SET_SEED = 150, 4100
+SET_CASES, SET_SEED, SET_SIZE = 150, 4100, 112
 
 
 def demo(
@@ -132,15 +128,10 @@ def _run_dermbench(recipes: Path, out: Path) -> Path:
 
 def _classify(recipes: Path, out: Path, name: str) -> Path:
     """Draw a set in the layout of a public one, and let the systems sort it."""
-    from skingpt_r1.synthetic import layouts
+    from skingpt_r1.synthetic.layouts import LAYOUTS
 
     root, folder = out / "data" / name, out / f"classification_{name}"
-    write = {
-        "ham10000": layouts.write_ham10000,
-        "pad_ufes_20": layouts.write_pad_ufes_20,
-        "fitzpatrick17k": layouts.write_fitzpatrick17k,
-    }[name]
-    write(root, SET_CASES, SET_SEED + SETS.index(name))
+    LAYOUTS[name](root, SET_CASES, SET_SEED + SETS.index(name), SET_SIZE)
     _ask(recipes / f"bench_{name}.yaml", folder, [f"data.root={root}"], _systems(out))
     return folder
 
@@ -155,13 +146,10 @@ def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[
 
 
 def _report(folders: Sequence[Path], out: Path) -> "Summary":
-    from skingpt_r1.dermbench.audits import audit_run
-    from skingpt_r1.dermbench.judged_scores import read_scores
     from skingpt_r1.dermbench.several_runs import summarise_runs
     from skingpt_r1.dermbench.summary import write_summary
 
-    audits = {folders[0]: tuple(audit_run(read_scores(folders[0])))}
-    summary = summarise_runs(folders, baseline=BASE, audits=audits)
+    summary = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
     write_summary(summary, out / "report")
     return summary
 

@@ -17,9 +17,8 @@ from skingpt_r1.dermbench.report.rows import report_rows
 from skingpt_r1.dermbench.report.write import Written, write_report
 from skingpt_r1.dermbench.report_cases import report_cases
 from skingpt_r1.dermbench.report_data import Audit, Leak, ReportData
-from skingpt_r1.dermbench.run_reading import RunReading, read_run
+from skingpt_r1.dermbench.run_reading import RunReading
 from skingpt_r1.dermbench.system_card import NOT_A_MODEL
-from skingpt_r1.errors import RecipeError
 from skingpt_r1.records import ResultRow, read_json, write_results
 
 
@@ -35,40 +34,6 @@ class Summary(NamedTuple):
     rows: tuple[ResultRow, ...]
 
 
-def summarise(
-    folder: Path,
-    *,
-    baseline: str | None = None,
-    draw: Draw | None = None,
-    audits: tuple[Audit, ...] = (),
-    notes: tuple[str, ...] = (),
-    pictures: bool = True,
-) -> Summary:
-    """Go through a run once and compute all of its tables.
-
-    Args:
-        folder: of the run.
-        baseline: a system that the others are compared with in classification.
-        draw: of the intervals; the seed of the run by default.
-        audits: checks of the judges, shown beside the scores.
-        notes: what a reader must know besides.
-        pictures: embed the pictures whose licence allows it.
-
-    Raises:
-        RecordError: the folder holds no run, or a file breaks its schema.
-        RecipeError: the baseline is not a system of the run.
-    """
-    reading = read_run(folder)
-    if baseline is not None and baseline not in reading.systems:
-        raise RecipeError(
-            f"the baseline {baseline!r} is no system of {folder}; its systems are "
-            f"{', '.join(reading.systems) or 'not there yet'}"
-        )
-    return summarise_reading(
-        reading, baseline=baseline, draw=draw, audits=audits, notes=notes, pictures=pictures
-    )
-
-
 def summarise_reading(
     reading: RunReading,
     *,
@@ -78,7 +43,16 @@ def summarise_reading(
     notes: tuple[str, ...] = (),
     pictures: bool = True,
 ) -> Summary:
-    """All tables of a run that was gone through; see `summarise`."""
+    """All tables of a run that was gone through; `several_runs.summarise_runs` goes through it.
+
+    Args:
+        reading: the run.
+        baseline: one of its systems, that the others are compared with in classification.
+        draw: of the intervals; the seed of the run by default.
+        audits: checks of the judges, shown beside the scores.
+        notes: what a reader must know besides.
+        pictures: embed the pictures whose licence allows it.
+    """
     run = read_json(reading.folder / RUN)
     chosen = draw or Draw(seed=int(run.get("seed", 0)))
     classified = classified_tables(reading, chosen, baseline)

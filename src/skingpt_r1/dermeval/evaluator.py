@@ -4,11 +4,17 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import NANO
-from skingpt_r1.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_adapter, load_adapter
+from skingpt_r1.model.checkpoint import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    is_adapter,
+    load_adapter,
+    read_adapter_weights,
+)
 from skingpt_r1.model.skingpt import SkinGPT
 
 NANO_EVALUATOR = Path(__file__).with_name("weights")
@@ -58,7 +64,7 @@ def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(adapter / CONFIG_FILE, folder / CONFIG_FILE)
-        weights = {name: value.half() for name, value in load_file(adapter / WEIGHTS_FILE).items()}
+        weights = {name: value.half() for name, value in read_adapter_weights(adapter).items()}
         save_file(weights, folder / WEIGHTS_FILE, {"format": "pt"})
         (folder / "README.md").write_text(card, "utf-8")
     except OSError as error:

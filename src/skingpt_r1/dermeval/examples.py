@@ -25,8 +25,8 @@ from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
 from skingpt_r1.rubric import Scores
 
-# What a case has beside its pictures is made anew for every example.
 _CHARACTERS = 3  # in a token of a critique, roughly
+# What a case has beside its pictures is made anew for every example.
 _TEXT_FIELDS = ("targets", "input_ids", "hidden")
 
 

@@ -26,7 +26,7 @@ from skingpt_r1.synthetic.damage import (
     write_damaged,
 )
 from skingpt_r1.synthetic.notes import write_notes
-from skingpt_r1.synthetic.raters import Rater, make_raters, rate
+from skingpt_r1.synthetic.raters import make_raters, rate
 
 INJECTED = "injected instruction"
 
@@ -93,21 +93,26 @@ def simulate(folder: Path, recipe: RatingsRecipe) -> Simulated:
                 rng = random.Random(f"{recipe.seed}:{name}:{case.id}:{number}")
                 damage = draw_damage(rng, held_out=is_test)
                 narrative = _write(case, damage, likeness, rng, held_out=is_test)
+                notes = write_notes(narrative, case, damage)
                 text, kinds = narrative.text, list(damage.parts)
                 if not is_test and rng.random() < recipe.injected:
                     text = inject(text, rng, held_out=False)
                     kinds.append(INJECTED)
-                first = Rating(
-                    id=f"{case.id}-{number}",
-                    image=relative_image(case.images[0], folder),
-                    diagnostic_text=text,
-                    group=case.group,
-                    simulated=True,
-                    unscored="empty",
-                    damage=tuple(kinds),
-                    notes=write_notes(narrative, case, damage),
-                )
-                rows += _rate(first, damage, raters, rng)
+                true = true_scores(damage)
+                rows += [
+                    Rating(
+                        id=f"{case.id}-{number}",
+                        image=relative_image(case.images[0], folder),
+                        diagnostic_text=text,
+                        group=case.group,
+                        rater=rater.name,
+                        simulated=True,
+                        scores=RatingScores.of(rate(rater, true, rng)),
+                        damage=tuple(kinds),
+                        notes=notes,
+                    )
+                    for rater in raters
+                ]
         write_ratings(paths[name], rows)
     return Simulated(paths["train"], paths["test"], tuple(parts["test"]), likeness, recipe.seed)
 
@@ -147,15 +152,3 @@ def _write(
     return write_damaged(
         case.findings, case.label, others, damage, rng, case.context, held_out=held_out
     )
-
-
-def _rate(
-    unrated: Rating, damage: Damage, raters: Sequence[Rater], rng: random.Random
-) -> list[Rating]:
-    true = true_scores(damage)
-    rows = []
-    for rater in raters:
-        scores = RatingScores.of(rate(rater, true, rng))
-        told = {"rater": rater.name, "scores": scores, "unscored": None}
-        rows.append(unrated.model_copy(update=told))
-    return rows

@@ -13,9 +13,7 @@ Batch = dict[str, Tensor]
 
 # Joined end to end; the other fields of a case are padded.
 CONCATENATED = ("targets", "hidden", "pixels", "tower", "pre_merger", "grids", "teacher", "tones")
-
-
-_SORTED_TOGETHER = 32
+_SORTED_TOGETHER = 32  # batches
 
 
 class CaseStore(Protocol):
@@ -99,11 +97,9 @@ class EpochBatches(Sampler[list[int]]):
             order = torch.randperm(self.cases, generator=generator).tolist()
         else:
             order = balanced_order(self.labels, generator)
-        batches = [
-            order[start : start + self.batch_size]
-            for start in range(0, self.cases, self.batch_size)
-        ]
-        if self.lengths is not None:
+        if self.lengths is None:
+            batches = _cut(order, self.batch_size)
+        else:
             batches = batches_of_like_length(order, self.lengths, self.batch_size, generator)
         for batch in batches:
             yield batch[self.rank :: self.processes] or [~batch[0]]
@@ -124,11 +120,13 @@ def batches_of_like_length(
         generator: shuffles the batches.
     """
     batches = []
-    window = batch_size * _SORTED_TOGETHER
-    for start in range(0, len(order), window):
-        near = sorted(order[start : start + window], key=lambda case: lengths[case])
-        batches += [near[at : at + batch_size] for at in range(0, len(near), batch_size)]
+    for window in _cut(order, batch_size * _SORTED_TOGETHER):
+        batches += _cut(sorted(window, key=lambda case: lengths[case]), batch_size)
     return [batches[at] for at in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def _cut(order: Sequence[int], size: int) -> list[list[int]]:
+    return [list(order[start : start + size]) for start in range(0, len(order), size)]
 
 
 def balanced_order(labels: Sequence[str], generator: torch.Generator) -> list[int]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.model.processor import make_image_processor
@@ -77,10 +78,7 @@ def build(work: Path, out: Path) -> None:
     model = Qwen2_5_VLForConditionalGeneration(nano_config(len(tokenizer), special))
     seeing = _tower(model, work, closeups, pool)
     clock.stop("tower")
-    losses = {}
-    for stage in LANGUAGE_STAGES:
-        losses[stage] = _language(model, tokenizer, work, pool, stage)
-        clock.stop(stage)
+    losses = _language(model, tokenizer, work, pool, clock)
     _export(model, tokenizer, out)
     size, seen = PICTURE_SIZE, SETTINGS["skills"]["count"]
     manifest = {
@@ -148,25 +146,31 @@ def _language(
     tokenizer: PreTrainedTokenizerFast,
     work: Path,
     pool: ScenePool,
-    stage: str,
-) -> float:
-    weights, report = work / f"{stage}.pt", work / f"{stage}.json"
-    if not report.exists():
-        count = SETTINGS["language_scenes"]
-        tokens = store_tokens(model.model.visual, pool.pictures, count)
-        loss = school_language(
-            model,
-            tokenizer,
-            tokens,
-            pool.labels[:count],
-            seed=SETTINGS["seed"],
-            shares=LANGUAGE_STAGES[stage],
-            **SETTINGS[stage],
-        )
-        torch.save(model.state_dict(), weights)
-        write_json_atomic(report, {"loss": loss})
-    model.load_state_dict(torch.load(weights, weights_only=True))
-    return float(json.loads(report.read_text("utf-8"))["loss"])
+    clock: _Clock,
+) -> dict[str, float]:
+    """School the language model; the loss at the end of each stage."""
+    losses, count = {}, SETTINGS["language_scenes"]
+    tokens: Tensor | None = None
+    for stage, shares in LANGUAGE_STAGES.items():
+        weights, report = work / f"{stage}.pt", work / f"{stage}.json"
+        if not report.exists():
+            if tokens is None:  # the tower stands still, so that one look serves every stage
+                tokens = store_tokens(model.model.visual, pool.pictures, count)
+            loss = school_language(
+                model,
+                tokenizer,
+                tokens,
+                pool.labels[:count],
+                seed=SETTINGS["seed"],
+                shares=shares,
+                **SETTINGS[stage],
+            )
+            torch.save(model.state_dict(), weights)
+            write_json_atomic(report, {"loss": loss})
+        model.load_state_dict(torch.load(weights, weights_only=True))
+        losses[stage] = float(json.loads(report.read_text("utf-8"))["loss"])
+        clock.stop(stage)
+    return losses
 
 
 def _export(

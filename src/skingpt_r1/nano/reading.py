@@ -7,16 +7,15 @@ names findings and a diagnosis at random, and what does not belong is a sentence
 import random
 from collections.abc import Mapping
 
-from skingpt_r1.findings import RENDERED_SLOTS, WORDS, read_findings
+from skingpt_r1.findings import RENDERED_SLOTS, WORDS
 from skingpt_r1.nano.diseases import DISEASES
 from skingpt_r1.nano.scenes import ATTRIBUTES
-from skingpt_r1.narrative import Narrative, make_narrative
+from skingpt_r1.narrative import make_narrative
 from skingpt_r1.phrasing import ADVICE, KEY_SLOTS, write_narrative
-from skingpt_r1.phrasing_critique import fence
+from skingpt_r1.phrasing_critique import NOTHING, fence, format_notes
 
 Turn = tuple[str, str]
 
-NOTHING = "nothing"
 # What a list about a scene may tell.
 _SCENE_WORDS = ("colour", "shape", "count", "size", "edge", "fill", "arrangement", "place")
 _STRAY = (
@@ -48,8 +47,7 @@ def lookup_turn(rng: random.Random) -> Turn:
 def compare_turn(rng: random.Random) -> Turn:
     """A narrative whose parts may disagree, and notes on where they do.
 
-    The notes name the diagnosis, the name in the reasoning, what the reasoning cites beside what
-    was observed, how many kinds of findings are missing, and how many sentences do not belong.
+    They are those of `format_notes`, without what only a picture or a doctor can tell.
     """
     findings = _some_findings(rng, rng.choice([1.0, 1.0, 0.8, 0.4]))
     named, other, *others = rng.sample(DISEASES, 4)
@@ -63,7 +61,8 @@ def compare_turn(rng: random.Random) -> Turn:
     stray = rng.choice([0, 0, *range(_MOST_STRAY + 1)])
     observation = " ".join((seen.observation, *_stray_sentences(stray, rng)))
     told = make_narrative(observation, thought, named, others)
-    return f"Compare the parts of the text. {fence(told.text)}", _notes(told, ends, stray)
+    notes = format_notes(told, reasoned=ends, expected=RENDERED_SLOTS, made_up=stray)
+    return f"Compare the parts of the text. {fence(told.text)}", notes
 
 
 def scene_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
@@ -78,18 +77,6 @@ def scene_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
 
 
 _CITABLE = [slot for slot in KEY_SLOTS if slot in RENDERED_SLOTS]
-
-
-def _notes(narrative: Narrative, ends: str, stray: int) -> str:
-    observed = read_findings(narrative.observation)
-    pairs = [
-        f"{value} observed {observed.get(slot, NOTHING)}"
-        for slot, value in read_findings(narrative.reasoning).items()
-        if slot in KEY_SLOTS
-    ][:2]
-    missing = sum(slot not in observed for slot in RENDERED_SLOTS)
-    first = (f"diagnosis {narrative.diagnosis}", f"reasoning {ends}")
-    return "; ".join((*first, *pairs, f"missing {missing}", f"made up {stray}")) + "."
 
 
 def _some_findings(rng: random.Random, share: float) -> dict[str, str]:

@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from PIL import Image
-
 from skingpt_r1.case import Case
 from skingpt_r1.datasets import fitzpatrick17k, ham10000, pad_ufes_20
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import write_bytes_atomic
 from skingpt_r1.synthetic.conditions import CONDITIONS
 from skingpt_r1.synthetic.layout_shots import Shot, make_shots, patients_of
-from skingpt_r1.synthetic.render import Plan, draw
-from skingpt_r1.synthetic.write import claim, rendered_layout
+from skingpt_r1.synthetic.render import Plan
+from skingpt_r1.synthetic.write import claim, rendered_layout, save_picture
 from skingpt_r1.taxonomy import canonical, diagnoses
 
 README = """\
@@ -211,23 +209,13 @@ def _write(
         readme = README.format(title=_TITLES[layout])
         (folder / "README.txt").write_text(readme, encoding="utf-8")
         for name, plan in plans.items():
-            _write_picture(folder / name, plan, size)
+            path = folder / name
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_picture(path, plan, size)
     except OSError as error:
         raise DatasetError(f"cannot write rendered cases: {error}") from error
     write_bytes_atomic(folder / table, _csv(rows).encode())
-
-
-def _write_picture(path: Path, plan: Plan, size: int) -> None:
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(draw(plan, size))
-    partial = path.with_suffix(".partial")
-    if path.suffix == ".png":
-        image.save(partial, format="PNG")
-    else:
-        image.save(partial, format="JPEG", quality=95, subsampling=0)
-    partial.replace(path)
 
 
 def _csv(rows: Iterable[Row]) -> str:

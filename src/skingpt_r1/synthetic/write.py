@@ -55,8 +55,16 @@ def _record(case: Case) -> dict[str, Any]:
 
 def write_picture(path: Path, index: int, seed: int, size: int) -> None:
     """Draw picture number `index` of a seed into a PNG file that appears when it is complete."""
-    partial = path.with_suffix(".partial")
-    Image.fromarray(draw(plan_case(index, seed), size)).save(partial, format="PNG")
+    save_picture(path, plan_case(index, seed), size)
+
+
+def save_picture(path: Path, plan: Plan, size: int) -> None:
+    """Draw a plan into a PNG or JPEG file, by its name, that appears when it is complete."""
+    image, partial = Image.fromarray(draw(plan, size)), path.with_suffix(".partial")
+    if path.suffix == ".png":
+        image.save(partial, format="PNG")
+    else:
+        image.save(partial, format="JPEG", quality=95, subsampling=0)
     partial.replace(path)
 
 
