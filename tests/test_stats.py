@@ -61,6 +61,23 @@ def test_coverage_of_the_bootstrap_is_near_its_level() -> None:
     assert 0.88 <= hits / 200 <= 0.99
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_a_share_never_has_a_narrower_interval_than_its_groups_allow(
+    cases: list[tuple[bool, int]],
+) -> None:
+    hits, groups = [float(hit) for hit, _ in cases], [group for _, group in cases]
+    found = stats.bootstrap_share(hits, groups, resamples=100)
+    plain = stats.bootstrap_mean(hits, groups, resamples=100)
+    count = len(set(groups))
+    alone = stats.wilson(round(plain.value * count), count)
+    assert found.value == plain.value
+    assert found.low == min(plain.low, alone.low, plain.value)
+    assert found.high == max(plain.high, alone.high, plain.value)
+    assert found.low < found.high
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
 def test_paired_difference_is_the_mean_of_differences() -> None:
     first, second = [1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]
     found = stats.paired_difference(first, second)
@@ -188,6 +205,7 @@ def test_calibration_error_is_the_weighted_gap(pairs: list[tuple[float, bool]]) 
         lambda: stats.bootstrap_mean([]),
         lambda: stats.bootstrap_mean([1.0, math.nan]),
         lambda: stats.bootstrap_mean([1.0, 2.0], ["a"]),
+        lambda: stats.bootstrap_share([0.0, 0.5]),
         lambda: stats.paired_difference([1.0], [1.0, 2.0]),
         lambda: stats.bootstrap_statistic(float, 0),
         lambda: stats.wilson(3, 2),

@@ -61,6 +61,27 @@ def bootstrap_mean(
     return _interval(float(data.mean()), means, level, len(data))
 
 
+def bootstrap_share(
+    hits: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Interval:
+    """Share of hits with the wider interval of `bootstrap_mean`'s and Wilson's over the groups.
+
+    Raises:
+        ValueError: as `bootstrap_mean`, or a value that is neither 0 nor 1.
+    """
+    if not np.isin(hits, (0.0, 1.0)).all():
+        raise ValueError("hits must be 0 or 1; use bootstrap_mean for other values")
+    share, low, high, n = bootstrap_mean(hits, groups, seed=seed, resamples=resamples)
+    # Resampling hits that are all 0 or all 1 gives no interval at all.
+    count = _codes(groups, n)[1]
+    wide = wilson(round(share * count), count)
+    return Interval(share, min(low, wide.low, share), max(high, wide.high, share), n)
+
+
 def paired_difference(
     first: ArrayLike,
     second: ArrayLike,

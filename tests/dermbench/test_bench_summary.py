@@ -68,6 +68,18 @@ def test_every_question_is_scored_or_explained(run) -> None:
     assert any("not asked yet" in note for note in data.notes)
 
 
+def test_a_system_that_was_never_judged_has_a_row_without_numbers(run) -> None:
+    for path in (run / "judgements").glob("*/middling.jsonl"):
+        path.unlink()
+    summary = summarise_runs([run], draw=DRAW)
+    for table in summary.data.scores:
+        row = rows_of(table)["middling"]
+        assert (row.overall, row.dimensions, row.rank, row.scored) == (None, {}, None, 0)
+        assert row.unscored == {NOT_JUDGED: 40}
+        assert not [pair for pair in table.pairs if "middling" in (pair.first, pair.second)]
+    write_summary(summary, run / "report")
+
+
 def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
     table = summarise_runs([run], draw=DRAW).data.scores[0]
     rows = rows_of(table)
@@ -123,6 +135,31 @@ def test_cases_are_given_one_by_one_with_all_that_was_said(run) -> None:
     assert first.no_picture == "the question has no picture"
     assert first.tone is None
     assert cases[1].tone == "light"
+
+
+def test_a_judge_that_used_both_scales_is_shown_with_each(tmp_path) -> None:
+    write_run(tmp_path, cases=3, systems=("good",))
+    whole = tmp_path / "judgements" / "judge-1" / "good.jsonl"
+    other = tmp_path / "judgements" / "judge-1-again" / "good.jsonl"
+    append_records(
+        other,
+        [
+            record.model_copy(
+                update={"protocol": "decimals 0-5", "scores": dict.fromkeys(DIMENSIONS, 0.5)}
+            )
+            for record in reversed(list(read_records(whole, Judgement)))
+        ],
+    )
+    for case in report_cases(read_run(tmp_path)):
+        (answer,) = case.answers
+        said = {
+            verdict.protocol: verdict.scores
+            for verdict in answer.verdicts
+            if verdict.judge == "judge-1" and verdict.unscored is None
+        }
+        assert said["decimals 0-5"] == dict.fromkeys(DIMENSIONS, 0.5)
+        wanted = [item for item in read_records(whole, Judgement) if item.id == case.id]
+        assert said.get("integers 1-5") == wanted[0].scores
 
 
 def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tmp_path) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from openai_server import openai_server, text
 from small_bench import REPLY, bench_recipe
+from small_sets import build
 
 from skingpt_r1.dermbench.answers import read_answers
 from skingpt_r1.dermbench.benchmark_records import Question
@@ -186,3 +187,16 @@ def test_the_recipes(name, layouts, tmp_path):
     if name == "fitzpatrick17k":
         with pytest.raises(RecipeError, match=r"data\.root is missing"):
             load_bench_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["ddi", "derm7pt", "dermnet"])
+def test_the_recipes_of_sets_that_are_not_rendered(name, tmp_path):
+    path = ROOT / "recipes" / f"bench_{name}.yaml"
+    root = build(name, tmp_path / "data")
+    recipe = load_bench_recipe(path, [f"data.root={root}"])
+    assert (recipe.data.dataset, recipe.data.labels) == (name, name)
+    run = recipe.model_copy(update={"systems": ("control/majority",)})
+    (tally,) = run_systems(run, tmp_path / "run")
+    assert tally.answered == tally.asked > 0
+    with pytest.raises(RecipeError, match=r"data\.root is missing"):
+        load_bench_recipe(path)

@@ -1,4 +1,4 @@
-"""DermBench as a task of inspect-ai: its log holds what is needed."""
+"""The tasks of inspect-ai: their logs hold what is needed."""
 
 import asyncio
 import json
@@ -11,10 +11,11 @@ from openai_server import openai_server, text
 from PIL import Image
 
 from skingpt_r1.dermbench.inspect_provider import pictures_of
-from skingpt_r1.dermbench.inspect_tasks import dermbench
+from skingpt_r1.dermbench.inspect_tasks import classification, dermbench
 from skingpt_r1.dermcot.data_uri import picture_uri
-from skingpt_r1.errors import SkinGPTError
+from skingpt_r1.errors import RecipeError, SkinGPTError
 from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.synthetic import LAYOUTS
 
 
 def evaluate(tmp_path, model, *, judge=None, **more):
@@ -139,3 +140,39 @@ def test_pictures_lie_in_the_message(tmp_path):
     ):
         with pytest.raises(SkinGPTError, match=problem):
             list(pictures_of(message(where)))
+
+
+def test_classification_reads_the_label_that_a_text_names(tmp_path, monkeypatch):
+    """One right, one wrong, one that leaves it open; the candidates stand in the question."""
+    monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
+    LAYOUTS["pad_ufes_20"](tmp_path / "data", 12, 3, 48)
+    task = classification(
+        "pad_ufes_20", str(tmp_path / "data"), count=3, folder=str(tmp_path / "questions")
+    )
+    pictures = [item.input[0].content[0].image for item in task.dataset]
+    gold = [item.target for item in task.dataset]
+    labels = set(task.dataset[0].metadata["question"]["candidates"])
+    wrong = next(iter(labels - {gold[1]}))
+
+    def answer(call):
+        (picture,) = call.images
+        assert all(label in call.prompt for label in labels)
+        return text((gold[0], wrong, "Hard to say.")[pictures.index(picture)])
+
+    with openai_server(answer) as server:
+        place = {"base_url": server.url, "api_key": "none"}
+        model = get_model("openai-api/openai-compatible/toy", memoize=False, **place)
+        (log,) = inspect_eval(task, model=model, log_dir=str(tmp_path / "logs"), display="none")
+    assert log.status == "success", log.error
+    by_id = {sample.id: sample.scores["named_label"] for sample in log.samples}
+    said = [by_id[item.id] for item in task.dataset]
+    assert [score.value for score in said] == ["C", "I", "I"]
+    assert [score.answer for score in said] == [gold[0], wrong, None]
+    assert "unknown_name" in said[2].explanation
+
+
+def test_classification_refuses_what_a_task_cannot_ask(tmp_path):
+    with pytest.raises(RecipeError, match="`label` or a `narrative`"):
+        classification("ham10000", str(tmp_path), form="candidates")
+    with pytest.raises(RecipeError, match="nearest: 'ham10000'"):
+        classification("ham1000", str(tmp_path))

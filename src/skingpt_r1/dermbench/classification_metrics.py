@@ -16,6 +16,7 @@ from skingpt_r1.stats import (
     Integers,
     Interval,
     bootstrap_mean,
+    bootstrap_share,
     bootstrap_weights,
     calibration_error,
     percentile_interval,
@@ -105,7 +106,7 @@ def classification_metrics(said: Predictions, draw: Draw) -> dict[str, Interval 
     sums = _class_sums(said)
     whole, drawn = sums.sum(axis=0)[None], resampled_sums(sums, said.groups, **draw.keywords)
     found: dict[str, Interval | None] = {
-        ACCURACY: bootstrap_mean(said.right, said.groups, **draw.keywords)
+        ACCURACY: bootstrap_share(said.right, said.groups, **draw.keywords)
     }
     for name, statistic in ((BALANCED, _mean_recall), (MACRO_F1, _mean_f1)):
         value = float(statistic(whole)[0])
@@ -113,7 +114,7 @@ def classification_metrics(said: Predictions, draw: Draw) -> dict[str, Interval 
     for k in TOP_K:
         if said.probabilities is not None and k < len(said.classes):
             hits = top_hits(said, k)
-            found[f"top-{k} {ACCURACY}"] = bootstrap_mean(hits, said.groups, **draw.keywords)
+            found[f"top-{k} {ACCURACY}"] = bootstrap_share(hits, said.groups, **draw.keywords)
     return found
 
 
@@ -194,7 +195,7 @@ def reliability(confidence: Floats, right: Floats, groups: Sequence[str], draw: 
     found = []
     for number in np.unique(place):
         here = place == number
-        accuracy = bootstrap_mean(right[here], _of(groups, here), **draw.keywords)
+        accuracy = bootstrap_share(right[here], _of(groups, here), **draw.keywords)
         mean = float(confidence[here].mean())
         found.append(Bin(number / BINS, (number + 1) / BINS, mean, accuracy))
     return found
@@ -270,11 +271,11 @@ def abstention(
         return Abstention(wanted, None, None, None)
     other = _of(groups, ~chosen)
     answered = confidence[~chosen] >= level
-    coverage = bootstrap_mean(answered.astype(np.float64), other, **draw.keywords)
+    coverage = bootstrap_share(answered.astype(np.float64), other, **draw.keywords)
     risk = None
     if answered.any():
         errors = 1 - right[~chosen][answered]
-        risk = bootstrap_mean(errors, _of(other, answered), **draw.keywords)
+        risk = bootstrap_share(errors, _of(other, answered), **draw.keywords)
     return Abstention(wanted, level, coverage, risk)
 
 

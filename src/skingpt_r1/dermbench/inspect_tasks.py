@@ -1,15 +1,16 @@
-"""DermBench as a task of inspect-ai: `inspect eval skingpt_r1/dermbench --model ...`.
+"""The benchmarks as tasks of inspect-ai: `inspect eval skingpt_r1/dermbench --model ...`.
 
-The log holds pictures, narratives, the label's verdict, the scores of the rules with their
-justifications and, with `-T judge=MODEL`, those of a language model with its reply. What cannot be
-scored is counted by inspect-ai as unscored, with the reason.
+The log of `dermbench` holds pictures, narratives, the label's verdict, the scores of the rules with
+their justifications and, with `-T judge=MODEL`, those of a language model with its reply. What
+cannot be scored is counted by inspect-ai as unscored, with the reason. The log of `classification`
+holds pictures, texts and the label that each text names, or why it names none.
 
 Importing this module needs the extra `bench`.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inspect_ai import Task, task
@@ -28,6 +29,8 @@ from skingpt_r1.dermbench.benchmark_records import Answer, Question
 from skingpt_r1.dermbench.inspect_models import whole_text
 from skingpt_r1.dermbench.judge_prompt import judge_prompt
 from skingpt_r1.dermbench.judging import JudgeTask
+from skingpt_r1.dermbench.label_match import match_answer
+from skingpt_r1.dermbench.label_sets import find_label_set
 from skingpt_r1.dermbench.label_verdict import judge_label
 from skingpt_r1.dermbench.llm_judge import MOST_TOKENS, read_verdict
 from skingpt_r1.dermbench.questions import data_root, prepare_questions, with_pictures
@@ -37,6 +40,7 @@ from skingpt_r1.dermbench.run_judges import NO_REFERENCE
 from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.dermcot.inspect_narrator import thoughts_of
 from skingpt_r1.distill.recipe_values import check_recipe
+from skingpt_r1.errors import RecipeError
 from skingpt_r1.rubric import DIMENSIONS, Protocol, Unscored
 
 DRAWN = 30
@@ -65,14 +69,57 @@ def dermbench(
     """
     drawn = DRAWN if dataset == SYNTHETIC else None
     data = {"dataset": dataset, "root": root, "count": count or drawn, "seed": seed}
-    recipe = check_recipe(BenchRecipe, {"name": "dermbench", "data": data}, "task dermbench")
+    scorers = [label_verdict(), rubric(), *([model_judge(judge)] if judge else [])]
+    return _task("dermbench", dataset, data, folder, scorers)
+
+
+@task  # type: ignore[untyped-decorator]
+def classification(
+    labels: str,
+    root: str,
+    form: str = "label",
+    count: int | None = None,
+    seed: int = DRAWN_SEED,
+    allow_missing: bool = False,
+    folder: str = "runs/inspect",
+) -> Task:
+    """Pictures of a data set sorted into its labels.
+
+    Candidates that are weighed need the model's own probabilities; see `skingpt bench run`.
+
+    Args:
+        labels: a name of `label_sets.LABEL_SETS`; it names the data set, too.
+        root: folder of the data set.
+        form: `label` for a bare name, or `narrative` for one whose conclusion is read.
+        count: at most so many cases.
+        seed: of the choice and of the order of the candidates.
+        allow_missing: go on without the files that are missing.
+        folder: where the questions go; one folder for each set of questions.
+
+    Raises:
+        RecipeError: an unknown label set or form.
+    """
+    if form not in ("label", "narrative"):
+        raise RecipeError(f"form={form}: a task asks for a `label` or a `narrative`")
+    found = find_label_set(labels)
+    data = {
+        "dataset": found.dataset, "root": root, "labels": labels, "form": form, "count": count,
+        "seed": seed, "allow_missing": allow_missing,
+    }  # fmt: skip
+    return _task("classification", labels, data, folder, [named_label(labels)])
+
+
+def _task(
+    name: str, subject: str, data: Mapping[str, object], folder: str, scorers: list[Scorer]
+) -> Task:
+    recipe = check_recipe(BenchRecipe, {"name": name, "data": data}, f"task {name}")
     mark = hashlib.sha256(json.dumps(recipe.identity, sort_keys=True).encode()).hexdigest()
-    place = Path(folder) / f"dermbench-{dataset}-{mark[:8]}"
+    place = Path(folder) / f"{name}-{subject}-{mark[:8]}"
     questions = prepare_questions(recipe, place)
     return Task(
-        dataset=MemoryDataset(make_samples(questions, data_root(place), recipe), name=dataset),
+        dataset=MemoryDataset(make_samples(questions, data_root(place), recipe), name=subject),
         solver=generate(),
-        scorer=[label_verdict(), rubric(), *([model_judge(judge)] if judge else [])],
+        scorer=scorers,
         metadata={
             "notice": "For research, not for diagnosis.",
             "questions without a picture, not asked": sum(not item.images for item in questions),
@@ -111,6 +158,28 @@ def label_verdict() -> Scorer:
             answer=verdict.diagnosis,
             explanation=f"{verdict.match} (the label is {question.label!r})"
             + (f"; {verdict.reason}" if verdict.reason else ""),
+        )
+
+    return score
+
+
+@scorer(metrics=[accuracy(), stderr()])  # type: ignore[untyped-decorator]
+def named_label(labels: str) -> Scorer:
+    """Whether the text names the right label of a set, and no other; see `label_match.py`.
+
+    Args:
+        labels: a name of `label_sets.LABEL_SETS`.
+    """
+    chosen = find_label_set(labels)
+
+    async def score(state: TaskState, target: Target) -> Score:
+        question, answer = _read(state)
+        named = match_answer(answer, chosen)
+        said = f"{question.label!r} is right"
+        return Score(
+            value="C" if named.label == question.label else "I",
+            answer=named.label,
+            explanation=said if named.reason is None else f"{said}; {named.reason}",
         )
 
     return score

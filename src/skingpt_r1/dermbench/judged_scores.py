@@ -1,8 +1,4 @@
-"""All judgements of a run as numbers that audits compute with; no text stays but its length.
-
-As in the tables: of one answer and repeat the first record with scores counts, and a judgement of
-another text than the answer that counts now does not.
-"""
+"""All judgements of a run as numbers that audits compute with; no text stays but its length."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +6,7 @@ from pathlib import Path
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, Judgement, ProtocolName
+from skingpt_r1.dermbench.counted import counted
 from skingpt_r1.dermbench.questions import read_questions
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import iterate_records
@@ -81,10 +78,10 @@ def read_scores(folder: Path) -> RunScores:
             if answer.problem is None:
                 lengths[system, name] = len(answer.text.split())
     found: dict[tuple[str, ProtocolName], dict[Key, dict[int, Values]]] = {}
-    for record in _judgements(folder, systems, groups):
-        judged = found.setdefault((record.judge, record.protocol), {})
-        if record.answer_sha256 == current.get((record.system, record.id)):
-            _add(judged, record)
+    kept = counted(_judgements(folder, systems, groups, found), current)
+    for (system, name, judge, protocol, repeat), values in kept.items():
+        if values is not None:
+            found[judge, protocol].setdefault((system, name), {})[repeat] = values
     if not found:
         raise RecordError(
             f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
@@ -94,8 +91,12 @@ def read_scores(folder: Path) -> RunScores:
 
 
 def _judgements(
-    folder: Path, systems: Collection[str], questions: Collection[str]
-) -> Iterator[Judgement]:
+    folder: Path,
+    systems: Collection[str],
+    questions: Collection[str],
+    found: dict[tuple[str, ProtocolName], dict[Key, dict[int, Values]]],
+) -> Iterator[tuple[Values | None, Judgement]]:
+    """Values of each record; every judge gets its place in `found`, whether any counts or not."""
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
         for record in iterate_records(path, Judgement):
             if record.system not in systems or record.id not in questions:
@@ -103,10 +104,6 @@ def _judgements(
                     f"{path} judges {record.system!r} on {record.id!r}; the run has no such "
                     "answer; delete this file"
                 )
-            yield record
-
-
-def _add(judged: dict[Key, dict[int, Values]], record: Judgement) -> None:
-    if record.scores is not None:
-        values = tuple(record.scores[name] for name in DIMENSIONS)
-        judged.setdefault((record.system, record.id), {}).setdefault(record.repeat, values)
+            found.setdefault((record.judge, record.protocol), {})
+            given = record.scores
+            yield None if given is None else tuple(given[name] for name in DIMENSIONS), record

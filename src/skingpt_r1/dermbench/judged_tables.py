@@ -49,7 +49,10 @@ def kind_of(reading: RunReading, system: str) -> Kind:
 
 
 def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
-    """What one judge says on one scale: means, ranks, pairs and skin tones."""
+    """What one judge says on one scale: means, ranks, pairs and skin tones.
+
+    A system that the judge was never shown has a row without numbers.
+    """
     judge, protocol = scale
     judged = reading.judged[scale]
     systems = [name for name in reading.systems if name in judged]
@@ -76,6 +79,8 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
         rows.append(replace(row, overall=averages[name], dimensions=found, rank=places.get(name)))
         if reading.overlapping(name):
             rows.append(_seen_row(reading, name, all_scores[name], draw))
+    never = np.full((len(groups), len(DIMENSIONS)), np.nan)
+    rows += [_row(reading, scale, name, never) for name in reading.systems if name not in judged]
     rows.sort(key=lambda row: -np.inf if row.overall is None else row.overall.value, reverse=True)
     return ScoreTable(
         judge=judge,
@@ -168,10 +173,11 @@ def _without(reading: RunReading, system: str, scores: Floats) -> Floats:
 
 def _row(reading: RunReading, scale: Scale, system: str, own: Floats) -> SystemScores:
     """What was asked and what is scored; the numbers are still missing."""
-    judged = reading.judged[scale][system]
+    judged = reading.judged[scale].get(system)
     scored = int(np.isfinite(own[:, 0]).sum())
     reasons = count_reasons(reading, scale, system)
-    reasons[TRAINED_ON] = int(np.isfinite(judged.scores[:, 0]).sum()) - scored
+    if judged is not None:
+        reasons[TRAINED_ON] = int(np.isfinite(judged.scores[:, 0]).sum()) - scored
     return SystemScores(
         system=system,
         kind=kind_of(reading, system),
@@ -180,7 +186,7 @@ def _row(reading: RunReading, scale: Scale, system: str, own: Floats) -> SystemS
         scored=scored,
         asked=len(reading.questions),
         unscored={reason: count for reason, count in reasons.most_common() if count},
-        cut=len(judged.cut),
+        cut=0 if judged is None else len(judged.cut),
     )
 
 

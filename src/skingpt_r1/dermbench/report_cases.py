@@ -33,7 +33,9 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
         }
         judgements = {
             path: stack.enter_context(RecordIndex(path, Judgement))
-            for path in dict.fromkeys(reading.files.values())
+            for path in dict.fromkeys(
+                one.path for systems in reading.judged.values() for one in systems.values()
+            )
         }
         for question in reading.questions:
             picture, missing = _picture(question, root) if pictures else (None, "not asked for")
@@ -64,9 +66,9 @@ def _answer(
     if said is None:
         return CaseAnswer(system=system, text="", problem=NOT_ASKED)
     verdicts = []
-    for (judge, _), systems in reading.judged.items():
+    for systems in reading.judged.values():
         if system in systems:
-            index = judgements[reading.files[judge, system]]
+            index = judgements[systems[system].path]
             places = systems[system].places.get(question.id, [])
             verdicts += [_verdict(index.at(place)) for place in places]
     return CaseAnswer(

@@ -1,7 +1,7 @@
 """A benchmark run gone through once: what counts for the tables stays in memory, no text does."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from skingpt_r1.dermbench.benchmark_records import (
     ProtocolName,
     Question,
 )
+from skingpt_r1.dermbench.counted import counted
 from skingpt_r1.dermbench.label_match import MatchedLabel, likeliest, match_answer
 from skingpt_r1.dermbench.label_sets import LABEL_SETS, LabelSet
 from skingpt_r1.dermbench.label_verdict import LabelVerdict, judge_label
@@ -59,7 +60,8 @@ class Judged:
     """What one judge said on one scale of one system.
 
     Attributes:
-        places: question id -> places of the judgements that count, by repeat.
+        path: of the file of the judgements.
+        places: question id -> places in it of the judgements that count, by repeat.
         sums: `[n, 7]`: sums of the scores over the repeats, and how many there are.
         reasons: question id -> why the last repeat is unscored.
         cut: questions whose judged text was cut.
@@ -67,6 +69,7 @@ class Judged:
         repeats: how often a case was judged at most.
     """
 
+    path: Path
     places: dict[str, list[int]]
     sums: Floats
     reasons: dict[str, str] = field(default_factory=dict)
@@ -94,7 +97,6 @@ class RunReading:
         systems: names, in the order of the tables.
         said: system -> question id -> what counts of the answer.
         judged: judge and scale -> system -> what was said.
-        files: (judge, system) -> file of the judgements.
         cards: system -> its card, where there is one.
     """
 
@@ -104,7 +106,6 @@ class RunReading:
     systems: tuple[str, ...]
     said: dict[str, dict[str, Said]]
     judged: dict[Scale, dict[str, Judged]]
-    files: dict[tuple[str, str], Path]
     cards: dict[str, SystemCard]
 
     def overlapping(self, system: str) -> frozenset[str]:
@@ -126,9 +127,9 @@ def read_run(folder: Path) -> RunReading:
     systems = tuple(system_names(folder))
     sets = label_sets_of(questions)
     said = {system: _read_answers(folder, system, questions, place, sets) for system in systems}
-    judged, files = _read_judgements(folder, place, said)
+    judged = _read_judgements(folder, place, said)
     cards = {name: read_card(folder, name) for name in systems if card_path(folder, name).exists()}
-    return RunReading(folder, questions, place, systems, said, judged, files, cards)
+    return RunReading(folder, questions, place, systems, said, judged, cards)
 
 
 def label_sets_of(questions: list[Question]) -> dict[str, LabelSet]:
@@ -208,47 +209,47 @@ def _said(where: int, question: Question, answer: Answer, labels: LabelSet | Non
 
 def _read_judgements(
     folder: Path, place: dict[str, int], said: dict[str, dict[str, Said]]
-) -> tuple[dict[Scale, dict[str, Judged]], dict[tuple[str, str], Path]]:
+) -> dict[Scale, dict[str, Judged]]:
+    answers = {
+        (system, identity): answer.sha256
+        for system, answered in said.items()
+        for identity, answer in answered.items()
+    }
     judged: dict[Scale, dict[str, Judged]] = {}
-    files: dict[tuple[str, str], Path] = {}
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        for where, record in _counted(path, place, said):
-            files[record.judge, record.system] = path
-            _add(judged, place, where, record)
-    return judged, files
+        index = RecordIndex(path, Judgement)
+        places = counted(_known(path, index, place, said), answers)
+        with index:
+            for where in places.values():
+                _add(judged, path, place, where, index.at(where))
+    return judged
 
 
-def _counted(
-    path: Path, place: dict[str, int], said: dict[str, dict[str, Said]]
+def _known(
+    path: Path,
+    records: Iterable[tuple[int, Judgement]],
+    place: dict[str, int],
+    said: dict[str, dict[str, Said]],
 ) -> Iterator[tuple[int, Judgement]]:
-    """One record for each repeat: the first that is scored, else the last; see `run_judges.py`."""
-    index = RecordIndex(path, Judgement)
-    places: dict[tuple[str, int, str, str], int] = {}
-    scored: set[tuple[str, int, str, str]] = set()
-    for where, record in index:
+    """The records; one of another run is refused."""
+    for where, record in records:
         if record.id not in place or record.system not in said:
             raise RecordError(
                 f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer"
             )
-        answer = said[record.system].get(record.id)
-        if answer is None or answer.sha256 != record.answer_sha256:
-            continue
-        key = (record.id, record.repeat, record.judge, record.protocol)
-        if key not in scored:
-            places[key] = where
-        if record.scores is not None:
-            scored.add(key)
-    with index:
-        for where in places.values():
-            yield where, index.at(where)
+        yield where, record
 
 
 def _add(
-    judged: dict[Scale, dict[str, Judged]], place: dict[str, int], where: int, record: Judgement
+    judged: dict[Scale, dict[str, Judged]],
+    path: Path,
+    place: dict[str, int],
+    where: int,
+    record: Judgement,
 ) -> None:
     systems = judged.setdefault((record.judge, record.protocol), {})
     if record.system not in systems:
-        systems[record.system] = Judged({}, np.zeros((len(place), len(DIMENSIONS) + 1)))
+        systems[record.system] = Judged(path, {}, np.zeros((len(place), len(DIMENSIONS) + 1)))
     here = systems[record.system]
     here.places.setdefault(record.id, []).append(where)
     here.repeats = max(here.repeats, len(here.places[record.id]))

@@ -16,9 +16,9 @@ from skingpt_r1.stats import (
     Integers,
     Interval,
     bootstrap_mean,
+    bootstrap_share,
     percentile_interval,
     resampled_sums,
-    wilson,
 )
 
 UNKNOWN = "unknown"
@@ -118,6 +118,8 @@ def _interval(
     bootstrap and of Wilson's interval over the groups, means that of the t interval; a single
     group says nothing and has the whole scale.
     """
+    if np.isin(values, (0.0, 1.0)).all():
+        return bootstrap_share(values, groups, **draw.keywords)
     found = bootstrap_mean(values, groups, **draw.keywords)
     low, high = _wide(values, groups, scale)
     return Interval(found.value, min(found.low, low), max(found.high, high), found.n)
@@ -125,11 +127,7 @@ def _interval(
 
 def _wide(values: Floats, groups: Sequence[str], scale: tuple[float, float]) -> tuple[float, float]:
     _, codes = np.unique(np.asarray(groups), return_inverse=True)
-    sizes = np.bincount(codes)
-    count, mean = len(sizes), float(values.mean())
-    if set(np.unique(values)) <= {0.0, 1.0}:
-        share = wilson(round(mean * count), count)
-        return min(share.low, mean), max(share.high, mean)
+    count, mean = int(codes.max()) + 1, float(values.mean())
     if count < 2:
         return scale
     # Variance of a ratio of group sums, as a cluster-robust standard error has it.

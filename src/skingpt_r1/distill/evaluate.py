@@ -20,7 +20,13 @@ from skingpt_r1.model.prompt import Request
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.records import ResultRow, append_records, resume_records
-from skingpt_r1.stats import Interval, bootstrap_mean, bootstrap_statistic, paired_difference
+from skingpt_r1.stats import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_share,
+    bootstrap_statistic,
+    paired_difference,
+)
 from skingpt_r1.taxonomy import match_label
 
 ACCURACY = "diagnosis accuracy"
@@ -172,9 +178,9 @@ def result_rows(table: str, system: Scored, *, seed: int, resamples: int) -> lis
     unreadable = [float(answer.unreadable is not None) for answer in answers]
     known = [answer for answer in answers if answer.findings is not None]
     values = {
-        ACCURACY: bootstrap_mean([float(answer.right) for answer in answers], groups, **draw),
+        ACCURACY: bootstrap_share([float(answer.right) for answer in answers], groups, **draw),
         BALANCED: bootstrap_statistic(_mean_recall(answers), len(answers), groups, **draw),
-        UNREADABLE: bootstrap_mean(unreadable, groups, **draw),
+        UNREADABLE: bootstrap_share(unreadable, groups, **draw),
     }
     if known:
         values[FINDINGS] = bootstrap_mean(
