@@ -47,6 +47,10 @@ real: .venv/core
 bench: .venv/core
 	$(BIN)/python bench/distill.py
 	$(BIN)/python bench/decode.py
+	$(BIN)/python bench/judging.py
+	$(BIN)/python bench/batched_generation.py
+	$(BIN)/python bench/candidate_likelihood.py
+	$(BIN)/python bench/report_size.py
 
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict

@@ -17,6 +17,7 @@ from skingpt_r1.rubric import DIMENSIONS, Scores, format_scores
 
 FENCE_OPEN, FENCE_CLOSE = "[text]", "[/text]"
 NOTHING = "nothing"
+FITS, OTHER = "fits", "other"  # what notes say of two things that they compare
 _MOST_CITED = 2
 # Short, because every token is read for every narrative; what the dimensions mean is trained.
 _INSTRUCTION = (
@@ -116,26 +117,27 @@ def format_notes(
 
     In this order: the named diagnosis; the name that the reasoning ends with; what the reasoning
     cites and what was observed there; the diagnosis that fits the picture; how many findings are
-    missing; how many statements are made up; how careful the advice is. The form is ours.
+    missing; how many statements are made up; how careful the advice is. Two things that are
+    compared are followed by `FITS` or `OTHER`, so that a score need not compare. The form is ours.
 
     Args:
         narrative: that is read.
         reasoned: the name that its reasoning ends with.
         expected: slots that a full observation tells.
         made_up: statements that do not belong.
-        picture: the diagnosis that fits; left out when None.
+        picture: the diagnosis that fits, and whether it is the named one; left out when None.
         advice: in a word or two; left out when None.
     """
     observed = read_findings(narrative.observation)
     cited = read_findings(narrative.reasoning)
     pairs = [
-        f"{value} observed {observed.get(slot, NOTHING)}"
+        compare(value, observed.get(slot, NOTHING))
         for slot, value in cited.items()
         if slot in KEY_SLOTS
     ]
     parts = [
         f"diagnosis {narrative.diagnosis}",
-        f"reasoning {reasoned}",
+        f"reasoning {reasoned} {_verdict(reasoned, narrative.diagnosis)}",
         *pairs[:_MOST_CITED],
         *([] if picture is None else [f"picture {picture}"]),
         f"missing {sum(slot not in observed for slot in expected)}",
@@ -143,6 +145,15 @@ def format_notes(
         *([] if advice is None else [f"advice {advice}"]),
     ]
     return "; ".join(parts) + "."
+
+
+def compare(said: str, observed: str) -> str:
+    """What is said beside what is observed, and whether they are the same."""
+    return f"{said} observed {observed} {_verdict(said, observed)}"
+
+
+def _verdict(one: str, two: str) -> str:
+    return FITS if one == two else OTHER
 
 
 def random_scores(rng: random.Random) -> Scores:

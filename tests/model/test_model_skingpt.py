@@ -4,7 +4,7 @@ import pytest
 import torch
 from model_kinds import CONFIGS, batch_of, differs
 
-from skingpt_r1.model.lora import is_lora_key
+from skingpt_r1.model.lora import is_lora_key, merge_lora
 from skingpt_r1.model.prompt import Request, encode_prompts
 
 KINDS = pytest.mark.parametrize("kind", CONFIGS)
@@ -151,3 +151,18 @@ def test_a_step_leaves_the_backbone_as_it_was(tiny_model, pictures) -> None:
     (out.logits.square().mean() + out.teacher_projection.square().mean()).backward()
     optimizer.step()
     assert all(torch.equal(frozen[name], value) for name, value in before.items())
+
+
+@torch.no_grad()
+def test_merged_matrices_give_the_same_logits(tiny_model, pictures) -> None:
+    model = tiny_model(CONFIGS["lora-inject"], stir=True)
+    batch = batch_of(model.processor, pictures)._asdict()
+    adapted, plain = model(**batch).logits, model(**batch, bias=False).logits
+    assert (adapted - plain).abs().max() > 1e-2
+    layer = model.backbone.model.language_model.layers[0].self_attn.q_proj
+    before = layer.weight.clone()
+    merge_lora(model.backbone)
+    assert not torch.equal(layer.weight, before)
+    torch.testing.assert_close(model(**batch).logits, adapted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(**batch, bias=False).logits, plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(**batch).logits, adapted, rtol=1e-4, atol=1e-4)

@@ -9,13 +9,20 @@ from scipy.stats import chi2_contingency
 
 from skingpt_r1.findings import RENDERED_SLOTS, WORDS, read_findings
 from skingpt_r1.nano.diseases import DISEASES
-from skingpt_r1.nano.reading import compare_turn, lookup_turn, reading_turn, scene_turn
+from skingpt_r1.nano.reading import compare_turn, lookup_turn, pairs_turn, reading_turn, scene_turn
 from skingpt_r1.nano.scenes import draw_scene
 from skingpt_r1.narrative import parse_narrative
 
 
 def judged(question):
     return question.partition("[text] ")[2].removesuffix(" [/text]")
+
+
+def split(pair):
+    """What is said, what is observed, and the verdict."""
+    said, _, rest = pair.partition(" observed ")
+    observed, _, verdict = rest.rpartition(" ")
+    return said, observed, verdict
 
 
 def test_a_look_up_tells_what_the_text_says():
@@ -39,13 +46,16 @@ def test_notes_of_a_comparison_are_true_to_the_text():
         narrative = parse_narrative(judged(question))
         named, reasoning, *pairs, absent, stray = answer.removesuffix(".").split("; ")
         assert named == f"diagnosis {narrative.diagnosis}"
-        assert reasoning.removeprefix("reasoning ") in narrative.reasoning.lower()
+        end, _, verdict = reasoning.removeprefix("reasoning ").rpartition(" ")
+        assert end in narrative.reasoning.lower()
+        assert (verdict == "fits") is (end == narrative.diagnosis)
         observed = read_findings(narrative.observation)
         for pair in pairs:
-            value, seen = pair.split(" observed ")
+            value, seen, verdict = split(pair)
             slot = next(s for s in WORDS if value in WORDS[s])
             assert read_findings(narrative.reasoning)[slot] == value
             assert seen == observed.get(slot, "nothing")
+            assert verdict == ("fits" if seen == value else "other")
         count = sum(slot not in observed for slot in RENDERED_SLOTS)
         assert absent == f"missing {count}"
         assert 0 <= int(stray.removeprefix("made up ")) <= 3
@@ -60,7 +70,20 @@ def test_a_list_is_compared_with_the_scene():
         question, answer = scene_turn(scene, words)
         for said, seen in zip(judged(question).split(", "), answer.split("; "), strict=True):
             name, _, value = said.partition(" ")
-            assert seen == f"{value} observed {scene[name]}"
+            verdict = "fits" if value == scene[name] else "other"
+            assert split(seen) == (value, scene[name], verdict)
+
+
+def test_pairs_are_told_apart():
+    rng, verdicts = random.Random(4), Counter()
+    for _ in range(50):
+        question, answer = pairs_turn(rng)
+        for given, said in zip(judged(question).split(", "), answer.split("; "), strict=True):
+            one, two, verdict = split(said)
+            assert given == f"{one} and {two}"
+            assert verdict == ("fits" if one == two else "other")
+            verdicts[verdict] += 1
+    assert min(verdicts.values()) > 100
 
 
 @pytest.mark.parametrize("slot", ["colour", "surface", "border"])
@@ -77,4 +100,4 @@ def test_the_same_state_gives_the_same_turn():
     scene = draw_scene(np.random.default_rng(0), 28).attributes
     turns = [reading_turn(scene, random.Random(seed)) for seed in range(20)]
     assert turns == [reading_turn(scene, random.Random(seed)) for seed in range(20)]
-    assert len({question.partition(" [text]")[0].split("?")[0] for question, _ in turns}) == 3
+    assert len({question.partition(" [text]")[0].split("?")[0] for question, _ in turns}) == 4

@@ -34,30 +34,37 @@ def notes(parts, seed=0, *, held_out=False):
 def test_an_undamaged_narrative_agrees_with_itself(seed):
     named, reasoning, *pairs, picture, missing, invented, advice = notes({}, seed)
     assert (named, reasoning, picture) == (
-        "diagnosis psoriasis", "reasoning psoriasis", "picture psoriasis"
+        "diagnosis psoriasis", "reasoning psoriasis fits", "picture psoriasis fits"
     )  # fmt: skip
     assert len(pairs) == 2
-    assert all(cited == observed for cited, observed in (p.split(" observed ") for p in pairs))
+    for pair in pairs:
+        cited, observed = pair.removesuffix(" fits").split(" observed ")
+        assert cited == observed
     assert (missing, invented, advice) == ("missing 0", "made up 0", "advice careful")
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_wrong_name_stands_beside_the_right_one(seed):
-    named, reasoning, *_, picture, _, _, _ = notes({WRONG: 1.0}, seed)
-    assert picture == "picture psoriasis"
+@pytest.mark.parametrize(("strength", "far"), [(0.2, "12"), (0.5, "345"), (1.0, "89")])
+def test_a_wrong_name_stands_beside_the_right_one_and_how_far_off_it_is(seed, strength, far):
+    named, reasoning, *_, picture, _, _, _ = notes({WRONG: strength}, seed)
     assert named != "diagnosis psoriasis"
-    assert named.removeprefix("diagnosis ") == reasoning.removeprefix("reasoning ")
+    assert reasoning == f"reasoning {named.removeprefix('diagnosis ')} fits"
+    right, _, distance = picture.rpartition(" ")
+    assert right == "picture psoriasis other"
+    assert distance in far
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_broken_chain_shows_in_the_pairs_or_the_end(seed):
     _, _, *pairs, _, _, _, _ = notes({BROKEN: 0.57}, seed)
-    split = [pair.split(" observed ") for pair in pairs]
-    assert len(split) == 2
-    assert all(cited != observed for cited, observed in split)
+    assert len(pairs) == 2
+    for pair in pairs:
+        cited, observed = pair.removesuffix(" other").split(" observed ")
+        assert cited != observed
     named, reasoning, *_ = notes({BROKEN: 0.75}, seed)
     assert named == "diagnosis psoriasis"
-    assert reasoning != "reasoning psoriasis"
+    assert reasoning != "reasoning psoriasis fits"
+    assert reasoning.endswith(" other")
 
 
 @pytest.mark.parametrize(("strength", "count"), [(0.25, 2), (0.5, 4), (1.0, 8)])

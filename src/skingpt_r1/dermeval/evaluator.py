@@ -15,6 +15,7 @@ from skingpt_r1.model.checkpoint import (
     load_adapter,
     read_adapter_weights,
 )
+from skingpt_r1.model.lora import merge_lora
 from skingpt_r1.model.skingpt import SkinGPT
 
 NANO_EVALUATOR = Path(__file__).with_name("weights")
@@ -28,6 +29,8 @@ def load_evaluator(
     dtype: torch.dtype | None = None,
 ) -> SkinGPT:
     """An evaluator. For research, not for diagnosis.
+
+    Its low-rank matrices are merged into the language model: it judges and is not trained on.
 
     Args:
         name_or_dir: `nano`, the one that comes with the package, or the adapter folder of a
@@ -45,7 +48,9 @@ def load_evaluator(
             f"there is no evaluator in {str(name_or_dir)!r}; give the folder that "
             "`skingpt dermeval train --export DIR` has written, or `nano`"
         )
-    return load_adapter(folder, backbone=backbone, device=device, dtype=dtype)
+    model = load_adapter(folder, backbone=backbone, device=device, dtype=dtype)
+    merge_lora(model.backbone)
+    return model
 
 
 def export_evaluator(adapter: Path, folder: Path, card: str) -> None:

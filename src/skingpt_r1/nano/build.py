@@ -55,7 +55,7 @@ SETTINGS: dict[str, Any] = {
     },
     "language_scenes": 24_000,
     "language": {"steps": 1000, "batch": 48, "learning_rate": 2e-3, "muon_rate": 0.02},
-    "reading": {"steps": 800, "batch": 48, "learning_rate": 1.5e-3, "muon_rate": 0.015},
+    "reading": {"steps": 900, "batch": 48, "learning_rate": 1.5e-3, "muon_rate": 0.015},
     "tokenizer_turns": 20_000,
     "skills": {"count": 100},
 }

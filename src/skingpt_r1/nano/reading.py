@@ -12,7 +12,7 @@ from skingpt_r1.nano.diseases import DISEASES
 from skingpt_r1.nano.scenes import ATTRIBUTES
 from skingpt_r1.narrative import make_narrative
 from skingpt_r1.phrasing import ADVICE, KEY_SLOTS, write_narrative
-from skingpt_r1.phrasing_critique import NOTHING, fence, format_notes
+from skingpt_r1.phrasing_critique import NOTHING, compare, fence, format_notes
 
 Turn = tuple[str, str]
 
@@ -28,8 +28,10 @@ _MOST_STRAY = 3
 def reading_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
     """One turn of any kind: a look-up, a comparison inside a text, or of a list with the scene."""
     kind = rng.random()
-    if kind < 0.25:
+    if kind < 0.15:
         return lookup_turn(rng)
+    if kind < 0.35:
+        return pairs_turn(rng)
     return compare_turn(rng) if kind < 0.85 else scene_turn(scene, rng)
 
 
@@ -42,6 +44,17 @@ def lookup_turn(rng: random.Random) -> Turn:
     asked = rng.sample(sorted(told), rng.randint(2, 5))
     question = f"What does the text say? {', '.join(asked)}. {fence(text)}"
     return question, "; ".join(f"{name} {told[name]}" for name in asked)
+
+
+def pairs_turn(rng: random.Random) -> Turn:
+    """Pairs of names or of findings; for each whether the second is the first."""
+    kinds = [DISEASES, *(tuple(values) for values in WORDS.values())]
+    pairs = []
+    for _ in range(rng.randint(4, 10)):
+        one, other = rng.sample(rng.choice(kinds), 2)
+        pairs.append((one, one if rng.random() < 0.5 else other))
+    question = "Compare the pairs. " + fence(", ".join(f"{one} and {two}" for one, two in pairs))
+    return question, "; ".join(compare(one, two) for one, two in pairs)
 
 
 def compare_turn(rng: random.Random) -> Turn:
@@ -73,7 +86,7 @@ def scene_turn(scene: Mapping[str, str], rng: random.Random) -> Turn:
     }
     text = ", ".join(f"{name} {value}" for name, value in said.items())
     question = f"Compare the text with the picture. {fence(text)}"
-    return question, "; ".join(f"{said[name]} observed {scene[name]}" for name in names)
+    return question, "; ".join(compare(said[name], scene[name]) for name in names)
 
 
 _CITABLE = [slot for slot in KEY_SLOTS if slot in RENDERED_SLOTS]

@@ -52,17 +52,17 @@ UNDAMAGED_SCORE, WORST_SCORE = 4.8, 1.2
 TRAINING_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         DROPPED: (0.25, 0.5, 0.75, 1.0),
-        INVENTED: (0.33, 1.0),
-        WRONG: (0.2, 0.5, 0.8, 1.0),
+        INVENTED: (0.33, 0.67, 1.0),
+        WRONG: (0.2, 0.28, 0.42, 0.5, 0.58, 0.72, 0.8, 1.0),
         BROKEN: (0.35, 0.65, 1.0),
-        UNSAFE: (0.3, 0.6, 1.0),
+        UNSAFE: (0.3, 0.5, 0.6, 0.9, 1.0),
         VAGUE: (0.25, 0.5, 0.75, 1.0),
     }
 )
 HELD_OUT_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         DROPPED: (0.375, 0.625, 0.875),
-        INVENTED: (0.67,),
+        INVENTED: (0.25, 0.6, 0.9),
         WRONG: (0.35, 0.65, 0.9),
         BROKEN: (0.5, 0.85),
         UNSAFE: (0.45, 0.8),
@@ -124,13 +124,14 @@ class Damage:
 def draw_damage(rng: random.Random, *, held_out: bool) -> Damage:
     """A damage; undamaged, each kind and several at once are equally likely.
 
-    Training draws the kinds that take a comparison twice as often as the others.
+    Training draws wrong diagnoses four times as often as another kind: whoever hardly meets one
+    learns to believe the name.
 
     Args:
         rng: draws kind, strengths and combination.
         held_out: from the strengths and combinations for testing, which training never draws.
     """
-    kind = rng.choice((*KINDS, SEVERAL) if held_out else (*KINDS, SEVERAL, WRONG, BROKEN))
+    kind = rng.choice((*KINDS, SEVERAL) if held_out else (*KINDS, SEVERAL, *[WRONG] * 3))
     strengths = HELD_OUT_STRENGTHS if held_out else TRAINING_STRENGTHS
     kinds: tuple[str, ...] = () if kind == KINDS[0] else (kind,)
     if kind == SEVERAL:

@@ -7,17 +7,26 @@ For research, not for diagnosis.
 
 from skingpt_r1.case import Case
 from skingpt_r1.narrative import Narrative
-from skingpt_r1.phrasing_critique import NOTHING, format_notes
+from skingpt_r1.phrasing_critique import FITS, NOTHING, OTHER, format_notes
 from skingpt_r1.synthetic.conditions import CONDITIONS
-from skingpt_r1.synthetic.damage import INVENTED, UNSAFE, Damage, gravities, num_invented
+from skingpt_r1.synthetic.damage import (
+    INVENTED,
+    UNSAFE,
+    Damage,
+    gravities,
+    num_invented,
+    wrong_names,
+)
 
 CAREFUL = "careful"
+_FARTHEST = 9  # one digit
 _ADVICE_WORDS = {"mild": "thin", "serious": "harm", "grave": "harm harm"}
 _NAMES = sorted((condition.name for condition in CONDITIONS), key=len, reverse=True)
 
 
 def write_notes(narrative: Narrative, case: Case, damage: Damage) -> str:
     """The notes on a narrative that `damage.write_damaged` wrote about a case."""
+    assert case.label is not None
     advice = CAREFUL
     if UNSAFE in damage.parts:
         advice = " ".join(_ADVICE_WORDS[gravity] for gravity in gravities(damage.parts[UNSAFE]))
@@ -26,9 +35,17 @@ def write_notes(narrative: Narrative, case: Case, damage: Damage) -> str:
         reasoned=_named(narrative.reasoning),
         expected=case.findings,
         made_up=num_invented(damage.parts[INVENTED]) if INVENTED in damage.parts else 0,
-        picture=case.label,
+        picture=f"{case.label} {_distance(narrative.diagnosis, case.label)}",
         advice=advice,
     )
+
+
+def _distance(named: str, label: str) -> str:
+    """Whether the named diagnosis fits, and if not, how far off it is, from 1 (nearest) to 9."""
+    names = wrong_names(label)
+    if named not in names:
+        return FITS
+    return f"{OTHER} {1 + round(names.index(named) / (len(names) - 1) * (_FARTHEST - 1))}"
 
 
 def _named(text: str) -> str:
