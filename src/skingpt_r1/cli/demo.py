@@ -103,12 +103,17 @@ def _systems(out: Path) -> list[str]:
         for name, cell in SYSTEMS.items()
     }
     named = [f"{name}=skingpt/{place}" for name, place in adapters.items()]
-    best = adapters[BEST]
+    return [*named, "majority=control/majority"]
+
+
+def _controls(out: Path) -> list[str]:
+    """What takes the pictures from the best system, and the reference itself."""
+    (best,) = (system for system in _systems(out) if system.startswith(f"{BEST}="))
+    model = best.partition("=")[2]
     return [
-        *named,
-        f"{BEST}_blank=control/blank-images:skingpt/{best}",
-        f"{BEST}_shuffled=control/shuffled-images:skingpt/{best}",
-        "majority=control/majority",
+        f"{BEST}_blank=control/blank-images:{model}",
+        f"{BEST}_shuffled=control/shuffled-images:{model}",
+        "reference=control/reference",
     ]
 
 
@@ -119,7 +124,7 @@ def _run_dermbench(recipes: Path, out: Path) -> Path:
 
     root = out / "ablation" / "published_filtered"
     folder = out / "dermbench"
-    systems = [*_systems(out), "reference=control/reference"]
+    systems = [*_systems(out), *_controls(out)]
     _ask(recipes / "dermbench_certified.yaml", folder, [f"data.root={root}"], systems)
     with staged() as progress:
         run_judge(folder, RubricJudge(), progress=progress)
