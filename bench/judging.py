@@ -12,24 +12,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from PIL import Image
-
 from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import Item, judge
 from skingpt_r1.model.checkpoint import load_adapter
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.phrasing import write_narrative
-from skingpt_r1.synthetic import render_case
+from skingpt_r1.synthetic import write_cases
 
 
 def narratives(folder: Path, count: int) -> list[Item]:
     items: list[Item] = []
-    for number in range(count):
-        case = render_case(number, 5)
-        path = folder / f"{number}.png"
-        Image.fromarray(case.image).save(path)
-        text = write_narrative(case.findings, case.condition, (), random.Random(number)).text
-        items.append(((path,), text))
+    for number, case in enumerate(write_cases(folder, count, 5, 112)):
+        assert case.label is not None
+        text = write_narrative(case.findings, case.label, (), random.Random(number)).text
+        items.append((case.images, text))
     return items
 
 

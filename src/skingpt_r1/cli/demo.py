@@ -93,23 +93,26 @@ def _ablate(recipes: Path, out: Path) -> None:
     print_ablation(rows)
 
 
-def _systems(out: Path) -> list[str]:
-    """The systems as `skingpt bench run --system` takes them."""
+def _models(out: Path) -> dict[str, str]:
+    """What tables call a system -> its model."""
     from skingpt_r1.distill.compare import folder_name
 
     runs = out / "ablation" / "seed_0" / "filtered"
-    adapters = {
-        name: "nano" if cell is None else str(runs / folder_name(cell) / "adapter")
+    return {
+        name: f"skingpt/{'nano' if cell is None else runs / folder_name(cell) / 'adapter'}"
         for name, cell in SYSTEMS.items()
     }
-    named = [f"{name}=skingpt/{place}" for name, place in adapters.items()]
+
+
+def _systems(out: Path) -> list[str]:
+    """The systems as `skingpt bench run --system` takes them."""
+    named = [f"{name}={model}" for name, model in _models(out).items()]
     return [*named, "majority=control/majority"]
 
 
 def _controls(out: Path) -> list[str]:
     """What takes the pictures from the best system, and the reference itself."""
-    (best,) = (system for system in _systems(out) if system.startswith(f"{BEST}="))
-    model = best.partition("=")[2]
+    model = _models(out)[BEST]
     return [
         f"{BEST}_blank=control/blank-images:{model}",
         f"{BEST}_shuffled=control/shuffled-images:{model}",
