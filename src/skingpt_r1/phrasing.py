@@ -5,7 +5,7 @@ words for a finding come from `findings.WORDS`, so that `findings.read_findings`
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from skingpt_r1.findings import RENDERED_SLOTS, WORDS
@@ -101,6 +101,7 @@ def write_narrative(
     rng: random.Random,
     context: Mapping[str, str] | None = None,
     advice: str | None = None,
+    cited: Collection[str] | None = None,
 ) -> Narrative:
     """A narrative that says the given facts and nothing else, in canonical form.
 
@@ -111,10 +112,11 @@ def write_narrative(
         rng: chooses among wordings; the same state gives the same text.
         context: site and age, as told in the prompt; repeated in the observation.
         advice: an urgency of `ADVICE`, put into words at the end of the reasoning.
+        cited: slots that the reasoning may cite; None for all.
     """
     words = _words(findings, rng)
     observation = _observe(words, rng, context or {})
-    reasoning = _reason(words, diagnosis, rng)
+    reasoning = _reason(words, diagnosis, rng, cited)
     if advice is not None:
         reasoning += f" {rng.choice(ADVICE[advice])}"
     return make_narrative(observation, reasoning, diagnosis, differential)
@@ -128,10 +130,14 @@ def write_observation(
 
 
 def write_reasoning(
-    findings: Mapping[str, str], diagnosis: str, rng: random.Random, advice: str | None = None
+    findings: Mapping[str, str],
+    diagnosis: str,
+    rng: random.Random,
+    advice: str | None = None,
+    cited: Collection[str] | None = None,
 ) -> str:
     """The reasoning alone, with the advice at its end; see `write_narrative`."""
-    reasoning = _reason(_words(findings, rng), diagnosis, rng)
+    reasoning = _reason(_words(findings, rng), diagnosis, rng, cited)
     return reasoning if advice is None else f"{reasoning} {rng.choice(ADVICE[advice])}"
 
 
@@ -199,8 +205,10 @@ def _extra(words: Mapping[str, str]) -> str:
     return " ".join(form.format(words[slot]) for slot, form in _EXTRA.items() if slot in words)
 
 
-def _reason(words: Mapping[str, str], diagnosis: str, rng: random.Random) -> str:
-    slots = [slot for slot in KEY_SLOTS if slot in words]
+def _reason(
+    words: Mapping[str, str], diagnosis: str, rng: random.Random, cited: Collection[str] | None
+) -> str:
+    slots = [slot for slot in KEY_SLOTS if slot in words and (cited is None or slot in cited)]
     if len(slots) < 2:
         return rng.choice(_ALONE).format(diagnosis=diagnosis)
     first, second = (_SLOT_NOUN[slot].format(words[slot]) for slot in rng.sample(slots, 2))

@@ -63,6 +63,19 @@ def test_the_differential_names_the_labels_with_the_likeliest_findings():
     assert likeness.nearest({}, "nevus") == ()
 
 
+def test_only_what_speaks_for_the_label_is_cited():
+    likeness = FindingsByLabel(CASES)
+    odd = {"colour": "brown", "symmetry": "symmetric"}
+    assert likeness.speaking_for(odd, "melanoma") == frozenset()
+    assert likeness.speaking_for(odd, "nevus") == {"colour", "symmetry"}
+    assert likeness.speaking_for({**odd, "symmetry": "asymmetric"}, "melanoma") == {"symmetry"}
+    assert likeness.speaking_for(odd, "a label nobody has") == frozenset()
+    odd_one = replace(CASES[0], id="odd", findings=odd)
+    read = parse_narrative(narratives_of([*CASES, odd_one], source="written", seed=0)[-1])
+    assert read_findings(read.observation) == odd
+    assert not read_findings(read.reasoning)
+
+
 def test_a_given_narrative_is_kept_and_a_missing_one_refused():
     given = [replace(CASES[0], narrative="the doctor's own words")]
     assert narratives_of(given, source="given", seed=0) == ["the doctor's own words"]

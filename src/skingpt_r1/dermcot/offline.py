@@ -1,8 +1,9 @@
 """The offline narrator: it writes only from what is known, and needs no model and no network.
 
 What is known are the findings of a case (recorded, measured or rendered) and annotations of what is
-seen. In `observe` it has no label; in `reason` it cites what it reads in the observation. On
-synthetic cases it can be told to make mistakes, so that a filter has something to find.
+seen. In `observe` it has no label; in `reason` it cites what it reads in the observation and what
+speaks for the label. On synthetic cases it can be told to make mistakes, so that a filter has
+something to find.
 """
 
 import random
@@ -110,7 +111,8 @@ class OfflineNarrator:
             text = _titled(written.reasoning, written.diagnosis, written.differential)
         else:
             advice = urgency_of(task.diagnosis)
-            reasoning = write_reasoning(seen, task.diagnosis, rng, advice)
+            cited = self._likeness.speaking_for(seen, task.diagnosis)
+            reasoning = write_reasoning(seen, task.diagnosis, rng, advice, cited)
             text = _titled(reasoning, task.diagnosis, others)
         return Reply(text, OFFLINE, simulated_slip=name_slip(slip))
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from skingpt_r1.case import Case
 from skingpt_r1.distill.losses import UNKNOWN_TONE
+from skingpt_r1.distill.views import turn_request
 from skingpt_r1.errors import FeatureStoreError, TeacherError
 from skingpt_r1.model.patches import PIXEL_MEAN, PIXEL_STD, patch_pictures
 from skingpt_r1.model.processor import pad_rows
@@ -39,11 +40,18 @@ class StoredCase:
         case: the pictures and what is known.
         narrative: what the model should write.
         teacher: [images, T]; None without a teacher.
+        view: which flip or turn of the pictures is shown; 0 is none.
     """
 
     case: Case
     narrative: str
     teacher: Tensor | None
+    view: int = 0
+
+    @property
+    def id(self) -> str:
+        """Of the case, and of the view where it is not the first."""
+        return f"{self.case.id} view {self.view}" if self.view else self.case.id
 
 
 def stored_fields(model: SkinGPT, teacher: bool) -> tuple[str, ...]:
@@ -109,7 +117,8 @@ class FeaturePass:
         return features
 
     def _encode(self, item: StoredCase) -> Example:
-        return encode_example(self.processor, Request.of_case(item.case), item.narrative)
+        request = turn_request(Request.of_case(item.case), item.view)
+        return encode_example(self.processor, request, item.narrative)
 
     @torch.no_grad()
     def _run(

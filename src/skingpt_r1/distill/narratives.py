@@ -73,7 +73,13 @@ def narratives_of(
         rng = random.Random(f"{seed}:{case.dataset}:{case.id}")
         others = likeness.nearest(case.findings, case.label)
         narrative = write_narrative(
-            case.findings, case.label, others, rng, case.context, urgency_of(case.label)
+            case.findings,
+            case.label,
+            others,
+            rng,
+            case.context,
+            urgency_of(case.label),
+            likeness.speaking_for(case.findings, case.label),
         )
         texts.append(narrative.text)
     return texts
@@ -120,6 +126,22 @@ class FindingsByLabel:
         return tuple(
             sorted(others, key=lambda name: -self.log_likelihood(findings, name))[:DIFFERENTIALS]
         )
+
+    def speaking_for(self, findings: Mapping[str, str], label: str) -> frozenset[str]:
+        """Slots whose value is at least as likely under the label as over all labels.
+
+        A reasoning that cites another would argue against its own diagnosis.
+        """
+        return frozenset(
+            slot
+            for slot, value in findings.items()
+            if self._share(slot, value, [label]) >= self._share(slot, value, self._totals)
+        )
+
+    def _share(self, slot: str, value: str, labels: Iterable[str]) -> float:
+        names = list(labels)
+        known = sum(self._known[name][slot] for name in names)
+        return sum(self._counts[name][slot, value] for name in names) / known if known else 0.0
 
     def log_likelihood(self, findings: Mapping[str, str], label: str) -> float:
         """Log of how likely these findings are under a label, slots taken as independent."""

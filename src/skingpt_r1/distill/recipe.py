@@ -18,6 +18,7 @@ from pydantic import (
 
 from skingpt_r1.case import Split
 from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.distill.views import MOST_VIEWS
 from skingpt_r1.model.config import AdapterConfig
 
 SYNTHETIC = "synthetic"
@@ -46,6 +47,8 @@ class DataRecipe(Section):
         narratives: `given` uses the data set's reference narratives and refuses cases without one;
             `written` writes one from the known findings where a case has none.
         measure: add colour, size and symmetry measured on the picture to the known findings.
+        views: so many flips and turns of every training picture are taught, each as a case of its
+            own, so that an epoch and the feature store are as many times larger (our choice).
     """
 
     dataset: str = SYNTHETIC
@@ -59,6 +62,7 @@ class DataRecipe(Section):
     limit: PositiveInt | None = None
     narratives: Literal["written", "given"] = "written"
     measure: bool = False
+    views: int = Field(default=1, ge=1, le=MOST_VIEWS)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

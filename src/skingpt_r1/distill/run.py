@@ -230,8 +230,10 @@ def _prepare(
     vectors = teacher_vectors(
         recipe.teacher, cases, kept, seed=recipe.seed, manifest=manifest, device=device
     )
+    # The teacher sees every case as it is: all views of a case are to land on one vector.
     items = [
-        StoredCase(case, text, None if vectors is None else vectors.get(case.id))
+        StoredCase(case, text, None if vectors is None else vectors.get(case.id), view)
+        for view in range(recipe.data.views)
         for case, text in zip(cases, texts, strict=True)
     ]
     return _Lessons(items, manifest)
@@ -261,7 +263,7 @@ def _fill_store(
     write_store(
         folder,
         key,
-        [item.case.id for item in lessons.items],
+        [item.id for item in lessons.items],
         compute,
         shard_cases=recipe.features.shard_cases,
         progress=_stage(progress, "features"),
