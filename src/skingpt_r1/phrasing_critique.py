@@ -137,7 +137,7 @@ def format_notes(
     ]
     parts = [
         f"diagnosis {narrative.diagnosis}",
-        f"reasoning {reasoned} {_verdict(reasoned, narrative.diagnosis)}",
+        f"reasoning {reasoned} {fit_word(reasoned, narrative.diagnosis)}",
         *pairs[:_MOST_CITED],
         *([] if picture is None else [f"picture {picture}"]),
         f"missing {sum(slot not in observed for slot in expected)}",
@@ -149,10 +149,11 @@ def format_notes(
 
 def compare(said: str, observed: str) -> str:
     """What is said beside what is observed, and whether they are the same."""
-    return f"{said} observed {observed} {_verdict(said, observed)}"
+    return f"{said} observed {observed} {fit_word(said, observed)}"
 
 
-def _verdict(one: str, two: str) -> str:
+def fit_word(one: str, two: str) -> str:
+    """The word for two things that are the same, or are not."""
     return FITS if one == two else OTHER
 
 

@@ -25,8 +25,8 @@ from skingpt_r1.synthetic.damage import (
     Damage,
     inject,
     write_damaged,
-    wrong_names,
 )
+from skingpt_r1.synthetic.wrong_names import wrong_names
 
 
 def write(number, damage, seed, *, held_out=False):

@@ -18,15 +18,17 @@ from skingpt_r1.dermeval.policy import (
     PolicyWeights,
     picture_tokens,
     question_joiner,
+    score_lines,
+    token_lines,
 )
-from skingpt_r1.dermeval.policy_terms import squared_error_reward
+from skingpt_r1.dermeval.policy_terms import squared_error_rewards
 from skingpt_r1.dermeval.ratings import read_ratings
 from skingpt_r1.dermeval.replies import cut_reply
 from skingpt_r1.distill.losses import combine
 from skingpt_r1.errors import RecordError
 from skingpt_r1.model.prompt import Request, encode_example
 from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
-from skingpt_r1.rubric import parse_some_scores
+from skingpt_r1.rubric import DIMENSIONS, parse_some_scores
 
 MAX_NEW = 60
 
@@ -102,10 +104,10 @@ def slow_log_probs(model, item, brief, reply):
         image_grid_thw=plain.pictures.image_grid_thw,
     ).logits[0]
     logits[:, picture_tokens(model)] = -torch.inf  # never drawn
-    total = 0.0
-    for place, token in enumerate(reply):
-        total = total + torch.log_softmax(logits[len(prompt) + place - 1].float(), -1)[token]
-    return total
+    return [
+        torch.log_softmax(logits[len(prompt) + place - 1].float(), -1)[token]
+        for place, token in enumerate(reply)
+    ]
 
 
 def test_loss_and_gradient_are_those_of_the_whole_model(taught, backbone, files, examples, judged):
@@ -113,7 +115,8 @@ def test_loss_and_gradient_are_those_of_the_whole_model(taught, backbone, files,
     batch = joined(examples, join)
     drawn = policy.draw(batch)
     policy.draws.zero_()
-    policy.baseline.copy_(torch.tensor([-3.0, 1.0]))
+    usual = [-0.5, -0.4, -0.3, -0.6, -0.7, -0.5]
+    policy.baseline.copy_(torch.tensor([*usual, 1.0]))
     loss = combine(policy(batch), weights)
     loss.backward()
     found = {
@@ -123,10 +126,17 @@ def test_loss_and_gradient_are_those_of_the_whole_model(taught, backbone, files,
     slow = 0.0
     for row, reply in enumerate(drawn.replies):
         scores = parse_some_scores(taught.processor.decode(reply), scale=5)
-        reward = squared_error_reward(scores, judged[row].mean.values, -4.0)
-        assert reward == pytest.approx(float(drawn.rewards[row]), abs=1e-5)
-        advantage = reward - -3.0
-        slow = slow - advantage * slow_log_probs(taught, judged[row], True, reply) / 3
+        rewards = squared_error_rewards(scores, judged[row].mean.values, -4.0)
+        assert rewards == pytest.approx(drawn.rewards[row].tolist(), abs=1e-5)
+        log_probs = slow_log_probs(taught, judged[row], True, reply)
+        for place, log_prob in enumerate(log_probs):
+            line = taught.processor.decode(reply[:place]).count("\n")
+            gain = sum(
+                reward - often
+                for reward, often, decided in zip(rewards, usual, drawn.decided[row], strict=True)
+                if decided >= line
+            )
+            slow = slow - gain * log_prob / 3
     slow.backward()
     assert float(loss.detach()) == pytest.approx(float(slow.detach()), rel=1e-4)
     for name, parameter in taught.adapter_state().items():
@@ -151,12 +161,13 @@ def test_the_baseline_begins_at_the_first_mean_and_then_moves(taught, backbone, 
     batch = joined(examples, join)
     policy(batch)
     first = policy.baseline.clone()
-    assert first[1] == 1
+    assert first[-1] == 1
     policy.draws.zero_()
-    assert float(policy.draw(batch).rewards.mean()) == pytest.approx(float(first[0]))
+    assert policy.draw(batch).rewards.mean(0).tolist() == pytest.approx(first[:-1].tolist())
     terms = policy(batch)
     mean = float(terms.reward.total) / 3
-    assert float(policy.baseline[0]) == pytest.approx(0.75 * float(first[0]) + 0.25 * mean)
+    usual, before = float(policy.baseline[:-1].sum()), float(first[:-1].sum())
+    assert usual == pytest.approx(0.75 * before + 0.25 * mean)
 
 
 def test_the_divergence_is_zero_at_the_supervised_weights_and_grows_away_from_them(
@@ -182,7 +193,8 @@ def test_unparsed_replies_get_their_reward_or_are_left_out(taught, backbone, fil
         policy = PolicyObjective(taught, recipe, max_new_tokens=1, seed=0, reference=reference)
         drawn = policy.draw(joined(examples, question_joiner(recipe)))
         assert drawn.unparsed == 3
-        assert all(math.isnan(r) if reward is None else r == reward for r in drawn.rewards.tolist())
+        for total in drawn.rewards.sum(1).tolist():
+            assert math.isnan(total) if reward is None else total == pytest.approx(reward)
         terms = policy(joined(examples, question_joiner(recipe)))
         assert float(terms.policy.total.detach()) == 0
         assert float(terms.unparsed.total) == 3
@@ -194,3 +206,21 @@ def test_terms_that_weigh_nothing_are_not_counted(taught, backbone, files, examp
     _, join, _ = objective(taught, backbone, files, kl=0.1, supervised=0.1)
     counts = joined(examples, join)["counts"].tolist()
     assert counts == [3, 3, len(joined(examples, join)["targets"]), 3, 3]
+
+
+def test_a_score_stands_from_the_line_that_the_parser_takes_it_from():
+    scores = dict(zip(DIMENSIONS, (4.0, 3.0, 2.0, 1.0, 5.0, 4.5), strict=True))
+    lines = [
+        "a note",
+        *[f"{name}: {value}" for name, value in scores.items()],
+        "Overall Score: 3.3",
+    ]
+    assert score_lines("\n".join(lines)) == [1, 2, 3, 4, 5, 6]
+    assert score_lines("\n".join(lines[:4])) == [1, 2, 3, 4, 4, 4]
+    again = [*lines, *[f"{name}: 1.0" for name in scores], "Overall Score: 1.0"]
+    assert score_lines("\n".join(again)) == [8, 9, 10, 11, 12, 13]
+    assert score_lines("nothing to read") == [1] * 6
+
+
+def test_a_line_break_belongs_to_the_line_that_it_ends():
+    assert token_lines(["a", " b", "\n", "c\n", "d", ""]) == [0, 0, 0, 1, 2, 2]

@@ -12,7 +12,7 @@ from skingpt_r1.dermeval.policy_terms import (
     divergence_total,
     move_baseline,
     policy_total,
-    squared_error_reward,
+    squared_error_rewards,
     token_log_probs,
 )
 from skingpt_r1.rubric import DIMENSIONS
@@ -29,20 +29,21 @@ def test_the_reward_is_minus_the_mean_squared_error_over_what_parsed(parsed, tar
         if name in parsed:
             total += (parsed[name] - target[index]) ** 2
             count += 1
-    reward = squared_error_reward(parsed, target, -9.0)
-    assert reward == pytest.approx(-total / count)
-    assert -25 <= reward <= 0
+    rewards = squared_error_rewards(parsed, target, -9.0)
+    assert sum(rewards) == pytest.approx(-total / count)
+    assert -25 <= sum(rewards) <= 0
+    assert not [r for name, r in zip(DIMENSIONS, rewards, strict=True) if name not in parsed and r]
 
 
 def test_the_reward_of_an_unparsed_reply_is_configured():
-    assert squared_error_reward({}, (1.0,) * 6, -4.0) == -4.0
-    assert math.isnan(squared_error_reward({}, (1.0,) * 6, None))
+    assert sum(squared_error_rewards({}, (1.0,) * 6, -4.0)) == pytest.approx(-4.0)
+    assert all(map(math.isnan, squared_error_rewards({}, (1.0,) * 6, None)))
 
 
 def test_a_dimension_that_did_not_parse_does_not_count():
     target = (3.0,) * 6
-    assert squared_error_reward({"Safety": 3.0}, target, None) == 0.0
-    assert squared_error_reward({"Safety": 3.0, "Accuracy": 1.0}, target, None) == -2.0
+    assert sum(squared_error_rewards({"Safety": 3.0}, target, None)) == 0.0
+    assert sum(squared_error_rewards({"Safety": 3.0, "Accuracy": 1.0}, target, None)) == -2.0
 
 
 @given(st.lists(st.floats(-25, 0), min_size=1, max_size=20), st.floats(0, 0.99))
@@ -61,14 +62,31 @@ def test_the_baseline_is_a_weighted_mean_of_all_rewards(rewards, momentum):
 def test_what_has_no_reward_moves_nothing():
     baseline = torch.tensor(-1.5, dtype=torch.float64)
     assert move_baseline(baseline, torch.tensor(math.nan), 0.9) == -1.5
-    rewards = torch.tensor([-1.0, math.nan, -2.0], dtype=torch.float64)
-    assert advantages(rewards, baseline).tolist() == [0.5, 0.0, -0.5]
+    assert advantages([math.nan] * 6, [-1.0] * 6, [0] * 6, [0, 1, 2]) == [0.0, 0.0, 0.0]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-25, 0), st.floats(-25, 0), st.integers(0, 5)), min_size=6, max_size=6
+    ),
+    st.lists(st.integers(0, 5), max_size=12).map(sorted),
+)
+def test_a_token_is_praised_for_the_scores_that_do_not_stand_before_its_line(dimensions, lines):
+    rewards, baseline, decided = zip(*dimensions, strict=True)
+    found = advantages(rewards, baseline, decided, lines)
+    for line, praise in zip(lines, found, strict=True):
+        slow = 0.0
+        for reward, usual, place in dimensions:
+            if place >= line:
+                slow += reward - usual
+        assert praise == pytest.approx(slow, abs=1e-9)
+    if lines and lines[0] == 0:
+        assert found[0] == pytest.approx(sum(rewards) - sum(baseline), abs=1e-9)
 
 
 def test_the_policy_loss_is_minus_advantage_times_log_probability():
     log_probs = torch.tensor([-0.1, -0.2, -0.7, -1.1, -0.4], requires_grad=True)
-    lengths, advantage = torch.tensor([2, 3]), torch.tensor([0.5, -2.0])
-    total = policy_total(log_probs, lengths, advantage)
+    total = policy_total(log_probs, torch.tensor([0.5, 0.5, -2.0, -2.0, -2.0]))
     slow = -(0.5 * (-0.1 - 0.2) + -2.0 * (-0.7 - 1.1 - 0.4))
     assert float(total.detach()) == pytest.approx(slow)
     total.backward()
@@ -78,7 +96,7 @@ def test_the_policy_loss_is_minus_advantage_times_log_probability():
 def test_a_step_makes_a_better_reply_likelier():
     logits = torch.zeros(1, 3, requires_grad=True)
     chosen = token_log_probs(logits, torch.tensor([1]), 1.0)
-    policy_total(chosen, torch.tensor([1]), torch.tensor([0.8])).backward()
+    policy_total(chosen, torch.tensor([0.8])).backward()
     assert logits.grad[0, 1] < 0 < logits.grad[0, 0]
 
 
@@ -108,6 +126,35 @@ def test_the_divergence_is_an_estimate_of_kl_and_never_negative():
     assert float(divergence_total(policy[0], policy[0])) == 0
 
 
+def exact_gradient(logits, target):
+    """Of the expected reward of independent scores, over all replies; no sampling."""
+    leaf = logits.clone().requires_grad_()
+    values = torch.arange(leaf.shape[1], dtype=torch.float64)
+    expected = (leaf.softmax(-1) * (values - torch.tensor(target)[:, None]) ** 2).sum(-1).mean()
+    (-expected).backward()
+    return leaf.grad
+
+
+def test_reward_to_go_has_the_gradient_of_the_expected_reward_with_less_noise():
+    torch.manual_seed(0)
+    target, draws = (4.0, 1.0, 3.0, 2.0, 5.0, 0.0), 4000
+    logits = torch.randn(6, 6, dtype=torch.float64)
+    replies = torch.multinomial(logits.softmax(-1), draws, replacement=True).t()
+    truth, errors = exact_gradient(logits, target), {}
+    for name, decided in (("to go", [0, 1, 2, 3, 4, 5]), ("whole", [6] * 6)):
+        praise = []
+        for row in replies.double().tolist():
+            rewards = squared_error_rewards(dict(zip(DIMENSIONS, row, strict=True)), target, None)
+            praise.append(advantages(rewards, [-0.8] * 6, decided, range(6)))
+        each = torch.tensor(praise, dtype=torch.float64)
+        chosen = torch.nn.functional.one_hot(replies, 6) - logits.softmax(-1)
+        gradients = each[:, :, None] * chosen
+        spread = gradients.std(0) / draws**0.5
+        assert ((gradients.mean(0) - truth).abs() < 4.5 * spread + 1e-9).all()
+        errors[name] = float(spread.pow(2).sum())
+    assert errors["to go"] < 0.8 * errors["whole"]
+
+
 def test_followed_for_a_while_the_formulas_raise_the_reward():
     """A policy over six independent scores, from even odds; no model, only the formulas."""
     torch.manual_seed(0)
@@ -119,18 +166,23 @@ def test_followed_for_a_while_the_formulas_raise_the_reward():
         drawn = torch.multinomial(logits.detach().softmax(-1), 16, replacement=True).t()
         rewards = torch.tensor(
             [
-                squared_error_reward(dict(zip(DIMENSIONS, row, strict=True)), target, None)
+                squared_error_rewards(dict(zip(DIMENSIONS, row, strict=True)), target, None)
                 for row in drawn.double().tolist()
             ]
         )
-        baseline = rewards.mean() if baseline is None else baseline
+        baseline = rewards.mean(0) if baseline is None else baseline
         chosen = token_log_probs(logits.repeat(16, 1), drawn.flatten(), 1.0)
-        lengths = torch.full((16,), 6)
-        loss = policy_total(chosen, lengths, advantages(rewards, baseline)) / 16
-        baseline = move_baseline(baseline, rewards.mean(), 0.9)
+        usual = baseline.tolist()
+        praise = [
+            gain
+            for row in rewards.tolist()
+            for gain in advantages(row, usual, [0, 1, 2, 3, 4, 5], range(6))
+        ]
+        loss = policy_total(chosen, torch.tensor(praise)) / 16
+        baseline = move_baseline(baseline, rewards.mean(0), 0.9)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        means.append(float(rewards.mean()))
+        means.append(float(rewards.sum(1).mean()))
     assert means[0] < -4
     assert sum(means[-10:]) / 10 > -1.5

@@ -12,13 +12,14 @@ from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.phrasing import ADVICE, KEY_SLOTS, urgency_of, write_narrative
 from skingpt_r1.rubric import DIMENSIONS, Scores
 from skingpt_r1.synthetic import damage_words
-from skingpt_r1.synthetic.conditions import CONDITIONS, CONFUSABLE
+from skingpt_r1.synthetic.conditions import CONDITIONS
 from skingpt_r1.synthetic.damage import (
     HELD_OUT_COMBINATIONS,
     HELD_OUT_STRENGTHS,
     KINDS,
     NEIGHBOURS,
     OWN_DIMENSION,
+    SEVERAL,
     TRAINING_COMBINATIONS,
     TRAINING_STRENGTHS,
     WRONG,
@@ -27,9 +28,9 @@ from skingpt_r1.synthetic.damage import (
     inject,
     true_scores,
     write_damaged,
-    wrong_names,
 )
-from skingpt_r1.taxonomy import Closeness, closeness, is_malignant
+from skingpt_r1.synthetic.wrong_names import wrong_names
+from skingpt_r1.taxonomy import is_malignant
 
 NAMES = [condition.name for condition in CONDITIONS]
 FACTS = {
@@ -140,27 +141,12 @@ def test_inventing_adds_sentences_and_keeps_the_rest(findings, strength, seed, h
 
 @settings(max_examples=100, deadline=None)
 @given(names, st.floats(0.01, 1), seeds)
-def test_a_wrong_name_is_farther_the_stronger_the_damage(diagnosis, strength, seed) -> None:
+def test_a_wrong_name_is_told_throughout(diagnosis, strength, seed) -> None:
     narrative = write({"wrong diagnosis": strength}, seed, diagnosis=diagnosis)
-    ranks = wrong_names(diagnosis)
-    place = ranks.index(narrative.diagnosis) / (len(ranks) - 1)
-    assert place == pytest.approx(max(strength - 0.2, 0) / 0.8, abs=0.12)
+    assert narrative.diagnosis in wrong_names(diagnosis)
     assert narrative.diagnosis in narrative.reasoning
-    assert (diagnosis in narrative.differential) == (strength <= 0.5)
-    assert narrative.diagnosis not in narrative.differential
-    assert len(set(narrative.differential)) == len(OTHERS)
     routine = narrative.reasoning.endswith(ADVICE["routine"])
     assert routine == (is_malignant(narrative.diagnosis) is False)
-
-
-@pytest.mark.parametrize("diagnosis", [*NAMES, "wart", "naevus", "a name nobody knows"])
-def test_confusable_names_and_the_family_come_first(diagnosis) -> None:
-    ranks = wrong_names(diagnosis)
-    assert not [name for name in ranks if closeness(name, diagnosis) >= Closeness.PARENT]
-    paired = {name for pair in CONFUSABLE if diagnosis in pair for name in pair} - {diagnosis}
-    near = [name in paired or closeness(name, diagnosis) is Closeness.SAME_FAMILY for name in ranks]
-    assert near == sorted(near, reverse=True)
-    assert len(set(ranks)) == len(ranks) >= 14
 
 
 @settings(max_examples=150, deadline=None)
@@ -340,7 +326,7 @@ def test_draws_come_from_their_own_lists(held_out) -> None:
     strengths = HELD_OUT_STRENGTHS if held_out else TRAINING_STRENGTHS
     combinations = HELD_OUT_COMBINATIONS if held_out else TRAINING_COMBINATIONS
     drawn = [draw_damage(rng, held_out=held_out) for _ in range(1600)]
-    for kind in (*KINDS, "several"):
+    for kind in (*KINDS, SEVERAL):
         share = 1 / 8 if held_out else (4 if kind == WRONG else 1) / 11
         count = sum(damage.kind == kind for damage in drawn)
         assert 0.7 * share < count / 1600 < 1.3 * share

@@ -35,7 +35,7 @@ BASE, BEST = "base", "bias_lora_inject"
 SIMULATED_RATERS = 4
 # Rendered cases that the corpus does not have, in the layouts of three public sets.
 SETS = ("ham10000", "pad_ufes_20", "fitzpatrick17k")
-SET_CASES, SET_SEED, SET_SIZE = 150, 4100, 112
+SET_CASES, SET_SEED, SET_SIZE = 120, 4100, 112
 
 
 def demo(

@@ -1,9 +1,11 @@
 """Which judgement counts where an answer was judged more than once; `run_judges.py` asks by it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
+from skingpt_r1.errors import RecordError
 
 Item = TypeVar("Item")
 # system, question, judge, scale, repeat
@@ -30,3 +32,23 @@ def counted(
         if record.scores is not None:
             scored.add(key)
     return kept
+
+
+def of_run(
+    path: Path,
+    records: Iterable[tuple[Item, Judgement]],
+    systems: Collection[str],
+    questions: Collection[str],
+) -> Iterator[tuple[Item, Judgement]]:
+    """The records of a file of judgements.
+
+    Raises:
+        RecordError: one judges an answer that the run does not have.
+    """
+    for item, record in records:
+        if record.system not in systems or record.id not in questions:
+            raise RecordError(
+                f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer; "
+                "delete this file"
+            )
+        yield item, record

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, Judgement, ProtocolName
-from skingpt_r1.dermbench.counted import counted
+from skingpt_r1.dermbench.counted import counted, of_run
 from skingpt_r1.dermbench.questions import read_questions
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import iterate_records
@@ -98,12 +98,8 @@ def _judgements(
 ) -> Iterator[tuple[Values | None, Judgement]]:
     """Values of each record; every judge gets its place in `found`, whether any counts or not."""
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        for record in iterate_records(path, Judgement):
-            if record.system not in systems or record.id not in questions:
-                raise RecordError(
-                    f"{path} judges {record.system!r} on {record.id!r}; the run has no such "
-                    "answer; delete this file"
-                )
+        records = ((None, record) for record in iterate_records(path, Judgement))
+        for _, record in of_run(path, records, systems, questions):
             found.setdefault((record.judge, record.protocol), {})
             given = record.scores
             yield None if given is None else tuple(given[name] for name in DIMENSIONS), record

@@ -1,7 +1,6 @@
 """A benchmark run gone through once: what counts for the tables stays in memory, no text does."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from skingpt_r1.dermbench.benchmark_records import (
     ProtocolName,
     Question,
 )
-from skingpt_r1.dermbench.counted import counted
+from skingpt_r1.dermbench.counted import counted, of_run
 from skingpt_r1.dermbench.label_match import MatchedLabel, likeliest, match_answer
 from skingpt_r1.dermbench.label_sets import LABEL_SETS, LabelSet
 from skingpt_r1.dermbench.label_verdict import LabelVerdict, judge_label
@@ -218,26 +217,11 @@ def _read_judgements(
     judged: dict[Scale, dict[str, Judged]] = {}
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
         index = RecordIndex(path, Judgement)
-        places = counted(_known(path, index, place, said), answers)
+        places = counted(of_run(path, index, said, place), answers)
         with index:
             for where in places.values():
                 _add(judged, path, place, where, index.at(where))
     return judged
-
-
-def _known(
-    path: Path,
-    records: Iterable[tuple[int, Judgement]],
-    place: dict[str, int],
-    said: dict[str, dict[str, Said]],
-) -> Iterator[tuple[int, Judgement]]:
-    """The records; one of another run is refused."""
-    for where, record in records:
-        if record.id not in place or record.system not in said:
-            raise RecordError(
-                f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer"
-            )
-        yield where, record
 
 
 def _add(

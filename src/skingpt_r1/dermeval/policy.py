@@ -5,7 +5,7 @@ rater. The moving-average baseline and the number of draws travel with the check
 run that was stopped goes on with the same replies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from skingpt_r1.dermeval.policy_terms import (
     divergence_total,
     move_baseline,
     policy_total,
-    squared_error_reward,
+    squared_error_rewards,
     token_log_probs,
 )
 from skingpt_r1.dermeval.recipe import PolicyRecipe
@@ -34,7 +34,7 @@ from skingpt_r1.distill.trainer import Trained
 from skingpt_r1.model.decoding import Decoding, generate_ids
 from skingpt_r1.model.diagnosis import needed_processor
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.rubric import parse_some_scores
+from skingpt_r1.rubric import DIMENSIONS, parse_some_scores
 
 
 class PolicyTerms(NamedTuple):
@@ -69,12 +69,16 @@ class Drawn(NamedTuple):
 
     Attributes:
         replies: token ids with the end of turn.
-        rewards: [replies], NaN for a reply that is left out.
+        rewards: [replies, 6], what each dimension adds; NaN for a reply that is left out.
+        decided: for each reply the line in which each dimension has its score.
+        lines: for each reply the line of each token.
         unparsed: replies in which no dimension parsed.
     """
 
     replies: list[list[int]]
     rewards: Tensor
+    decided: list[list[int]]
+    lines: list[list[int]]
     unparsed: int
 
 
@@ -104,7 +108,7 @@ class PolicyObjective(nn.Module):
     Attributes:
         log_probs: of replies under the trained adapters.
         recipe: of the stage.
-        baseline: [2], the moving average, and 1 once it has begun.
+        baseline: [7], the moving average of each dimension's reward, and 1 once it has begun.
         draws: [1], batches drawn so far.
     """
 
@@ -131,7 +135,7 @@ class PolicyObjective(nn.Module):
         self.recipe = recipe
         self.max_new_tokens = max_new_tokens
         self.seed = seed
-        self.baseline = torch.zeros(2, dtype=torch.float64)
+        self.baseline = torch.zeros(len(DIMENSIONS) + 1, dtype=torch.float64)
         self.draws = torch.zeros(1, dtype=torch.int64)
         names = {id(parameter): name for name, parameter in self.log_probs.named_parameters()}
         trained = model.adapter_state()
@@ -150,9 +154,11 @@ class PolicyObjective(nn.Module):
         pad_id = needed_processor(self.model).pad_id
         replied = join_replies(batch, drawn.replies, pad_id)
         log_probs: Tensor = self.log_probs(replied)
-        advantage = advantages(drawn.rewards, self._move_baseline(drawn.rewards))
+        usual = self._move_baseline(drawn.rewards).tolist()
+        parts = zip(drawn.rewards.tolist(), drawn.decided, drawn.lines, strict=True)
+        praise = [gain for rewards, *where in parts for gain in advantages(rewards, usual, *where)]
         totals = [
-            policy_total(log_probs, replied["lengths"], advantage.to(log_probs.device)),
+            policy_total(log_probs, torch.tensor(praise, device=log_probs.device)),
             self._divergence(log_probs, replied) if self.recipe.kl else 0.0,
             self.log_probs.language(batch).text.total if self.recipe.supervised else 0.0,
             drawn.rewards.nansum(),
@@ -186,11 +192,16 @@ class PolicyObjective(nn.Module):
         texts = [processor.decode(reply) for reply in replies]
         parsed = [parse_some_scores(text, scale=ASKED_SCALE) for text in texts]
         rewards = [
-            squared_error_reward(scores, target, self.recipe.unparsed_reward)
+            squared_error_rewards(scores, target, self.recipe.unparsed_reward)
             for scores, target in zip(parsed, batch["scores"].tolist(), strict=True)
         ]
-        unparsed = sum(not scores for scores in parsed)
-        return Drawn(replies, torch.tensor(rewards, dtype=torch.float64), unparsed)
+        return Drawn(
+            replies,
+            torch.tensor(rewards, dtype=torch.float64),
+            [score_lines(text) for text in texts],
+            [token_lines([processor.decode([token]) for token in reply]) for reply in replies],
+            sum(not scores for scores in parsed),
+        )
 
     def _move_baseline(self, rewards: Tensor) -> Tensor:
         """The baseline to compare with; afterwards it has moved on.
@@ -198,10 +209,10 @@ class PolicyObjective(nn.Module):
         Before the first batch it is that batch's mean, so that the first step has no bias.
         """
         mean = _mean_reward(rewards)
-        if not self.baseline[1] and not mean.isnan():
-            self.baseline.copy_(torch.stack([mean, torch.ones_like(mean)]))
-        before = self.baseline[0].clone()
-        self.baseline[0] = move_baseline(before, mean, self.recipe.momentum)
+        if not self.baseline[-1] and not mean.isnan().any():
+            self.baseline[:-1], self.baseline[-1] = mean, 1
+        before = self.baseline[:-1].clone()
+        self.baseline[:-1] = move_baseline(before, mean, self.recipe.momentum)
         return before
 
     def _divergence(self, log_probs: Tensor, batch: Batch) -> Tensor:
@@ -236,7 +247,33 @@ def _draw_seed(seed: int, draw: int, process: int) -> int:
 
 
 def _mean_reward(rewards: Tensor) -> Tensor:
-    """Mean over the replies of all processes that have a reward; NaN when none has."""
-    sums = torch.stack([rewards.nansum(), (~rewards.isnan()).sum().double()])
-    total, count = reduce(sums.to(PartialState().device), "sum").cpu()
-    return total / count if count else torch.full_like(total, torch.nan)
+    """[6]: mean over the replies of all processes that have a reward; NaN when none has."""
+    sums = torch.cat([rewards.nansum(0), (~rewards.isnan()).all(1).sum().double()[None]])
+    *totals, count = reduce(sums.to(PartialState().device), "sum").cpu()
+    return torch.stack(totals) / count if count else torch.full((len(totals),), torch.nan).double()
+
+
+def score_lines(text: str) -> list[int]:
+    """The line of a reply in which each dimension has the score that counts.
+
+    Read by the parser itself, whatever the form: the last line before which the reply so far says
+    something else. A dimension without a score has the number of lines, after every token.
+    """
+    rows = text.split("\n")
+    final = parse_some_scores(text, scale=ASKED_SCALE)
+    decided = [0 if name in final else len(rows) for name in DIMENSIONS]
+    for end in range(1, len(rows)):
+        so_far = parse_some_scores("\n".join(rows[:end]), scale=ASKED_SCALE)
+        for place, name in enumerate(DIMENSIONS):
+            if name in final and so_far.get(name) != final[name]:
+                decided[place] = end
+    return decided
+
+
+def token_lines(pieces: Sequence[str]) -> list[int]:
+    """The line of each token; a line break belongs to the line that it ends."""
+    lines, line = [], 0
+    for piece in pieces:
+        lines.append(line)
+        line += piece.count("\n")
+    return lines

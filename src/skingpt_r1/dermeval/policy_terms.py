@@ -1,9 +1,13 @@
 """The formulas of the score-oriented stage, as pure functions.
 
-    r = -(1/|V|) sum over k in V of (p_k - t_k)^2      V: the dimensions that parsed
-    A = r - b
-    b <- m b + (1 - m) r                               r: mean over a batch
-    loss = -A log pi(y | x)
+    r = sum over k of r_k,  r_k = -(p_k - t_k)^2 / |V|    V: the dimensions that parsed
+    A_t = sum over k not yet written at token t of r_k - b_k
+    b <- m b + (1 - m) r                                  r: mean over a batch
+    loss = -sum over t of A_t log pi(y_t | x, y_<t)
+
+At the first token A = r - b. A score that stands already does not depend on the tokens after it, so
+that they are not praised or blamed for it; the expected gradient is the same with less noise
+("reward to go", Williams 1992, https://doi.org/10.1007/BF00992696).
 
 Source: SOREB (score-oriented REINFORCE with a moving-average baseline) and the reward are named in
 the DermEval release. The update of the baseline, the loss, m and every weight are not published:
@@ -19,25 +23,48 @@ from torch import Tensor
 from skingpt_r1.rubric import DIMENSIONS
 
 
-def squared_error_reward(
+def squared_error_rewards(
     parsed: Mapping[str, float], target: Sequence[float], unparsed: float | None
-) -> float:
-    """Minus the mean squared error over the dimensions that parsed.
+) -> list[float]:
+    """What each dimension adds to the reward, minus the mean squared error of what parsed.
 
     Args:
         parsed: dimension -> score, of the dimensions that could be read.
         target: six scores in the order of `DIMENSIONS`.
-        unparsed: reward when nothing could be read; NaN, which is left out, when None.
+        unparsed: reward when nothing could be read, shared by all six; NaN, which is left out,
+            when None.
     """
     if not parsed:
-        return math.nan if unparsed is None else unparsed
+        return [math.nan if unparsed is None else unparsed / len(DIMENSIONS)] * len(DIMENSIONS)
     true = dict(zip(DIMENSIONS, target, strict=True))
-    return -math.fsum((value - true[name]) ** 2 for name, value in parsed.items()) / len(parsed)
+    return [
+        -((parsed[name] - true[name]) ** 2) / len(parsed) if name in parsed else 0.0
+        for name in DIMENSIONS
+    ]
 
 
-def advantages(rewards: Tensor, baseline: Tensor) -> Tensor:
-    """[replies]: reward less baseline; 0 for a reply that is left out (NaN)."""
-    return torch.nan_to_num(rewards - baseline, nan=0.0)
+def advantages(
+    rewards: Sequence[float],
+    baseline: Sequence[float],
+    decided: Sequence[int],
+    lines: Sequence[int],
+) -> list[float]:
+    """What each token of a reply is praised for; all 0 for a reply that is left out (NaN).
+
+    Args:
+        rewards: of the six dimensions.
+        baseline: of the six dimensions.
+        decided: the line of the reply in which each dimension has its score.
+        lines: the line of each token.
+    """
+    if any(map(math.isnan, rewards)):
+        return [0.0] * len(lines)
+    gains = [reward - usual for reward, usual in zip(rewards, baseline, strict=True)]
+    left = [
+        math.fsum(gain for gain, line in zip(gains, decided, strict=True) if line >= here)
+        for here in range(max(lines, default=0) + 1)
+    ]
+    return [left[line] for line in lines]
 
 
 def move_baseline(baseline: Tensor, mean_reward: Tensor, momentum: float) -> Tensor:
@@ -46,16 +73,14 @@ def move_baseline(baseline: Tensor, mean_reward: Tensor, momentum: float) -> Ten
     return torch.where(torch.isnan(mean_reward), baseline, moved)
 
 
-def policy_total(log_probs: Tensor, lengths: Tensor, advantage: Tensor) -> Tensor:
-    """[]: sum over replies of -A log pi(y | x); divide by the number of replies for the loss.
+def policy_total(log_probs: Tensor, advantage: Tensor) -> Tensor:
+    """[]: sum over tokens of -A log pi; divide by the number of replies for the loss.
 
     Args:
         log_probs: [tokens], of the sampled tokens, reply after reply; carries the gradient.
-        lengths: [replies], tokens of each reply; they add up to `tokens`.
-        advantage: [replies], a constant.
+        advantage: [tokens], a constant.
     """
-    weights = advantage.detach().to(log_probs.dtype)
-    return -(log_probs * weights.repeat_interleave(lengths, dim=0)).sum()
+    return -(log_probs * advantage.detach().to(log_probs.dtype)).sum()
 
 
 def divergence_total(log_probs: Tensor, reference: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 
 from skingpt_r1.findings import WORDS
@@ -16,8 +15,8 @@ from skingpt_r1.narrative import Narrative, make_narrative
 from skingpt_r1.phrasing import KEY_SLOTS, urgency_of, write_narrative
 from skingpt_r1.rubric import DIMENSIONS
 from skingpt_r1.synthetic import damage_words
-from skingpt_r1.synthetic.conditions import CONDITIONS, CONFUSABLE
-from skingpt_r1.taxonomy import Closeness, closeness
+from skingpt_r1.synthetic.conditions import CONDITIONS
+from skingpt_r1.synthetic.wrong_names import misname, wrong_names
 
 DROPPED, INVENTED, WRONG = "finding dropped", "finding invented", "wrong diagnosis"
 BROKEN, UNSAFE, VAGUE = "broken chain", "unsafe advice", "vague wording"
@@ -51,12 +50,12 @@ UNDAMAGED_SCORE, WORST_SCORE = 4.8, 1.2
 # Strengths that an evaluator is trained on, and others that it is tested on.
 TRAINING_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        DROPPED: (0.25, 0.5, 0.75, 1.0),
+        DROPPED: (0.25, 0.34, 0.5, 0.6, 0.75, 0.9, 1.0),
         INVENTED: (0.33, 0.67, 1.0),
-        WRONG: (0.2, 0.28, 0.42, 0.5, 0.58, 0.72, 0.8, 1.0),
+        WRONG: (0.28, 0.42, 0.5, 0.58, 0.62, 0.72, 0.8, 0.85, 1.0),
         BROKEN: (0.35, 0.65, 1.0),
         UNSAFE: (0.3, 0.5, 0.6, 0.9, 1.0),
-        VAGUE: (0.25, 0.5, 0.75, 1.0),
+        VAGUE: (0.25, 0.34, 0.5, 0.6, 0.75, 0.9, 1.0),
     }
 )
 HELD_OUT_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
@@ -88,8 +87,6 @@ _ADVICE = (
     (0.9, ("serious", "mild")), (1.0, ("grave",)),
 )  # fmt: skip
 _MOST_INVENTED = 3
-_NEAREST_AT = 0.2  # at this strength and below, a wrong name is the nearest one
-_LISTED_UP_TO = 0.5  # up to this strength, the right name still heads the differential
 _SECOND_VALUE_SLOTS = ("border", "size")
 _SENTENCE_END = re.compile(r"(?<=\.) ")
 
@@ -190,7 +187,7 @@ def write_damaged(
     parts = damage.parts
     named, others = diagnosis, tuple(differential)
     if WRONG in parts:
-        named, others = _misname(diagnosis, others, parts[WRONG], rng)
+        named, others = misname(diagnosis, others, parts[WRONG], rng)
     kept = _drop(findings, parts[DROPPED], rng) if DROPPED in parts else dict(findings)
     advice = None if UNSAFE in parts else urgency_of(named)
     narrative = write_narrative(kept, named, others, rng, context, advice)
@@ -222,49 +219,6 @@ def inject(text: str, rng: random.Random, held_out: bool) -> str:
         return f"{text} {said}"
     place = rng.choice(ends)
     return f"{text[:place]}{said} {text[place:]}"
-
-
-@cache
-def wrong_names(diagnosis: str) -> tuple[str, ...]:
-    """The rendered conditions that a diagnosis is not, nearest first.
-
-    Confusable pairs and names of one family come first; then those whose usual findings overlap
-    most. Names of the same thing, its parents and its kinds are left out.
-    """
-    near = {name for pair in CONFUSABLE if diagnosis in pair for name in pair}
-
-    def distance(name: str) -> tuple[bool, float, str]:
-        is_near = name in near or closeness(name, diagnosis) is Closeness.SAME_FAMILY
-        return not is_near, -_overlap(name, diagnosis), name
-
-    names = (condition.name for condition in CONDITIONS)
-    wrong = [name for name in names if closeness(name, diagnosis) < Closeness.PARENT]
-    return tuple(sorted(wrong, key=distance))
-
-
-def _overlap(first: str, second: str) -> float:
-    """How much of their usual findings two conditions share; 0 when one is not rendered."""
-    tables = {condition.name: condition.weights for condition in CONDITIONS}
-    if first not in tables or second not in tables:
-        return 0.0
-    one, two = tables[first], tables[second]
-    return sum(
-        min(weight, two[slot].get(value, 0.0))
-        for slot, weights in one.items()
-        for value, weight in weights.items()
-    )
-
-
-def _misname(
-    diagnosis: str, differential: tuple[str, ...], strength: float, rng: random.Random
-) -> tuple[str, tuple[str, ...]]:
-    """A wrong name, the farther the stronger, and a differential of the same length without it."""
-    names = wrong_names(diagnosis)
-    place = round(max(strength - _NEAREST_AT, 0) / (1 - _NEAREST_AT) * (len(names) - 1))
-    named = rng.choice(names[max(place - 1, 0) : place + 2])
-    right = (diagnosis,) if strength <= _LISTED_UP_TO else ()
-    listed = [name for name in (*differential, *names) if name not in (named, diagnosis)]
-    return named, tuple(dict.fromkeys((*right, *listed)))[: len(differential)]
 
 
 def _drop(findings: Mapping[str, str], strength: float, rng: random.Random) -> dict[str, str]:

@@ -7,7 +7,7 @@ For research, not for diagnosis.
 
 from skingpt_r1.case import Case
 from skingpt_r1.narrative import Narrative
-from skingpt_r1.phrasing_critique import FITS, NOTHING, OTHER, format_notes
+from skingpt_r1.phrasing_critique import FITS, NOTHING, OTHER, fit_word, format_notes
 from skingpt_r1.synthetic.conditions import CONDITIONS
 from skingpt_r1.synthetic.damage import (
     INVENTED,
@@ -15,11 +15,11 @@ from skingpt_r1.synthetic.damage import (
     Damage,
     gravities,
     num_invented,
-    wrong_names,
 )
+from skingpt_r1.synthetic.wrong_names import looks_of
+from skingpt_r1.taxonomy import is_malignant
 
 CAREFUL = "careful"
-_FARTHEST = 9  # one digit
 _ADVICE_WORDS = {"mild": "thin", "serious": "harm", "grave": "harm harm"}
 _NAMES = sorted((condition.name for condition in CONDITIONS), key=len, reverse=True)
 
@@ -35,17 +35,29 @@ def write_notes(narrative: Narrative, case: Case, damage: Damage) -> str:
         reasoned=_named(narrative.reasoning),
         expected=case.findings,
         made_up=num_invented(damage.parts[INVENTED]) if INVENTED in damage.parts else 0,
-        picture=f"{case.label} {_distance(narrative.diagnosis, case.label)}",
+        picture=_picture(narrative, case.label),
         advice=advice,
     )
 
 
-def _distance(named: str, label: str) -> str:
-    """Whether the named diagnosis fits, and if not, how far off it is, from 1 (nearest) to 9."""
-    names = wrong_names(label)
-    if named not in names:
-        return FITS
-    return f"{OTHER} {1 + round(names.index(named) / (len(names) - 1) * (_FARTHEST - 1))}"
+def _picture(narrative: Narrative, label: str) -> str:
+    """Whether the named diagnosis fits; if not, how far off it is."""
+    named = narrative.diagnosis
+    if named == label:
+        return f"{label} {FITS}"
+    compared = [
+        " ".join((one, two, fit_word(one, two)))
+        for one, two in (
+            (str(looks_of(named)), str(looks_of(label))),
+            (_course(named), _course(label)),
+        )
+    ]
+    listed = FITS if label in narrative.differential else OTHER
+    return "; ".join((f"{label} {OTHER}", *compared, f"listed {listed}"))
+
+
+def _course(name: str) -> str:
+    return "malignant" if is_malignant(name) else "benign"
 
 
 def _named(text: str) -> str:
