@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import krippendorff
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from skingpt_r1.dermcot.rater_agreement import (
     OVERALL,
     agreement_rows,
     agreement_text,
+    interval_alpha,
     rater_agreement,
 )
 from skingpt_r1.dermcot.rating import Rating
@@ -99,3 +101,22 @@ def test_table_and_text() -> None:
     nothing = rater_agreement([])
     assert list(agreement_rows(nothing)) == []
     assert agreement_text(nothing).count("-") >= 21
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(2, 4).flatmap(
+        lambda raters: st.lists(
+            st.lists(st.none() | SCORE, min_size=raters, max_size=raters), min_size=2, max_size=9
+        )
+    )
+)
+def test_alpha_is_the_library_s(cases):
+    table = np.array(cases, dtype=float).T
+    rated = table[:, (~np.isnan(table)).sum(axis=0) > 1]
+    found = interval_alpha(table)
+    if not rated.size or np.nanmin(rated) == np.nanmax(rated):
+        assert found is None
+    else:
+        wanted = krippendorff.alpha(table, level_of_measurement="interval")
+        assert found == pytest.approx(wanted, abs=1e-9)
