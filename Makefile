@@ -51,6 +51,7 @@ bench: .venv/core
 	$(BIN)/python bench/batched_generation.py
 	$(BIN)/python bench/candidate_likelihood.py
 	$(BIN)/python bench/report_size.py
+	$(BIN)/python bench/corpus_memory.py
 
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
