@@ -46,7 +46,7 @@ def steps(folder: Path, count: int) -> dict[str, Sequence[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, nargs=2, default=[1500, 6000])
+    parser.add_argument("--cases", type=int, nargs=2, default=[1000, 4000])
     few, many = parser.parse_args().cases
     found: dict[int, dict[str, float]] = {}
     for count in (few, many):

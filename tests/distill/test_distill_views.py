@@ -16,7 +16,7 @@ from skingpt_r1.distill.views import MOST_VIEWS, turn
 def test_views_are_the_symmetries_of_the_square():
     picture = Image.new("L", (3, 3))
     picture.putdata(range(9))
-    views = [turn([picture], view)[0].tobytes() for view in range(MOST_VIEWS)]
+    views = [turn(picture, view).tobytes() for view in range(MOST_VIEWS)]
     assert views[0] == picture.tobytes()
     assert len(set(views)) == MOST_VIEWS
     assert {sum(view) for view in views} == {sum(range(9))}
@@ -32,7 +32,7 @@ def test_a_view_is_the_case_with_turned_files(tmp_path, view):
         for path in item.case.images:
             turned = tmp_path / f"{view}-{path.name}"
             with Image.open(path) as picture:
-                turn([picture], view)[0].save(turned)
+                turn(picture, view).save(turned)
             paths.append(turned)
         files.append(replace(item, case=replace(item.case, images=tuple(paths))))
     model = make_model(backbone, small_adapter())

@@ -98,8 +98,12 @@ def _judgements(
 ) -> Iterator[tuple[Values | None, Judgement]]:
     """Values of each record; every judge gets its place in `found`, whether any counts or not."""
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        records = ((None, record) for record in iterate_records(path, Judgement))
-        for _, record in of_run(path, records, systems, questions):
+        records = ((_values(record), record) for record in iterate_records(path, Judgement))
+        for values, record in of_run(path, records, systems, questions):
             found.setdefault((record.judge, record.protocol), {})
-            given = record.scores
-            yield None if given is None else tuple(given[name] for name in DIMENSIONS), record
+            yield values, record
+
+
+def _values(record: Judgement) -> Values | None:
+    given = record.scores
+    return None if given is None else tuple(given[name] for name in DIMENSIONS)

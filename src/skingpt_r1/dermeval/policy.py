@@ -5,6 +5,7 @@ rater. The moving-average baseline and the number of draws travel with the check
 run that was stopped goes on with the same replies.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -161,7 +162,7 @@ class PolicyObjective(nn.Module):
             policy_total(log_probs, torch.tensor(praise, device=log_probs.device)),
             self._divergence(log_probs, replied) if self.recipe.kl else 0.0,
             self.log_probs.language(batch).text.total if self.recipe.supervised else 0.0,
-            drawn.rewards.nansum(),
+            math.fsum(drawn.rewards.nan_to_num(nan=0.0).flatten().tolist()),
             drawn.unparsed,
         ]
         weight = batch["weight"]

@@ -4,7 +4,7 @@ Skin has no up and no left, so that a turned picture shows the same findings. Ou
 names no augmentation.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from PIL import Image
 
@@ -19,14 +19,15 @@ _VIEWS: tuple[Image.Transpose | None, ...] = (
 MOST_VIEWS = len(_VIEWS)
 
 
-def turn(images: Sequence[Image.Image], view: int) -> list[Image.Image]:
-    """The pictures in one of the `MOST_VIEWS` views; 0 is the picture as it is."""
+def turn(image: Image.Image, view: int) -> Image.Image:
+    """The picture in one of the `MOST_VIEWS` views; 0 is the picture as it is."""
     how = _VIEWS[view]
-    return list(images) if how is None else [image.transpose(how) for image in images]
+    return image if how is None else image.transpose(how)
 
 
 def turn_request(request: Request, view: int) -> Request:
     """The same request with its pictures in another view."""
     if view == 0:
         return request
-    return Request(tuple(turn(request.open(), view)), request.context, request.question)
+    pictures = tuple(turn(picture, view) for picture in request.open())
+    return replace(request, images=pictures)

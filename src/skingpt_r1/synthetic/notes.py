@@ -48,7 +48,7 @@ def _picture(narrative: Narrative, label: str) -> str:
     compared = [
         " ".join((one, two, fit_word(one, two)))
         for one, two in (
-            (str(looks_of(named)), str(looks_of(label))),
+            (looks_of(named) or NOTHING, looks_of(label) or NOTHING),
             (_course(named), _course(label)),
         )
     ]

@@ -84,7 +84,7 @@ def misname(
 
 
 def _swaps_malignancy(named: str, diagnosis: str) -> bool:
-    return (is_malignant(named) is True) != (is_malignant(diagnosis) is True)
+    return bool(is_malignant(named)) != bool(is_malignant(diagnosis))
 
 
 def _overlap(first: str, second: str) -> float:
