@@ -40,9 +40,9 @@ def write(number, damage, seed, *, held_out=False):
 
 STRENGTHS = [
     (kind, strength, held_out)
-    for held_out, table in ((False, TRAINING_STRENGTHS), (True, HELD_OUT_STRENGTHS))
+    for held_out, table, step in ((False, TRAINING_STRENGTHS, 8), (True, HELD_OUT_STRENGTHS, 1))
     for kind in KINDS[1:]
-    for strength in table[kind]
+    for strength in table[kind][::-step]
 ]
 
 

@@ -24,6 +24,7 @@ from skingpt_r1.dermeval.policy import (
 from skingpt_r1.dermeval.policy_terms import squared_error_rewards
 from skingpt_r1.dermeval.ratings import read_ratings
 from skingpt_r1.dermeval.replies import cut_reply
+from skingpt_r1.dermeval.score_digits import digit_tokens
 from skingpt_r1.distill.losses import combine
 from skingpt_r1.errors import RecordError
 from skingpt_r1.model.prompt import Request, encode_example
@@ -92,8 +93,8 @@ def test_replies_end_with_their_first_end(row, cut):
     assert cut_reply(row, frozenset((0, 1))) == cut
 
 
-def slow_log_probs(model, item, brief, reply):
-    """The composed model on the whole question and reply, one token after the other."""
+def slow_rows(model, item, brief, reply):
+    """Log-probabilities of all tokens in every place of a reply, by the composed model."""
     request = Request(item.images, question=ask_for_critique(item.text, brief=brief))
     plain = encode_example(model.processor, request, "")
     prompt = plain.input_ids[:-1]
@@ -104,10 +105,13 @@ def slow_log_probs(model, item, brief, reply):
         image_grid_thw=plain.pictures.image_grid_thw,
     ).logits[0]
     logits[:, picture_tokens(model)] = -torch.inf  # never drawn
-    return [
-        torch.log_softmax(logits[len(prompt) + place - 1].float(), -1)[token]
-        for place, token in enumerate(reply)
-    ]
+    return torch.log_softmax(logits[len(prompt) - 1 : -1].float(), -1)
+
+
+def slow_log_probs(model, item, brief, reply):
+    """Of the tokens of a reply, one after the other."""
+    rows = slow_rows(model, item, brief, reply)
+    return [rows[place][token] for place, token in enumerate(reply)]
 
 
 def test_loss_and_gradient_are_those_of_the_whole_model(taught, backbone, files, examples, judged):
@@ -143,6 +147,44 @@ def test_loss_and_gradient_are_those_of_the_whole_model(taught, backbone, files,
         if parameter.grad is not None:
             assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-5), name
     taught.zero_grad()
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    found = {n: p.grad.clone() for n, p in model.adapter_state().items() if p.grad is not None}
+    model.zero_grad()
+    return found
+
+
+def test_expected_rewards_are_those_of_the_digits_that_the_whole_model_may_write(
+    taught, backbone, files, examples, judged
+):
+    changes = {"kl": 0.0, "supervised": 0.0, "scores": "expected", "words": 0.0}
+    policy, join, weights = objective(taught, backbone, files, **changes)
+    batch = joined(examples, join)
+    drawn = policy.draw(batch)
+    policy.draws.zero_()
+    found = gradients(taught, combine(policy(batch), weights))
+    digits = torch.tensor(digit_tokens(taught.processor))
+    values = torch.arange(10.0)
+    slow, scores = torch.zeros(()), 0
+    for reply, places, item in zip(drawn.replies, drawn.digits, judged, strict=False):
+        rows = slow_rows(taught, item, True, reply)[:, digits]
+        share = 1 / max(len(parse_some_scores(taught.processor.decode(reply), scale=5)), 1)
+        for place, target in zip(places, item.mean.values, strict=True):
+            if place is None:
+                continue
+            scores += 1
+            table = -share * (values[:, None] + values / 10 - target) ** 2
+            decimal, whole = (rows[place.at + step].softmax(-1) for step in (2, 0))
+            expected = (decimal * table[place.whole]).sum()
+            guess = table.mean(1)
+            surprise = float(expected.detach() - guess[place.whole])
+            slow = slow - expected - (whole * guess).sum() - surprise * whole[place.whole].log()
+    assert scores  # some of the small tokenizer's scores are digit, point and digit
+    for name, gradient in gradients(taught, slow / 3).items():
+        assert torch.allclose(found[name], gradient, rtol=1e-3, atol=1e-5), name
 
 
 def test_draws_repeat_with_the_counter_and_differ_between_batches(

@@ -23,6 +23,15 @@ ADAPTERS = {
         "lora": {"rank": 2},
         "visual": {"features": "tower", "inject": True},
     },
+    "lora in the tower": {
+        "text_adapter": "lora",
+        "lora": {"rank": 2, "tower": True},
+        "visual": {"features": "tower", "inject": True},
+    },
+    "lora in the tower, adapter on pixels": {
+        "text_adapter": "lora",
+        "lora": {"rank": 2, "tower": True, "merger": False},
+    },
     "lora without merger": {
         "text_adapter": "lora",
         "lora": {"rank": 2, "merger": False},

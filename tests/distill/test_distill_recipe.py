@@ -18,6 +18,7 @@ WANTED = {
     "nano_experts",
     "nano_lora_text",
     "nano_lora_text_visual",
+    "nano_tower_text_visual",
     "pad_ufes_20_nano_bias_text",
     "pad_ufes_20_nano_bias_text_visual",
     "pad_ufes_20_nano_lora_text_visual",

@@ -38,7 +38,7 @@ def test_one_step(name, shared):
             "start=null",
         ],
     )
-    kind = "lora" if "lora" in name else "bias"
+    kind = next((kind for kind in ("tower", "lora") if kind in name), "bias")
     run = run_recipe(recipe, shared / name, features=shared / "features" / kind)
     assert (run.folder / "adapter" / "adapter_model.safetensors").is_file()
     assert (run.folder / "metrics.jsonl").read_text().count("\n") == 1

@@ -18,7 +18,7 @@ from skingpt_r1.distill import run as run_module
 from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.distill.trainer import last_checkpoint, make_optimizer
-from skingpt_r1.errors import FeatureStoreError, TrainingError
+from skingpt_r1.errors import FeatureStoreError, RecipeError, TrainingError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import load_adapter
 
@@ -226,3 +226,58 @@ def test_a_nan_stops_before_the_update(unbroken, backbone, tmp_path, monkeypatch
         run_recipe(tiny_recipe(backbone), tmp_path, features=unbroken.folder / "features")
     live = kept.pop("live")
     _assert_same({name: p.detach() for name, p in live.items()}, kept)
+
+
+def _two_stages(backbone, **changes):
+    return tiny_recipe(
+        backbone,
+        adapter__text_adapter="bias + lora",
+        adapter__visual={"features": "tower", "embed_dim": 16, "inject": True},
+        adapter__lora={"rank": 2, "tower": True},
+        data__count=40,
+        teacher={"kind": "built-in", "width": 8, "epochs": 1},
+        losses={"visual": 1.0},
+        visual_first={"epochs": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 1},
+        train__max_steps=2,
+        **changes,
+    )
+
+
+def test_first_the_teacher_is_learned_and_nothing_that_writes_changes(backbone, tmp_path):
+    run = run_recipe(_two_stages(backbone), tmp_path)
+    rows = _metrics(tmp_path / "visual_first")
+    assert rows[-1]["visual"] < rows[0]["visual"]
+    assert {row["text"] for row in rows} == {0.0}
+    seen, written = _weights(tmp_path / "visual_first"), _weights(tmp_path)
+    blank = {name: not tensor.any() for name, tensor in seen.items() if "lora_B" in name}
+    assert {name: "visual" not in name for name in blank} == blank
+    changed = {name for name, tensor in written.items() if not torch.equal(tensor, seen[name])}
+    assert any("language_model" in name for name in changed)
+    assert any("visual.blocks" in name for name in changed)
+    _assert_same(_plain(run.model.backbone), _plain(load_backbone(backbone).model))
+
+
+def test_a_run_that_stopped_between_the_stages_goes_on_with_what_it_saw(
+    backbone, tmp_path, monkeypatch
+):
+    whole = run_recipe(_two_stages(backbone), tmp_path / "whole")
+    train = run_module.train
+
+    def stop_before_writing(trained, *arguments, **options):
+        if options["folder"] == tmp_path / "cut":
+            raise KeyboardInterrupt
+        return train(trained, *arguments, **options)
+
+    monkeypatch.setattr(run_module, "train", stop_before_writing)
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(_two_stages(backbone), tmp_path / "cut")
+    monkeypatch.undo()
+    lines = (tmp_path / "cut" / "visual_first" / "metrics.jsonl").read_text()
+    cut = run_recipe(_two_stages(backbone), tmp_path / "cut")
+    assert (tmp_path / "cut" / "visual_first" / "metrics.jsonl").read_text() == lines
+    _assert_same(cut.model.adapter_state(), whole.model.adapter_state())
+
+
+def test_a_first_stage_without_a_visual_term_is_refused(backbone):
+    with pytest.raises(RecipeError, match=r"losses\.visual is 0"):
+        tiny_recipe(backbone, visual_first={"epochs": 1})

@@ -25,6 +25,11 @@ CONFIGS = {
         lora=LORA,
         visual=VisualConfig(features="tower", layers="experts", inject=True, **SMALL),
     ),
+    "lora-tower": AdapterConfig(
+        text_adapter="lora",
+        lora=LORA.model_copy(update={"tower": True}),
+        visual=VisualConfig(features="tower", inject=True, **SMALL),
+    ),
     "bias-lora-inject": AdapterConfig(
         text_adapter="bias + lora",
         lora=LORA,

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from skingpt_r1.dermbench.summary import Summary
 
 PAPER_TEXT, PAPER = "bias: + text", "bias: + text + visual"
-STRONGER = "bias + lora + inject: + text + visual"
+STRONGER = "bias + lora + tower + inject: + text + visual"
 # What tables call a system -> its cell of the ablation.
 SYSTEMS = {
     "base": None,
     "bias_text": PAPER_TEXT,
     "bias_text_visual": PAPER,
-    "bias_lora_inject": STRONGER,
+    "bias_lora_tower_inject": STRONGER,
 }
-BASE, BEST = "base", "bias_lora_inject"
+BASE, BEST = "base", "bias_lora_tower_inject"
 SIMULATED_RATERS = 4
 # Rendered cases that the corpus does not have, in the layouts of three public sets.
 SETS = ("ham10000", "pad_ufes_20", "fitzpatrick17k")

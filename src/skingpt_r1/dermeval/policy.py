@@ -27,6 +27,12 @@ from skingpt_r1.dermeval.policy_terms import (
 )
 from skingpt_r1.dermeval.recipe import PolicyRecipe
 from skingpt_r1.dermeval.replies import cut_reply, join_questions, join_replies, prompts_of
+from skingpt_r1.dermeval.score_digits import (
+    ScoreDigits,
+    digit_tokens,
+    expected_score_total,
+    find_score_digits,
+)
 from skingpt_r1.dermeval.scoring import ASKED_SCALE
 from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.losses import Term
@@ -73,6 +79,8 @@ class Drawn(NamedTuple):
         rewards: [replies, 6], what each dimension adds; NaN for a reply that is left out.
         decided: for each reply the line in which each dimension has its score.
         lines: for each reply the line of each token.
+        digits: for each reply where each score has its digits; None where it is rewarded as drawn.
+        parsed: for each reply how many dimensions were read.
         unparsed: replies in which no dimension parsed.
     """
 
@@ -80,19 +88,24 @@ class Drawn(NamedTuple):
     rewards: Tensor
     decided: list[list[int]]
     lines: list[list[int]]
+    digits: list[list[ScoreDigits | None]]
+    parsed: list[int]
     unparsed: int
 
 
 class LogProbs(nn.Module):
-    """Log-probabilities of the predicted tokens of a batch."""
+    """Log-probabilities of the predicted tokens of a batch, and logits of the digits there."""
 
-    def __init__(self, language: LanguageModel, temperature: float) -> None:
+    def __init__(
+        self, language: LanguageModel, temperature: float, digit_ids: Sequence[int]
+    ) -> None:
         super().__init__()
         self.language = language
         self.temperature = temperature
+        self.digit_ids = list(digit_ids)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """[tokens], reply after reply."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """[tokens] and [tokens, digits], reply after reply."""
         states, visual = self.language.states(batch)
         model = self.language.model
         head = model.backbone.lm_head
@@ -100,7 +113,8 @@ class LogProbs(nn.Module):
         logits = logits.index_fill(-1, picture_tokens(model).to(logits.device), -torch.inf)
         # Every trained weight gets a gradient, if only a zero: several processes need it.
         rest = 0 * (visual.teacher_projection.sum() + visual.tone_logits.sum() + visual.balance)
-        return token_log_probs(logits, batch["targets"], self.temperature) + rest
+        log_probs = token_log_probs(logits, batch["targets"], self.temperature) + rest
+        return log_probs, logits[:, self.digit_ids].float() / self.temperature
 
 
 class PolicyObjective(nn.Module):
@@ -132,7 +146,9 @@ class PolicyObjective(nn.Module):
             reference: the supervised adapters, by the names of `model.adapter_state()`.
         """
         super().__init__()
-        self.log_probs = LogProbs(LanguageModel(model, recipe.precision), recipe.temperature)
+        language = LanguageModel(model, recipe.precision)
+        digit_ids = digit_tokens(needed_processor(model)) if recipe.scores == "expected" else []
+        self.log_probs = LogProbs(language, recipe.temperature, digit_ids)
         self.recipe = recipe
         self.max_new_tokens = max_new_tokens
         self.seed = seed
@@ -154,12 +170,21 @@ class PolicyObjective(nn.Module):
         drawn = self.draw(batch)
         pad_id = needed_processor(self.model).pad_id
         replied = join_replies(batch, drawn.replies, pad_id)
-        log_probs: Tensor = self.log_probs(replied)
+        log_probs, digits = self.log_probs(replied)
         usual = self._move_baseline(drawn.rewards).tolist()
-        parts = zip(drawn.rewards.tolist(), drawn.decided, drawn.lines, strict=True)
-        praise = [gain for rewards, *where in parts for gain in advantages(rewards, usual, *where)]
+        parts = zip(drawn.rewards.tolist(), drawn.decided, drawn.lines, drawn.digits, strict=True)
+        praise = [
+            gain
+            for rewards, decided, lines, places in parts
+            for gain in advantages(rewards, usual, decided, lines, places)
+        ]
+        policy = self.recipe.words * policy_total(
+            log_probs, torch.tensor(praise, device=log_probs.device)
+        )
+        if self.recipe.scores == "expected":
+            policy = policy + _expected_total(drawn, digits, batch["scores"])
         totals = [
-            policy_total(log_probs, torch.tensor(praise, device=log_probs.device)),
+            policy,
             self._divergence(log_probs, replied) if self.recipe.kl else 0.0,
             self.log_probs.language(batch).text.total if self.recipe.supervised else 0.0,
             math.fsum(drawn.rewards.nan_to_num(nan=0.0).flatten().tolist()),
@@ -196,11 +221,20 @@ class PolicyObjective(nn.Module):
             squared_error_rewards(scores, target, self.recipe.unparsed_reward)
             for scores, target in zip(parsed, batch["scores"].tolist(), strict=True)
         ]
+        pieces = [[processor.decode([token]) for token in reply] for reply in replies]
+        decided = [score_lines(text) for text in texts]
+        lines = [token_lines(row) for row in pieces]
+        digits: list[list[ScoreDigits | None]] = [[None] * len(DIMENSIONS)] * len(replies)
+        if self.recipe.scores == "expected":
+            places = zip(pieces, parsed, decided, lines, strict=True)
+            digits = [find_score_digits(*where) for where in places]
         return Drawn(
             replies,
             torch.tensor(rewards, dtype=torch.float64),
-            [score_lines(text) for text in texts],
-            [token_lines([processor.decode([token]) for token in reply]) for reply in replies],
+            decided,
+            lines,
+            digits,
+            [len(scores) for scores in parsed],
             sum(not scores for scores in parsed),
         )
 
@@ -219,7 +253,7 @@ class PolicyObjective(nn.Module):
     def _divergence(self, log_probs: Tensor, batch: Batch) -> Tensor:
         weights = {name: value.to(self.model.device) for name, value in self._reference.items()}
         with torch.no_grad():
-            reference: Tensor = functional_call(self.log_probs, weights, (batch,))
+            reference: Tensor = functional_call(self.log_probs, weights, (batch,))[0]
         return divergence_total(log_probs, reference)
 
 
@@ -240,6 +274,26 @@ def make_policy(objective: PolicyObjective) -> Trained:
 def question_joiner(recipe: PolicyRecipe) -> "partial[Batch]":
     """`join_questions` for the terms that a recipe weighs."""
     return partial(join_questions, divergence=bool(recipe.kl), supervised=bool(recipe.supervised))
+
+
+def _expected_total(drawn: Drawn, digits: Tensor, targets: Tensor) -> Tensor:
+    """What the scores add whose digits are known, each by its expected reward."""
+    rows, start = [], 0
+    for reply, places, parsed, target in zip(
+        drawn.replies, drawn.digits, drawn.parsed, targets.tolist(), strict=True
+    ):
+        rows += [
+            (start + place.at, place.whole, wanted, 1 / parsed)
+            for place, wanted in zip(places, target, strict=True)
+            if place is not None
+        ]
+        start += len(reply)
+    if not rows:
+        return digits.new_zeros(())
+    at, whole, wanted, share = (
+        torch.tensor(column, device=digits.device) for column in zip(*rows, strict=True)
+    )
+    return expected_score_total(digits[at], digits[at + 2], whole, wanted, share)
 
 
 def _draw_seed(seed: int, draw: int, process: int) -> int:

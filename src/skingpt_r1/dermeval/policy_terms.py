@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from skingpt_r1.dermeval.score_digits import ScoreDigits
 from skingpt_r1.rubric import DIMENSIONS
 
 
@@ -48,6 +49,7 @@ def advantages(
     baseline: Sequence[float],
     decided: Sequence[int],
     lines: Sequence[int],
+    digits: Sequence[ScoreDigits | None] = (),
 ) -> list[float]:
     """What each token of a reply is praised for; all 0 for a reply that is left out (NaN).
 
@@ -56,6 +58,8 @@ def advantages(
         baseline: of the six dimensions.
         decided: the line of the reply in which each dimension has its score.
         lines: the line of each token.
+        digits: scores with an expected reward of their own, for which their two digits are not
+            praised again.
     """
     if any(map(math.isnan, rewards)):
         return [0.0] * len(lines)
@@ -64,7 +68,12 @@ def advantages(
         math.fsum(gain for gain, line in zip(gains, decided, strict=True) if line >= here)
         for here in range(max(lines, default=0) + 1)
     ]
-    return [left[line] for line in lines]
+    praise = [left[line] for line in lines]
+    for gain, place in zip(gains, digits, strict=False):
+        if place is not None:
+            praise[place.at] -= gain
+            praise[place.at + 2] -= gain
+    return praise
 
 
 def move_baseline(baseline: Tensor, mean_reward: Tensor, momentum: float) -> Tensor:

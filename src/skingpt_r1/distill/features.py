@@ -5,7 +5,8 @@ Fields of a case (ragged in the first dimension):
     targets    [tokens]          ids to be predicted: the narrative and the end of turn
     hidden     [tokens, D]       last hidden states that predict them; vocabulary bias only
     input_ids  [length]          prompt and narrative; where the language model runs in training
-    pixels     [bytes]           uint8 pictures at the processor's size; `features: pixels`
+    pixels     [bytes]           uint8 pictures at the processor's size; `features: pixels`, or
+                                 low-rank adapters in the tower, which then runs in training
     tower      [patches / 4, D]  merged tokens; `features: tower`, or the language model runs
     pre_merger [patches, C]      the merger's input; low-rank adapters in the merger
     grids      [images, 3]       patches of each picture in time, height and width
@@ -62,9 +63,11 @@ def stored_fields(model: SkinGPT, teacher: bool) -> tuple[str, ...]:
         "targets": True,
         "hidden": not runs_language_model,
         "input_ids": runs_language_model,
-        "pixels": config.visual.features == "pixels",
-        "tower": config.visual.features == "tower"
-        or (runs_language_model and not config.adapts_merger),
+        "pixels": config.visual.features == "pixels" or config.adapts_tower,
+        "tower": not config.adapts_tower
+        and (
+            config.visual.features == "tower" or (runs_language_model and not config.adapts_merger)
+        ),
         "pre_merger": config.adapts_merger,
         "grids": True,
         "teacher": teacher,
@@ -124,6 +127,20 @@ class FeaturePass:
     def _run(
         self, examples: Sequence[Example], items: Sequence[StoredCase]
     ) -> list[dict[str, Tensor]]:
+        columns: dict[str, Sequence[Tensor]] = {}
+        if not self.model.config.adapts_tower:
+            columns = self._look(examples)
+        computed = [
+            {name: column[row].to("cpu", self.dtype) for name, column in columns.items()}
+            for row in range(len(examples))
+        ]
+        return [
+            self._fields(example, item, tensors)
+            for example, item, tensors in zip(examples, items, computed, strict=True)
+        ]
+
+    def _look(self, examples: Sequence[Example]) -> dict[str, Sequence[Tensor]]:
+        """What the frozen tower says of each case, and the states of the language model."""
         device = self.model.device
         grids = torch.cat([example.pictures.image_grid_thw for example in examples])
         pixels = torch.cat([example.pictures.pixel_values for example in examples])
@@ -138,14 +155,7 @@ class FeaturePass:
             columns["pre_merger"] = torch.split(tower.pre_merger, patches)
         if "hidden" in self.fields:
             columns["hidden"] = self._hidden(examples, tower.merged, grids.to(device))
-        computed = [
-            {name: column[row].to("cpu", self.dtype) for name, column in columns.items()}
-            for row in range(len(examples))
-        ]
-        return [
-            self._fields(example, item, tensors)
-            for example, item, tensors in zip(examples, items, computed, strict=True)
-        ]
+        return columns
 
     def _hidden(self, examples: Sequence[Example], tokens: Tensor, grids: Tensor) -> list[Tensor]:
         device = self.model.device

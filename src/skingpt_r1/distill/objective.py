@@ -2,6 +2,7 @@
 
 `StoredBias`: the vocabulary bias; the backbone is not even held, only its output embedding.
 `LanguageModel`: low-rank adapters or injection; the language model runs on stored tower tokens.
+`Sight`: what is seen alone, for a stage in which no language model runs.
 """
 
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ class LanguageModel(nn.Module):
     """Terms of adapters that the language model's states depend on.
 
     Attributes:
-        model: the composed model; its tower is not run.
+        model: the composed model; its tower runs only where it has adapters.
         precision: `bf16` runs the language model and the merger in mixed precision; the visual
             adapter and the cross-entropy stay in fp32.
     """
@@ -86,12 +87,9 @@ class LanguageModel(nn.Module):
     def states(self, batch: Batch) -> tuple[Tensor, VisualOutput]:
         """[tokens, D]: the states at the predicted positions, shifted; and what was seen."""
         model = self.model
-        visual = look(model.visual_adapter, batch, self.patching)
-        mixed = torch.autocast(
-            batch["targets"].device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        )
-        with mixed:
-            tokens = model.language_tokens(self.tower(batch), visual, batch["grids"])
+        tower, visual = self.see(batch)
+        with self._mixed(batch):
+            tokens = model.language_tokens(tower, visual, batch["grids"])
             hidden = model.hidden_states(
                 batch["input_ids"], batch["attention_mask"], tokens, batch["grids"]
             )
@@ -101,13 +99,54 @@ class LanguageModel(nn.Module):
             states = states + shift.repeat_interleave(batch["lengths"], dim=0)
         return states, visual
 
+    def see(self, batch: Batch) -> tuple[TowerTokens, VisualOutput]:
+        """What the tower says of a batch's pictures, and the visual adapter on top of it."""
+        with self._mixed(batch):
+            tower = self.tower(batch)
+        seen = {**batch, "tower": tower.merged} if self.model.config.adapts_tower else batch
+        return tower, look(self.model.visual_adapter, seen, self.patching)
+
+    def _mixed(self, batch: Batch) -> torch.autocast:
+        device = batch["targets"].device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
+
     def tower(self, batch: Batch) -> TowerTokens:
-        """The stored tokens of a batch's pictures."""
+        """The tokens of a batch's pictures: stored, or from a tower with adapters."""
+        if self.model.config.adapts_tower:
+            grids = batch["grids"]
+            pixels = patch_stored(batch["pixels"], grids, **self.patching)
+            return self.model.tower_tokens(pixels, grids)
         dtype = self.model.backbone.dtype
         before = batch.get("pre_merger")
         # With adapters in the merger the stored merged tokens are not what the model reads.
         merged = batch["tower"] if "tower" in batch else batch["pre_merger"]
         return TowerTokens(merged.to(dtype), None if before is None else before.to(dtype))
+
+
+class Sight(nn.Module):
+    """The visual, balance and tone terms of any adapter; the text term is nothing.
+
+    Attributes:
+        language: of the model; only its tower runs, where that has adapters.
+    """
+
+    def __init__(self, model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> None:
+        super().__init__()
+        self.language = LanguageModel(model, precision)
+        self.trained = [value for name, value in model.adapter_state().items() if is_sight(name)]
+
+    def forward(self, batch: Batch) -> Terms:
+        """The terms of a batch made by `batches.collate`."""
+        visual = self.language.see(batch)[1]
+        # Injection learns from text alone: it has a gradient of zero here.
+        idle = sum(0 * value.sum() for value in self.trained)
+        text = no_term(visual.embedding)
+        return gather_terms(Term(text.total + idle, text.count), visual, batch)
+
+
+def is_sight(name: str) -> bool:
+    """Whether an adapter weight, by its saved name, decides what is seen."""
+    return name.startswith(("visual_adapter.", "lora.model.visual."))
 
 
 def look(adapter: VisualAdapter, batch: Batch, patching: Mapping[str, int]) -> VisualOutput:

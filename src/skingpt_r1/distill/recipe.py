@@ -183,6 +183,8 @@ class Recipe(Section):
         name: of the experiment; letters, digits, `_`, `-` and `.`.
         seed: of the adapters' first values, the order of the cases and the wording of narratives.
         backbone: `nano` or a directory.
+        visual_first: a stage before the training, in which the visual adapter and low-rank matrices
+            in the tower learn from the teacher alone and no language model runs; None is none.
         start: an adapter directory whose weights are the first values of the adapters that both
             have, so that a cheap stage on stored features can come before a dear one.
     """
@@ -196,6 +198,7 @@ class Recipe(Section):
     teacher: TeacherRecipe = TeacherRecipe()
     losses: LossWeights = LossWeights()
     features: FeatureRecipe = FeatureRecipe()
+    visual_first: TrainRecipe | None = None
     train: TrainRecipe = TrainRecipe()
     generate: GenerateRecipe = GenerateRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
@@ -207,6 +210,8 @@ class Recipe(Section):
                 "losses.visual is above 0 and teacher.kind is none; name a teacher or set "
                 "losses.visual to 0"
             )
+        if self.visual_first is not None and not self.losses.visual:
+            raise ValueError("visual_first is a stage of the visual term; losses.visual is 0")
         if self.adapter.backbone is not None:
             raise ValueError("adapter.backbone is filled in by the run; set `backbone` instead")
         if self.data.split != "official" and self.evaluate.split not in self.data.split:

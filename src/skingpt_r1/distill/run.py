@@ -6,6 +6,7 @@
       features/        the feature store, unless it is somewhere else
       checkpoints/     the last two, adapters only
       metrics.jsonl    one line for each stretch of training
+      visual_first/    the same of the stage before, where the recipe has one
       adapter/         the result, in the Hugging Face layout
 
 The same call continues what was interrupted.
@@ -21,17 +22,17 @@ import torch
 from accelerate import PartialState
 
 from skingpt_r1.case import Split
-from skingpt_r1.distill.build import make_trained
+from skingpt_r1.distill.build import make_sight, make_trained
 from skingpt_r1.distill.data import Parts, load_parts, manifest_hash
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key
 from skingpt_r1.distill.narratives import narratives_of
-from skingpt_r1.distill.recipe import Recipe
+from skingpt_r1.distill.recipe import Recipe, TrainRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.teaching import teacher_vectors
 from skingpt_r1.distill.trainer import describe_trained, drop_torn_checkpoints, train
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import copy_adapter, is_adapter, save_adapter
+from skingpt_r1.model.checkpoint import WEIGHTS_FILE, copy_adapter, is_adapter, save_adapter
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
@@ -85,6 +86,8 @@ def run_recipe(
     state = PartialState(cpu=not torch.cuda.is_available())
     stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
     model = stored.model
+    if recipe.visual_first is not None:
+        _learn_to_see(recipe, recipe.visual_first, folder / "visual_first", stored, state, quiet)
     trained = make_trained(model, recipe.train.precision)
     if state.is_main_process:
         logger.info("what is trained:\n%s", describe_trained(trained.state))
@@ -106,6 +109,37 @@ def run_recipe(
         save_adapter(model, folder / "adapter")
     state.wait_for_everyone()
     return FinishedRun(model, stored.parts, folder)
+
+
+def _learn_to_see(
+    recipe: Recipe,
+    stage: TrainRecipe,
+    folder: Path,
+    stored: "_Stored",
+    state: PartialState,
+    quiet: bool,
+) -> None:
+    """The stage before the training; what it has finished is read, not repeated."""
+    adapter = folder / "adapter"
+    if not (adapter / WEIGHTS_FILE).is_file():
+        if state.is_main_process:
+            drop_torn_checkpoints(folder)
+        state.wait_for_everyone()
+        train(
+            make_sight(stored.model, stage.precision),
+            stored.features,
+            stage,
+            weights=recipe.losses,
+            folder=folder,
+            seed=recipe.seed,
+            labels=stored.lessons.labels if recipe.data.balance else None,
+            pad_id=_processor(stored.model).pad_id,
+            quiet=quiet,
+        )
+        if state.is_main_process:
+            save_adapter(stored.model, adapter)
+        state.wait_for_everyone()
+    copy_adapter(adapter, stored.model)
 
 
 def run_features(

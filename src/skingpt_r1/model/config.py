@@ -63,7 +63,7 @@ class VisualConfig(BaseModel):
 
 
 class LoraSettings(BaseModel):
-    """Low-rank adapters in the language model's projections and the vision merger.
+    """Low-rank adapters in the language model's projections, the vision merger and the tower.
 
     Attributes:
         rank: rank of each pair of matrices.
@@ -71,6 +71,8 @@ class LoraSettings(BaseModel):
         dropout: dropout on the input of the pair, in training only.
         target_modules: projections of each language layer.
         merger: also adapt the two linear maps of the vision merger.
+        tower: also adapt every projection of the vision tower's blocks. What the tower emits can
+            then not be stored: training runs it on the stored pictures.
     """
 
     model_config = _STRICT
@@ -82,6 +84,7 @@ class LoraSettings(BaseModel):
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     )  # fmt: skip
     merger: bool = True
+    tower: bool = False
 
 
 class AdapterConfig(BaseModel):
@@ -119,9 +122,14 @@ class AdapterConfig(BaseModel):
         return self.text_adapter != "bias"
 
     @property
+    def adapts_tower(self) -> bool:
+        """Whether the vision tower carries low-rank adapters."""
+        return self.has_lora and self.lora.tower
+
+    @property
     def adapts_merger(self) -> bool:
-        """Whether the vision merger carries low-rank adapters."""
-        return self.has_lora and self.lora.merger
+        """Whether the merger, but not the tower, carries them: it runs on the frozen tokens."""
+        return self.has_lora and self.lora.merger and not self.lora.tower
 
     @property
     def states_are_frozen(self) -> bool:

@@ -1,4 +1,4 @@
-"""Low-rank adapters of the stronger recipe, in the language model and the vision merger."""
+"""Low-rank adapters of the stronger recipe: language model, vision merger and vision tower."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from skingpt_r1.model.config import LoraSettings
 
+_TOWER = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
 _MARK = re.compile(r"\.lora_[AB]\.default\.")
 
 
@@ -19,13 +20,15 @@ def add_lora(backbone: nn.Module, settings: LoraSettings) -> None:
     language = "|".join(re.escape(name) for name in settings.target_modules)
     targets = rf"model\.language_model\.layers\.\d+\.(?:self_attn|mlp)\.(?:{language})"
     if settings.merger:
-        targets = rf"(?:{targets}|model\.visual\.merger\.mlp\.(?:0|2))"
+        targets += r"|model\.visual\.merger\.mlp\.(?:0|2)"
+    if settings.tower:
+        targets += rf"|model\.visual\.blocks\.\d+\.(?:{_TOWER})"
     inject_adapter_in_model(
         LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
             lora_dropout=settings.dropout,
-            target_modules=targets,
+            target_modules=f"(?:{targets})",
             init_lora_weights=True,
         ),
         backbone,

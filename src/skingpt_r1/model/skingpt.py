@@ -129,12 +129,17 @@ class SkinGPT(nn.Module):
         return state
 
     def tower_tokens(self, pixel_values: Tensor, image_grid_thw: Tensor) -> TowerTokens:
-        """What the frozen tower emits; it depends on no trained weight.
+        """What the tower emits.
+
+        The frozen tower depends on no trained weight. With low-rank matrices in it they take part,
+        unless the call is inside `plain(False)`.
 
         Args:
             pixel_values: `[patches, F]`.
             image_grid_thw: `[images, 3]`.
         """
+        if self.config.adapts_tower:
+            return run_tower(self.backbone, pixel_values, image_grid_thw)
         with torch.no_grad(), lora_off(self.backbone):
             return run_tower(self.backbone, pixel_values, image_grid_thw)
 
@@ -244,7 +249,8 @@ class SkinGPT(nn.Module):
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
             images_per_case: `[cases]`; read from the picture tokens by default.
-            tower_tokens: what `tower_tokens()` gave, to spare the tower.
+            tower_tokens: what `tower_tokens()` gave, to spare the tower; with adapters in the tower
+                not for both values of `bias`.
             bias: False gives the plain backbone's logits: vocabulary bias, injection and low-rank
                 adapters are off.
 

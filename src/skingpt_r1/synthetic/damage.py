@@ -47,17 +47,8 @@ NEIGHBOURS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 UNDAMAGED_SCORE, WORST_SCORE = 4.8, 1.2
 
-# Strengths that an evaluator is trained on, and others that it is tested on.
-TRAINING_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {
-        DROPPED: (0.25, 0.34, 0.5, 0.6, 0.75, 0.9, 1.0),
-        INVENTED: (0.33, 0.67, 1.0),
-        WRONG: (0.28, 0.42, 0.5, 0.58, 0.62, 0.72, 0.8, 0.85, 1.0),
-        BROKEN: (0.35, 0.65, 1.0),
-        UNSAFE: (0.3, 0.5, 0.6, 0.9, 1.0),
-        VAGUE: (0.25, 0.34, 0.5, 0.6, 0.75, 0.9, 1.0),
-    }
-)
+# Strengths that an evaluator is tested on; training has all other hundredths but their neighbours,
+# so that what a grade that can be seen deserves is a spread of scores and never one number.
 HELD_OUT_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         DROPPED: (0.375, 0.625, 0.875),
@@ -68,11 +59,24 @@ HELD_OUT_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
         VAGUE: (0.375, 0.625, 0.875),
     }
 )
+_WEAKEST, _APART = 0.2, 0.02
+TRAINING_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        kind: tuple(
+            strength
+            for strength in (hundredth / 100 for hundredth in range(round(_WEAKEST * 100), 101))
+            if all(abs(strength - other) > _APART for other in held_out)
+        )
+        for kind, held_out in HELD_OUT_STRENGTHS.items()
+    }
+)
 # Vague words need exact words to stand in for, so that dropped and vague never go together.
 TRAINING_COMBINATIONS: tuple[tuple[str, ...], ...] = (
     (DROPPED, INVENTED), (DROPPED, BROKEN), (INVENTED, WRONG), (WRONG, UNSAFE), (BROKEN, VAGUE),
     (UNSAFE, VAGUE), (INVENTED, UNSAFE), (WRONG, VAGUE), (DROPPED, WRONG, UNSAFE),
-    (INVENTED, BROKEN, VAGUE), (WRONG, BROKEN, UNSAFE),
+    (INVENTED, BROKEN, VAGUE), (WRONG, BROKEN, UNSAFE), (DROPPED, INVENTED, UNSAFE),
+    (DROPPED, WRONG, BROKEN), (INVENTED, WRONG, VAGUE), (INVENTED, BROKEN, UNSAFE),
+    (BROKEN, UNSAFE, VAGUE),
 )  # fmt: skip
 HELD_OUT_COMBINATIONS: tuple[tuple[str, ...], ...] = (
     (DROPPED, WRONG), (DROPPED, UNSAFE), (INVENTED, BROKEN), (INVENTED, VAGUE), (WRONG, BROKEN),
@@ -121,14 +125,18 @@ class Damage:
 def draw_damage(rng: random.Random, *, held_out: bool) -> Damage:
     """A damage; undamaged, each kind and several at once are equally likely.
 
-    Training draws wrong diagnoses four times as often as another kind: whoever hardly meets one
-    learns to believe the name.
+    Training draws wrong diagnoses three times and several at once four times as often as another
+    kind: whoever hardly meets a wrong name learns to believe it, and damages that stand beside each
+    other hide each other's signs.
 
     Args:
         rng: draws kind, strengths and combination.
         held_out: from the strengths and combinations for testing, which training never draws.
     """
-    kind = rng.choice((*KINDS, SEVERAL) if held_out else (*KINDS, SEVERAL, *[WRONG] * 3))
+    kinds_drawn: tuple[str, ...] = (*KINDS, SEVERAL)
+    if not held_out:
+        kinds_drawn += (WRONG,) * 2 + (SEVERAL,) * 3
+    kind = rng.choice(kinds_drawn)
     strengths = HELD_OUT_STRENGTHS if held_out else TRAINING_STRENGTHS
     kinds: tuple[str, ...] = () if kind == KINDS[0] else (kind,)
     if kind == SEVERAL:
