@@ -281,3 +281,17 @@ def test_a_run_that_stopped_between_the_stages_goes_on_with_what_it_saw(
 def test_a_first_stage_without_a_visual_term_is_refused(backbone):
     with pytest.raises(RecipeError, match=r"losses\.visual is 0"):
         tiny_recipe(backbone, visual_first={"epochs": 1})
+
+
+def test_an_adapter_that_reads_stored_pixels_learns_first_from_the_teacher_too(backbone, tmp_path):
+    recipe = tiny_recipe(
+        backbone,
+        data__count=40,
+        teacher={"kind": "built-in", "width": 8, "epochs": 1},
+        losses={"visual": 1.0},
+        visual_first={"epochs": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 1},
+        train__max_steps=2,
+    )
+    run_recipe(recipe, tmp_path)
+    rows = _metrics(tmp_path / "visual_first")
+    assert rows[-1]["visual"] < rows[0]["visual"]

@@ -81,7 +81,6 @@ class Drawn(NamedTuple):
         lines: for each reply the line of each token.
         digits: for each reply where each score has its digits; None where it is rewarded as drawn.
         parsed: for each reply how many dimensions were read.
-        unparsed: replies in which no dimension parsed.
     """
 
     replies: list[list[int]]
@@ -90,7 +89,11 @@ class Drawn(NamedTuple):
     lines: list[list[int]]
     digits: list[list[ScoreDigits | None]]
     parsed: list[int]
-    unparsed: int
+
+    @property
+    def unparsed(self) -> int:
+        """Replies in which no dimension parsed."""
+        return self.parsed.count(0)
 
 
 class LogProbs(nn.Module):
@@ -209,7 +212,8 @@ class PolicyObjective(nn.Module):
             seed=_draw_seed(self.seed, int(self.draws), PartialState().process_index),
         )
         self.draws += 1
-        tower = self.log_probs.language.tower(batch)
+        language = self.log_probs.language
+        tower = language.tower(language.seen(batch))
         prompts = prompts_of(batch, processor.pad_id)
         never = picture_tokens(self.model).tolist()
         rows = generate_ids(self.model, prompts, decoding, tower=tower, suppress_tokens=never)
@@ -235,7 +239,6 @@ class PolicyObjective(nn.Module):
             lines,
             digits,
             [len(scores) for scores in parsed],
-            sum(not scores for scores in parsed),
         )
 
     def _move_baseline(self, rewards: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def advantages(
     baseline: Sequence[float],
     decided: Sequence[int],
     lines: Sequence[int],
-    digits: Sequence[ScoreDigits | None] = (),
+    digits: Sequence[ScoreDigits | None] = (None,) * len(DIMENSIONS),
 ) -> list[float]:
     """What each token of a reply is praised for; all 0 for a reply that is left out (NaN).
 
@@ -69,7 +69,7 @@ def advantages(
         for here in range(max(lines, default=0) + 1)
     ]
     praise = [left[line] for line in lines]
-    for gain, place in zip(gains, digits, strict=False):
+    for gain, place in zip(gains, digits, strict=True):
         if place is not None:
             praise[place.at] -= gain
             praise[place.at + 2] -= gain

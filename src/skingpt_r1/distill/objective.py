@@ -87,9 +87,10 @@ class LanguageModel(nn.Module):
     def states(self, batch: Batch) -> tuple[Tensor, VisualOutput]:
         """[tokens, D]: the states at the predicted positions, shifted; and what was seen."""
         model = self.model
-        tower, visual = self.see(batch)
+        batch = self.seen(batch)
+        visual = look(model.visual_adapter, batch, self.patching)
         with self._mixed(batch):
-            tokens = model.language_tokens(tower, visual, batch["grids"])
+            tokens = model.language_tokens(self.tower(batch), visual, batch["grids"])
             hidden = model.hidden_states(
                 batch["input_ids"], batch["attention_mask"], tokens, batch["grids"]
             )
@@ -99,23 +100,21 @@ class LanguageModel(nn.Module):
             states = states + shift.repeat_interleave(batch["lengths"], dim=0)
         return states, visual
 
-    def see(self, batch: Batch) -> tuple[TowerTokens, VisualOutput]:
-        """What the tower says of a batch's pictures, and the visual adapter on top of it."""
+    def seen(self, batch: Batch) -> Batch:
+        """The batch with the tokens of a tower with adapters, which cannot be stored."""
+        if not self.model.config.adapts_tower:
+            return batch
+        grids = batch["grids"]
+        pixels = patch_stored(batch["pixels"], grids, **self.patching)
         with self._mixed(batch):
-            tower = self.tower(batch)
-        seen = {**batch, "tower": tower.merged} if self.model.config.adapts_tower else batch
-        return tower, look(self.model.visual_adapter, seen, self.patching)
+            return {**batch, "tower": self.model.tower_tokens(pixels, grids).merged}
 
     def _mixed(self, batch: Batch) -> torch.autocast:
         device = batch["targets"].device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def tower(self, batch: Batch) -> TowerTokens:
-        """The tokens of a batch's pictures: stored, or from a tower with adapters."""
-        if self.model.config.adapts_tower:
-            grids = batch["grids"]
-            pixels = patch_stored(batch["pixels"], grids, **self.patching)
-            return self.model.tower_tokens(pixels, grids)
+        """The tokens of the pictures of a batch that was `seen`."""
         dtype = self.model.backbone.dtype
         before = batch.get("pre_merger")
         # With adapters in the merger the stored merged tokens are not what the model reads.
@@ -137,7 +136,9 @@ class Sight(nn.Module):
 
     def forward(self, batch: Batch) -> Terms:
         """The terms of a batch made by `batches.collate`."""
-        visual = self.language.see(batch)[1]
+        language = self.language
+        batch = language.seen(batch)
+        visual = look(language.model.visual_adapter, batch, language.patching)
         # Injection learns from text alone: it has a gradient of zero here.
         idle = sum(0 * value.sum() for value in self.trained)
         text = no_term(visual.embedding)

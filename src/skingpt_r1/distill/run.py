@@ -29,7 +29,7 @@ from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.recipe import Recipe, TrainRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.teaching import teacher_vectors
-from skingpt_r1.distill.trainer import describe_trained, drop_torn_checkpoints, train
+from skingpt_r1.distill.trainer import Trained, describe_trained, drop_torn_checkpoints, train
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE, copy_adapter, is_adapter, save_adapter
@@ -86,9 +86,28 @@ def run_recipe(
     state = PartialState(cpu=not torch.cuda.is_available())
     stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
     model = stored.model
-    if recipe.visual_first is not None:
-        _learn_to_see(recipe, recipe.visual_first, folder / "visual_first", stored, state, quiet)
+    if (stage := recipe.visual_first) is not None:
+        before = folder / "visual_first"
+        if not (before / "adapter" / WEIGHTS_FILE).is_file():
+            sight = make_sight(model, stage.precision)
+            _train(recipe, stage, sight, before, stored, state, quiet)
+        copy_adapter(before / "adapter", model)
     trained = make_trained(model, recipe.train.precision)
+    _train(recipe, recipe.train, trained, folder, stored, state, quiet)
+    return FinishedRun(model, stored.parts, folder)
+
+
+def _train(
+    recipe: Recipe,
+    stage: TrainRecipe,
+    trained: Trained,
+    folder: Path,
+    stored: "_Stored",
+    state: PartialState,
+    quiet: bool,
+) -> None:
+    """One stage, from its last complete checkpoint if there is one, and its adapter."""
+    model = stored.model
     if state.is_main_process:
         logger.info("what is trained:\n%s", describe_trained(trained.state))
         drop_torn_checkpoints(folder)
@@ -96,7 +115,7 @@ def run_recipe(
     train(
         trained,
         stored.features,
-        recipe.train,
+        stage,
         weights=recipe.losses,
         folder=folder,
         seed=recipe.seed,
@@ -108,38 +127,6 @@ def run_recipe(
     if state.is_main_process:
         save_adapter(model, folder / "adapter")
     state.wait_for_everyone()
-    return FinishedRun(model, stored.parts, folder)
-
-
-def _learn_to_see(
-    recipe: Recipe,
-    stage: TrainRecipe,
-    folder: Path,
-    stored: "_Stored",
-    state: PartialState,
-    quiet: bool,
-) -> None:
-    """The stage before the training; what it has finished is read, not repeated."""
-    adapter = folder / "adapter"
-    if not (adapter / WEIGHTS_FILE).is_file():
-        if state.is_main_process:
-            drop_torn_checkpoints(folder)
-        state.wait_for_everyone()
-        train(
-            make_sight(stored.model, stage.precision),
-            stored.features,
-            stage,
-            weights=recipe.losses,
-            folder=folder,
-            seed=recipe.seed,
-            labels=stored.lessons.labels if recipe.data.balance else None,
-            pad_id=_processor(stored.model).pad_id,
-            quiet=quiet,
-        )
-        if state.is_main_process:
-            save_adapter(stored.model, adapter)
-        state.wait_for_everyone()
-    copy_adapter(adapter, stored.model)
 
 
 def run_features(
