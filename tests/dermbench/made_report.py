@@ -40,7 +40,7 @@ from skingpt_r1.stats import Interval
 HOSTILE = '</script><script>window.stolen = 1</script><img src=x onerror="window.stolen = 2">'
 SYSTEMS = {
     "SkinGPT-R1, LoRA and injection": "skingpt/runs/lora",
-    "SkinGPT-R1, bias": "skingpt/runs/bias",
+    "bias_lora_tower_inject_shuffled_unfiltered": "skingpt/runs/bias",
     "base": "the embedded backbone, without adapters",
     "openai/gpt-<5>": "a hosted model",
     "control/majority": "always the commonest diagnosis",

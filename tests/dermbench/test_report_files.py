@@ -128,4 +128,5 @@ def test_risk_axis_and_coverage() -> None:
 def test_systems_are_all_named() -> None:
     text = markdown(made_report())
     for name in SYSTEMS:
-        assert name.replace("<", "\\<").replace(">", "\\>") in text
+        escaped = name.replace("<", "\\<").replace(">", "\\>").replace("_", "\\_")
+        assert escaped in text
