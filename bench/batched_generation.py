@@ -48,7 +48,7 @@ def main() -> None:
         def answer(size: int) -> tuple[float, list[str]]:
             recipe = LocalRecipe(max_new_tokens=128, batch_size=size)
             system = LocalModel(
-                "mine", arguments.model, plain=False, recipe=recipe, load=lambda _: model
+                "mine", arguments.model, plain=False, recipe=recipe, load=lambda *_: model
             )
             start = time.perf_counter()
             texts = [item.text for item in system.answer(asked, ())]

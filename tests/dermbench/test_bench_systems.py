@@ -188,8 +188,8 @@ def asked_and_local(tmp_path, tiny_folder):
     asked = with_pictures(questions, data_root(tmp_path))
     loads = []
 
-    def load(where):
-        loads.append(where)
+    def load(where, plain):
+        loads.append((where, plain))
         return load_model(where)
 
     recipe = LocalRecipe(max_new_tokens=12, batch_size=4)

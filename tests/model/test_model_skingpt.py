@@ -153,16 +153,22 @@ def test_a_step_leaves_the_backbone_as_it_was(tiny_model, pictures) -> None:
     assert all(torch.equal(frozen[name], value) for name, value in before.items())
 
 
+@pytest.mark.parametrize("kind", ["lora-inject", "lora-tower"])
 @torch.no_grad()
-def test_merged_matrices_give_the_same_logits(tiny_model, pictures) -> None:
-    model = tiny_model(CONFIGS["lora-inject"], stir=True)
+def test_merged_matrices_give_the_same_logits(kind, tiny_model, pictures) -> None:
+    model = tiny_model(CONFIGS[kind], stir=True)
     batch = batch_of(model.processor, pictures)._asdict()
     adapted, plain = model(**batch).logits, model(**batch, bias=False).logits
     assert (adapted - plain).abs().max() > 1e-2
-    layer = model.backbone.model.language_model.layers[0].self_attn.q_proj
-    before = layer.weight.clone()
+    layers = {
+        "language": model.backbone.model.language_model.layers[0].self_attn.q_proj,
+        "tower": model.backbone.model.visual.blocks[0].attn.proj,
+    }
+    before = {place: layer.weight.clone() for place, layer in layers.items()}
     merge_lora(model.backbone)
-    assert not torch.equal(layer.weight, before)
+    merge_lora(model.backbone)  # once more changes nothing
+    moved = {place for place in layers if not torch.equal(layers[place].weight, before[place])}
+    assert moved == ({"language", "tower"} if kind == "lora-tower" else {"language"})
     torch.testing.assert_close(model(**batch).logits, adapted, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model(**batch, bias=False).logits, plain, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model(**batch).logits, adapted, rtol=1e-4, atol=1e-4)

@@ -110,7 +110,9 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
             self._waiting = [slot for slot in self._waiting if slot not in done]
 
     def _texts(self, requests: "Sequence[Request]", most: int) -> list[Written]:
-        return write_block(self._load(self._where), requests, most=most, plain=self._plain)
+        return write_block(
+            self._load(self._where, self._plain), requests, most=most, plain=self._plain
+        )
 
 
 @dataclass(eq=False)

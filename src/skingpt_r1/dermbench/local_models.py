@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CUT = "length"
 NO_PICTURE = "no_picture"
 
-LoadModel = Callable[[str], "SkinGPT"]
+LoadModel = Callable[[str, bool], "SkinGPT"]
 
 
 class Written(NamedTuple):
@@ -48,7 +48,8 @@ class LocalModel:
         where: `nano` or a directory.
         plain: ask the backbone without its adapters.
         recipe: how it writes.
-        load: gives the model of a directory; called when the first question is asked.
+        load: gives the model of a directory, to be asked plainly or not; called when the first
+            question is asked.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class LocalModel:
     def _write(self, block: Sequence[Asked]) -> list[Answer]:
         from skingpt_r1.model.prompt import Request
 
-        model = self._load(self._where)
+        model = self._load(self._where, self._plain)
         requests = [Request(item.pictures, question=item.question.prompt) for item in block]
         texts = write_block(model, requests, most=self._recipe.max_new_tokens, plain=self._plain)
         answers = []
@@ -143,21 +144,27 @@ def write_block(
 def one_model_at_a_time(device: str | None) -> LoadModel:
     """A function that loads models and keeps the last one, which several systems may share.
 
+    Low-rank matrices are merged into the weights, unless the plain backbone is asked.
+
     Args:
         device: where models go; an accelerator where there is one when None.
     """
-    kept: dict[str, SkinGPT] = {}
+    kept: dict[tuple[str, bool], SkinGPT] = {}
 
-    def load(where: str) -> "SkinGPT":
-        if where not in kept:
+    def load(where: str, plain: bool) -> "SkinGPT":
+        wanted = where, plain
+        if wanted not in kept:
             import torch
 
             from skingpt_r1.model.load import load_model
+            from skingpt_r1.model.lora import merge_lora
 
             kept.clear()
             found = "cuda" if torch.cuda.is_available() else "cpu"
-            kept[where] = load_model(where, device=device or found)
-        return kept[where]
+            kept[wanted] = load_model(where, device=device or found)
+            if not plain:
+                merge_lora(kept[wanted].backbone)
+        return kept[wanted]
 
     return load
 

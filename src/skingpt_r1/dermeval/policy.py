@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from skingpt_r1.dermeval.greedy_notes import GreedyNotes, verdict_begins
 from skingpt_r1.dermeval.policy_terms import (
     advantages,
     divergence_total,
@@ -77,6 +78,7 @@ class Drawn(NamedTuple):
     Attributes:
         replies: token ids with the end of turn.
         rewards: [replies, 6], what each dimension adds; NaN for a reply that is left out.
+        begins: for each reply the place of the first token that was sampled.
         decided: for each reply the line in which each dimension has its score.
         lines: for each reply the line of each token.
         digits: for each reply where each score has its digits; None where it is rewarded as drawn.
@@ -85,6 +87,7 @@ class Drawn(NamedTuple):
 
     replies: list[list[int]]
     rewards: Tensor
+    begins: list[int]
     decided: list[list[int]]
     lines: list[list[int]]
     digits: list[list[ScoreDigits | None]]
@@ -175,11 +178,18 @@ class PolicyObjective(nn.Module):
         replied = join_replies(batch, drawn.replies, pad_id)
         log_probs, digits = self.log_probs(replied)
         usual = self._move_baseline(drawn.rewards).tolist()
-        parts = zip(drawn.rewards.tolist(), drawn.decided, drawn.lines, drawn.digits, strict=True)
+        parts = zip(
+            drawn.rewards.tolist(),
+            drawn.decided,
+            drawn.lines,
+            drawn.digits,
+            drawn.begins,
+            strict=True,
+        )
         praise = [
             gain
-            for rewards, decided, lines, places in parts
-            for gain in advantages(rewards, usual, decided, lines, places)
+            for rewards, decided, lines, places, begins in parts
+            for gain in advantages(rewards, usual, decided, lines, places, begins)
         ]
         policy = self.recipe.words * policy_total(
             log_probs, torch.tensor(praise, device=log_probs.device)
@@ -216,7 +226,15 @@ class PolicyObjective(nn.Module):
         tower = language.tower(language.seen(batch))
         prompts = prompts_of(batch, processor.pad_id)
         never = picture_tokens(self.model).tolist()
-        rows = generate_ids(self.model, prompts, decoding, tower=tower, suppress_tokens=never)
+        greedy = self.recipe.notes == "greedy"
+        rows = generate_ids(
+            self.model,
+            prompts,
+            decoding,
+            tower=tower,
+            suppress_tokens=never,
+            processors=[GreedyNotes(processor, len(batch["scores"]))] if greedy else [],
+        )
         ends = frozenset((processor.end_id, processor.pad_id))
         replies = [cut_reply(row, ends) for row in rows.tolist()]
         texts = [processor.decode(reply) for reply in replies]
@@ -235,6 +253,7 @@ class PolicyObjective(nn.Module):
         return Drawn(
             replies,
             torch.tensor(rewards, dtype=torch.float64),
+            [verdict_begins(row) if greedy else 0 for row in pieces],
             decided,
             lines,
             digits,

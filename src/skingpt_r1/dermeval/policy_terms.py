@@ -50,6 +50,7 @@ def advantages(
     decided: Sequence[int],
     lines: Sequence[int],
     digits: Sequence[ScoreDigits | None] = (None,) * len(DIMENSIONS),
+    begins: int = 0,
 ) -> list[float]:
     """What each token of a reply is praised for; all 0 for a reply that is left out (NaN).
 
@@ -60,6 +61,7 @@ def advantages(
         lines: the line of each token.
         digits: scores with an expected reward of their own, for which their two digits are not
             praised again.
+        begins: the first token that was drawn; those before it are not praised.
     """
     if any(map(math.isnan, rewards)):
         return [0.0] * len(lines)
@@ -73,7 +75,7 @@ def advantages(
         if place is not None:
             praise[place.at] -= gain
             praise[place.at + 2] -= gain
-    return praise
+    return [0.0] * begins + praise[begins:]
 
 
 def move_baseline(baseline: Tensor, mean_reward: Tensor, momentum: float) -> Tensor:

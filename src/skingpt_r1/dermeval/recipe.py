@@ -73,6 +73,8 @@ class PolicyRecipe(TrainRecipe):
         momentum: m of `b <- m b + (1 - m) r`.
         unparsed_reward: of a reply in which no dimension parsed; None leaves it out.
         temperature: of the sampled replies.
+        notes: whether what stands before the scores is `sampled`, too, or written `greedy`, as a
+            judge does, and neither praised nor blamed (`greedy_notes`).
         scores: whether the digits of a score are praised by the `sampled` reward or by the
             `expected` one of all digits that could stand there (`score_digits`).
         words: weight of the sampled praise, which is all there is for other tokens than digits
@@ -85,6 +87,7 @@ class PolicyRecipe(TrainRecipe):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     unparsed_reward: float | None = -4.0
     temperature: PositiveFloat = 1.0
+    notes: Literal["sampled", "greedy"] = "sampled"
     scores: Literal["sampled", "expected"] = "sampled"
     words: NonNegativeFloat = 1.0
     kl: NonNegativeFloat = 0.0

@@ -68,17 +68,21 @@ def ask_all(
 ) -> Floats:
     """[narratives, 7]: the six scores and their mean; NaN where the one reply cannot be read.
 
-    Nothing is asked twice here, so that every unreadable reply shows.
+    Nothing is asked twice here, so that every unreadable reply shows. Narratives of like length are
+    judged together, because a batch is as long as its longest.
     """
-    judgements: list[Judgement] = []
+    order = sorted(range(len(items)), key=lambda at: len(items[at][1]))
+    found = np.full((len(items), len(DIMENSIONS) + 1), np.nan)
     for start in range(0, len(items), recipe.batch_size):
-        batch = items[start : start + recipe.batch_size]
-        judgements += judge(
+        places = order[start : start + recipe.batch_size]
+        batch = [items[at] for at in places]
+        judgements = judge(
             model, batch, brief=brief, max_new_tokens=recipe.max_new_tokens, retry=False
         )
+        found[places] = [_row(judgement) for judgement in judgements]
         if progress is not None:
-            progress(len(judgements), len(items))
-    return np.array([_row(judgement) for judgement in judgements]).reshape(-1, len(DIMENSIONS) + 1)
+            progress(start + len(places), len(items))
+    return found
 
 
 def answer(

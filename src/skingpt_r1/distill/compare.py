@@ -20,6 +20,7 @@ from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.model.decoding import Decoding
 from skingpt_r1.model.load import load_model
+from skingpt_r1.model.lora import merge_lora
 from skingpt_r1.records import ResultRow, write_results
 
 BASE = "base"
@@ -136,6 +137,8 @@ def _answer(
     trained: Path | None,
 ) -> Scored:
     model = load_model(recipe.backbone if trained is None else trained)
+    if trained is not None:
+        merge_lora(model.backbone)
     answers = answer_cases(
         model,
         cases,

@@ -1,5 +1,6 @@
 """Generation: the vocabulary bias on every token, greedy or sampled, in batches and streamed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,6 +67,7 @@ def generate_ids(
     *,
     bias: bool = True,
     tower: TowerTokens | None = None,
+    processors: Sequence[LogitsProcessor] = (),
     **extras: Any,
 ) -> Tensor:
     """`[cases, new]`: generated token ids; rows that ended early are filled with the pad token.
@@ -77,6 +79,7 @@ def generate_ids(
         bias: False asks the plain backbone.
         tower: what `tower_tokens()` gave, to spare the tower; the batch's pixels are then only
             read by a visual adapter that reads pixels.
+        processors: change the logits after the bias, before sampling.
         **extras: handed to the backbone's `generate`: a streamer, stopping criteria.
     """
     batch = batch.to(model.device)
@@ -96,7 +99,9 @@ def generate_ids(
             ),
             mm_encoder_outputs=picture_outputs(tokens),
             generation_config=decoding.generation_config(end_ids=end_ids, pad_id=pad_id),
-            logits_processor=LogitsProcessorList([] if shift is None else [VocabularyBias(shift)]),
+            logits_processor=LogitsProcessorList(
+                [*([] if shift is None else [VocabularyBias(shift)]), *processors]
+            ),
             **extras,
         )
     return ids[:, batch.input_ids.shape[1] :]

@@ -55,14 +55,17 @@ def lora_state(backbone: nn.Module) -> dict[str, Tensor]:
 
 
 def merge_lora(backbone: nn.Module) -> None:
-    """Add the low-rank products to the language model's weights, for faster decoding.
+    """Add the low-rank products to the weights beside them, for faster decoding.
 
     Outputs stay the same up to rounding in the weights' type. Running the plain backbone
-    (`lora_off`) takes the products out again, layer by layer.
+    (`lora_off`) takes the products out again, layer by layer. Without matrices in the tower's
+    blocks the tower and its merger run plain for every picture, so they are left alone.
     """
-    for name, module in backbone.named_modules():
-        if isinstance(module, BaseTunerLayer) and ".language_model." in f".{name}":
-            module.merge()
+    layers = {n: m for n, m in backbone.named_modules() if isinstance(m, BaseTunerLayer)}
+    sees = any(".visual.blocks." in f".{name}" for name in layers)
+    for name, layer in layers.items():
+        if not layer.merged and (sees or ".language_model." in f".{name}"):
+            layer.merge()
 
 
 @contextmanager
