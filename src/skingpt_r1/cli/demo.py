@@ -36,6 +36,7 @@ SIMULATED_RATERS = 4
 # Rendered cases that the corpus does not have, in the layouts of three public sets.
 SETS = ("ham10000", "pad_ufes_20", "fitzpatrick17k")
 SET_CASES, SET_SEED, SET_SIZE = 120, 4100, 112
+TOGETHER = 64  # small pictures and the embedded backbone: more are decoded together than elsewhere
 
 
 def demo(
@@ -148,7 +149,8 @@ def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[
     from skingpt_r1.dermbench.recipe import load_bench_recipe
     from skingpt_r1.dermbench.run_systems import run_systems
 
-    chosen = load_bench_recipe(recipe, [*settings, "systems=[]"])
+    batch = f"local.batch_size={TOGETHER}"
+    chosen = load_bench_recipe(recipe, [*settings, batch, "systems=[]"])
     with staged() as progress:
         run_systems(chosen, folder, systems=systems, progress=progress)
 
