@@ -20,7 +20,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 	$(INSTALL) -e '.[dev]'
 	touch $@ .venv/core
 
-# The paper in small on the embedded backbone, in ten to fourteen minutes. Results in runs/demo/.
+# The paper in small on the embedded backbone, in nine to twelve minutes. Results in runs/demo/.
 demo: .venv/core
 	$(BIN)/skingpt demo --out runs/demo
 
