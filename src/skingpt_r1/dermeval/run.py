@@ -37,11 +37,12 @@ from skingpt_r1.dermeval.report import measure_evaluator
 from skingpt_r1.dermeval.simulated import Simulated, simulate
 from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.distill.stage import finish_stage
 from skingpt_r1.distill.store import FeatureStore
-from skingpt_r1.distill.trainer import drop_torn_checkpoints, train
+from skingpt_r1.distill.trainer import train
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import WEIGHTS_FILE, copy_adapter, save_adapter
+from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.diagnosis import needed_processor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import ResultRow, sha256_file, start_run
@@ -91,13 +92,15 @@ def train_evaluator(
     data = _load(recipe, folder, state)
     model = build_evaluator(recipe, state.device)
     pictures = _pictures(recipe, folder, model, data, state, progress)
-    _stage_one(recipe, folder / "supervised", model, data, pictures, state, quiet)
-    if recipe.policy is not None:
-        _stage_two(recipe, folder / "policy", model, data, pictures, state, quiet)
+    stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
+    for name, teach in stages.items():
+        place = folder / name
+        finish_stage(
+            place, model, state, partial(teach, recipe, place, model, data, pictures, quiet)
+        )
     if state.is_main_process:
         save_adapter(model, folder / "adapter")
     state.wait_for_everyone()
-    model.eval()
     rows: list[ResultRow] = []
     if state.is_main_process:
         rows = measure_evaluator(
@@ -192,30 +195,23 @@ def _stage_one(
     model: SkinGPT,
     data: _Data,
     pictures: FeatureStore,
-    state: PartialState,
     quiet: bool,
 ) -> None:
-    if not _is_done(folder):
-        stage = recipe.supervised
-        make_lessons = mean_lessons if stage.targets == "mean" else rater_lessons
-        lessons = make_lessons(data.train, brief=stage.brief, seed=recipe.seed)
-        if state.is_main_process:
-            drop_torn_checkpoints(folder)
-        state.wait_for_everyone()
-        examples = CritiqueExamples(pictures, lessons, model)
-        train(
-            make_trained(model, stage.precision),
-            examples,
-            stage,
-            weights=CRITIQUE_ONLY,
-            folder=folder,
-            seed=recipe.seed,
-            lengths=examples.lengths,
-            pad_id=needed_processor(model).pad_id,
-            quiet=quiet,
-        )
-        _save(model, folder, state)
-    copy_adapter(folder / "adapter", model)
+    stage = recipe.supervised
+    make_lessons = mean_lessons if stage.targets == "mean" else rater_lessons
+    lessons = make_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+    examples = CritiqueExamples(pictures, lessons, model)
+    train(
+        make_trained(model, stage.precision),
+        examples,
+        stage,
+        weights=CRITIQUE_ONLY,
+        folder=folder,
+        seed=recipe.seed,
+        lengths=examples.lengths,
+        pad_id=needed_processor(model).pad_id,
+        quiet=quiet,
+    )
 
 
 def _stage_two(
@@ -224,45 +220,26 @@ def _stage_two(
     model: SkinGPT,
     data: _Data,
     pictures: FeatureStore,
-    state: PartialState,
     quiet: bool,
 ) -> None:
-    if not _is_done(folder):
-        stage = recipe.policy
-        assert stage is not None
-        lessons = mean_lessons(data.train, brief=stage.brief, seed=recipe.seed)
-        objective = PolicyObjective(
-            model,
-            stage,
-            max_new_tokens=recipe.critique.max_new_tokens,
-            seed=recipe.seed,
-            reference=model.adapter_state(),
-        )
-        if state.is_main_process:
-            drop_torn_checkpoints(folder)
-        state.wait_for_everyone()
-        train(
-            make_policy(objective),
-            CritiqueExamples(pictures, lessons, model),
-            stage,
-            weights=PolicyWeights.of(stage),
-            folder=folder,
-            seed=recipe.seed,
-            pad_id=needed_processor(model).pad_id,
-            quiet=quiet,
-            join=question_joiner(stage),
-        )
-        _save(model, folder, state)
-    copy_adapter(folder / "adapter", model)
-
-
-def _is_done(folder: Path) -> bool:
-    """Whether a stage has written its adapter, whose weights come last."""
-    return (folder / "adapter" / WEIGHTS_FILE).is_file()
-
-
-def _save(model: SkinGPT, folder: Path, state: PartialState) -> None:
-    model.eval()
-    if state.is_main_process:
-        save_adapter(model, folder / "adapter")
-    state.wait_for_everyone()
+    stage = recipe.policy
+    assert stage is not None
+    lessons = mean_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+    objective = PolicyObjective(
+        model,
+        stage,
+        max_new_tokens=recipe.critique.max_new_tokens,
+        seed=recipe.seed,
+        reference=model.adapter_state(),
+    )
+    train(
+        make_policy(objective),
+        CritiqueExamples(pictures, lessons, model),
+        stage,
+        weights=PolicyWeights.of(stage),
+        folder=folder,
+        seed=recipe.seed,
+        pad_id=needed_processor(model).pad_id,
+        quiet=quiet,
+        join=question_joiner(stage),
+    )

@@ -27,12 +27,13 @@ from skingpt_r1.distill.data import Parts, load_parts, manifest_hash
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key
 from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.recipe import Recipe, TrainRecipe
+from skingpt_r1.distill.stage import finish_stage
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.teaching import teacher_vectors
-from skingpt_r1.distill.trainer import Trained, describe_trained, drop_torn_checkpoints, train
+from skingpt_r1.distill.trainer import Trained, describe_trained, train
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import WEIGHTS_FILE, copy_adapter, is_adapter, save_adapter
+from skingpt_r1.model.checkpoint import copy_adapter, is_adapter
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
@@ -87,13 +88,14 @@ def run_recipe(
     stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
     model = stored.model
     if (stage := recipe.visual_first) is not None:
+        sight = make_sight(model, stage.precision)
         before = folder / "visual_first"
-        if not (before / "adapter" / WEIGHTS_FILE).is_file():
-            sight = make_sight(model, stage.precision)
-            _train(recipe, stage, sight, before, stored, state, quiet)
-        copy_adapter(before / "adapter", model)
+        finish_stage(
+            before, model, state, partial(_train, recipe, stage, sight, before, stored, quiet)
+        )
     trained = make_trained(model, recipe.train.precision)
-    _train(recipe, recipe.train, trained, folder, stored, state, quiet)
+    teach = partial(_train, recipe, recipe.train, trained, folder, stored, quiet)
+    finish_stage(folder, model, state, teach)
     return FinishedRun(model, stored.parts, folder)
 
 
@@ -103,15 +105,11 @@ def _train(
     trained: Trained,
     folder: Path,
     stored: "_Stored",
-    state: PartialState,
     quiet: bool,
 ) -> None:
-    """One stage, from its last complete checkpoint if there is one, and its adapter."""
-    model = stored.model
-    if state.is_main_process:
+    """One stage, from its last complete checkpoint if there is one."""
+    if PartialState().is_main_process:
         logger.info("what is trained:\n%s", describe_trained(trained.state))
-        drop_torn_checkpoints(folder)
-    state.wait_for_everyone()
     train(
         trained,
         stored.features,
@@ -120,13 +118,9 @@ def _train(
         folder=folder,
         seed=recipe.seed,
         labels=stored.lessons.labels if recipe.data.balance else None,
-        pad_id=_processor(model).pad_id,
+        pad_id=_processor(stored.model).pad_id,
         quiet=quiet,
     )
-    model.eval()
-    if state.is_main_process:
-        save_adapter(model, folder / "adapter")
-    state.wait_for_everyone()
 
 
 def run_features(
