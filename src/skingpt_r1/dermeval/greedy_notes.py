@@ -44,9 +44,8 @@ class GreedyNotes(LogitsProcessor):  # type: ignore[misc]  # the library is unty
     def _read(self, written: Sequence[int]) -> None:
         for row, token in enumerate(written):
             if not self.begun[row]:
-                text = self.tails[row] + self.processor.decode([token])
-                self.begun[row] = TITLE in text
-                self.tails[row] = text[-len(TITLE) :]
+                piece = self.processor.decode([token])
+                self.tails[row], self.begun[row] = _follow(self.tails[row], piece)
 
 
 def verdict_begins(pieces: Sequence[str]) -> int:
@@ -57,8 +56,13 @@ def verdict_begins(pieces: Sequence[str]) -> int:
     """
     tail = ""
     for place, piece in enumerate(pieces):
-        tail += piece
-        if TITLE in tail:
+        tail, has_begun = _follow(tail, piece)
+        if has_begun:
             return place + 1
-        tail = tail[-len(TITLE) :]
     return len(pieces)
+
+
+def _follow(tail: str, piece: str) -> tuple[str, bool]:
+    """The end of a text that grows by a piece, and whether the title stands there."""
+    text = tail + piece
+    return text[-len(TITLE) :], TITLE in text
