@@ -7,6 +7,7 @@ import typer
 
 from skingpt_r1.cli.comparison import print_comparison
 from skingpt_r1.cli.demo import PAPER, PAPER_TEXT, STRONGER
+from skingpt_r1.cli.options import Device, Dtype, model_settings
 from skingpt_r1.cli.progress import staged
 
 DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
@@ -30,6 +31,8 @@ def real(
         "runs/real"
     ),
     recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Distil on real photos: before and after.
 
@@ -39,7 +42,7 @@ def real(
     from skingpt_r1.distill.recipe_files import load_recipe
 
     for dataset, title in DATASETS.items():
-        root = [f"data.root={data / dataset}"]
+        root = [f"data.root={data / dataset}", *model_settings(device, dtype)]
         systems = [
             System(
                 name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start

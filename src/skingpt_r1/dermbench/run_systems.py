@@ -91,7 +91,7 @@ def run_systems(
         folder,
         questions,
         Ledger(folder / LEDGER, max_cost),
-        one_model_at_a_time(recipe.local.device),
+        one_model_at_a_time(recipe.models),
     )
     opened = {
         choice: open_system(choice, bench)
