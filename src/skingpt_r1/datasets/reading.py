@@ -15,6 +15,8 @@ from skingpt_r1.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
+BESIDE = "masks, maps and small copies beside the photos, left out"
+
 
 class Reading:
     """Collects cases and problems, so that all problems can be told at once.
@@ -88,10 +90,16 @@ class Reading:
         return None
 
     def picture(self, where: str, pictures: PictureIndex, name: str) -> Path | None:
-        """The picture of that name; None, and a missing file, if there is none."""
-        path = pictures.find(name)
+        """The picture of that name; None, and why, if there is none or more than one."""
+        try:
+            path = pictures.find(name)
+        except DatasetError as error:
+            self.problem(where, str(error))
+            return None
         if path is None:
-            self.miss(where, f"no picture {name}")
+            passed = [pictures.shown(other) for other in pictures.namesakes(name)[:1]]
+            hint = f"; {passed[0]} bears the name, but lies where no photo belongs" if passed else ""
+            self.miss(where, f"no picture {name}{hint}")
         return path
 
     def age(self, where: str, value: str) -> str | None:

@@ -43,8 +43,8 @@ def read(root: Path) -> Reading:
     labelled = rows_by_id(read_csv(labels, LABEL_COLUMNS, reading), "case_id", reading)
     for name in sorted(labelled.keys() - {row.values["case_id"].strip() for row in rows}):
         reading.problem(labelled[name].where, f"case {name!r} is not in {cases.name}")
-    images = cases.parent / "images"
-    pictures = PictureIndex([images if images.is_dir() else root])
+    # The table names paths from above `dataset`; the folder may begin at or below it.
+    pictures = PictureIndex(cases.parent, "dataset|images")
     for row in rows:
         _add(row, labelled.get(row.values["case_id"].strip()), pictures, reading)
     return reading

@@ -37,8 +37,7 @@ def read(root: Path) -> Reading:
     rows = read_csv(_table(reading), COLUMNS, reading)
     if rows and not set(CAPTIONS) & set(rows[0].values):
         raise DatasetError(f"skincap: wrong columns: no {' or '.join(CAPTIONS)}")
-    folder = root / "skincap"
-    pictures = PictureIndex([folder if folder.is_dir() else root])
+    pictures = PictureIndex(root, "skincap")
     for row in rows:
         if truth(row.values.get(EXCLUDED, "")):
             reading.notes[f"left out, marked {EXCLUDED!r}"] += 1
