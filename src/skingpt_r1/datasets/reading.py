@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from skingpt_r1.case import Case
+from skingpt_r1.case import Case, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.values import known, whole_number
@@ -15,6 +15,7 @@ from skingpt_r1.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
+_SHOWN_ID = 80  # characters of an id that messages show
 BESIDE = "masks, maps and small copies beside the photos, left out"
 
 
@@ -45,6 +46,7 @@ class Reading:
         self.missing: list[str] = []
         self.notes: Counter[str] = Counter()
         self._first_seen: dict[str, str] = {}
+        self._first_case: dict[Path, Case] = {}
 
     def problem(self, where: str, what: str) -> None:
         """Record a problem that no option can excuse; `where` names file and row."""
@@ -55,12 +57,30 @@ class Reading:
         self.missing.append(f"{where}: {what}")
 
     def add(self, case: Case, where: str) -> None:
-        """Keep a case, unless its id was seen before, which is a problem."""
+        """Keep a case, unless its id cannot be one or was seen before, which is a problem."""
+        if (unfit := id_problem(case.id)) is not None:
+            self.problem(where, f"id {case.id[:_SHOWN_ID]!r} cannot be used: {unfit}")
+            return
         first = self._first_seen.setdefault(case.id, where)
         if first != where:
             self.problem(where, f"duplicate id {case.id!r}, first seen in {first}")
             return
         self.cases.append(case)
+        self._note_shared(case)
+
+    def _note_shared(self, case: Case) -> None:
+        """Count pictures of which another case has been told before."""
+        others = (self._first_case.setdefault(path, case) for path in dict.fromkeys(case.images))
+        for other in others:
+            if other is case:
+                continue
+            self.notes["pictures of more than one case; see `skingpt datasets overlap`"] += 1
+            if (other.dataset, other.group) != (case.dataset, case.group):
+                self.notes["pictures of more than one group, so that splits can share them"] += 1
+            if other.split is not case.split:
+                self.notes["pictures of more than one official split"] += 1
+            if other.label != case.label:
+                self.notes["pictures with more than one label"] += 1
 
     def required(self, where: str, column: str, value: str) -> str | None:
         """The value of a column that may not be empty; None, and a problem, if it is."""
@@ -98,7 +118,9 @@ class Reading:
             return None
         if path is None:
             passed = [pictures.shown(other) for other in pictures.namesakes(name)[:1]]
-            hint = f"; {passed[0]} bears the name, but lies where no photo belongs" if passed else ""
+            hint = (
+                f"; {passed[0]} bears the name, but lies where no photo belongs" if passed else ""
+            )
             self.miss(where, f"no picture {name}{hint}")
         return path
 
