@@ -58,8 +58,9 @@ def read(root: Path) -> Reading:
     groups = _joined_groups(records, reading)
     for record in records:
         _add(record, pictures, groups, reading)
-    labels = _alike(case.label for case in reading.cases)
-    _note_alike("labels that differ in letter case alone, kept apart", labels, reading)
+    for names in _alike(case.label for case in reading.cases).values():
+        shown = ", ".join(map(repr, names))
+        reading.notes[f"labels that differ in letter case alone, kept apart: {shown}"] = len(names)
     return reading
 
 
@@ -200,9 +201,10 @@ def _check_names(path: Path, records: Iterable[Record], reading: Reading) -> Non
 
 def _joined_groups(records: Iterable[Record], reading: Reading) -> dict[str, str]:
     """Group as it is spelled -> one name, for groups that differ in letter case or form alone."""
-    groups = [_name(_text(record.values.get("group")) or "") for record in records]
-    alike = _alike(groups)
-    _note_alike("groups spelled in more than one way, taken as one", alike, reading)
+    alike = _alike(_name(_text(record.values.get("group")) or "") for record in records)
+    if alike:
+        # Groups are patients as a rule: how many, not who, goes to a log.
+        reading.notes["groups that differ in letter case alone, taken as one"] = len(alike)
     return {name: key for key, names in alike.items() for name in names}
 
 
@@ -213,12 +215,6 @@ def _alike(names: Iterable[str | None]) -> dict[str, list[str]]:
         if name is not None:
             spelled[normalize("NFKC", name).casefold()].add(name)
     return {key: sorted(found) for key, found in spelled.items() if len(found) > 1}
-
-
-def _note_alike(what: str, alike: Mapping[str, Sequence[str]], reading: Reading) -> None:
-    if alike:
-        first = " and ".join(map(repr, next(iter(alike.values()))))
-        reading.notes[f"{what} ({first})"] = len(alike)
 
 
 def _add(
@@ -327,12 +323,19 @@ def _pictures(
 ) -> tuple[Path, ...] | None:
     """The picture files of a row; what is spelled exactly as the file is not looked for further."""
     found = [
-        exact if (exact := reading.root / name).is_file()
+        exact if _is_file(exact := reading.root / name)
         else reading.picture(where, pictures, name)
         for name in names
     ]  # fmt: skip
     images = tuple(path for path in found if path is not None)
     return images if len(images) == len(names) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file system takes
+        return False
 
 
 def _default_id(name: str, image: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from skingpt_r1.case import Case, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
-from skingpt_r1.datasets.values import known, whole_number
+from skingpt_r1.datasets.values import known, tidy, whole_number
 from skingpt_r1.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -84,10 +84,10 @@ class Reading:
 
     def required(self, where: str, column: str, value: str) -> str | None:
         """The value of a column that may not be empty; None, and a problem, if it is."""
-        if known(value) is None:
+        said = known(value)
+        if said is None:
             self.problem(where, f"{column} is empty; every row needs one")
-            return None
-        return value.strip()
+        return said
 
     def label(self, where: str, value: str, names: Mapping[str, str] | Iterable[str]) -> str | None:
         """The label that a raw value stands for; None, and a problem, if there is none.
@@ -99,7 +99,7 @@ class Reading:
         """
         table = names if isinstance(names, Mapping) else {name: name for name in names}
         folded = {raw.casefold(): label for raw, label in table.items()}
-        wanted = value.strip().casefold()
+        wanted = tidy(value).casefold()
         if wanted in folded:
             return folded[wanted]
         near = difflib.get_close_matches(wanted, folded, n=1)

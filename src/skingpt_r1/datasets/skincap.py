@@ -9,7 +9,7 @@ from skingpt_r1.datasets.labels import SKINCON
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Row, read_csv
-from skingpt_r1.datasets.values import known, rest, truth
+from skingpt_r1.datasets.values import known, rest, tidy, truth
 from skingpt_r1.errors import DatasetError
 
 INFO = DatasetInfo(
@@ -85,7 +85,7 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
             images=(picture,),
             dataset=INFO.name,
             group=Path(original).stem if original else number,
-            label=label,
+            label=tidy(label),
             fitzpatrick=scale,
             tone=tone if scale is None else SkinTone.from_fitzpatrick(scale),
             attributes=_attributes(values),
