@@ -157,10 +157,14 @@ def _folded(text: str) -> str:
     return normalize("NFC", text).casefold()
 
 
-def _agree(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether one path of folders may be the end of the other: `b` and `a/b`, never `a` and `b`."""
-    shared = min(len(one), len(other))
-    return ".." not in (*one, *other) and one[len(one) - shared :] == other[len(other) - shared :]
+def _agree(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether a picture may lie there: below the folders wanted, or one path ends as the other.
+
+    `a/b` is found in `b`, `x/a/b` and `a/b/x`, and never in `c`.
+    """
+    shared = min(len(found), len(wanted))
+    ends_alike = found[len(found) - shared :] == wanted[len(wanted) - shared :]
+    return ".." not in wanted and (ends_alike or found[: len(wanted)] == wanted)
 
 
 def _best_named(paths: list[Path], name: str) -> list[Path]:

@@ -126,9 +126,9 @@ class Reading:
 
     def age(self, where: str, value: str) -> str | None:
         """Age in whole years as text; None when unknown; a problem when it is no age."""
-        if known(value) is None:
+        if (said := known(value)) is None:
             return None
-        years = whole_number(value)
+        years = whole_number(said)
         if years is None or not 0 <= years <= 120:
             self.problem(where, f"age {value!r} is not a number of years from 0 to 120")
             return None
@@ -136,9 +136,9 @@ class Reading:
 
     def fitzpatrick(self, where: str, value: str) -> int | None:
         """Fitzpatrick type 1..6; None when unknown (empty or -1); a problem otherwise."""
-        if known(value) is None:
+        if (said := known(value)) is None:
             return None
-        scale = whole_number(value)
+        scale = whole_number(said)
         if scale == -1:
             return None
         if scale is None or not 1 <= scale <= 6:
