@@ -40,6 +40,7 @@ MAPPINGS = ("findings", "context", "attributes")
 NAMES = ("id", "dataset", "label", "group")
 FIELDS = (*NAMES, "split", "fitzpatrick", "tone", "narrative")
 FILES = ("file_name", "file_names")
+UNTOLD = "unknown"
 SPLITS = {
     "train": Split.TRAIN, "validation": Split.VALIDATION, "valid": Split.VALIDATION,
     "val": Split.VALIDATION, "test": Split.TEST,
@@ -123,7 +124,9 @@ def _changed(case: Case) -> str | None:
     """What of a case a reader would change: an id, spaces in names, words for what is missing."""
     if (unfit := id_problem(case.id)) is not None:
         return f"the id cannot be used: {unfit}"
-    names = {"id": case.id, "dataset": case.dataset, "group": case.group, "label": case.label}
+    if known(case.id) != case.id:
+        return "the id says that nothing is known"
+    names = {"dataset": case.dataset, "group": case.group, "label": case.label}
     for name, text in {**names, **case.findings, **case.context}.items():
         if text is not None and _name(text) != text:
             return f"{name} {text!r} would be read back as {_name(text)!r}"
@@ -155,7 +158,7 @@ def _to_record(case: Case, folder: Path) -> dict[str, Any]:
         "label": case.label,
         "split": case.split,
         "fitzpatrick": case.fitzpatrick,
-        "tone": "unknown" if silent else case.tone,
+        "tone": UNTOLD if silent else case.tone,
         "findings": dict(case.findings) or None,
         "context": dict(case.context) or None,
         "attributes": dict(case.attributes) or None,
@@ -238,7 +241,8 @@ def _add(
     identity = texts["id"] or _default_id(names[0], images[0])
     used = {*FILES, *FIELDS, *MAPPINGS}
     others = {name: known(_text(value)) for name, value in values.items() if name not in used}
-    if scale is not None and tone is None and _text(values.get("tone")) is None:
+    # A table can say that the tone is unknown although the type is not; see `_to_record`.
+    if scale is not None and tone is None and values.get("tone") != UNTOLD:
         tone = SkinTone.from_fitzpatrick(scale)
     group = texts["group"] or identity
     reading.add(
@@ -272,7 +276,7 @@ def _said(record: Record, name: str, reading: Reading) -> str | None:
     text = _text(value)
     if text is None or not tidy(text):
         return None
-    said = _name(text)
+    said = known(text) if name == "id" else _name(text)
     if said is None:
         reading.notes[f"{name} {tidy(text)!r}, taken as missing"] += 1
     elif name == "narrative":
