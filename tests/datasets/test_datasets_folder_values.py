@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from small_sets import picture
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets import Reading, check_dataset, write_folder
+from skingpt_r1.datasets.folder import FIELDS, FILES, MAPPINGS
+from skingpt_r1.datasets.values import tidy
 from skingpt_r1.errors import DatasetError
 
 
@@ -158,12 +162,43 @@ def test_ids_that_lead_out_of_a_folder(name: str, tmp_path: Path) -> None:
         ('{"file_name": "a.png", "size": ' + "1" * 5000 + "}", "not JSON: "),
         ('{"file_name": "a.png", "x": ' + "[" * 5000 + "]" * 5000 + "}", "not JSON: "),
         ('{"file_name": "a.png", "Label": "x"}', "column 'Label' is not a field; is it 'label'?"),
+        ('{"file_name": "a.png", "findings": false}', "findings is False; give a mapping"),
+        ('{"file_name": "a.png", "context": []}', "context is []; give a mapping"),
         ("file_name,Context.site\na.png,arm\n", "is it 'context'?"),
         ("file_name,findings,findings.colour\na.png,x,red\n", "findings is 'x'; give a mapping"),
     ],
 )
 def test_rows_that_would_lose_a_value(row: str, message: str, tmp_path: Path) -> None:
     assert message in "".join(made(tmp_path, row).problems)
+
+
+texts = st.text(st.characters(blacklist_categories=[]), max_size=6)
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | texts
+    | st.sampled_from(["a.png", "A"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=4,
+)
+fields = st.sampled_from([*FIELDS, *FILES, *MAPPINGS, "x"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(records=st.lists(st.dictionaries(fields, anything), min_size=1, max_size=3))
+def test_any_json_is_read_or_refused(records: list[dict[str, object]], tmp_path: Path) -> None:
+    """No value ends otherwise than as cases that can be written again, or as told problems."""
+    rows = [json.dumps({"file_name": "a.png", **record}) for record in records]
+    reading = made(tmp_path, "\n".join(rows), "a.png")
+    assert len(reading.cases) + len(reading.problems) + len(reading.missing) >= len(records)
+    for case in reading.cases:
+        assert case.images == (tmp_path / "a.png",) or len(case.images) > 1
+        assert case.id == case.id.strip() != ""
+        assert case.label is None or case.label == tidy(case.label) != ""
+    if reading.cases and not reading.problems:
+        write_folder(tmp_path, reading.cases)
 
 
 def test_one_picture_of_two_cases_is_told(tmp_path: Path) -> None:

@@ -146,7 +146,11 @@ def test_two_encodings_in_one_folder(tables_suffix: str, tmp_path: Path) -> None
     picture(place / "PAT_0.jpg", 3)
     edit(root / "metadata.csv", 0, img_id=f"PAT_0{tables_suffix}")
     if tables_suffix:
-        assert photos_of("pad_ufes_20", root)[0] == place / f"PAT_0{tables_suffix}"
+        reading = check_dataset("pad_ufes_20", root)
+        assert reading.settle()[0].images == (place / f"PAT_0{tables_suffix}",)
+        assert reading.counts() == {
+            "pictures of one name with two suffixes; the table's suffix was taken": 1
+        }
         return
     with pytest.raises(DatasetError, match=r"PAT_0.jpg and images/imgs_part_1/PAT_0.png"):
         load_cases("pad_ufes_20", root)

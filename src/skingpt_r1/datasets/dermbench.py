@@ -10,7 +10,7 @@ from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.skincot import read_narrative
 from skingpt_r1.datasets.table import Record, first_file, read_jsonl
-from skingpt_r1.datasets.values import file_series, known
+from skingpt_r1.datasets.values import file_series, known, tidy
 from skingpt_r1.errors import DatasetError
 
 INFO = DatasetInfo(
@@ -83,7 +83,7 @@ def _add(record: Record, pictures: PictureIndex, reading: Reading) -> None:
             images=(found or reading.root / "images" / values["dermnet_image_path"],),
             dataset=INFO.name,
             group=file_series(PurePosixPath(values["dermnet_image_path"]).stem),
-            label=values["diagnosis"],
+            label=tidy(values["diagnosis"]),
             split=Split.TEST,
             attributes={
                 "category": category,

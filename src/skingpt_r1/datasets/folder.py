@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 from skingpt_r1.case import Case, SkinTone, Split, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
-from skingpt_r1.datasets.pictures import PictureIndex, without_suffix
+from skingpt_r1.datasets.pictures import PictureIndex, is_file, without_suffix
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Record, first_file, read_csv, read_jsonl
 from skingpt_r1.datasets.values import known, tidy
@@ -327,19 +327,12 @@ def _pictures(
 ) -> tuple[Path, ...] | None:
     """The picture files of a row; what is spelled exactly as the file is not looked for further."""
     found = [
-        exact if _is_file(exact := reading.root / name)
+        exact if is_file(exact := reading.root / name)
         else reading.picture(where, pictures, name)
         for name in names
     ]  # fmt: skip
     images = tuple(path for path in found if path is not None)
     return images if len(images) == len(names) else None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that no file system takes
-        return False
 
 
 def _default_id(name: str, image: Path) -> str:
@@ -350,7 +343,9 @@ def _default_id(name: str, image: Path) -> str:
 
 def _mapping(record: Record, name: str, reading: Reading) -> dict[str, str]:
     """One of the three mappings of a row, values as text."""
-    value = record.values.get(name) or {}
+    value = record.values.get(name)
+    if known(_text(value)) is None:
+        return {}
     if not isinstance(value, Mapping):
         reading.problem(record.where, f"{name} is {value!r}; give a mapping of names to values")
         return {}

@@ -43,7 +43,7 @@ class PictureIndex:
         folders = [path for path in inside if self._documented.fullmatch(path.name)]
         found: dict[str, list[Path]] = defaultdict(list)
         for folder in folders or [self.root]:
-            for path in filter(Path.is_file, pictures_below(folder)):
+            for path in filter(is_file, pictures_below(folder)):
                 found[_folded(path.stem)].append(path)
         return dict(found)
 
@@ -95,6 +95,14 @@ class PictureIndex:
             not self._documented.fullmatch(part) and _tells_beside(part)
             for part in path.relative_to(self.root).parts[:-1]
         )
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; not where no file can have the name, or nobody may look."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def without_suffix(name: str) -> str:
@@ -183,9 +191,16 @@ def _unlike(paths: Iterable[Path]) -> list[Path]:
     """The paths without those that are the same to the byte as one before them."""
     kept: list[Path] = []
     for path in paths:
-        if not any(filecmp.cmp(path, other, shallow=False) for other in kept):
+        if not any(_same_bytes(path, other) for other in kept):
             kept.append(path)
     return kept
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # a file that cannot be read is told by who opens it
+        return False
 
 
 def _tells_beside(name: str) -> bool:

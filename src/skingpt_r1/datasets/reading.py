@@ -122,6 +122,10 @@ class Reading:
                 f"; {passed[0]} bears the name, but lies where no photo belongs" if passed else ""
             )
             self.miss(where, f"no picture {name}{hint}")
+        elif (
+            len({p.suffix.lower() for p in pictures.namesakes(name) if p.parent == path.parent}) > 1
+        ):
+            self.notes["pictures of one name with two suffixes; the table's suffix was taken"] += 1
         return path
 
     def age(self, where: str, value: str) -> str | None:
