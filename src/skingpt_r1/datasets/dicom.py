@@ -7,7 +7,10 @@ so its warnings are silenced here and its errors are not chained.
 import hashlib
 import logging
 import math
+import struct
 import warnings
+import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,11 @@ logger = logging.getLogger(__name__)
 
 PREFIX_BYTES = 128
 MAGIC = b"DICM"
+# The length of the group that describes the file, itself an element of 12 bytes, comes after these.
+_META_START = PREFIX_BYTES + len(MAGIC) + 12
 _DAMAGE = (OSError, ValueError, EOFError, AttributeError, KeyError, IndexError, TypeError,
-           OverflowError, RuntimeError)  # fmt: skip
+           OverflowError, RuntimeError, MemoryError, struct.error, zlib.error,
+           Image.DecompressionBombError)  # fmt: skip
 
 
 def is_dicom(head: bytes, suffix: str) -> bool:
@@ -50,12 +56,16 @@ def read_dicom(path: Path, max_pixels: int) -> Image.Image:
             f"{path}: reading DICOM needs pydicom, which is not installed; "
             "install skingpt-r1[intake]"
         ) from None
+    damage = (*_DAMAGE, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            _refuse_inflated(path, 6 * max_pixels)
             header = pydicom.dcmread(path, stop_before_pixels=True)
             pixels = int(header.Rows) * int(header.Columns)
-        except (*_DAMAGE, pydicom.errors.InvalidDicomError):
+        except ImageError:
+            raise
+        except damage:
             raise ImageError(
                 f"{path}: not a readable DICOM picture; a file with Rows, Columns and pixel data "
                 "is needed; export it again, or convert it to PNG"
@@ -68,15 +78,38 @@ def read_dicom(path: Path, max_pixels: int) -> Image.Image:
         _warn_burned_in(header, path)
         try:
             dataset = pydicom.dcmread(path)
-            array = np.asarray(pixel_array(dataset, index=0))
-            image = Image.fromarray(_to_rgb(dataset, array))
+            image = Image.fromarray(_to_rgb(dataset, np.asarray(pixel_array(dataset, index=0))))
             image.info = _colour_profile(dataset)
-            return image
-        except (*_DAMAGE, pydicom.errors.InvalidDicomError):
+        except damage:
             raise ImageError(
                 f"{path}: the DICOM pixel data are damaged, or coded in a way that is not "
                 "supported (uncompressed and JPEG are); convert the picture to PNG"
             ) from None
+        return image
+
+
+def _refuse_inflated(path: Path, max_bytes: int) -> None:
+    """Refuse a deflated file that is far larger unpacked; the library unpacks it whole.
+
+    Raises:
+        ImageError: more than `max_bytes` bytes.
+    """
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with path.open("rb") as file:
+        file.seek(_META_START + meta.FileMetaInformationGroupLength)
+        for block in iter(partial(file.read, 2**16), b""):
+            size += len(unpacker.decompress(block))
+            if size > max_bytes:
+                raise ImageError(
+                    f"{path}: more than {max_bytes:,} bytes when unpacked are too many; "
+                    "crop or shrink the picture, or convert it to PNG"
+                )
 
 
 def _warn_burned_in(header: Any, path: Path) -> None:
@@ -157,8 +190,8 @@ def _colour_profile(dataset: Any) -> dict[str | tuple[int, int], Any]:
     """
     paths = dataset.get("OpticalPathSequence") or ()
     holders = () if _is_grey(dataset) else (dataset, *paths[:1])
-    profiles = (holder.get("ICCProfile") for holder in holders)
-    return {"icc_profile": profile for profile in profiles if profile}
+    profile = next(filter(None, (holder.get("ICCProfile") for holder in holders)), None)
+    return {} if profile is None else {"icc_profile": profile}
 
 
 def _scaled(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:

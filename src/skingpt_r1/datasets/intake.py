@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from skingpt_r1.datasets.colour import to_srgb
 from skingpt_r1.datasets.dicom import is_dicom, read_dicom
@@ -149,14 +149,14 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _head(path: Path) -> bytes:
+    head = b""
     try:
         mode = path.stat().st_mode
-        for is_kind, kind in _NO_PICTURES:
-            # Opening a pipe, or reading a device, may never end.
-            if is_kind(mode):
-                raise ImageError(f"{path}: {kind}, not a picture; name a picture file")
-        with path.open("rb") as file:
-            head = file.read(256)
+        # Opening a pipe, or reading a device, may never end.
+        kind = next((kind for is_kind, kind in _NO_PICTURES if is_kind(mode)), None)
+        if kind is None:
+            with path.open("rb") as file:
+                head = file.read(256)
     except FileNotFoundError as error:
         broken = "a link to a file that does not exist" if path.is_symlink() else "no such file"
         raise ImageError(f"{path}: {broken}; check the path") from error
@@ -167,6 +167,8 @@ def _head(path: Path) -> bytes:
             f"{path}: cannot be opened ({error.strerror}); a readable file is needed; "
             "check its permissions"
         ) from error
+    if kind is not None:
+        raise ImageError(f"{path}: {kind}, not a picture; name a picture file")
     if not head:
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or export it again")
     return head
@@ -187,7 +189,7 @@ def _identified(path: Path) -> Image.Image:
             f"{path}: far too many pixels ({error}); at most {MAX_PIXELS:,} are allowed; "
             "crop or shrink the picture"
         ) from None
-    except _DAMAGE as error:
+    except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not a picture in a known format; {_ALLOWED} can be read; "
             "check the file, or convert it to PNG"

@@ -4,16 +4,19 @@ import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.info import DatasetInfo
+from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.values import known, whole_number
-from skingpt_r1.errors import DatasetError
+from skingpt_r1.errors import DatasetError, ImageError
 
 logger = logging.getLogger(__name__)
+
+Track = Callable[[Sequence[Path]], Iterable[Path]]
 
 
 class Reading:
@@ -116,6 +119,30 @@ class Reading:
             return None
         return scale
 
+    def open_pictures(self, track: Track = iter) -> None:
+        """Open every picture; one that cannot be read is a problem.
+
+        So is a file that is a link out of the folder, for it may lead anywhere; it is not opened.
+        A folder of pictures may be a link, and is noted. A picture that the reader says is absent
+        is passed over.
+
+        Args:
+            track: wraps the list of picture files while they are opened, for a progress bar.
+        """
+        present = (case for case in self.cases if case.attributes.get("picture") != "absent")
+        root = self.root.resolve()
+        for path in track(list(dict.fromkeys(path for case in present for path in case.images))):
+            place = path.resolve()
+            inside = place.is_relative_to(root)
+            if path.is_symlink() and not (inside or place.is_relative_to(path.parent.resolve())):
+                self.problem(str(path), f"a link out of the folder, to {place}; copy the file here")
+                continue
+            self.notes["in a folder that is a link to elsewhere"] += not inside
+            try:
+                open_image(path)
+            except ImageError as error:
+                self.problems.append(str(error))
+
     def settle(self, *, allow_missing: bool = False) -> list[Case]:
         """The cases, if nothing stands against them.
 
@@ -146,7 +173,7 @@ class Reading:
 
     def counts(self) -> dict[str, int]:
         """What was passed over and why, reason -> number of rows."""
-        counts = dict(self.notes)
+        counts = {reason: count for reason, count in self.notes.items() if count}
         if self.missing:
             counts["left out, file missing"] = len(self.missing)
         return counts
