@@ -55,7 +55,7 @@ def check(
     """Print licence and counts, or all problems.
 
     Every problem is told at once, with its row, before any work starts. Every picture is opened,
-    which takes some minutes for ten thousand.
+    which takes a minute or two for ten thousand of ordinary size.
     """
     reading = datasets.check_dataset(name, root)
     typer.echo(datasets.describe(name))
