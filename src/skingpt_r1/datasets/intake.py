@@ -40,7 +40,7 @@ SUFFIXES = frozenset((
 _ALLOWED = "JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000, AVIF, HEIC and DICOM"
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
-_NO_PICTURES = (
+_SPECIAL = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -112,6 +112,18 @@ def check_size(what: str | Path, size: tuple[int, int]) -> None:
         )
 
 
+def special_kind(path: Path) -> str | None:
+    """What a path is that is no file, a folder or a pipe; None for a file and for nothing.
+
+    Opening a pipe, or reading a device, may never end.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for is_kind, kind in _SPECIAL if is_kind(mode)), None)
+
+
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Picture files named by files and folders, in order; folders are searched to the bottom.
 
@@ -149,14 +161,12 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _head(path: Path) -> bytes:
-    head = b""
+    kind = special_kind(path)
+    if kind is not None:
+        raise ImageError(f"{path}: {kind}, not a picture; name a picture file")
     try:
-        mode = path.stat().st_mode
-        # Opening a pipe, or reading a device, may never end.
-        kind = next((kind for is_kind, kind in _NO_PICTURES if is_kind(mode)), None)
-        if kind is None:
-            with path.open("rb") as file:
-                head = file.read(256)
+        with path.open("rb") as file:
+            head = file.read(256)
     except FileNotFoundError as error:
         broken = "a link to a file that does not exist" if path.is_symlink() else "no such file"
         raise ImageError(f"{path}: {broken}; check the path") from error
@@ -167,8 +177,6 @@ def _head(path: Path) -> bytes:
             f"{path}: cannot be opened ({error.strerror}); a readable file is needed; "
             "check its permissions"
         ) from error
-    if kind is not None:
-        raise ImageError(f"{path}: {kind}, not a picture; name a picture file")
     if not head:
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or export it again")
     return head

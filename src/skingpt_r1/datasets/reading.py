@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.info import DatasetInfo
-from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.datasets.intake import open_image, special_kind
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.values import known, whole_number
 from skingpt_r1.errors import DatasetError, ImageError
@@ -56,7 +56,12 @@ class Reading:
         self.missing.append(f"{where}: {what}")
 
     def add(self, case: Case, where: str) -> None:
-        """Keep a case, unless its id was seen before, which is a problem."""
+        """Keep a case, unless its id was seen before or a picture is no file: problems."""
+        for path in case.images:
+            kind = special_kind(path)
+            if kind is not None:
+                self.problem(where, f"{path}: {kind}, not a picture")
+                return
         first = self._first_seen.setdefault(case.id, where)
         if first != where:
             self.problem(where, f"duplicate id {case.id!r}, first seen in {first}")
