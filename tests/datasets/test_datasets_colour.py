@@ -195,6 +195,15 @@ def test_other_kinds_of_pictures(tmp_path, caplog):
     assert caplog.text.count(IGNORED) == 1
 
 
+def test_black_and_white_needs_no_profile(tmp_path, caplog):
+    picture = Image.new("1", (8, 8), 0)
+    picture.putpixel((0, 0), 1)
+    array = converted(tmp_path, picture, "a.png", grey_profile(1.0))
+    assert array[0, 0].tolist() == [255, 255, 255]
+    assert array[4, 4].tolist() == [0, 0, 0]
+    assert caplog.text == ""
+
+
 def test_a_profile_of_the_wrong_type_in_a_tiff(tmp_path):
     buffer = BytesIO()
     skin("RGB").save(buffer, "TIFF", tiffinfo={34675: "text, not bytes"})

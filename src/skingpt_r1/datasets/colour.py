@@ -44,8 +44,8 @@ def to_srgb(image: Image.Image, path: Path) -> Image.Image:
         return _on_white(image, profile)
     if image.mode in ("L", "RGB", "CMYK"):
         return _convert(image, profile)
-    # The colours of Lab are absolute: there a profile has nothing to say.
-    return _convert(image.convert("RGB"), None if image.mode == "LAB" else profile)
+    # A profile has nothing to say of black and white, or of the absolute colours of Lab.
+    return _convert(image.convert("RGB"), None if image.mode in ("1", "LAB") else profile)
 
 
 def _on_white(image: Image.Image, profile: Any) -> Image.Image:
