@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 from skingpt_r1.case import Case, SkinTone, Split, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
-from skingpt_r1.datasets.pictures import PictureIndex, is_file, without_suffix
+from skingpt_r1.datasets.pictures import PictureIndex, is_there, without_suffix
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Record, first_file, read_csv, read_jsonl
 from skingpt_r1.datasets.values import known, tidy
@@ -327,7 +327,7 @@ def _pictures(
 ) -> tuple[Path, ...] | None:
     """The picture files of a row; what is spelled exactly as the file is not looked for further."""
     found = [
-        exact if is_file(exact := reading.root / name)
+        exact if is_there(exact := reading.root / name)
         else reading.picture(where, pictures, name)
         for name in names
     ]  # fmt: skip

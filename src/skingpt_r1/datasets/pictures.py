@@ -43,7 +43,8 @@ class PictureIndex:
         folders = [path for path in inside if self._documented.fullmatch(path.name)]
         found: dict[str, list[Path]] = defaultdict(list)
         for folder in folders or [self.root]:
-            for path in filter(is_file, pictures_below(folder)):
+            # A pipe under a picture's name is found, so that it is told and not called missing.
+            for path in filter(is_there, pictures_below(folder)):
                 found[_folded(path.stem)].append(path)
         return dict(found)
 
@@ -97,10 +98,10 @@ class PictureIndex:
         )
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file is there; not where no file can have the name, or nobody may look."""
+def is_there(path: Path) -> bool:
+    """Whether something is there; not where no file can have the name, or nobody may look."""
     try:
-        return path.is_file()
+        return path.exists()
     except OSError:
         return False
 

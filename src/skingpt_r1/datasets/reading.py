@@ -4,17 +4,19 @@ import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
+from skingpt_r1.datasets.intake import open_image, special_kind
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.values import known, tidy, whole_number
-from skingpt_r1.errors import DatasetError
+from skingpt_r1.errors import DatasetError, ImageError
 
 logger = logging.getLogger(__name__)
 
+Track = Callable[[Sequence[Path]], Iterable[Path]]
 _SHOWN_ID = 80  # characters of an id that messages show
 BESIDE = "masks, maps and small copies beside the photos, left out"
 
@@ -57,10 +59,15 @@ class Reading:
         self.missing.append(f"{where}: {what}")
 
     def add(self, case: Case, where: str) -> None:
-        """Keep a case, unless its id cannot be one or was seen before, which is a problem."""
+        """Keep a case, unless its id is unfit or was seen before, or a picture is no file."""
         if (unfit := id_problem(case.id)) is not None:
             self.problem(where, f"id {case.id[:_SHOWN_ID]!r} cannot be used: {unfit}")
             return
+        for path in case.images:
+            kind = special_kind(path)
+            if kind is not None:
+                self.problem(where, f"{path}: {kind}, not a picture")
+                return
         first = self._first_seen.setdefault(case.id, where)
         if first != where:
             self.problem(where, f"duplicate id {case.id!r}, first seen in {first}")
@@ -150,6 +157,30 @@ class Reading:
             return None
         return scale
 
+    def open_pictures(self, track: Track = iter) -> None:
+        """Open every picture; one that cannot be read is a problem.
+
+        So is a file that is a link out of the folder, for it may lead anywhere; it is not opened.
+        A folder of pictures may be a link, and is noted. A picture that the reader says is absent
+        is passed over.
+
+        Args:
+            track: wraps the list of picture files while they are opened, for a progress bar.
+        """
+        present = (case for case in self.cases if case.attributes.get("picture") != "absent")
+        root = self.root.resolve()
+        for path in track(list(dict.fromkeys(path for case in present for path in case.images))):
+            place = path.resolve()
+            inside = place.is_relative_to(root)
+            if path.is_symlink() and not (inside or place.is_relative_to(path.parent.resolve())):
+                self.problem(str(path), f"a link out of the folder, to {place}; copy the file here")
+                continue
+            self.notes["in a folder that is a link to elsewhere"] += not inside
+            try:
+                open_image(path)
+            except ImageError as error:
+                self.problems.append(str(error))
+
     def settle(self, *, allow_missing: bool = False) -> list[Case]:
         """The cases, if nothing stands against them.
 
@@ -180,7 +211,7 @@ class Reading:
 
     def counts(self) -> dict[str, int]:
         """What was passed over and why, reason -> number of rows."""
-        counts = dict(self.notes)
+        counts = {reason: count for reason, count in self.notes.items() if count}
         if self.missing:
             counts["left out, file missing"] = len(self.missing)
         return counts
