@@ -49,7 +49,7 @@ def test_balance_is_summed_over_layers() -> None:
     for layer in model.layers:
         layer.router_patch.weight.data.zero_()
         layer.router_tone.weight.data.zero_()
-    assert float(model(PATCHES, LENGTHS).balance) == pytest.approx(8.0)
+    assert model(PATCHES, LENGTHS).balance.item() == pytest.approx(8.0)
 
 
 def test_no_projection_at_the_teachers_width() -> None:

@@ -1,5 +1,6 @@
 """The readers that school the tower, on small pictures."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
@@ -26,7 +27,7 @@ def pool(tmp_path):
 
 
 def test_merged_tokens_are_those_of_the_library(visual, pool):
-    pictures = torch.from_numpy(pool.pictures[:3])
+    pictures = torch.from_numpy(np.array(pool.pictures[:3]))
     grid = torch.tensor([[1, 4, 4]] * 3)
     with torch.no_grad():
         plain = visual(patch_pictures(pictures), grid_thw=grid).pooler_output
@@ -37,7 +38,7 @@ def test_merged_tokens_are_those_of_the_library(visual, pool):
 
 def test_whitened_filters_answer_every_pattern_alike(visual, pool):
     schooling.set_patch_filters(visual, pool, seed=0)
-    patches = patch_pictures(torch.from_numpy(pool.pictures[:600]))
+    patches = patch_pictures(torch.from_numpy(np.array(pool.pictures[:600])))
     with torch.no_grad():
         spread = visual.patch_embed(patches).std(0)
     assert float(spread.min()) > 0.2

@@ -52,7 +52,8 @@ def test_the_real_reader_reads_it(folders, name):
     assert len(reading.cases) == NUMBER
     assert LAYOUTS[name](folders / name, NUMBER, SEED, SIZE) == reading.cases
     for case in reading.cases:
-        assert Image.open(case.images[0]).size == (SIZE, SIZE)
+        with Image.open(case.images[0]) as image:
+            assert image.size == (SIZE, SIZE)
         assert case.context == {}
 
 
