@@ -130,15 +130,15 @@ def _load_weights(
 
 def _refuse_oversize(folder: Path, config: Qwen2_5_VLConfig, headers: dict[str, Header]) -> None:
     """Compare the sizes of `config.json` with the weight files before memory is taken."""
-    with refusing(f"{folder / 'config.json'} describes no model that can be built"):
-        with torch.device("meta"):
-            model = Qwen2_5_VLForConditionalGeneration(config)
+    path = folder / "config.json"
+    with refusing(f"{path} describes no model that can be built"), torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config)
     described = sum(parameter.numel() for parameter in model.parameters())
     held = sum(math.prod(header.shape) for header in headers.values())
     if described > 2 * held:
         raise CheckpointError(
-            f"{folder / 'config.json'} describes a model of {described:,} weights and the weight "
-            f"files hold {held:,}; config.json belongs to another model"
+            f"{path} describes a model of {described:,} weights and the weight files hold "
+            f"{held:,}; config.json belongs to another model"
         )
 
 

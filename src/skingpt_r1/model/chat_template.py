@@ -18,7 +18,7 @@ from skingpt_r1.errors import CheckpointError
 IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105
 TEMPLATE_SECONDS = 2
 TEMPLATE_WAIT_S = 30
-TEMPLATE_MEMORY = 1 << 30
+TEMPLATE_MEMORY = 1 << 28
 TEMPLATE_CHARACTERS = 1_000_000
 _PROCESS = Path(__file__).with_name("template_process.py")
 _PLACE = re.compile(r"@text(\d+)@")
@@ -92,7 +92,7 @@ def _render(template: str, variables: str) -> str:
         raise CheckpointError(_too_long())
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise CheckpointError(f"the chat template fails: {lines[-1]:.300}; put back the model's own")
+        raise CheckpointError(f"the chat template fails: {lines[-1]:.300}; use the model's own")
     text: str = json.loads(done.stdout)
     return text
 
@@ -100,5 +100,5 @@ def _render(template: str, variables: str) -> str:
 def _too_long() -> str:
     return (
         f"the chat template takes more than {TEMPLATE_SECONDS} s of computing time for one short "
-        "chat; put back the model's own"
+        "chat; use the model's own"
     )

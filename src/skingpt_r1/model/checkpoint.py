@@ -76,8 +76,8 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     settings = read_json(path, CheckpointError)
     if settings.get("adapter_type") != ADAPTER_TYPE:
         raise CheckpointError(
-            f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved by "
-            f"this library ({ADAPTER_TYPE!r}) can be loaded"
+            f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
+            f"by this library ({ADAPTER_TYPE!r}) can be loaded"
         )
     try:
         config = AdapterConfig.model_validate(settings.get("config"))
@@ -177,9 +177,9 @@ def load_adapter(
 
 def _refuse_other_sizes(folder: Path, config: AdapterConfig, backbone: Qwen2_5_VLConfig) -> None:
     """Compare what the settings describe with the file's header, before memory is taken."""
-    with refusing(f"{folder / CONFIG_FILE} describes no adapters that can be built"):
-        with torch.device("meta"):
-            model = SkinGPT(Qwen2_5_VLForConditionalGeneration(backbone), config)
+    path = folder / CONFIG_FILE
+    with refusing(f"{path} describes no adapters that can be built"), torch.device("meta"):
+        model = SkinGPT(Qwen2_5_VLForConditionalGeneration(backbone), config)
     refuse_misfits(folder, read_adapter_headers(folder), model.adapter_state())
 
 

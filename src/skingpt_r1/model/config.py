@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +78,7 @@ class LoraSettings(BaseModel):
     model_config = _STRICT
 
     rank: int = Field(default=16, ge=1, le=4096)
-    alpha: FiniteFloat = Field(default=32.0, gt=0)
+    alpha: float = Field(default=32.0, gt=0, le=65_536)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] = Field(default=(
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
@@ -106,7 +106,7 @@ class AdapterConfig(BaseModel):
     text_adapter: Literal["bias", "lora", "bias + lora"] = "bias"
     visual: VisualConfig = VisualConfig()
     rank: int = Field(default=64, ge=1, le=65_536)
-    scale_init: FiniteFloat = 1.5
+    scale_init: float = Field(default=1.5, ge=-65_536, le=65_536)
     lora: LoraSettings = LoraSettings()
     teacher_dim: int | None = Field(default=None, ge=1, le=65_536)
     backbone: BackboneReference | None = None

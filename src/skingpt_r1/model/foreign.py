@@ -15,27 +15,28 @@ FAILURES = (
 
 
 @contextmanager
-def refusing(problem: str) -> Iterator[None]:
+def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Iterator[None]:
     """Run a library on files that anyone may have written.
 
     Args:
         problem: how the message begins, with the name of the directory or file.
+        error: the class to raise.
 
     Raises:
-        CheckpointError: the library failed.
+        SkinGPTError: of the class given, where the library failed.
     """
     try:
         yield
     except SkinGPTError:
         raise
-    except FAILURES as error:
-        raise CheckpointError(f"{problem}: {_said(error)}") from error
-    except Exception as error:
-        if type(error) is not Exception:  # the tokenizers library raises the bare class
+    except FAILURES as failure:
+        raise error(f"{problem}: {_said(failure)}") from failure
+    except Exception as failure:
+        if type(failure) is not Exception:  # the tokenizers library raises the bare class
             raise
-        raise CheckpointError(f"{problem}: {_said(error)}") from error
+        raise error(f"{problem}: {_said(failure)}") from failure
 
 
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or ["no reason given"]
-    return f"{lines[0]:.300} ({type(error).__name__})"
+def _said(failure: Exception) -> str:
+    lines = str(failure).strip().splitlines() or ["no reason given"]
+    return f"{lines[0]:.300} ({type(failure).__name__})"

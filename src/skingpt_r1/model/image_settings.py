@@ -16,7 +16,10 @@ PROCESSOR_FILE = "processor_config.json"
 SETTINGS = (
     "size", "patch_size", "merge_size", "temporal_patch_size", "image_mean", "image_std",
     "resample", "rescale_factor", "do_resize", "do_rescale", "do_normalize",
+    "do_convert_rgb",
 )  # fmt: skip
+
+FAMILY = "Qwen2"
 
 Area = Annotated[int, Field(ge=1, le=1 << 31)]
 Channels = Annotated[tuple[FiniteFloat, FiniteFloat, FiniteFloat], Field(strict=False)]
@@ -51,10 +54,11 @@ class _ImageSettings(BaseModel):
     image_mean: Channels
     image_std: Deviations
     resample: Annotated[int, Field(ge=0, le=5)]
-    rescale_factor: Positive
+    rescale_factor: Annotated[float, Field(gt=0, le=1)]
     do_resize: bool
     do_rescale: bool
     do_normalize: bool
+    do_convert_rgb: bool | None
 
 
 def read_image_processor(folder: Path) -> Qwen2VLImageProcessorPil:
@@ -98,6 +102,17 @@ def image_settings(processor: Qwen2VLImageProcessorPil) -> dict[str, Any]:
 
 
 def _make(path: Path, settings: Any) -> Qwen2VLImageProcessorPil:
+    sizes = settings if isinstance(settings, dict) else {}
+    if all(sizes.get(name) is None for name in ("size", "max_pixels")):
+        raise CheckpointError(
+            f"{path} does not say how large pictures are to be; size or min_pixels and max_pixels "
+            "are expected"
+        )
+    kind = settings.get("image_processor_type", FAMILY)
+    if not str(kind).startswith(FAMILY):
+        raise CheckpointError(
+            f"{path} is for an image processor of type {kind!r:.100}; only those of {FAMILY} work"
+        )
     with refusing(f"{path} cannot be used"):
         processor = Qwen2VLImageProcessorPil.from_dict(settings)
         values = image_settings(processor)

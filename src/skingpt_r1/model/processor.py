@@ -26,7 +26,7 @@ _ANSWER = "The answer."
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 JSON_FILES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json",
-    "added_tokens.json",
+    "added_tokens.json", "chat_template.json",
 )  # fmt: skip
 
 

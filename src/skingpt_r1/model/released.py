@@ -40,7 +40,9 @@ _PLAIN_NAMES = {
 }
 _TONE = re.compile(r"distill_head\.skin_classifier\.(\d+\.(?:weight|bias))")
 _ROUTER = re.compile(r"distill_head\.adapters\.(\d+)\.router_(img|skin)\.weight")
-_EXPERT = re.compile(r"distill_head\.adapters\.(\d+)\.experts\.(\d{1,4})\.net\.([02])\.(weight|bias)")
+_EXPERT = re.compile(
+    r"distill_head\.adapters\.(\d+)\.experts\.(\d{1,4})\.net\.([02])\.(weight|bias)"
+)
 
 
 def is_released(folder: Path) -> bool:

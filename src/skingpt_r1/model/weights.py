@@ -50,8 +50,8 @@ def weight_files(folder: Path) -> list[Path]:
     there |= {WEIGHTS} if (folder / WEIGHTS).is_file() else set()
     if index.is_file() and (hidden := sorted(there - set(names))):
         raise CheckpointError(
-            f"{index} does not name the weight files {_listed(hidden)}, which lie beside it; delete "
-            "the index or the files, whichever is left over from another download"
+            f"{index} does not name the weight files {_listed(hidden)}, which lie beside it; "
+            "delete the index or the files, whichever is left over from another download"
         )
     return [folder / name for name in names]
 
@@ -207,21 +207,27 @@ def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
         )
 
 
-def refuse_not_finite(where: Path, weights: Iterable[tuple[str, Tensor]]) -> None:
-    """Stop when a weight is NaN or infinite.
+def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the tensors that have a NaN or an infinite element.
 
     Smallest and largest element tell, as NaN takes the place of both: one pass over the weights,
-    about 6 s for 16 GB on one core.
+    about 6 s for 16 GB on one core. Integers, and the bytes of quantised weights, are passed over.
+    """
+    return [
+        name
+        for name, value in tensors
+        if value.is_floating_point() and value.itemsize > 1 and value.numel()
+        and not bool(torch.stack(value.detach().aminmax()).isfinite().all())
+    ]  # fmt: skip
+
+
+def refuse_not_finite(where: Path, weights: Iterable[tuple[str, Tensor]]) -> None:
+    """Stop when a weight is NaN or infinite.
 
     Raises:
         CheckpointError: with the names of the tensors.
     """
-    wrong = [
-        name
-        for name, value in weights
-        if value.numel() and not bool(torch.stack(value.aminmax()).isfinite().all())
-    ]
-    if wrong:
+    if wrong := not_finite(weights):
         raise CheckpointError(
             f"{where} holds weights that are not finite (NaN or infinity) in {_listed(wrong)}; "
             "they overflowed when they were trained or converted: use another copy"
