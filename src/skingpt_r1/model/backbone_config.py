@@ -44,7 +44,7 @@ class _Text(_Section):
     head_dim: Width | None = None
     vocab_size: Tokens | None = None
     max_position_embeddings: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
-    rms_norm_eps: Positive = 1e-6
+    rms_norm_eps: Annotated[float, Field(gt=0, le=1)] = 1e-6
     rope_theta: Positive | None = None
     rope_parameters: _Rope | None = None
     rope_scaling: _Rope | None = None
@@ -65,6 +65,7 @@ class _Vision(_Section):
     patch_size: Side | None = None
     spatial_merge_size: Side | None = None
     temporal_patch_size: Side | None = None
+    rope_parameters: _Rope | None = None
     window_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
     fullatt_block_indexes: list[Annotated[int, Field(ge=0, le=320)]] | None = None
 
@@ -129,7 +130,7 @@ def _contradictions(config: Qwen2_5_VLConfig) -> list[str]:
         f"num_key_value_heads {text.num_key_value_heads}":
             text.num_attention_heads % text.num_key_value_heads,
         f"mrope_section {sections} must sum to half the width of a head, {head // 2}":
-            sections is not None and 2 * sum(sections) != head,
+            2 * sum(sections or []) != head,
         f"the vision tower's hidden_size {vision.hidden_size} cannot be divided among num_heads "
         f"{vision.num_heads} into parts of a multiple of 4":
             vision.hidden_size % (4 * vision.num_heads),
