@@ -71,9 +71,9 @@ def test_an_index_without_a_map(content: str, sharded: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../model.safetensors", "/etc/passwd", "/model.safetensors", "..", "", ".", "sub/a.safetensors",
-     "model.bin", "model.safetensors\n", "a\0.safetensors", "..\\a.safetensors", 5, None, [], {},
-     ["model.safetensors"], "x" * 5000 + ".safetensors", "C:a.safetensors"],
+    ["../model.safetensors", "/etc/passwd", "/model.safetensors", "..", "", ".", "model.bin",
+     "model.safetensors\n", "sub/a.safetensors", "a\0.safetensors", "..\\a.safetensors", 5, None,
+     [], {}, ["model.safetensors"], "x" * 5000 + ".safetensors", "C:a.safetensors"],
 )  # fmt: skip
 def test_index_names_that_leave_the_directory(name: object, sharded: Path) -> None:
     write_index(sharded, read_places(sharded) | {"lm_head.weight": name})

@@ -164,7 +164,7 @@ def _refuse_strangers(folder: Path, config: Qwen2_5_VLConfig, processor: SkinPro
         raise CheckpointError(f"the files in {folder} are of different models: {'; '.join(found)}")
 
 
-def _end_tokens(folder: Path, model: Qwen2_5_VLForConditionalGeneration) -> int | list[int] | None:
+def _end_tokens(folder: Path, model: Qwen2_5_VLForConditionalGeneration) -> list[int] | None:
     """The tokens that end a text, as `generation_config.json` or else `config.json` says."""
     found: Any = model.generation_config.eos_token_id
     ends = found if isinstance(found, list) else [] if found is None else [found]
@@ -173,7 +173,7 @@ def _end_tokens(folder: Path, model: Qwen2_5_VLForConditionalGeneration) -> int 
             f"{folder / GENERATION_CONFIG} names the end tokens {wrong!r:.100} (eos_token_id); the "
             "number of a token, or a list of them, is allowed"
         )
-    return found
+    return ends or None
 
 
 @contextmanager

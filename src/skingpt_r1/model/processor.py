@@ -152,7 +152,7 @@ def load_processor(folder: Path) -> SkinProcessor | None:
     for name in JSON_FILES:
         if (folder / name).is_file():
             read_json(folder / name, CheckpointError)
-    with refusing(f"the tokenizer files in {folder} cannot be read"):
+    with refusing(f"the tokenizer files or the chat template in {folder} cannot be read"):
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
