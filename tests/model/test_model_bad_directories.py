@@ -220,3 +220,25 @@ def test_a_missing_adapter_backbone_is_named(adapter: Path) -> None:
 def test_a_file_that_may_not_be_read(copy: Path) -> None:
     (copy / "config.json").chmod(0)
     assert "cannot read" in refusal(copy)
+
+
+def test_code_in_a_directory_never_runs(copy: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    (copy / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()\nclass Evil: pass\n")
+    for name in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
+        parts = ("AutoConfig", "AutoModel", "AutoImageProcessor", "AutoProcessor")
+        known = dict.fromkeys(parts, "evil.Evil") | {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+        change_json(copy / name, {"auto_map": known})
+    describe_directory(copy)
+    assert not marker.exists()
+
+
+def test_tied_weights_stand_in_the_files_once(copy: Path, tiny_folder: Path) -> None:
+    state = load_file(copy / "model.safetensors")
+    del state["lm_head.weight"]
+    save_weights(state, copy / "model.safetensors")
+    assert "missing: lm_head.weight" in refusal(copy)
+    change_json(copy / "config.json", {"tie_word_embeddings": True})
+    change_json(copy / "config.json", {"text_config.tie_word_embeddings": True})
+    backbone = load_backbone(copy).model
+    assert torch.equal(backbone.lm_head.weight, backbone.get_input_embeddings().weight)

@@ -67,9 +67,10 @@ class FiniteLogits(LogitsProcessor):  # type: ignore[misc]  # the library is unt
         """`[rows, V]`, unchanged.
 
         Raises:
-            CheckpointError: a logit is not finite.
+            CheckpointError: a logit is NaN or infinite; minus infinity bars a token, and some must
+                be left.
         """
-        refuse_numbers("logits", scores)
+        refuse_numbers("logits", scores.amax(-1))  # NaN takes the place of the largest
         return scores
 
 
