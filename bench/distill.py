@@ -26,12 +26,14 @@ from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.objective import StoredBias
 from skingpt_r1.distill.plain import encode_plain, plain_terms
 from skingpt_r1.distill.store import FeatureStore, write_store
-from skingpt_r1.model.backbone import find_directory, read_config, weight_files
+from skingpt_r1.model.backbone import find_directory
+from skingpt_r1.model.backbone_config import read_config
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.language_bias import LanguageBias
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.visual_adapter import VisualAdapter
+from skingpt_r1.model.weights import weight_files
 from skingpt_r1.synthetic import write_cases
 
 TEACHER_WIDTH = 64

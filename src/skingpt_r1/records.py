@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, Validation
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from skingpt_r1.errors import RecordError, TrainingError
+from skingpt_r1.records_json import read_json as read_json
 
 logger = logging.getLogger(__name__)
 
@@ -153,20 +154,6 @@ def resume_records(path: Path, record_type: type[Any]) -> Resumed:
     if torn:
         logger.warning("%s: cut a torn last line; %d records stay", path.name, len(records))
     return Resumed(records, torn)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        RecordError: the file is missing, or holds no JSON object.
-    """
-    try:
-        return TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
-    except OSError as error:
-        raise _cannot("read", path, error) from error
-    except ValidationError as error:
-        raise RecordError(f"{path}: {_first_problem(error)}") from error
 
 
 def write_json_atomic(path: Path, content: object) -> None:

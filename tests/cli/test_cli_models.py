@@ -1,5 +1,6 @@
 """`skingpt models`, and models that do not load."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,60 @@ def test_model_without_a_tokenizer(
     Image.new("RGB", (8, 8), "pink").save(tmp_path / "photo.png")
     assert run(["diagnose", str(tmp_path / "photo.png"), "--model", str(backbone)]) == 1
     assert "without tokenizer files" in capsys.readouterr().err
+
+
+def test_one_bad_directory_does_not_hide_the_others(
+    tmp_path: Path, backbone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {
+        "cut": ("model.safetensors.index.json", '{"weight_map": {"lm_head.weight": "model-0000'),
+        "bare": ("model.safetensors.index.json", "{}"),
+        "list": ("config.json", "[]"),
+        "text": ("generation_config.json", '"greedy"'),
+    }
+    for name, (file, content) in bad.items():
+        shutil.copytree(backbone, tmp_path / name)
+        (tmp_path / name / file).write_text(content)
+    folders = [str(tmp_path / name) for name in bad]
+    assert run(["models", *folders, "gone", str(backbone)]) == 1
+    captured = capsys.readouterr()
+    for name, (file, _) in bad.items():
+        kind = "unknown" if file == "config.json" else "backbone"
+        assert f"{tmp_path / name}: {kind}, does not load" in captured.out
+        assert str(tmp_path / name / file) in captured.out
+    assert "gone: unknown, does not load" in captured.out
+    assert f"{backbone}: backbone, loads" in captured.out
+    assert captured.err.endswith(f"does not load: {', '.join([*folders, 'gone'])}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[]", "holds a JSON list"), ("{", "not JSON"), ('{"size": 3}', "size"), ("{}", "no image")],
+)
+def test_broken_image_settings(
+    content: str, message: str, tmp_path: Path, tiny_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "preprocessor_config.json").write_text(content)
+    assert run(["models", str(folder)]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.out
+    assert "free space" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_adapter_that_is_not_finite(
+    value: float, tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = adapter / "adapter_model.safetensors"
+    save_file({name: torch.full_like(t, value) for name, t in load_file(path).items()}, path)
+    assert run(["models", str(adapter)]) == 1
+    assert "not finite (NaN or infinity) in" in capsys.readouterr().out
+    Image.new("RGB", (8, 8), "pink").save(tmp_path / "photo.png")
+    command = ["diagnose", str(tmp_path / "photo.png"), "--model", str(adapter)]
+    assert run([*command, "--candidates", "wart,melanoma"]) == 1
+    captured = capsys.readouterr()
+    assert "not finite" in captured.err
+    assert captured.out == ""

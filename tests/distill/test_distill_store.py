@@ -158,3 +158,35 @@ def test_processes_share_the_shards(tmp_path):
     write_store(tmp_path, KEY, IDS, second, shard_cases=3, part=(1, 2))
     assert (first.shards, second.shards) == ([[0, 1, 2], [6]], [[3, 4, 5]])
     assert len(FeatureStore(tmp_path)) == 7
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_features_that_are_not_finite_are_refused_with_their_case(value, tmp_path):
+    def compute(rows):
+        features = [_features(row) for row in rows]
+        for row, case in zip(rows, features, strict=True):
+            if row == 5:
+                case["hidden"][0, 1] = value
+        return features
+
+    store = _write(tmp_path, compute)
+    assert len(store[4]["hidden"]) == 0
+    for _ in range(2):
+        with pytest.raises(FeatureStoreError, match=r"shard-00001.* for case case-5: hidden"):
+            store[5]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"null", b"{", b'{"format": 1}', b"\xff", b'{"format": NaN}', b'{"a":' * 10_000,
+     b'{"format": 1, "key": {}, "ids": "abc", "shard_cases": 3}',
+     b'{"format": 1, "key": {}, "ids": ["a"], "shard_cases": 0}',
+     b'{"format": 1, "key": [], "ids": ["a"], "shard_cases": 3}'],
+)  # fmt: skip
+def test_an_index_of_the_wrong_kind(content, tmp_path):
+    _write(tmp_path, Pass())
+    (tmp_path / "index.json").write_bytes(content)
+    with pytest.raises(FeatureStoreError, match=r"index\.json"):
+        FeatureStore(tmp_path)
+    with pytest.raises(FeatureStoreError, match=r"index\.json"):
+        _write(tmp_path, Pass())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from model_kinds import CONFIGS, batch_of
 
-from skingpt_r1.errors import NarrativeError
+from skingpt_r1.errors import CheckpointError, NarrativeError
 from skingpt_r1.model.decoding import Decoding, VocabularyBias, generate_ids
 from skingpt_r1.model.prompt import Request, encode_prompts
 
@@ -16,7 +16,8 @@ KINDS = pytest.mark.parametrize("kind", CONFIGS)
 @torch.no_grad()
 def test_cached_decoding_equals_the_full_forward(kind, tiny_model, pictures, monkeypatch) -> None:
     model = tiny_model(CONFIGS[kind], stir=True)
-    model.processor.tokenizer.eos_token = "<|video_pad|>"  # a token that is not reached
+    unreached = model.processor.tokenizer.convert_tokens_to_ids("<|video_pad|>")
+    monkeypatch.setattr(type(model.processor), "end_id", unreached)
     model.backbone.generation_config.eos_token_id = None
     scores = record_scores(model, monkeypatch)
     batch = batch_of(model.processor, pictures)
@@ -136,3 +137,38 @@ def test_prompts_are_padded_on_the_left(tiny_model, pictures) -> None:
     assert batch.attention_mask[0, 0] == 0
     assert batch.attention_mask[:, -1].all()
     assert (batch.input_ids[0][batch.attention_mask[0] == 0] == processor.pad_id).all()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("bias", [True, False])
+def test_logits_that_are_not_finite_stop_the_text(value, bias, tiny_model, pictures) -> None:
+    """As weights in half precision overflow while they run; read on, it is one token for ever."""
+    model = tiny_model(CONFIGS["bias"], stir=True)
+    with torch.no_grad():
+        model.backbone.lm_head.weight[7] = value
+    with pytest.raises(CheckpointError, match="logits are not finite"):
+        model.generate_batch([Request.of(pictures[0])], decoding=SHORT, bias=bias)
+    with pytest.raises(CheckpointError, match="logits are not finite"):
+        list(model.stream(pictures[0], decoding=SHORT, bias=bias))
+
+
+def test_a_bias_that_is_not_finite_stops_the_text(tiny_model, pictures) -> None:
+    model = tiny_model(CONFIGS["bias"], stir=True)
+    with torch.no_grad():
+        model.language_bias.scale.fill_(torch.nan)
+    with pytest.raises(CheckpointError, match="logits are not finite"):
+        model.generate_batch([Request.of(pictures[0])], decoding=SHORT)
+    assert model.generate_batch([Request.of(pictures[0])], decoding=SHORT, bias=False)
+
+
+def test_a_text_ends_at_the_end_of_the_turn_whatever_eos_is_named(tiny_model, pictures) -> None:
+    model = tiny_model(CONFIGS["bias"])
+    tokenizer = model.processor.tokenizer
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    tokenizer.eos_token = "<|endoftext|>"
+    model.backbone.generation_config.eos_token_id = None
+    at_once = torch.zeros(1, 512)
+    at_once[0, end] = 1e4
+    batch = encode_prompts(model.processor, [Request.of(pictures[0])])
+    ids = generate_ids(model, batch, SHORT, processors=[VocabularyBias(at_once)])
+    assert ids.tolist() == [[end]]

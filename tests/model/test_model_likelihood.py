@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_kinds import CONFIGS
 
+from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model import likelihood
 from skingpt_r1.model.likelihood import score_answers
 from skingpt_r1.model.prompt import Request, encode_prompts
@@ -67,3 +68,15 @@ def test_any_answers(tiny_model, pictures, answers) -> None:
     found = score_answers(model, batch, OPENING, answers, bias=True)
     expected = alone(model, batch, OPENING, answers, bias=True)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_likelihoods_that_are_not_finite_are_an_error(value, tiny_model, pictures) -> None:
+    """No candidate is the likeliest of numbers that are none."""
+    model = tiny_model(CONFIGS["bias"], stir=True)
+    with torch.no_grad():
+        model.language_bias.scale.fill_(value)
+    batch = encode_prompts(model.processor, [Request.of(pictures[0])])
+    with pytest.raises(CheckpointError, match="likelihoods are not finite"):
+        score_answers(model, batch, OPENING, ANSWERS, bias=True)
+    assert score_answers(model, batch, OPENING, ANSWERS, bias=False).isfinite().all()

@@ -10,9 +10,9 @@ from model_kinds import CONFIGS, batch_of
 from safetensors.torch import load_file, save_file
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone import weights_revision
 from skingpt_r1.model.load import describe_directory, load_model
 from skingpt_r1.model.released import load_released
+from skingpt_r1.model.weights import weights_revision
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_incomplete_downloads(copy: Path) -> None:
         load_model(copy)
     (copy / "model.safetensors.index.json").unlink()
     (copy / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
         load_model(copy)
     (copy / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="lacks the weight files"):
@@ -133,10 +133,11 @@ def test_incomplete_downloads(copy: Path) -> None:
 
 
 def test_a_tokenizer_without_template(copy: Path) -> None:
+    template = (copy / "chat_template.jinja").read_text()
     (copy / "chat_template.jinja").unlink()
     with pytest.raises(CheckpointError, match="no chat template"):
         load_model(copy)
-    (copy / "chat_template.json").write_text('{"chat_template": "{{ messages }}"}')
+    (copy / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     assert load_model(copy).processor is not None
 
 
@@ -180,3 +181,33 @@ def test_renamed_keys_of_a_release(released: Path) -> None:
     save_file(state, path, metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="lacks the tensors"):
         load_released(released)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "text_bias.0.weight",
+            torch.full((8, 32), torch.nan),
+            "not finite .* in text_bias.0.weight",
+        ),
+        ("logit_bias_scale", torch.tensor(torch.inf), "not finite .* in logit_bias_scale"),
+        (
+            "text_bias.0.weight",
+            torch.ones(8, 32, dtype=torch.int32),
+            r"text_bias\.0\.weight \(I32\)",
+        ),
+        ("text_bias.0.weight", torch.ones(8), "are no matrices"),
+        ("distill_head.adapters.0.experts.1.net.0.weight", torch.ones(3, 32), "different shapes"),
+        ("distill_head.adapters.7.experts.0.net.0.weight", torch.ones(8, 32), "missing: "),
+        (f"distill_head.adapters.0.experts.{'9' * 5000}.net.0.weight", torch.ones(8, 32), "unexp"),
+    ],
+)
+def test_a_release_with_impossible_tensors(
+    name: str, value: torch.Tensor, message: str, released: Path
+) -> None:
+    path = released / "model.safetensors"
+    save_file(load_file(path) | {name: value}, path, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=message):
+        load_model(released)
+    assert not describe_directory(released).loads

@@ -15,6 +15,7 @@ from skingpt_r1.model.builtin_teacher import (
     DIAGNOSIS,
     UNLABELLED,
     BuiltinTeacher,
+    Encoder,
     read_targets,
     train_teacher,
 )
@@ -159,3 +160,42 @@ def test_a_damaged_builtin_teacher(tmp_path) -> None:
     (tmp_path / "t.safetensors").write_bytes(b"torn")
     with pytest.raises(TeacherError, match="not a saved built-in teacher"):
         BuiltinTeacher.load(tmp_path / "t.safetensors")
+
+
+def test_a_size_in_a_vector_file_is_not_believed(cases: list[Case], tmp_path: Path) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }".ljust(117)
+    for path in cases[0].images:
+        content = b"\x93NUMPY\x01\x00" + len(header + b"\n").to_bytes(2, "little") + header + b"\n"
+        path.with_suffix(".npy").write_bytes(content)
+    with pytest.raises(TeacherError, match="not a readable"):
+        PrecomputedTeacher(tmp_path).embed(cases[:1])
+
+
+def test_archives_and_texts_are_no_vectors(cases: list[Case], tmp_path: Path) -> None:
+    path = cases[0].images[0].with_suffix(".npy")
+    np.savez(tmp_path / "many.npz", np.ones(3))
+    (tmp_path / "many.npz").rename(path)
+    with pytest.raises(TeacherError, match="not a readable"):
+        PrecomputedTeacher(tmp_path).embed(cases[:1])
+    np.save(path, np.array(["a", "b"]))
+    with pytest.raises(TeacherError, match="not a readable"):
+        PrecomputedTeacher(tmp_path).embed(cases[:1])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_saved_teacher_that_is_not_finite(value: float, tmp_path: Path) -> None:
+    teacher = BuiltinTeacher(Encoder(8))
+    teacher.save(tmp_path / "teacher.safetensors")
+    assert BuiltinTeacher.load(tmp_path / "teacher.safetensors")
+    teacher.encoder.project.weight[3, 4] = value
+    teacher.save(tmp_path / "teacher.safetensors")
+    with pytest.raises(TeacherError, match=r"not finite in project\.weight"):
+        BuiltinTeacher.load(tmp_path / "teacher.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"null", b'{"model_type": []}', b"\xff"])
+def test_an_encoder_directory_of_the_wrong_kind(content: bytes, tmp_path: Path) -> None:
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(TeacherError):
+        EncoderTeacher(tmp_path)

@@ -173,8 +173,9 @@ def weights_sha256(where: str) -> str:
     Raises:
         CheckpointError: there is no such directory, or it holds no weights.
     """
-    from skingpt_r1.model.backbone import find_directory, weights_revision
+    from skingpt_r1.model.backbone import find_directory
     from skingpt_r1.model.checkpoint import WEIGHTS_FILE, is_adapter
+    from skingpt_r1.model.weights import weights_revision
 
     folder = find_directory(where)
     if is_adapter(folder):

@@ -24,7 +24,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from skingpt_r1.errors import FeatureStoreError, RecordError
-from skingpt_r1.records import write_bytes_atomic, write_json_atomic
+from skingpt_r1.model.weights import not_finite
+from skingpt_r1.records import read_json, write_bytes_atomic, write_json_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +60,30 @@ class FeatureStore:
                 f"torn ({', '.join(absent[:5])}); run the same feature pass again to finish it"
             )
         self._shards = [_load_shard(path) for path in paths]
+        self._checked: set[int] = set()
         self.nbytes = sum(path.stat().st_size for path in paths)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """The tensors of one case, views of the mapped file."""
+        """The tensors of one case, views of the mapped file.
+
+        Raises:
+            FeatureStoreError: one of them is not finite.
+        """
         number, row = divmod(index, self._shard_cases)
         tensors, offsets = self._shards[number]
-        return {name: tensors[name][ends[row] : ends[row + 1]] for name, ends in offsets.items()}
+        case = {name: tensors[name][ends[row] : ends[row + 1]] for name, ends in offsets.items()}
+        if index not in self._checked:
+            if wrong := not_finite(case.items()):
+                raise FeatureStoreError(
+                    f"{_shard_path(self.folder, number)} holds numbers that are not finite for "
+                    f"case {self.ids[index]}: {', '.join(wrong)}; delete it and run the same "
+                    "feature pass again"
+                )
+            self._checked.add(index)
+        return case
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return (self[index] for index in range(len(self)))
@@ -191,16 +206,20 @@ def _shard_path(folder: Path, number: int) -> Path:
 
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / "index.json"
-    try:
-        index: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise FeatureStoreError(f"{folder} holds no feature store: {error}") from error
-    except json.JSONDecodeError as error:
-        raise FeatureStoreError(f"{path} is not JSON ({error}); delete the folder") from error
+    if not path.is_file():
+        raise FeatureStoreError(f"{folder} holds no feature store: there is no index.json")
+    index = read_json(path, FeatureStoreError)
     if index.get("format") != FORMAT:
         raise FeatureStoreError(
             f"{path} has format {index.get('format')!r}, this version reads {FORMAT}; "
             "delete the folder and run the feature pass again"
+        )
+    ids, size = index.get("ids"), index.get("shard_cases")
+    whole = isinstance(ids, list) and all(isinstance(name, str) for name in ids)
+    if not whole or type(size) is not int or size < 1 or not isinstance(index.get("key"), dict):
+        raise FeatureStoreError(
+            f"{path} lacks key, ids or shard_cases, or has others than a store writes; delete the "
+            "folder and run the feature pass again"
         )
     return index
 

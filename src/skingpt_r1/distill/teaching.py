@@ -15,6 +15,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.distill.recipe import TeacherRecipe
 from skingpt_r1.model.builtin_teacher import train_teacher
 from skingpt_r1.model.teachers import EncoderTeacher, PrecomputedTeacher, Teacher
+from skingpt_r1.model.weights import not_finite
 from skingpt_r1.records import write_bytes_atomic
 
 logger = logging.getLogger(__name__)
@@ -73,5 +74,8 @@ def _read(path: Path, cases: Sequence[Case]) -> dict[str, Tensor] | None:
         vectors: dict[str, Tensor] = load_file(path)
     except SafetensorError:
         logger.warning("%s is torn; the vectors are made again", path.name)
+        return None
+    if wrong := not_finite(vectors.items()):
+        logger.warning("%s is not finite for %d cases; it is made again", path.name, len(wrong))
         return None
     return vectors if vectors.keys() == {case.id for case in cases} else None

@@ -25,6 +25,8 @@ from skingpt_r1.distill.batches import Batch, CaseStore, EpochBatches, StoredCas
 from skingpt_r1.distill.losses import Term, combine
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
+from skingpt_r1.model.foreign import refusing
+from skingpt_r1.model.weights import refuse_not_finite
 from skingpt_r1.records import keep_metrics, log_metrics
 
 logger = logging.getLogger(__name__)
@@ -247,7 +249,10 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
     ) -> None:
         """Put a checkpoint's weights back, strictly."""
         assert model is None
-        stored = load_file(Path(resume_from_checkpoint) / WEIGHTS_FILE)
+        path = Path(resume_from_checkpoint) / WEIGHTS_FILE
+        with refusing(f"{path} cannot be read"):
+            stored = load_file(path)
+        refuse_not_finite(path, stored.items())
         own = {**self.trained.state, **self.trained.kept}
         if stored.keys() != own.keys():
             raise CheckpointError(

@@ -1,23 +1,32 @@
 """Loading the frozen backbone: the embedded one, or any Qwen2.5-VL directory."""
 
-import hashlib
-import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.backbone_config import build_config
 from skingpt_r1.model.config import BackboneReference
+from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO, place
-from skingpt_r1.model.processor import SkinProcessor, load_processor
+from skingpt_r1.model.processor import IMAGE_TOKEN, SkinProcessor, load_processor
+from skingpt_r1.model.weights import (
+    Header,
+    read_all_headers,
+    refuse_keys,
+    refuse_not_finite,
+    refuse_other_types,
+    weights_revision,
+)
+from skingpt_r1.records_json import read_json
 
+GENERATION_CONFIG = "generation_config.json"
 NANO = "nano"
 NANO_WEIGHTS = Path(__file__).resolve().parents[1] / "nano" / "weights"
 
@@ -47,64 +56,6 @@ def find_directory(name_or_dir: str | Path) -> Path:
     return folder
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold a directory's model weights.
-
-    Raises:
-        CheckpointError: there are none, or the index names a file that is absent.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    else:
-        names = ["model.safetensors"]
-    absent = [name for name in names if not (folder / name).is_file()]
-    if absent:
-        raise CheckpointError(
-            f"{folder} lacks the weight files {', '.join(absent)}; download it again, completely"
-        )
-    return [folder / name for name in names]
-
-
-def weights_revision(folder: Path) -> str:
-    """sha256 over the weight files, in the order of their names."""
-    stamps = tuple(
-        (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in weight_files(folder)
-    )
-    return _hash_files(stamps)
-
-
-@lru_cache(maxsize=16)
-def _hash_files(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for name, _size, _modified in stamps:
-        with Path(name).open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def read_config(folder: Path) -> dict[str, object]:
-    """The directory's `config.json`.
-
-    Raises:
-        CheckpointError: it is absent, unreadable or not of the Qwen2.5-VL family.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"{folder} has no config.json; it is not a model directory")
-    try:
-        config: dict[str, object] = json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}") from error
-    if config.get("model_type") != "qwen2_5_vl":
-        raise CheckpointError(
-            f"{folder} holds a model of type {config.get('model_type')!r}; only qwen2_5_vl works"
-        )
-    return config
-
-
 def load_backbone(
     name_or_dir: str | Path,
     *,
@@ -125,45 +76,104 @@ def load_backbone(
             and unexpected keys are listed.
     """
     folder = find_directory(name_or_dir)
-    read_config(folder)
-    weight_files(folder)
+    config = build_config(folder)
+    if (folder / GENERATION_CONFIG).is_file():  # transformers passes over one that is damaged
+        read_json(folder / GENERATION_CONFIG, CheckpointError)
+    headers = read_all_headers(folder)
+    if getattr(config, "quantization_config", None) is None:
+        refuse_other_types(folder, headers)
+    _refuse_oversize(folder, config, headers)
     target, chosen = place(device, dtype)
-    try:
-        with _quiet_transformers():
-            model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                folder, dtype=chosen, output_loading_info=True, local_files_only=True
-            )
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
-    foreign = tuple(foreign_prefixes)
-    refuse_keys(
-        folder,
-        missing=report["missing_keys"],
-        unexpected=[key for key in report["unexpected_keys"] if not key.startswith(foreign)]
-        if foreign
-        else report["unexpected_keys"],
-    )
+    model = _load_weights(folder, config, chosen, tuple(foreign_prefixes))
     model.to(target).eval().requires_grad_(False)
+    refuse_not_finite(folder, model.named_parameters())
     # a directory's own sampling settings must not change what Decoding says
-    model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
+    model.generation_config = GenerationConfig(eos_token_id=_end_tokens(folder, model))
+    processor = load_processor(folder)
+    if processor is not None:
+        _refuse_strangers(folder, config, processor)
     reference = BackboneReference(
         name=NANO if folder == NANO_WEIGHTS else str(name_or_dir), revision=weights_revision(folder)
     )
-    return Backbone(model, load_processor(folder), reference)
+    return Backbone(model, processor, reference)
 
 
-def refuse_keys(where: Path, *, missing: Sequence[str], unexpected: Sequence[str]) -> None:
-    """Stop when keys do not match.
+def _load_weights(
+    folder: Path, config: Qwen2_5_VLConfig, dtype: torch.dtype, foreign: tuple[str, ...]
+) -> Qwen2_5_VLForConditionalGeneration:
+    """The model with the directory's weights, none missing, unexpected or of another shape."""
+    with refusing(f"{folder} cannot be loaded"), _quiet_transformers():
+        model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are listed here
+        )
+    refuse_keys(
+        folder,
+        missing=[*report["missing_keys"]],
+        unexpected=[key for key in report["unexpected_keys"] if not key.startswith(foreign)]
+        if foreign
+        else [*report["unexpected_keys"]],
+    )
+    wrong = [
+        f"  {name}: {tuple(saved)} in the file, {tuple(own)} in the model"
+        for name, saved, own in sorted(report["mismatched_keys"])
+    ]
+    if wrong:
+        raise CheckpointError("\n".join([f"shapes in {folder} do not fit the model", *wrong]))
+    return model
 
-    Raises:
-        CheckpointError: a key is missing or unexpected; the message lists all of them.
-    """
-    if not missing and not unexpected:
-        return
-    lines = [f"the weights in {where} do not fit the model; nothing was loaded"]
-    lines += [f"  missing: {key}" for key in sorted(missing)]
-    lines += [f"  unexpected: {key}" for key in sorted(unexpected)]
-    raise CheckpointError("\n".join(lines))
+
+def _refuse_oversize(folder: Path, config: Qwen2_5_VLConfig, headers: dict[str, Header]) -> None:
+    """Compare the sizes of `config.json` with the weight files before memory is taken."""
+    path = folder / "config.json"
+    with refusing(f"{path} describes no model that can be built"), torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config)
+    described = sum(parameter.numel() for parameter in model.parameters())
+    held = sum(math.prod(header.shape) for header in headers.values())
+    if described > 2 * held:
+        raise CheckpointError(
+            f"{path} describes a model of {described:,} weights and the weight files hold "
+            f"{held:,}; config.json belongs to another model"
+        )
+
+
+def _refuse_strangers(folder: Path, config: Qwen2_5_VLConfig, processor: SkinProcessor) -> None:
+    """Stop when tokenizer or picture settings are those of another model."""
+    vision, images = config.vision_config, processor.image_processor
+    tokens = processor.tokenizer.get_vocab()
+    image_id = tokens[IMAGE_TOKEN]
+    wrong = {
+        f"{IMAGE_TOKEN} is token {image_id} and config.json says {config.image_token_id}":
+            image_id != config.image_token_id,
+        f"the tokenizer has token {max(tokens.values())} and the model has "
+        f"{config.text_config.vocab_size}":
+            max(tokens.values()) >= config.text_config.vocab_size,
+        f"pictures are cut into patches of {images.patch_size} and the tower reads "
+        f"{vision.patch_size}": images.patch_size != vision.patch_size,
+        f"{images.merge_size} patches a side are merged and the tower merges "
+        f"{vision.spatial_merge_size}": images.merge_size != vision.spatial_merge_size,
+        f"patches repeat {images.temporal_patch_size} times and the tower reads "
+        f"{vision.temporal_patch_size}": images.temporal_patch_size != vision.temporal_patch_size,
+    }  # fmt: skip
+    if found := [problem for problem, holds in wrong.items() if holds]:
+        raise CheckpointError(f"the files in {folder} are of different models: {'; '.join(found)}")
+
+
+def _end_tokens(folder: Path, model: Qwen2_5_VLForConditionalGeneration) -> list[int] | None:
+    """The tokens that end a text, as `generation_config.json` or else `config.json` says."""
+    found: Any = model.generation_config.eos_token_id
+    ends = found if isinstance(found, list) else [] if found is None else [found]
+    if wrong := [end for end in ends if type(end) is not int or end < 0]:
+        raise CheckpointError(
+            f"{folder / GENERATION_CONFIG} names the end tokens {wrong!r:.100} (eos_token_id); the "
+            "number of a token, or a list of them, is allowed"
+        )
+    return ends or None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ the diagnosis, and the findings where a data set knows them.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -12,15 +13,16 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import open_image
-from skingpt_r1.errors import TeacherError
+from skingpt_r1.errors import TeacherError, TrainingError
+from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.teachers import check_vectors
+from skingpt_r1.model.weights import not_finite
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +114,14 @@ class BuiltinTeacher:
         """Read what `save` wrote.
 
         Raises:
-            TeacherError: the file is damaged or of another encoder.
+            TeacherError: the file is damaged, of another encoder, or has weights that are NaN.
         """
-        try:
+        with refusing(f"{path} is not a saved built-in teacher", TeacherError):
             state = load_file(path)
             encoder = Encoder(len(state["centre"]))
             encoder.load_state_dict(state)
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-            raise TeacherError(f"{path} is not a saved built-in teacher: {error}") from error
+        if wrong := not_finite(state.items()):
+            raise TeacherError(f"{path} has weights that are not finite in {', '.join(wrong)}")
         return cls(encoder)
 
 
@@ -136,6 +138,7 @@ def train_teacher(
 
     Raises:
         TeacherError: no case has a label or a finding with two different values.
+        TrainingError: the loss is not finite.
     """
     tasks = read_targets(cases)
     pictures = read_pictures(cases)
@@ -228,6 +231,8 @@ def _fit(
             optimizer.step()
             schedule.step()
             total += float(loss.detach()) * len(rows)
+        if not math.isfinite(total):
+            raise TrainingError(f"the built-in teacher's loss is not finite in epoch {epoch + 1}")
         log.info("built-in teacher: epoch %d, loss %.3f", epoch + 1, total / len(pictures))
     _centre(encoder.eval(), pictures)
 

@@ -8,13 +8,24 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone import load_backbone, refuse_keys
+from skingpt_r1.model.backbone import find_directory, load_backbone
+from skingpt_r1.model.backbone_config import build_config, problems
 from skingpt_r1.model.card import model_card
 from skingpt_r1.model.config import AdapterConfig
+from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.model.weights import (
+    Header,
+    read_headers,
+    refuse_misfits,
+    refuse_not_finite,
+    refuse_other_types,
+)
+from skingpt_r1.records_json import read_json
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -63,16 +74,16 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
         CheckpointError: the file is unreadable, of another library, or has unknown settings.
     """
     path = folder / CONFIG_FILE
+    settings = read_json(path, CheckpointError)
+    if settings.get("adapter_type") != ADAPTER_TYPE:
+        raise CheckpointError(
+            f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
+            f"by this library ({ADAPTER_TYPE!r}) can be loaded"
+        )
     try:
-        settings = json.loads(path.read_text("utf-8"))
-        if settings.get("adapter_type") != ADAPTER_TYPE:
-            raise CheckpointError(
-                f"{path} has adapter_type {settings.get('adapter_type')!r}; only adapters saved by "
-                f"this library ({ADAPTER_TYPE!r}) can be loaded"
-            )
-        config = AdapterConfig.model_validate(settings["config"])
-    except (OSError, json.JSONDecodeError, KeyError, ValidationError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+        config = AdapterConfig.model_validate(settings.get("config"))
+    except ValidationError as error:
+        raise CheckpointError(f"{path} cannot be read: {problems(error)}") from None
     if config.backbone is None:
         raise CheckpointError(f"{path} does not name its backbone")
     return config
@@ -85,13 +96,25 @@ def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
         CheckpointError: the file is absent or damaged.
     """
     path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
+    refuse_other_types(path, read_adapter_headers(folder))
     try:
         state: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
+    refuse_not_finite(path, state.items())
     return state
+
+
+def read_adapter_headers(folder: Path) -> dict[str, Header]:
+    """Type and shape of the saved tensors; none of them is read.
+
+    Raises:
+        CheckpointError: the file is absent or damaged.
+    """
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
+    return read_headers(path)
 
 
 def put_weights(model: SkinGPT, state: dict[str, Tensor], where: Path) -> None:
@@ -101,16 +124,7 @@ def put_weights(model: SkinGPT, state: dict[str, Tensor], where: Path) -> None:
         CheckpointError: missing or unexpected keys, or another shape; nothing is changed then.
     """
     own = model.adapter_state()
-    refuse_keys(
-        where, missing=[*own.keys() - state.keys()], unexpected=[*state.keys() - own.keys()]
-    )
-    wrong = [
-        f"  {name}: {tuple(state[name].shape)} in the file, {tuple(value.shape)} in the model"
-        for name, value in own.items()
-        if state[name].shape != value.shape
-    ]
-    if wrong:
-        raise CheckpointError("\n".join([f"shapes in {where} do not fit the model", *wrong]))
+    refuse_misfits(where, state, own)
     with torch.no_grad():
         for name, value in own.items():
             value.copy_(state[name])
@@ -151,13 +165,23 @@ def load_adapter(
     """
     config = read_adapter_config(folder)
     assert config.backbone is not None
+    where = backbone or config.backbone.name
+    _refuse_other_sizes(folder, config, build_config(find_directory(where)))
     state = read_adapter_weights(folder)
-    loaded = load_backbone(backbone or config.backbone.name, device=device, dtype=dtype)
+    loaded = load_backbone(where, device=device, dtype=dtype)
     check_backbone(config, loaded.reference.revision, loaded.reference.name, folder)
     config = config.model_copy(update={"backbone": loaded.reference})
     model = SkinGPT.from_backbone(loaded.model, config, loaded.processor)
     put_weights(model, state, folder)
     return model
+
+
+def _refuse_other_sizes(folder: Path, config: AdapterConfig, backbone: Qwen2_5_VLConfig) -> None:
+    """Compare what the settings describe with the file's header, before memory is taken."""
+    path = folder / CONFIG_FILE
+    with refusing(f"{path} describes no adapters that can be built"), torch.device("meta"):
+        model = SkinGPT(Qwen2_5_VLForConditionalGeneration(backbone), config)
+    refuse_misfits(folder, read_adapter_headers(folder), model.adapter_state())
 
 
 def copy_adapter(folder: Path, model: SkinGPT) -> None:

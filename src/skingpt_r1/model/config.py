@@ -40,11 +40,11 @@ class VisualConfig(BaseModel):
 
     features: Literal["pixels", "tower"] = "pixels"
     layers: Literal["residual", "experts"] = "residual"
-    embed_dim: int = Field(default=1024, ge=1)
-    num_layers: int = Field(default=4, ge=1)
-    bottleneck: int = Field(default=64, ge=1)
-    num_experts: int = Field(default=8, ge=1)
-    experts_per_token: int = Field(default=2, ge=1)
+    embed_dim: int = Field(default=1024, ge=1, le=65_536)
+    num_layers: int = Field(default=4, ge=1, le=256)
+    bottleneck: int = Field(default=64, ge=1, le=65_536)
+    num_experts: int = Field(default=8, ge=1, le=1024)
+    experts_per_token: int = Field(default=2, ge=1, le=1024)
     inject: bool = False
 
     @model_validator(mode="after")
@@ -77,12 +77,12 @@ class LoraSettings(BaseModel):
 
     model_config = _STRICT
 
-    rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=32.0, gt=0)
+    rank: int = Field(default=16, ge=1, le=4096)
+    alpha: float = Field(default=32.0, gt=0, le=65_536)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: tuple[str, ...] = (
+    target_modules: tuple[str, ...] = Field(default=(
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
-    )  # fmt: skip
+    ), max_length=64)  # fmt: skip
     merger: bool = True
     tower: bool = False
 
@@ -105,10 +105,10 @@ class AdapterConfig(BaseModel):
 
     text_adapter: Literal["bias", "lora", "bias + lora"] = "bias"
     visual: VisualConfig = VisualConfig()
-    rank: int = Field(default=64, ge=1)
-    scale_init: float = 1.5
+    rank: int = Field(default=64, ge=1, le=65_536)
+    scale_init: float = Field(default=1.5, ge=-65_536, le=65_536)
     lora: LoraSettings = LoraSettings()
-    teacher_dim: int | None = Field(default=None, ge=1)
+    teacher_dim: int | None = Field(default=None, ge=1, le=65_536)
     backbone: BackboneReference | None = None
 
     @property

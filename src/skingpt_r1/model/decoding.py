@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.contract import ConditionedModel
 from skingpt_r1.model.prompt import PromptBatch
 from skingpt_r1.model.tower import TowerTokens, picture_outputs
@@ -59,6 +60,33 @@ class VocabularyBias(LogitsProcessor):  # type: ignore[misc]  # the library is u
         return scores + self.bias.repeat_interleave(len(scores) // len(self.bias), dim=0)
 
 
+class FiniteLogits(LogitsProcessor):  # type: ignore[misc]  # the library is untyped
+    """Stops at logits that are NaN or infinite, which would be read as the first token for ever."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """`[rows, V]`, unchanged.
+
+        Raises:
+            CheckpointError: a logit is NaN or infinite; minus infinity bars a token, and some must
+                be left.
+        """
+        refuse_numbers("logits", scores.amax(-1))  # NaN takes the place of the largest
+        return scores
+
+
+def refuse_numbers(name: str, values: Tensor) -> None:
+    """Stop at model outputs that are not finite.
+
+    Raises:
+        CheckpointError: an element is NaN or infinite.
+    """
+    if not bool(values.isfinite().all()):
+        raise CheckpointError(
+            f"the model's {name} are not finite (NaN or infinity): its numbers overflow; load it "
+            "in float32, or use other weights"
+        )
+
+
 @torch.no_grad()
 def generate_ids(
     model: ConditionedModel,
@@ -81,6 +109,9 @@ def generate_ids(
             read by a visual adapter that reads pixels.
         processors: change the logits after the bias, before sampling.
         **extras: handed to the backbone's `generate`: a streamer, stopping criteria.
+
+    Raises:
+        CheckpointError: the logits of a token are not finite.
     """
     batch = batch.to(model.device)
     end_ids, pad_id = _end_and_pad(model)
@@ -100,7 +131,7 @@ def generate_ids(
             mm_encoder_outputs=picture_outputs(tokens),
             generation_config=decoding.generation_config(end_ids=end_ids, pad_id=pad_id),
             logits_processor=LogitsProcessorList(
-                [*([] if shift is None else [VocabularyBias(shift)]), *processors]
+                [*([] if shift is None else [VocabularyBias(shift)]), FiniteLogits(), *processors]
             ),
             **extras,
         )

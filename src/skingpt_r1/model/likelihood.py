@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from skingpt_r1.model.contract import ConditionedModel
+from skingpt_r1.model.decoding import refuse_numbers
 from skingpt_r1.model.prompt import PromptBatch
 from skingpt_r1.model.tower import picture_outputs
 
@@ -33,6 +34,9 @@ def score_answers(
         opening: tokens that every answer follows, such as a reasoning.
         answers: tokens of each answer, none of them empty.
         bias: False asks the plain backbone.
+
+    Raises:
+        CheckpointError: a likelihood is not finite.
     """
     prefix = torch.cat([batch.input_ids[0], torch.tensor(opening, dtype=torch.long)])
     batch = batch.to(model.device)
@@ -58,7 +62,9 @@ def score_answers(
             for group in _groups(answers)
         ]
     lengths = torch.tensor([len(answer) for answer in answers])
-    return torch.cat(sums).cpu() / lengths
+    likelihoods = torch.cat(sums).cpu() / lengths
+    refuse_numbers("likelihoods", likelihoods)
+    return likelihoods
 
 
 def _positions(model: ConditionedModel, ids: Tensor, grids: Tensor, longest: int) -> Tensor:

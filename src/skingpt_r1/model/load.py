@@ -5,14 +5,9 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone import (
-    NANO,
-    find_directory,
-    load_backbone,
-    read_config,
-    weights_revision,
-)
+from skingpt_r1.errors import CheckpointError, SkinGPTError
+from skingpt_r1.model.backbone import NANO, find_directory, load_backbone
+from skingpt_r1.model.backbone_config import build_config
 from skingpt_r1.model.checkpoint import (
     is_adapter,
     load_adapter,
@@ -24,6 +19,7 @@ from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.processor import load_processor
 from skingpt_r1.model.released import NO_IN_PROJ, is_released, load_released, read_released
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.model.weights import weights_revision
 
 Kind = Literal["adapter", "released", "backbone", "unknown"]
 
@@ -87,7 +83,7 @@ def describe_directory(name_or_dir: str | Path) -> ModelReport:
         kind = _kind(folder)
         details = _DESCRIBE[kind](folder)
         load_model(name_or_dir, device="cpu")
-    except CheckpointError as error:
+    except (SkinGPTError, OSError) as error:
         return ModelReport(str(name_or_dir), kind, False, (str(error),))
     return ModelReport(str(name_or_dir), kind, True, details)
 
@@ -126,13 +122,11 @@ def _describe_released(folder: Path) -> tuple[str, ...]:
 
 
 def _describe_backbone(folder: Path) -> tuple[str, ...]:
-    config = read_config(folder)
-    text = config.get("text_config", config)
-    assert isinstance(text, dict)
+    text = build_config(folder).text_config
     has_text = load_processor(folder) is not None
     return (
-        f"hidden size {text.get('hidden_size')}, {text.get('num_hidden_layers')} layers, "
-        f"vocabulary {text.get('vocab_size')}",
+        f"hidden size {text.hidden_size}, {text.num_hidden_layers} layers, "
+        f"vocabulary {text.vocab_size}",
         f"weights {weights_revision(folder)[:12]}",
         "tokenizer: yes" if has_text else "tokenizer: none, so only forward() works",
     )

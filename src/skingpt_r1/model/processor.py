@@ -16,9 +16,18 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.chat_template import IMAGE_TOKEN as IMAGE_TOKEN
+from skingpt_r1.model.chat_template import render_chat
+from skingpt_r1.model.foreign import refusing
+from skingpt_r1.model.image_settings import read_image_processor
+from skingpt_r1.records_json import read_json
 
-IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105
+_ANSWER = "The answer."
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
+JSON_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.json",
+)  # fmt: skip
 
 
 class Pictures(NamedTuple):
@@ -46,11 +55,17 @@ class SkinProcessor:
         return Pictures(batch["pixel_values"], batch["image_grid_thw"])
 
     def render_chat(self, messages: Sequence[dict[str, Any]], *, answer_follows: bool) -> str:
-        """The chat template's text, with one image token per picture."""
-        text: str = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=answer_follows
+        """The chat template's text, with one image token per picture.
+
+        Raises:
+            CheckpointError: the template fails, or leaves out a text or a picture.
+        """
+        return render_chat(
+            self.tokenizer.get_chat_template(),
+            messages,
+            answer_follows=answer_follows,
+            tokens=self.tokenizer.special_tokens_map,
         )
-        return text
 
     def tokenize(self, text: str, grids: Tensor) -> list[int]:
         """Token ids, with each picture's image token repeated once per merged patch.
@@ -87,8 +102,24 @@ class SkinProcessor:
 
     @property
     def end_id(self) -> int:
-        """Token that ends the model's turn."""
-        end: int = self.tokenizer.eos_token_id
+        """Token that ends the model's turn: what the chat template writes behind an answer.
+
+        The tokenizer's `eos_token` stands in where the template writes none. It alone would not do:
+        of a base model it ends documents, and an answer would run on.
+        """
+        question = {"role": "user", "content": [{"type": "text", "text": "?"}]}
+        answer = {"role": "assistant", "content": [{"type": "text", "text": _ANSWER}]}
+        chat = self.render_chat([question, answer], answer_follows=False)
+        after = self.tokenizer(chat.rpartition(_ANSWER)[2].lstrip(), add_special_tokens=False)
+        first: list[int] = after["input_ids"][:1]
+        end: int | None = self.tokenizer.eos_token_id
+        if first and first[0] in self.tokenizer.added_tokens_decoder:
+            return first[0]
+        if end is None:
+            raise CheckpointError(
+                "the model's turn has no end: the chat template writes no token behind an answer, "
+                "and tokenizer_config.json names no eos_token"
+            )
         return end
 
     def settings(self) -> dict[str, Any]:
@@ -113,29 +144,53 @@ def load_processor(folder: Path) -> SkinProcessor | None:
     """The processor of a directory; None when it has no tokenizer files.
 
     Raises:
-        CheckpointError: the tokenizer lacks a chat template or the image token.
+        CheckpointError: a file is damaged, the tokenizer lacks a chat template or the image token,
+            the template fails, or there are no image settings.
     """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"the tokenizer files in {folder} cannot be read: {error}") from error
-    template = folder / "chat_template.json"
-    if tokenizer.chat_template is None and template.is_file():
-        tokenizer.chat_template = json.loads(template.read_text("utf-8"))["chat_template"]
-    if tokenizer.chat_template is None:
-        raise CheckpointError(f"{folder} has a tokenizer but no chat template; add one")
-    if IMAGE_TOKEN not in tokenizer.get_vocab():
+    for name in JSON_FILES:
+        if (folder / name).is_file():
+            read_json(folder / name, CheckpointError)
+    with refusing(f"the tokenizer files or the chat template in {folder} cannot be read"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        tokens = tokenizer.get_vocab()
+    if IMAGE_TOKEN not in tokens:
         raise CheckpointError(
             f"the tokenizer in {folder} has no {IMAGE_TOKEN} token; "
             "it is not a Qwen2.5-VL tokenizer"
         )
-    if (folder / "preprocessor_config.json").is_file():
-        image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
-    else:
-        image_processor = Qwen2VLImageProcessorPil()
-    return SkinProcessor(tokenizer, image_processor)
+    tokenizer.chat_template = _chat_template(folder, tokenizer.chat_template)
+    processor = SkinProcessor(tokenizer, read_image_processor(folder))
+    with refusing(f"the tokenizer or chat template in {folder} cannot be used"):
+        _try_out(processor)
+    return processor
+
+
+def _chat_template(folder: Path, found: object) -> str:
+    """The template that the tokenizer brought, or that of `chat_template.json`."""
+    path = folder / "chat_template.json"
+    if found is None and path.is_file():
+        found = read_json(path, CheckpointError).get("chat_template")
+    if isinstance(found, dict):  # several by name
+        found = found.get("default")
+    if not isinstance(found, str):
+        raise CheckpointError(
+            f"{folder} has a tokenizer but no chat template that is a text; add one, for example "
+            "as chat_template.jinja"
+        )
+    return found
+
+
+def _try_out(processor: SkinProcessor) -> None:
+    """One chat with a picture, to its token ids."""
+    parts = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+    chat = processor.render_chat([{"role": "user", "content": parts}], answer_follows=True)
+    merge = processor.image_processor.merge_size
+    processor.tokenize(chat, torch.tensor([[1, merge, merge]]))
+    processor.decode([processor.end_id, processor.pad_id])
 
 
 def pad_rows(rows: Sequence[Sequence[int]], value: int, *, left: bool) -> Tensor:

@@ -4,15 +4,25 @@ import re
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone import load_backbone, read_config, refuse_keys, weight_files
+from skingpt_r1.model.backbone import load_backbone
+from skingpt_r1.model.backbone_config import problems, read_config
 from skingpt_r1.model.checkpoint import put_weights
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
+from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.model.weights import (
+    read_all_headers,
+    refuse_keys,
+    refuse_not_finite,
+    refuse_other_types,
+    weight_files,
+)
 
 ARCHITECTURE = "SkinVLModelWithAdapter"
 PREFIXES = ("distill_head.", "text_bias.", "logit_bias_scale")
@@ -31,7 +41,9 @@ _PLAIN_NAMES = {
 }
 _TONE = re.compile(r"distill_head\.skin_classifier\.(\d+\.(?:weight|bias))")
 _ROUTER = re.compile(r"distill_head\.adapters\.(\d+)\.router_(img|skin)\.weight")
-_EXPERT = re.compile(r"distill_head\.adapters\.(\d+)\.experts\.(\d+)\.net\.([02])\.(weight|bias)")
+_EXPERT = re.compile(
+    r"distill_head\.adapters\.(\d+)\.experts\.(\d{1,4})\.net\.([02])\.(weight|bias)"
+)
 
 
 def is_released(folder: Path) -> bool:
@@ -42,12 +54,19 @@ def is_released(folder: Path) -> bool:
 
 
 def read_released(folder: Path) -> dict[str, Tensor]:
-    """The adapters' tensors under their published names."""
+    """The adapters' tensors under their published names.
+
+    Raises:
+        CheckpointError: a file is damaged, or a tensor holds other things than finite numbers.
+    """
+    headers = read_all_headers(folder)
+    refuse_other_types(folder, {n: h for n, h in headers.items() if n.startswith(PREFIXES)})
     state: dict[str, Tensor] = {}
     for path in weight_files(folder):
-        with safe_open(path, "pt") as file:
+        with refusing(f"{path} cannot be read"), safe_open(path, "pt") as file:
             names = [name for name in file.keys() if name.startswith(PREFIXES)]  # noqa: SIM118
             state |= {name: file.get_tensor(name) for name in names}
+    refuse_not_finite(folder, state.items())
     return state
 
 
@@ -56,6 +75,9 @@ def translate(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
 
     Returns:
         The tensors by our names, and the published names that mean nothing to us.
+
+    Raises:
+        CheckpointError: experts of one layer have different shapes.
     """
     ours: dict[str, Tensor] = {}
     experts: dict[str, dict[int, Tensor]] = {}
@@ -75,6 +97,8 @@ def translate(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
         else:
             unknown.append(name)
     for name, parts in experts.items():
+        if len({part.shape for part in parts.values()}) > 1:
+            raise CheckpointError(f"the experts of {name} in the release have different shapes")
         ours[name] = torch.stack([parts[index] for index in sorted(parts)])
     return ours, unknown
 
@@ -83,7 +107,7 @@ def released_config(state: dict[str, Tensor]) -> AdapterConfig:
     """Sizes read from the tensors, by our names.
 
     Raises:
-        CheckpointError: tensors that the sizes are read from are missing.
+        CheckpointError: tensors that the sizes are read from are missing, or are no such tensors.
     """
     needed = (
         "visual_adapter.layers.0.expand_weight",
@@ -92,21 +116,26 @@ def released_config(state: dict[str, Tensor]) -> AdapterConfig:
     )
     if absent := [name for name in needed if name not in state]:
         raise CheckpointError(f"the release lacks the tensors behind {', '.join(absent)}")
-    experts, bottleneck, width = state["visual_adapter.layers.0.expand_weight"].shape
+    if wrong := [name for name in needed if state[name].ndim != 2 + (name == needed[0])]:
+        raise CheckpointError(f"the tensors behind {', '.join(wrong)} are no matrices")
+    experts, bottleneck, width = state[needed[0]].shape
     layers = {name.split(".")[2] for name in state if name.startswith("visual_adapter.layers.")}
     projection = state.get("visual_adapter.out_proj.weight")
-    return AdapterConfig(
-        visual=VisualConfig(
-            features="pixels",
-            layers="experts",
-            embed_dim=width,
-            num_layers=len(layers),
-            bottleneck=bottleneck,
-            num_experts=experts,
-        ),
-        rank=state["language_bias.down.weight"].shape[0],
-        teacher_dim=None if projection is None else projection.shape[0],
-    )
+    try:
+        return AdapterConfig(
+            visual=VisualConfig(
+                features="pixels",
+                layers="experts",
+                embed_dim=width,
+                num_layers=len(layers),
+                bottleneck=bottleneck,
+                num_experts=experts,
+            ),
+            rank=len(state["language_bias.down.weight"]),
+            teacher_dim=None if projection is None else len(projection),
+        )
+    except ValidationError as error:
+        raise CheckpointError(f"the release has impossible sizes: {problems(error)}") from None
 
 
 def load_released(

@@ -17,6 +17,9 @@ from transformers import AutoImageProcessor, AutoModel
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.errors import TeacherError
+from skingpt_r1.model.foreign import refusing
+from skingpt_r1.model.weights import not_finite
+from skingpt_r1.records_json import read_json
 
 SHOWN = 20
 
@@ -95,15 +98,22 @@ class EncoderTeacher:
         """Load the encoder and its image processor.
 
         Raises:
-            TeacherError: the directory is absent or is not an image encoder.
+            TeacherError: the directory is absent or is not an image encoder, or its weights are no
+                numbers.
         """
         if not folder.is_dir():
             raise TeacherError(f"teacher encoder {folder} does not exist; give its directory")
-        try:
-            self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise TeacherError(f"{folder} is not an image encoder directory: {error}") from error
+        for path in folder.glob("*config.json"):
+            read_json(path, TeacherError)
+        with refusing(f"{folder} is not an image encoder directory", TeacherError):
+            self.processor = AutoImageProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            model = AutoModel.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        if wrong := not_finite(model.named_parameters()):
+            raise TeacherError(f"{folder} has weights that are not finite in {_listed(wrong)}")
         self.joint = "vision_config" in model.config.to_dict()
         self.model = model.to(device).eval().requires_grad_(False)
         self.batch_size = batch_size
@@ -180,9 +190,10 @@ def _read_vector(path: Path) -> Tensor:
             raise TeacherError(f"{path} holds {len(values)} tensors; one per picture is expected")
         return values[0].flatten().float()
     try:
-        array = np.load(path, allow_pickle=False)
+        # mapped, so that a size in the header is compared with the file before memory is taken
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
         return torch.from_numpy(array.astype(np.float32)).flatten()
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, OverflowError) as error:
         raise TeacherError(f"{path} is not a readable .npy array: {error}") from error
 
 
