@@ -14,7 +14,8 @@ from skingpt_r1.dermbench.answers import PROBLEMS
 from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermbench.label_sets import LabelSet
 from skingpt_r1.errors import NarrativeError, RecordError
-from skingpt_r1.taxonomy import canonical, normalise
+from skingpt_r1.taxonomy import canonical
+from skingpt_r1.taxonomy_names import normalise
 
 # reason code -> what it means; an unmatched answer carries one of these.
 REASONS: Mapping[str, str] = MappingProxyType(
