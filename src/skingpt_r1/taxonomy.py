@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
-from skingpt_r1.taxonomy_names import Known, mentioned, normalise, read
+from skingpt_r1.taxonomy_names import Known, normalise, read
 
 _THREE_PARTITION = MappingProxyType(
     {
@@ -28,6 +28,8 @@ _THREE_PARTITION = MappingProxyType(
         "malignant cutaneous lymphoma": "malignant",
     }
 )
+
+
 class Closeness(IntEnum):
     """How close two names are, the closest highest."""
 
@@ -90,9 +92,9 @@ def named_diagnoses(name: str) -> tuple[str, ...]:
     return () if found is None else found.names
 
 
-def mentioned_diagnoses(text: str) -> set[str]:
-    """The preferred names of all diagnoses that a text holds, and `""` for an unnamed cancer."""
-    return mentioned(text, _known())
+def is_name(text: str) -> bool:
+    """Whether a whole text is a name of the table, such as `hand, foot and mouth disease`."""
+    return normalise(text) in _table()[1]
 
 
 def closeness(first: str, second: str) -> Closeness:
@@ -192,7 +194,8 @@ def _known() -> Known:
     short: dict[str, tuple[str, ...]] = {}
     for line in _lines("abbreviations.tsv")[1:]:
         abbreviation, name = line.split("\t")
-        assert name in table and abbreviation not in by_name, f"{line!r}"
+        assert name in table, f"{line!r} abbreviates no diagnosis"
+        assert abbreviation not in by_name, f"{line!r} is a synonym already"
         short[abbreviation] = (*short.get(abbreviation, ()), name)
     return Known(
         by_name,

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 LONGEST_NAME = 300  # characters; a longer text is no name
+_MOST_WORDS = 12  # of a name
 
 _SPELLINGS = (
     ("haem", "hem"), ("naev", "nev"), ("oedema", "edema"), ("tumour", "tumor"), ("rrhoe", "rrhe"),
@@ -18,41 +19,47 @@ _SPELLINGS = (
     ("omata ", "oma "), ("itides ", "itis "), ("metastases ", "metastasis "), ("sses ", "ss "),
     ("uses ", "us "), ("rucae ", "ruca "), ("injuries ", "injury "), ("rashes ", "rash "),
 )  # fmt: skip
-_DOUBT = frozenset("likely probable probably possible suspected presumed presumptive".split())
+_DOUBT = frozenset({"likely", "probable", "probably", "possible", "suspected", "presumed"})
 # In front of a name or behind it; none of them makes another disease of what is named.
 _QUALIFIERS = _DOUBT | frozenset(
     """a an the most very highly severe mild moderate early advanced classic classical typical
-    definite clear obvious localized extensive widespread generalized recurrent active chronic acute
-    inflamed irritated cutaneous pigmented nodular superficial invasive infiltrating infiltrative
-    ulcerated crusted hyperkeratotic amelanotic desmoplastic subungual well moderately poorly
-    differentiated solitary multiple single small large giant focal new old primary confirmed
-    benign malignant""".split()
+    definite clear obvious localized extensive widespread generalized recurrent active chronic
+    acute inflamed irritated cutaneous pigmented nodular superficial invasive infiltrating
+    infiltrative ulcerated crusted hyperkeratotic amelanotic desmoplastic subungual well moderately
+    poorly differentiated solitary multiple single small large giant focal new old primary
+    confirmed benign malignant""".split()  # noqa: SIM905 - words read better as words
 )
-_NOUNS = frozenset("lesion condition disease disorder rash skin tumor".split())
+_NOUNS = frozenset({"lesion", "condition", "disease", "disorder", "rash", "skin", "tumor"})
 # Words that a remark begins with.
-_LINKS = (
+_LINKS = frozenset(
     """affecting involving likely probably secondary due caused with without on over overlying
     underlying within inside from type subtype variant consistent arising developing evolving
     progressing transforming turning adjacent near next beside alongside associated complicated
-    coexisting together plus because given showing"""
-)  # fmt: skip
-_LINK = re.compile(rf"\s(?:{'|'.join(_LINKS.split())}|of the|in(?! situ))\b")
+    coexisting together plus because given showing not no rather""".split()  # noqa: SIM905
+)
+_LINK = re.compile(rf"\s(?:{'|'.join(sorted(_LINKS))}|of the|in(?! situ))\b")
 # What may stand between the head of a name and a part that it states.
-_BEFORE_PART = frozenset(f"{_LINKS} in of the to into by and".split()) | _QUALIFIERS
-_BEFORE_PART -= _DOUBT | {"consistent", "without"}
+_BEFORE_PART = (_QUALIFIERS | _LINKS | {"in", "of", "to", "into", "by", "and"}) - (
+    _DOUBT | {"consistent", "without", "not", "no", "rather"}
+)
+_REMARK = re.compile(r"[,;:.]\s|\s[-–—]\s|\n")
 _MALIGNANT_WORDS = frozenset(
-    "malignant malignancy cancer cancerous carcinoma sarcoma lymphoma invasive".split()
+    """malignant malignancy cancer cancerous carcinoma sarcoma lymphoma
+    invasive""".split()  # noqa: SIM905
 )
 _DENIES = frozenset(
     """no not without never nor non neither negative free absence lack than mimicking resembling
-    simulating""".split()
+    simulating""".split()  # noqa: SIM905
 )
-_DENIED_AFTER = re.compile(r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|unlikely|like)\b")
+_DENIED_AFTER = re.compile(
+    r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|(?:less |un)likely|like)\b"
+)
 _TAKEN_BACK = re.compile(
     r"\b(?:exclude|excluded|ruled out|unlikely|improbable|doubtful|in doubt|differential)\b"
-    r"|\b(?:low|less|least|no|not) (?:likely|likelihood|probable|probability)\b|\bnot$|^no$"
+    r"|\b(?:low|less|least|no|not) (?:likely|likelihood|probable|probability)\b|\bnot$"
+    r"|^(?:no|not)\b"
 )
-_OPEN = ""  # stands for a malignant disease that is not named
+UNNAMED = ""
 
 
 class Reading(NamedTuple):
@@ -67,6 +74,20 @@ class Reading(NamedTuple):
     form: str
     names: tuple[str, ...]
     is_joined: bool = False
+
+
+class Part(NamedTuple):
+    """A diagnosis that stands in a text.
+
+    Attributes:
+        name: as the table calls it; `UNNAMED` for a cancer without a name.
+        is_denied: the text says that it is not there.
+        is_stated: it stands alone, or in front of a remark.
+    """
+
+    name: str
+    is_denied: bool
+    is_stated: bool
 
 
 class Known(NamedTuple):
@@ -106,17 +127,26 @@ def read(name: str, known: Known, labels: Container[str] = ()) -> Reading | None
     """
     if len(name) > LONGEST_NAME:
         return None
-    for form, left_out, rest in _forms(name.replace("’", "'")):
+    name = name.replace("’", "'")
+    for form, left_out, rest in _forms(name):
         names = _look_up(form, known)
         if _contradicts(left_out, names, known) or not (names or form in labels):
             continue
-        return _with_rest(Reading(form, names), rest.split(), known)
-    return None
+        return _with_rest(Reading(form, names), rest, known)
+    return _before_remark(name, known, labels)
 
 
-def mentioned(text: str, known: Known) -> set[str]:
-    """Every diagnosis of the table that a text holds by name, and `""` for an unnamed cancer."""
-    return {name for _, _, name in _mentions(normalise(text).split(), known)}
+def _before_remark(name: str, known: Known, labels: Container[str]) -> Reading | None:
+    """What a name says in front of its first stop, unless the remark names something else."""
+    name = name.strip()
+    stop = _REMARK.search(name)
+    head = None if stop is None else read(name[: stop.start()], known, labels)
+    if stop is None or head is None:
+        return None
+    rest = normalise(name[stop.end() :])
+    others = [part for part in parts_of(rest, known) if not part.is_denied]
+    says_more = any(not _is_kin(part.name, head, known) for part in others)
+    return None if says_more or _with_rest(head, rest, known) != head else head
 
 
 def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
@@ -128,21 +158,24 @@ def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
               enumerate(inside)]  # fmt: skip
     for part, remark in parts:
         form, rest = normalise(part), normalise(remark)
-        yield form, [], rest
+        yield from ((*bare, rest) for bare in _bare_forms(form, []))
         head, left_out = form, list[str]()
         while (word := head.partition(" ")[0]) in _QUALIFIERS:
-            left_out.append(word)
+            left_out = [*left_out, word]
             head = head.partition(" ")[2]
-            yield head, left_out, rest
-        link = _LINK.search(head)
-        if link:
+            yield from ((*bare, rest) for bare in _bare_forms(head, left_out))
+        if link := _LINK.search(head):
             rest = f"{head[link.start() :]} {rest}"
-            head = head[: link.start()]
-            yield head, left_out, rest
-        while (word := head.rpartition(" ")[2]) in _QUALIFIERS | _NOUNS and word != head:
-            left_out.append(word)
-            head = head.rpartition(" ")[0]
-            yield head, left_out, rest
+            yield from ((*bare, rest) for bare in _bare_forms(head[: link.start()], left_out))
+
+
+def _bare_forms(form: str, left_out: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """A form, and it without the qualifiers and general nouns behind it."""
+    yield form, left_out
+    while (word := form.rpartition(" ")[2]) in _QUALIFIERS | _NOUNS and word != form:
+        left_out = [*left_out, word]
+        form = form.rpartition(" ")[0]
+        yield form, left_out
 
 
 def _look_up(form: str, known: Known) -> tuple[str, ...]:
@@ -171,59 +204,68 @@ def _contradicts(left_out: list[str], names: tuple[str, ...], known: Known) -> b
     )
 
 
-def _with_rest(head: Reading, rest: list[str], known: Known) -> Reading | None:
+def _with_rest(head: Reading, rest: str, known: Known) -> Reading | None:
     """The reading of a name with what was left out of it: the worst part wins.
 
     A malignant part that the rest states takes the place of a benign head; one that it mentions in
     other words leaves both open.
     """
+    parts = parts_of(rest, known)
     own = {line for name in head.names for line in known.lines[name]}
+    if any(part.name in own for part in parts if part.is_denied):
+        return None
+    if not parts and _TAKEN_BACK.search(rest):
+        return None
     is_malignant = not known.malignant.isdisjoint(head.names)
-    others, stated = list[str](), ""
-    mentions = list(_mentions(rest, known))
-    for start, stop, name in mentions:
-        if _is_denied(rest, start, stop):
-            if name in own:
-                return None
-        elif not (is_malignant and _is_kin(name, head, own, known)) and (
-            name == _OPEN or name in known.malignant
-        ):
-            others.append(name)
-            stated = name if _is_stated(rest, start, stop) else stated
-    if not mentions and _TAKEN_BACK.search(" ".join(rest)):
+    graver = [
+        part
+        for part in parts
+        if not part.is_denied
+        and part.name in known.malignant | {UNNAMED}
+        and not (is_malignant and _is_kin(part.name, head, known))
+    ]
+    return _with_graver(head, graver, is_malignant=is_malignant) if graver else head
+
+
+def _with_graver(head: Reading, graver: list[Part], *, is_malignant: bool) -> Reading | None:
+    names = tuple(dict.fromkeys(part.name for part in graver))
+    if len(names) == 1 and graver[0].is_stated and not is_malignant and names != (UNNAMED,):
+        return Reading(normalise(names[0]), names)
+    if UNNAMED in names or not head.names:
         return None
-    if not others:
-        return head
-    if not is_malignant and others == [stated]:
-        return Reading(normalise(stated), (stated,))
-    if _OPEN in others or not head.names:
-        return None
-    return Reading(head.form, (*head.names, *others), is_joined=True)
+    return Reading(head.form, (*head.names, *names), is_joined=True)
 
 
-def _is_kin(name: str, head: Reading, own: set[str], known: Known) -> bool:
-    """Whether a malignant part says no more than the head: an ancestor, a kind, or `cancer`."""
-    return name == _OPEN or name in own or not known.lines[name].isdisjoint(head.names)
+def _is_kin(name: str, head: Reading, known: Known) -> bool:
+    """Whether a part says no more than the head: an ancestor, a kind of it, or `cancer`."""
+    own = {line for said in head.names for line in known.lines[said]}
+    return name in own | {UNNAMED} or not known.lines[name].isdisjoint(head.names)
 
 
-def _mentions(words: list[str], known: Known) -> Iterator[tuple[int, int, str]]:
-    """Where the longest names of the table stand, from left to right."""
+def parts_of(text: str, known: Known) -> list[Part]:
+    """The diagnoses that stand in a normalised text, from left to right, longest names first."""
+    words = text.split()
+    parts = []
     start = 0
     while start < len(words):
-        stop = min(len(words), start + 12)
+        stop = min(len(words), start + _MOST_WORDS)
         while stop > start and " ".join(words[start:stop]) not in known.by_name:
             stop -= 1
-        if stop > start:
-            yield start, stop, known.by_name[" ".join(words[start:stop])]
-        elif words[start] in _MALIGNANT_WORDS:
-            yield start, start + 1, _OPEN
-        start = max(stop, start + 1)
+        name = known.by_name.get(" ".join(words[start:stop]))
+        if name is None and words[start] in _MALIGNANT_WORDS:
+            name = UNNAMED
+        stop = max(stop, start + 1)
+        if name is not None:
+            stated = _is_stated(words[:start], words[stop:])
+            parts.append(Part(name, _is_denied(words[:start], words[stop:]), stated))
+        start = stop
+    return parts
 
 
-def _is_denied(words: list[str], start: int, stop: int) -> bool:
-    if _DENIED_AFTER.match(" ".join(words[stop : stop + 6])):
+def _is_denied(before: list[str], after: list[str]) -> bool:
+    if _DENIED_AFTER.match(" ".join(after[:6])):
         return True
-    for word in reversed(words[max(0, start - 5) : start]):
+    for word in before[-1:-6:-1]:
         if word in ("but", "with") or word.startswith(("exclu", "rul")):
             return False
         if word in _DENIES:
@@ -231,7 +273,6 @@ def _is_denied(words: list[str], start: int, stop: int) -> bool:
     return False
 
 
-def _is_stated(words: list[str], start: int, stop: int) -> bool:
-    """Whether the rest is this name alone, or goes on with a remark about it."""
-    is_first = all(word in _BEFORE_PART for word in words[:start])
-    return is_first and (stop == len(words) or _LINK.match(" " + " ".join(words[stop:])) is not None)
+def _is_stated(before: list[str], after: list[str]) -> bool:
+    goes_on = not after or _LINK.match(" " + " ".join(after[:3])) is not None
+    return goes_on and _BEFORE_PART.issuperset(before)
