@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from skingpt_r1.narrative_words import could_be_name, is_kind, names_disease
+from skingpt_r1.taxonomy import is_name
 
 
 class Conclusion(NamedTuple):
@@ -77,6 +78,7 @@ _STOP = re.compile(
     r"|on|at|from|despite|including|such|like|without|under|being|known|stands?|emerges?|related|presenting|resulting|to|if|while|localized|localised)\b",
     re.IGNORECASE,
 )
+_BRACKET = re.compile(r"\s?\([^()]{1,60}\)")
 _OR = re.compile(
     r"^\W{0,4}(?:\([^()]{0,80}\)\W{0,4})?(?:or|versus|vs\.?|and/or)\s+"
     r"(?!(?:a\s)?(?:variant|similar|related|an?other|other|possibly|perhaps|even|less|its?|early)\b)",
@@ -191,6 +193,9 @@ def _noun(rest: str) -> tuple[str, str]:
         start += clause.end()
     stop = _STOP.search(rest, start)
     end = stop.start() if stop else len(rest)
+    bracket = _BRACKET.match(rest, end)
+    if bracket and is_name(rest[start : bracket.end()]):
+        end = bracket.end()
     return plain(rest[start:end]), rest[end:]
 
 
@@ -209,7 +214,12 @@ def _before(sentence: str) -> Conclusion | None:
 
 
 def _tail_noun(head: str) -> str:
-    head = re.sub(r"\([^()]{0,80}\)$", "", head)
+    bare, _, bracket = head.partition("(") if head.endswith(")") else (head, "", "")
+    noun = _last_noun(bare.rstrip())
+    return f"{noun} ({bracket}" if bracket and is_name(f"{noun} {bracket}") else noun
+
+
+def _last_noun(head: str) -> str:
     cut = re.split(
         r"[.,;:—–]|\b(?:that|deduce|makes?|making|of|and|while|supports?|suggests?|to|towards?|with|conclude|is|are"
         r"|for|as|possible|think|believe|the|a|an)\b",
@@ -220,4 +230,4 @@ def _tail_noun(head: str) -> str:
 
 
 def _without_parentheses(name: str) -> str:
-    return plain(re.sub(r"\s?\([^()]*\)?", " ", name)) or name
+    return name if is_name(name) else plain(re.sub(r"\s?\([^()]*\)?", " ", name)) or name

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 LONGEST_NAME = 300  # characters; a longer text is no name
 _MOST_WORDS = 12  # of a name
+_MOST_WORDS_BESIDE = 6  # of unknown words in front of a bracket that has the name
 
 _SPELLINGS = (
     ("haem", "hem"), ("naev", "nev"), ("oedema", "edema"), ("tumour", "tumor"), ("rrhoe", "rrhe"),
@@ -154,19 +155,19 @@ def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
     inside = re.findall(r"\(([^()]+)\)", name)
     outside = re.sub(r"\([^()]*\)", " ", name)
     parts = [(name, ""), (outside, " ".join(inside))]
-    parts += [(part, " ".join((outside, *inside[:n], *inside[n + 1 :]))) for n, part in
-              enumerate(inside)]  # fmt: skip
+    if len(outside.split()) <= _MOST_WORDS_BESIDE:
+        parts += [(part, " ".join((outside, *inside))) for part in inside]
     for part, remark in parts:
-        form, rest = normalise(part), normalise(remark)
-        yield from ((*bare, rest) for bare in _bare_forms(form, []))
-        head, left_out = form, list[str]()
-        while (word := head.partition(" ")[0]) in _QUALIFIERS:
-            left_out = [*left_out, word]
-            head = head.partition(" ")[2]
+        head, rest, left_out = normalise(part), normalise(remark), list[str]()
+        while head:
             yield from ((*bare, rest) for bare in _bare_forms(head, left_out))
-        if link := _LINK.search(head):
-            rest = f"{head[link.start() :]} {rest}"
-            yield from ((*bare, rest) for bare in _bare_forms(head[: link.start()], left_out))
+            if link := _LINK.search(head):
+                behind = f"{head[link.start() :]} {rest}".strip()
+                yield from ((*bare, behind) for bare in _bare_forms(head[: link.start()], left_out))
+            word, _, head = head.partition(" ")
+            if word not in _QUALIFIERS:
+                break
+            left_out = [*left_out, word]
 
 
 def _bare_forms(form: str, left_out: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ are the data sets' own columns, never derived from the diagnosis.
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -51,6 +52,10 @@ class LabelSet(NamedTuple):
         """The labels that a question shows; empty for open ones."""
         return () if self.is_open else self.labels
 
+    def has(self, name: str) -> bool:
+        """Whether a name is one of the labels, however it is spelt."""
+        return normalise(name) in _normalised(self.labels)
+
     def fitting(self, diagnosis: str) -> tuple[str, ...]:
         """The labels that a diagnosis may mean; see `taxonomy.fitting_labels`."""
         equal = fitting_labels(diagnosis, self.labels)
@@ -61,6 +66,11 @@ class LabelSet(NamedTuple):
             return () if malignant is None else (MALIGNANT if malignant else BENIGN,)
         name = canonical(diagnosis)
         return () if name is None else (diagnoses()[name].nine_partition,)
+
+
+@cache
+def _normalised(labels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(normalise(label) for label in labels) - {""}
 
 
 def _of(name: str, kind: Kind = "diagnosis") -> tuple[str, ...]:
