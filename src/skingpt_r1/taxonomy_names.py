@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 LONGEST_NAME = 300  # characters; a longer text is no name
 _MOST_WORDS = 12  # of a name
+_MOST_QUALIFIERS = 8  # are left out on each side
 _MOST_WORDS_BESIDE = 6  # of unknown words in front of a bracket that has the name
 
 _SPELLINGS = (
@@ -56,9 +57,9 @@ _DENIED_AFTER = re.compile(
     r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|(?:less |un)likely|like)\b"
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:exclude|excluded|ruled out|unlikely|improbable|doubtful|in doubt|differential)\b"
+    r"\b(?:excluded?|ruled? out|r o|unlikely|improbable|doubtful|in doubt|differential)\b"
     r"|\b(?:low|less|least|no|not) (?:likely|likelihood|probable|probability)\b|\bnot$"
-    r"|^(?:no|not)\b"
+    r"|^(?:no|not)\b(?! benign)|^0$"
 )
 UNNAMED = ""
 
@@ -159,13 +160,13 @@ def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
         parts += [(part, " ".join((outside, *inside))) for part in inside]
     for part, remark in parts:
         head, rest, left_out = normalise(part), normalise(remark), list[str]()
-        while head:
+        for _ in range(_MOST_QUALIFIERS):
             yield from ((*bare, rest) for bare in _bare_forms(head, left_out))
             if link := _LINK.search(head):
                 behind = f"{head[link.start() :]} {rest}".strip()
                 yield from ((*bare, behind) for bare in _bare_forms(head[: link.start()], left_out))
             word, _, head = head.partition(" ")
-            if word not in _QUALIFIERS:
+            if word not in _QUALIFIERS or not head:
                 break
             left_out = [*left_out, word]
 
@@ -173,9 +174,11 @@ def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
 def _bare_forms(form: str, left_out: list[str]) -> Iterator[tuple[str, list[str]]]:
     """A form, and it without the qualifiers and general nouns behind it."""
     yield form, left_out
-    while (word := form.rpartition(" ")[2]) in _QUALIFIERS | _NOUNS and word != form:
+    for _ in range(_MOST_QUALIFIERS):
+        form, _, word = form.rpartition(" ")
+        if not form or word not in _QUALIFIERS | _NOUNS:
+            break
         left_out = [*left_out, word]
-        form = form.rpartition(" ")[0]
         yield form, left_out
 
 
@@ -229,10 +232,11 @@ def _with_rest(head: Reading, rest: str, known: Known) -> Reading | None:
 
 
 def _with_graver(head: Reading, graver: list[Part], *, is_malignant: bool) -> Reading | None:
-    names = tuple(dict.fromkeys(part.name for part in graver))
-    if len(names) == 1 and graver[0].is_stated and not is_malignant and names != (UNNAMED,):
+    named = [part for part in graver if part.name != UNNAMED]
+    names = tuple(dict.fromkeys(part.name for part in named))
+    if len(names) == 1 and named[0].is_stated and not is_malignant:
         return Reading(normalise(names[0]), names)
-    if UNNAMED in names or not head.names:
+    if not names or not head.names:
         return None
     return Reading(head.form, (*head.names, *names), is_joined=True)
 
@@ -252,15 +256,23 @@ def parts_of(text: str, known: Known) -> list[Part]:
         stop = min(len(words), start + _MOST_WORDS)
         while stop > start and " ".join(words[start:stop]) not in known.by_name:
             stop -= 1
+        stop = max(stop, start + 1)
+        before, after = words[:start], words[stop:]
+        stated = _is_stated(before, after)
         name = known.by_name.get(" ".join(words[start:stop]))
+        if name is None and stated:
+            name = _malignant_abbreviation(words[start], known)
         if name is None and words[start] in _MALIGNANT_WORDS:
             name = UNNAMED
-        stop = max(stop, start + 1)
         if name is not None:
-            stated = _is_stated(words[:start], words[stop:])
-            parts.append(Part(name, _is_denied(words[:start], words[stop:]), stated))
+            parts.append(Part(name, _is_denied(before, after), stated))
         start = stop
     return parts
+
+
+def _malignant_abbreviation(word: str, known: Known) -> str | None:
+    meant = known.short.get(word, ())
+    return meant[0] if known.malignant.issuperset(meant) and meant else None
 
 
 def _is_denied(before: list[str], after: list[str]) -> bool:

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.taxonomy_names import LONGEST_NAME
 
+# A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
+NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
 _TAG = re.compile(r"<\s?(/?)\s?(think|answer)\w*\b[^<>]{0,60}>", re.IGNORECASE)
 _CONTROL = re.compile(r"<\|[^<>|\s]{1,30}\|>")
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
+_MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
 _NUMBER = re.compile(
     r"^(?:option\s|choice\s)?[(\[]?(?:\d{1,2}|[a-z])(?:\s?[.)\]:](?=\s?[^\W\d])|\s[-–—]\s)\s*",
     re.IGNORECASE,
@@ -53,6 +56,7 @@ _TITLE = re.compile(
     re.IGNORECASE,
 )
 _SAYS = re.compile(r"\b(?:is|consistent|compatible|suggests|indicates|represents|shows)\b", re.I)
+_MOST_LEADING = 15  # words are left out in front of a name
 _LONGEST_BARE = 200  # characters; a longer text is read as a narrative
 _NUM_LINES = 100  # so many last lines are looked at for a stated name
 
@@ -63,10 +67,14 @@ def readings(text: str) -> Iterator[str]:
     yield name
     name = without_frame(name)
     yield name
+    if text.rstrip(_MARKS_OF_NO_QUESTION).endswith("?"):
+        return  # a question says nothing
     yield (name := _CLOSING.sub("", name))
-    while name and name.partition(" ")[0].strip(_MARKS).lower() in _LEADING:
-        name = without_frame(name.partition(" ")[2])
-        yield name
+    for _ in range(_MOST_LEADING):
+        word, _, name = name.partition(" ")
+        if word.strip(_MARKS).lower() not in _LEADING:
+            break
+        yield (name := without_frame(name))
 
 
 def without_frame(name: str) -> str:
@@ -86,8 +94,8 @@ def bare_name(answer: Answer) -> str | None:
         *_, name = _TAG.split(answer.text)
         closed = [tag[1] == "/" and tag[2].lower() == "think" for tag in _TAG.finditer(answer.text)]
         name = name if all(closed[-1:]) else ""
-    name = name.strip(_MARKS)
-    return name if name and len(name) <= _LONGEST_BARE and "\n" not in name else None
+    name = name.strip(_MARKS_OF_NO_QUESTION)
+    return name if name.strip(_MARKS) and len(name) <= _LONGEST_BARE and "\n" not in name else None
 
 
 def stated_name(answer: Answer) -> str | None:
@@ -106,6 +114,14 @@ def stated_name(answer: Answer) -> str | None:
             return name if name.strip(_MARKS) else "".join(lines[place + 1 : place + 2])
     last = re.split(r"(?<=[.!?])\s", lines[-1][-2 * LONGEST_NAME :])[-1] if lines else ""
     return last if _SAYS.search(last) else None
+
+
+def lines_alone(answer: Answer) -> list[str]:
+    """The first lines of a text without tags; empty when it was cut."""
+    if answer.stop_reason == "length" or _TAG.search(answer.text):
+        return []
+    lines = answer.text[: _NUM_LINES * LONGEST_NAME].splitlines()
+    return [without_frame(line) for line in lines if line.strip(_MARKS)][:_NUM_LINES]
 
 
 def _tagged(text: str) -> Iterator[str]:

@@ -10,12 +10,19 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from skingpt_r1 import narrative
-from skingpt_r1.dermbench.answer_names import bare_name, readings, stated_name, without_frame
+from skingpt_r1.dermbench.answer_names import (
+    NO_NARRATIVE,
+    bare_name,
+    lines_alone,
+    readings,
+    stated_name,
+    without_frame,
+)
 from skingpt_r1.dermbench.answers import PROBLEMS
 from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermbench.label_sets import LabelSet
 from skingpt_r1.errors import NarrativeError, RecordError
-from skingpt_r1.taxonomy import canonical, is_name, named_diagnoses
+from skingpt_r1.taxonomy import canonical, is_malignant, is_name, named_diagnoses
 from skingpt_r1.taxonomy_names import LONGEST_NAME
 
 # reason code -> what it means; an unmatched answer carries one of these.
@@ -36,10 +43,18 @@ _SEPARATOR = re.compile(
     re.IGNORECASE,
 )
 _JOINT = re.compile(r"^\s*(?:or|and|versus|vs\.?)\s", re.IGNORECASE)
+_WITH = re.compile(r"\s(?:with|alongside|overlying)\s", re.IGNORECASE)
+# Diagnoses that are also signs of another: `rosacea with telangiectasia` is rosacea.
+_SIGNS = frozenset(
+    {
+        "telangiectasia", "scar", "acne scar", "hyperpigmentation", "hypopigmentation", "purpura",
+        "abrasion ulceration or injury", "xerosis", "hematoma", "striae",
+    }
+)  # fmt: skip
 # By the number of diagnoses that a name says which fits no label.
 _UNMATCHED = ("unknown_name", "not_a_label", "several_labels")
 # Reasons after which a title such as `Diagnosis:` is looked for.
-_UNREAD = frozenset({"truncated", "no_diagnosis", "several_diagnoses", "unknown_name"})
+_UNREAD = NO_NARRATIVE | {"several_diagnoses", "unknown_name"}
 
 
 class MatchedLabel(NamedTuple):
@@ -69,12 +84,11 @@ def match_answer(answer: Answer, labels: LabelSet) -> MatchedLabel:
     try:
         said = match_name(narrative.parse_narrative(answer.text).diagnosis, labels)
     except NarrativeError as error:
-        # A few words that stand alone are a name, not a narrative that breaks off.
-        is_name = found is not None and error.reason in ("truncated", "no_diagnosis")
+        is_name = found is not None and error.reason in NO_NARRATIVE
         said = found if found is not None and is_name else MatchedLabel(None, error.reason)
-    stated = stated_name(answer) if said.reason in _UNREAD else None
-    announced = None if stated is None else match_name(stated, labels)
-    return announced if announced is not None and announced.label is not None else said
+    if said.reason in _UNREAD:
+        return _without_narrative(answer, labels) or said
+    return said
 
 
 def match_name(name: str, labels: LabelSet) -> MatchedLabel:
@@ -95,10 +109,21 @@ def match_name(name: str, labels: LabelSet) -> MatchedLabel:
     return next(clear, None) or next(known, found[0])
 
 
+def _without_narrative(answer: Answer, labels: LabelSet) -> MatchedLabel | None:
+    """What a title such as `Diagnosis:` or the last sentence says, else lines that are names."""
+    stated = stated_name(answer)
+    if stated is not None and (found := match_name(stated, labels)).label is not None:
+        return found
+    lines = [_match(line, labels).label for line in lines_alone(answer)]
+    named = {label for label in lines if label is not None}
+    if not lines or lines[0] is None:
+        return None
+    return MatchedLabel(lines[0]) if len(named) == 1 else MatchedLabel(None, "several_labels")
+
+
 def _match(name: str, labels: LabelSet) -> MatchedLabel:
     found = labels.fitting(name)
-    named = _named(name, labels)
-    if len(named) > 1 and not is_name(name):
+    if not is_name(name) and (len(_named(name, labels)) > 1 or len(_joined(name, labels)) > 1):
         return MatchedLabel(None, "several_labels")
     if found:
         return _one(found)
@@ -139,3 +164,11 @@ def _named(name: str, labels: LabelSet) -> set[tuple[str, ...] | str | None]:
         name = re.sub(re.escape(label), ";", name, flags=re.IGNORECASE)
     parts = [without_frame(_JOINT.sub("", part)) for part in _SEPARATOR.split(name)]
     return {labels.fitting(part) or canonical(part) for part in (*whole, *parts)} - {None}
+
+
+def _joined(name: str, labels: LabelSet) -> set[tuple[str, ...]]:
+    """The labels of a name's parts before and behind `with`; none where a malignant part counts."""
+    parts = [part for part in _WITH.split(name) if canonical(part) not in _SIGNS]
+    if len(parts) < 2 or is_malignant(name):
+        return set()
+    return {labels.fitting(part) for part in parts} - {()}
