@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
-from skingpt_r1.taxonomy_names import Known, normalise, read
+from skingpt_r1.taxonomy_names import UNNAMED, Known, normalise, parts_of, read
 
 _THREE_PARTITION = MappingProxyType(
     {
@@ -116,6 +116,12 @@ def is_malignant(name: str) -> bool | None:
     """Whether a diagnosis is a malignant tumour; None when the table does not know it."""
     found = {diagnoses()[named].malignant for named in named_diagnoses(name)}
     return found.pop() if len(found) == 1 else None
+
+
+def holds_malignancy(text: str) -> bool:
+    """Whether a text names a malignant tumour, or cancer as such, without denying it."""
+    parts = (part for part in parts_of(normalise(text), _known()) if not part.is_denied)
+    return any(part.name == UNNAMED or diagnoses()[part.name].malignant for part in parts)
 
 
 def match_label(text: str, labels: Iterable[str]) -> str | None:

@@ -37,7 +37,7 @@ _LINKS = frozenset(
     """affecting involving likely probably secondary due caused with without on over overlying
     underlying within inside from type subtype variant consistent arising developing evolving
     progressing transforming turning adjacent near next beside alongside associated complicated
-    coexisting together plus because given showing not no rather""".split()  # noqa: SIM905
+    coexisting together plus because given showing which that not no rather""".split()  # noqa: SIM905
 )
 _LINK = re.compile(rf"\s(?:{'|'.join(sorted(_LINKS))}|of the|in(?! situ))\b")
 # What may stand between the head of a name and a part that it states.
@@ -51,7 +51,7 @@ _MALIGNANT_WORDS = frozenset(
 )
 _DENIES = frozenset(
     """no not without never nor non neither negative free absence lack than mimicking resembling
-    simulating""".split()  # noqa: SIM905
+    simulating risk potential precursor history chance""".split()  # noqa: SIM905
 )
 _DENIED_AFTER = re.compile(
     r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|(?:less |un)likely|like)\b"
