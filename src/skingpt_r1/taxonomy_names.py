@@ -187,13 +187,18 @@ def _look_up(form: str, known: Known) -> tuple[str, ...]:
         return (known.by_name[form],)
     if form in known.short:
         return known.short[form]
-    full = normalise(" ".join(_full_word(word, known) for word in form.split()))
+    if form.count(" ") >= _MOST_WORDS:
+        return ()
+    full = " ".join(_full_word(word, known) for word in form.split())
+    full = form if full == form else normalise(full)
     found = known.by_name.get(full) or known.by_words.get(tuple(sorted(full.split())))
     return () if found is None else (found,)
 
 
 def _full_word(word: str, known: Known) -> str:
-    """A word, or the name that it abbreviates."""
+    """A word, or the name that it abbreviates, in the plural too: `AKs`."""
+    if len(word) == 3 and word.endswith("s") and not (word in known.by_name or word in known.short):
+        return _full_word(word[:2], known)
     if len(word) <= 3 and word in known.by_name:
         return known.by_name[word]
     meant = known.short.get(word, ())

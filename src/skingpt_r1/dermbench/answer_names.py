@@ -4,6 +4,7 @@ Words that deny or doubt are no such words, so that what they stand in front of 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from skingpt_r1.dermbench.benchmark_records import Answer
@@ -15,6 +16,7 @@ _TAG = re.compile(r"<\s?(/?)\s?(think|answer)\w*\b[^<>]{0,60}>", re.IGNORECASE)
 _CONTROL = re.compile(r"<\|[^<>|\s]{1,30}\|>")
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
 _MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
+_TIGHT = re.compile(r"(?<=[a-z]):(?=\w)")
 _NUMBER = re.compile(
     r"^(?:option\s|choice\s)?[(\[]?(?:\d{1,2}|[a-z])(?:\s?[.)\]:](?=\s?[^\W\d])|\s[-–—]\s)\s*",
     re.IGNORECASE,
@@ -65,6 +67,7 @@ def readings(text: str) -> Iterator[str]:
     """The names that a short answer may be, the most literal first."""
     name = text.strip(_MARKS)
     yield name
+    name = _TIGHT.sub(": ", unicodedata.normalize("NFKC", name))
     name = without_frame(name)
     yield name
     if text.rstrip(_MARKS_OF_NO_QUESTION).endswith("?"):
@@ -121,7 +124,8 @@ def lines_alone(answer: Answer) -> list[str]:
     if answer.stop_reason == "length" or _TAG.search(answer.text):
         return []
     lines = answer.text[: _NUM_LINES * LONGEST_NAME].splitlines()
-    return [without_frame(line) for line in lines if line.strip(_MARKS)][:_NUM_LINES]
+    lines = [line for line in lines if line.strip(_MARKS)][:_NUM_LINES]
+    return [without_frame(line) if len(line) <= LONGEST_NAME else "" for line in lines]
 
 
 def _tagged(text: str) -> Iterator[str]:
