@@ -15,7 +15,8 @@ from skingpt_r1.taxonomy import (
 from skingpt_r1.taxonomy_names import LONGEST_NAME
 
 BRITISH = (
-    ("hem", "haem"), ("nev", "naev"), (" edema", " oedema"), ("myxedema", "myxoedema"), ("tumor", "tumour"), ("rrhe", "rrhoe"),
+    ("hem", "haem"), ("nev", "naev"), (" edema", " oedema"), ("myxedema", "myxoedema"),
+    ("tumor", "tumour"), ("rrhe", "rrhoe"),
     ("leukem", "leukaem"), ("leukop", "leucop"), ("localized", "localised"),
 )  # fmt: skip
 PLURALS = (
