@@ -158,11 +158,11 @@ def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | N
     name = re.sub(r"^(?:possible|potential|suspected|probable|likely)\s", "", name, flags=re.I)
     if not _is_name(name, trusted=strong and bold is not None):
         return None
-    whole = _with_part(name, tail)
-    is_open = whole != name and not is_malignant(whole)
-    if is_open or has_alternatives(name) or _is_alternative(tail):
+    if has_alternatives(name) or _is_alternative(tail):
         return Conclusion(several=True)
-    name = whole
+    name, alone = _with_part(name, tail), name
+    if name != alone and not is_malignant(name):
+        return Conclusion(several=True)
     if hedged:
         return Conclusion(name, several=_COULD_BE.search(sentence) is not None)
     joined = _AND_BOLD.match(tail) if bold else None
