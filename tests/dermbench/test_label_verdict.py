@@ -80,6 +80,15 @@ def test_a_label_is_read_with_the_words_around_it(text):
     assert match_answer(said(text), labels).label == "melanoma"
 
 
+def test_a_name_that_was_cut_may_be_the_beginning_of_a_longer_one():
+    cut = Answer(system="s", id="a", text="squamous cell carcinoma", stop_reason="length")
+    for form in ("label", "narrative"):
+        verdict = judge_label(ask("squamous cell carcinoma", form=form), cut)
+        assert (verdict.match, verdict.reason) == (LabelMatch.UNREADABLE, "truncated")
+    closed = cut.model_copy(update={"text": "The diagnosis is squamous cell carcinoma."})
+    assert judge_label(ask("squamous cell carcinoma"), closed).match.is_right
+
+
 def test_a_denied_or_unknown_label_is_wrong_or_unreadable():
     question = ask("melanoma", form="label")
     for text in ("not melanoma", "The answer is not melanoma", "spots of unknown kind"):

@@ -101,6 +101,14 @@ def bare_name(answer: Answer) -> str | None:
     return name if name.strip(_MARKS) and len(name) <= _LONGEST_BARE and "\n" not in name else None
 
 
+def is_cut_name(answer: Answer) -> bool:
+    """Whether a text that stands alone was cut: it may be the beginning of a longer name."""
+    is_closed = answer.text.rstrip(" \n*").endswith((".", "!"))
+    if answer.stop_reason != "length" or is_closed or bare_name(answer) is not None:
+        return False
+    return bare_name(answer.model_copy(update={"stop_reason": None})) is not None
+
+
 def stated_name(answer: Answer) -> str | None:
     """What the last line with a title such as `Diagnosis:` says, else the last sentence.
 

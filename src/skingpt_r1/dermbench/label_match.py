@@ -13,6 +13,7 @@ from skingpt_r1 import narrative
 from skingpt_r1.dermbench.answer_names import (
     NO_NARRATIVE,
     bare_name,
+    is_cut_name,
     lines_alone,
     readings,
     stated_name,
@@ -77,6 +78,8 @@ def match_answer(answer: Answer, labels: LabelSet) -> MatchedLabel:
     """
     if answer.problem is not None:
         return MatchedLabel(None, answer.problem)
+    if is_cut_name(answer):
+        return MatchedLabel(None, "truncated")
     bare = bare_name(answer)
     found = None if bare is None else match_name(bare, labels)
     if found is not None and found.reason in (None, "several_labels"):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.dermbench.answer_names import NO_NARRATIVE, bare_name, readings
+from skingpt_r1.dermbench.answer_names import NO_NARRATIVE, bare_name, is_cut_name, readings
 from skingpt_r1.dermbench.benchmark_records import Answer, Question
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.narrative import parse_narrative
@@ -73,6 +73,8 @@ def judge_label(question: Question, answer: Answer) -> LabelVerdict:
     """
     if answer.problem is not None:
         return LabelVerdict(LabelMatch.UNREADABLE, reason=answer.problem)
+    if is_cut_name(answer):
+        return LabelVerdict(LabelMatch.UNREADABLE, reason="truncated")
     bare = None if question.form == "narrative" else bare_name(answer)
     for name in () if bare is None else readings(bare):
         if canonical(name) is not None or closeness(name, question.label) is Closeness.EXACT:
