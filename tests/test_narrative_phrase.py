@@ -2,7 +2,8 @@
 
 import pytest
 
-from skingpt_r1.narrative_phrase import conclusion
+from skingpt_r1.narrative import parse_narrative
+from skingpt_r1.narrative_phrase import conclusion, plain
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,23 @@ def test_the_name_of_a_conclusion(sentence, name):
 )
 def test_a_malignant_part_in_other_words_leaves_it_open(sentence):
     assert conclusion(sentence).several
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("1. Psoriasis (70%)", "Psoriasis"),
+        ("**2) Tinea** (10,5 %).", "Tinea"),
+        ("B) melanoma [~80 %]", "melanoma"),
+        ("T. corporis", "T. corporis"),
+        ("melanoma (0.76 to 1.5 mm)", "melanoma (0.76 to 1.5 mm)"),
+        ("1.5 mm melanoma", "1.5 mm melanoma"),
+    ],
+)
+def test_a_number_and_a_share_are_no_part_of_a_name(written, name):
+    assert plain(written) == name
+
+
+def test_the_first_of_a_numbered_list_under_a_title():
+    text = "A scaly plaque.\n\nDiagnosis:\n1. Psoriasis (70%)\n2. Eczema (20%)\n3. Tinea (10%)"
+    assert parse_narrative(text).diagnosis == "Psoriasis"

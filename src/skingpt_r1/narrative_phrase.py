@@ -78,6 +78,8 @@ _STOP = re.compile(
     r"|on|at|from|despite|including|such|like|without|under|being|known|stands?|emerges?|related|presenting|resulting|to|if|while|localized|localised)\b",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"^[\s*_#>-]*\(?(?:\d{1,2}[.):]|[A-Ha-h]\))\s+")
+_SHARE = re.compile(r"\s?[(\[]\s?[~≈]?\d{1,3}(?:[.,]\d{1,3})?\s?%\s?[)\]](?=[\s*_.]{0,8}$)")
 # What may join a malignant part to a name; it ends where the sentence turns away.
 _PART = re.compile(
     r"[\s*]{0,4}(?:with|within|from|on|in|over|overlying|arising|developing|evolving|progressing"
@@ -112,7 +114,11 @@ _CLAUSE = re.compile(
 
 
 def plain(text: str) -> str:
-    """A phrase without markdown, quotes, closing punctuation and surplus white space."""
+    """A phrase without markdown, quotes, closing punctuation and surplus white space.
+
+    A number in front of it and a share behind it are left out too: `1. Psoriasis (70 %)`.
+    """
+    text = _SHARE.sub("", _NUMBER.sub("", text))
     bare = re.sub(r"[*_`#]+", " ", text)
     return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—')
 
