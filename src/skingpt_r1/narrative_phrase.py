@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from skingpt_r1.narrative_words import could_be_name, is_kind, names_disease
+from skingpt_r1.taxonomy import holds_malignancy, is_malignant, is_name
 
 
 class Conclusion(NamedTuple):
@@ -77,6 +78,20 @@ _STOP = re.compile(
     r"|on|at|from|despite|including|such|like|without|under|being|known|stands?|emerges?|related|presenting|resulting|to|if|while|localized|localised)\b",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"^[\s*_#>-]*\(?(?:\d{1,2}[.):]|[A-Ha-h]\))\s+")
+_SHARE = re.compile(r"\s?[(\[]\s?[~≈]?\d{1,3}(?:[.,]\d{1,3})?\s?%\s?[)\]](?=[\s*_.]{0,8}$)")
+# What may join a malignant part to a name; it ends where the sentence turns away.
+_PART = re.compile(
+    r"[\s*]{0,4}(?:with|within|from|on|in|over|overlying|arising|developing|evolving|progressing"
+    r"|transforming|turning|associated|complicated|including|has|is|shows?|showing)\s[^.,;:!?—–()]{1,160}",
+    re.IGNORECASE,
+)
+_TURN = re.compile(
+    r"\s(?:but|although|though|while|whereas|however|rather|that|which|should|must|requir\w+"
+    r"|warrant\w*|and\s(?:i|we|you|should|needs?))\b",
+    re.IGNORECASE,
+)
+_BRACKET = re.compile(r"\s?\([^()]{1,60}\)")
 _OR = re.compile(
     r"^\W{0,4}(?:\([^()]{0,80}\)\W{0,4})?(?:or|versus|vs\.?|and/or)\s+"
     r"(?!(?:a\s)?(?:variant|similar|related|an?other|other|possibly|perhaps|even|less|its?|early)\b)",
@@ -99,7 +114,11 @@ _CLAUSE = re.compile(
 
 
 def plain(text: str) -> str:
-    """A phrase without markdown, quotes, closing punctuation and surplus white space."""
+    """A phrase without markdown, quotes, closing punctuation and surplus white space.
+
+    A number in front of it and a share behind it are left out too: `1. Psoriasis (70 %)`.
+    """
+    text = _SHARE.sub("", _NUMBER.sub("", text))
     bare = re.sub(r"[*_`#]+", " ", text)
     return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—')
 
@@ -147,12 +166,27 @@ def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | N
         return None
     if has_alternatives(name) or _is_alternative(tail):
         return Conclusion(several=True)
+    name, alone = _with_part(name, tail), name
+    if name != alone and not is_malignant(name):
+        return Conclusion(several=True)
     if hedged:
         return Conclusion(name, several=_COULD_BE.search(sentence) is not None)
     joined = _AND_BOLD.match(tail) if bold else None
     if joined and tail.lstrip().lower().startswith("and") and names_disease(joined[1]):
         name = f"{name} and {plain(joined[1])}"
     return Conclusion(name)
+
+
+def _with_part(name: str, tail: str) -> str:
+    """A benign name with the malignant part that follows it, which must not be cut off."""
+    head, _, last = name.rpartition(" ")
+    is_participle = last.endswith("ing") and head != ""  # `keratosis progressing | to carcinoma`
+    benign, rest = (head, f" {last}{tail}") if is_participle else (name, tail)
+    part = _PART.match(rest)
+    if part is None or is_malignant(benign) is not False:
+        return name
+    said = _TURN.split(part[0])[0]
+    return plain(f"{benign} {said}") if holds_malignancy(said) else name
 
 
 def _is_name(name: str, *, trusted: bool) -> bool:
@@ -191,6 +225,9 @@ def _noun(rest: str) -> tuple[str, str]:
         start += clause.end()
     stop = _STOP.search(rest, start)
     end = stop.start() if stop else len(rest)
+    bracket = _BRACKET.match(rest, end)
+    if bracket and is_name(rest[start : bracket.end()]):
+        end = bracket.end()
     return plain(rest[start:end]), rest[end:]
 
 
@@ -202,14 +239,29 @@ def _before(sentence: str) -> Conclusion | None:
     head = sentence[max(0, match.start() - 120) : match.start()].rstrip()
     bold = re.search(r"\*\*([^*\n]{2,120})\*\*$", head)
     name = plain(bold[1]) if bold else plain(_tail_noun(head))
-    name = _without_parentheses(name)
+    name = _whole_name(_without_parentheses(name), head)
     if not _is_name(name, trusted=False) or has_alternatives(name):
         return None
     return Conclusion(name)
 
 
+def _whole_name(name: str, head: str) -> str:
+    """A benign name, or the malignant one of which it is the end: `melanoma in a nevus`."""
+    clause = plain(re.split(r"[.,;:—–]", head)[-1])
+    if is_malignant(name) is not False or not holds_malignancy(clause):
+        return name
+    words = clause.split()[-12:]
+    endings = (" ".join(words[start:]) for start in range(len(words)))
+    return next((ending for ending in endings if is_malignant(ending)), name)
+
+
 def _tail_noun(head: str) -> str:
-    head = re.sub(r"\([^()]{0,80}\)$", "", head)
+    bare, _, bracket = head.partition("(") if head.endswith(")") else (head, "", "")
+    noun = _last_noun(bare.rstrip())
+    return f"{noun} ({bracket}" if bracket and is_name(f"{noun} {bracket}") else noun
+
+
+def _last_noun(head: str) -> str:
     cut = re.split(
         r"[.,;:—–]|\b(?:that|deduce|makes?|making|of|and|while|supports?|suggests?|to|towards?|with|conclude|is|are"
         r"|for|as|possible|think|believe|the|a|an)\b",
@@ -220,4 +272,4 @@ def _tail_noun(head: str) -> str:
 
 
 def _without_parentheses(name: str) -> str:
-    return plain(re.sub(r"\s?\([^()]*\)?", " ", name)) or name
+    return name if is_name(name) else plain(re.sub(r"\s?\([^()]*\)?", " ", name)) or name

@@ -2,17 +2,18 @@
 
 The table is `taxonomy.tsv`: one diagnosis per line, its parent, the nine-part class of
 Fitzpatrick17k, whether it is malignant, and its synonyms. What a line leaves open it inherits from
-its parent; a line without a parent is a family. Our own arrangement; it decides no treatment.
+its parent; a line without a parent is a family. Abbreviations, which may mean several diagnoses,
+are in `abbreviations.tsv`. Our own arrangement; it decides no treatment.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
+
+from skingpt_r1.taxonomy_names import UNNAMED, Known, normalise, parts_of, read
 
 _THREE_PARTITION = MappingProxyType(
     {
@@ -26,20 +27,6 @@ _THREE_PARTITION = MappingProxyType(
         "malignant melanoma": "malignant",
         "malignant cutaneous lymphoma": "malignant",
     }
-)
-_SPELLINGS = (
-    ("haem", "hem"), ("naev", "nev"), ("oedema", "edema"), ("tumour", "tumor"), ("rrhoe", "rrhe"),
-    ("nevi ", "nevus "), ("oses ", "osis "), ("iases ", "iasis "), ("lentigines ", "lentigo "),
-    ("omata ", "oma "), ("leucopl", "leukopl"),
-)  # fmt: skip
-_QUALIFIERS = frozenset(
-    """a an the likely probable possible suspected presumed severe mild moderate early classic
-    typical localized localised extensive widespread recurrent active inflamed chronic acute
-    cutaneous""".split()  # noqa: SIM905 - words read better as words
-)
-_TAIL = re.compile(
-    r"\s(?:affecting|involving|likely|probably|secondary to|due to|caused by|with|on the|of the"
-    r"|in the|from|type|consistent)\b.*$"
 )
 
 
@@ -90,11 +77,24 @@ def diagnoses() -> Mapping[str, Diagnosis]:
 def canonical(name: str) -> str | None:
     """The preferred name of a diagnosis; None when the table does not know it.
 
-    Case, punctuation, plural and British spelling do not matter. A remark in brackets, a qualifier
-    (`severe`) and a trailing remark (`affecting the hands`) are left out when the whole is unknown.
+    Case, punctuation, plural, British spelling and the order of words do not matter. A remark in
+    brackets, a qualifier (`severe`) and a trailing remark (`affecting the hands`) are left out when
+    the whole is unknown; a malignant part is not: `nevus with melanoma` is a melanoma. A name that
+    says several diagnoses, or takes back what it names (`melanoma, excluded`), has no such name.
     """
-    by_name = _table()[1]
-    return next((by_name[form] for form in _forms(name) if form in by_name), None)
+    named = named_diagnoses(name)
+    return named[0] if len(named) == 1 else None
+
+
+def named_diagnoses(name: str) -> tuple[str, ...]:
+    """The preferred names of all diagnoses that a name says, or that an abbreviation may mean."""
+    found = read(name, _known())
+    return () if found is None else found.names
+
+
+def is_name(text: str) -> bool:
+    """Whether a whole text is a name of the table, such as `hand, foot and mouth disease`."""
+    return normalise(text) in _table()[1]
 
 
 def closeness(first: str, second: str) -> Closeness:
@@ -114,8 +114,14 @@ def closeness(first: str, second: str) -> Closeness:
 
 def is_malignant(name: str) -> bool | None:
     """Whether a diagnosis is a malignant tumour; None when the table does not know it."""
-    found = canonical(name)
-    return None if found is None else diagnoses()[found].malignant
+    found = {diagnoses()[named].malignant for named in named_diagnoses(name)}
+    return found.pop() if len(found) == 1 else None
+
+
+def holds_malignancy(text: str) -> bool:
+    """Whether a text names a malignant tumour, or cancer as such, without denying it."""
+    parts = (part for part in parts_of(normalise(text), _known()) if not part.is_denied)
+    return any(part.name == UNNAMED or diagnoses()[part.name].malignant for part in parts)
 
 
 def match_label(text: str, labels: Iterable[str]) -> str | None:
@@ -136,33 +142,20 @@ def fitting_labels(text: str, labels: Iterable[str]) -> tuple[str, ...]:
     equal, named = _label_index(tuple(dict.fromkeys(labels)))
     if found := equal.get(normalise(text)):
         return found
-    name = canonical(text)
-    if name is None:
+    said = read(text, _known(), equal)
+    if said is None:
         return ()
+    if not said.is_joined and (found := equal.get(said.form)):
+        return found
+    fitting = [_nearest(name, named) for name in said.names]
+    if said.is_joined and () in fitting:
+        return ()
+    return tuple(dict.fromkeys(label for labels_of in fitting for label in labels_of))
+
+
+def _nearest(name: str, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     steps = (name, *diagnoses()[name].parents)
     return next((named[step] for step in steps if step in named), ())
-
-
-def normalise(name: str) -> str:
-    """A name in small letters, without accents, punctuation, plural and British spelling."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    plain = " ".join(re.sub(r"[^a-z0-9.]+", " ", plain.replace("'", "")).split()).strip(" .") + " "
-    for old, new in _SPELLINGS:
-        plain = plain.replace(old, new)
-    return " ".join(re.sub(r"(?<=\w\w\w)(?<!s)(?<!u)(?<!i)s$", "", word) for word in plain.split())
-
-
-def _forms(name: str) -> Iterable[str]:
-    name = name[:300].replace("’", "'")
-    outside = re.sub(r"\([^()]*\)", " ", name)
-    for part in (name, outside, *re.findall(r"\(([^()]+)\)", name)):
-        form = normalise(part)
-        yield form
-        words = form.split()
-        while words and words[0] in _QUALIFIERS:
-            words = words[1:]
-            yield " ".join(words)
-        yield _TAIL.sub("", " ".join(words))
 
 
 @lru_cache(maxsize=64)
@@ -182,7 +175,7 @@ def _label_index(
 
 @cache
 def _table() -> tuple[Mapping[str, Diagnosis], Mapping[str, str]]:
-    lines = files("skingpt_r1").joinpath("taxonomy.tsv").read_text(encoding="utf-8").splitlines()
+    lines = _lines("taxonomy.tsv")
     rows = {line.split("\t")[0]: line.split("\t") for line in lines[1:]}
     known: dict[str, Diagnosis] = {}
     by_name: dict[str, str] = {}
@@ -196,6 +189,31 @@ def _table() -> tuple[Mapping[str, Diagnosis], Mapping[str, str]]:
             owner = by_name.setdefault(normalise(other), name)
             assert owner == name, f"{other!r} names both {owner!r} and {name!r}"
     return MappingProxyType(known), MappingProxyType(by_name)
+
+
+@cache
+def _known() -> Known:
+    table, by_name = _table()
+    ordered: dict[tuple[str, ...], set[str]] = {}
+    for form, name in by_name.items():
+        ordered.setdefault(tuple(sorted(form.split())), set()).add(name)
+    short: dict[str, tuple[str, ...]] = {}
+    for line in _lines("abbreviations.tsv")[1:]:
+        abbreviation, name = line.split("\t")
+        assert name in table, f"{line!r} abbreviates no diagnosis"
+        assert abbreviation not in by_name, f"{line!r} is a synonym already"
+        short[abbreviation] = (*short.get(abbreviation, ()), name)
+    return Known(
+        by_name,
+        {words: names.pop() for words, names in ordered.items() if len(names) == 1 < len(words)},
+        short,
+        {name: frozenset((name, *item.parents)) for name, item in table.items()},
+        frozenset(name for name, item in table.items() if item.malignant),
+    )
+
+
+def _lines(name: str) -> list[str]:
+    return files("skingpt_r1").joinpath(name).read_text(encoding="utf-8").splitlines()
 
 
 def _ancestors(name: str, rows: Mapping[str, list[str]]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.dermbench.benchmark_records import Answer, Question
+from skingpt_r1.dermbench.label_match import match_answer
+from skingpt_r1.dermbench.label_sets import LABEL_SETS
 from skingpt_r1.dermbench.label_verdict import (
     LabelMatch,
     LabelVerdict,
@@ -60,6 +62,44 @@ def test_an_answer_without_text_is_unreadable_for_its_own_reason():
 def test_a_label_may_stand_alone():
     assert judge_label(ask(form="label"), said(" psoriasis\n")).match is LabelMatch.EXACT
     assert judge_label(ask(), said("psoriasis")).match in (LabelMatch.EXACT, LabelMatch.UNREADABLE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is melanoma", "1. Melanoma", "B) melanoma (70 %)", "**Diagnosis:** melanoma",
+        "<think>A dark spot.</think><answer>melanoma</answer>",
+        "Melanoma is the most likely diagnosis.",
+    ],
+)  # fmt: skip
+def test_a_label_is_read_with_the_words_around_it(text):
+    """As `match_answer` reads it: one way for both."""
+    match = judge_label(ask("melanoma", form="label"), said(text)).match
+    assert match is LabelMatch.EXACT
+    labels = LABEL_SETS["ham10000"]
+    assert match_answer(said(text), labels).label == "melanoma"
+
+
+def test_a_name_that_was_cut_may_be_the_beginning_of_a_longer_one():
+    cut = Answer(system="s", id="a", text="squamous cell carcinoma", stop_reason="length")
+    for form in ("label", "narrative"):
+        verdict = judge_label(ask("squamous cell carcinoma", form=form), cut)
+        assert (verdict.match, verdict.reason) == (LabelMatch.UNREADABLE, "truncated")
+    closed = cut.model_copy(update={"text": "The diagnosis is squamous cell carcinoma."})
+    assert judge_label(ask("squamous cell carcinoma"), closed).match.is_right
+
+
+def test_a_denied_or_unknown_label_is_wrong_or_unreadable():
+    question = ask("melanoma", form="label")
+    for text in ("not melanoma", "The answer is not melanoma", "spots of unknown kind"):
+        assert not judge_label(question, said(text)).match.is_right
+
+
+def test_a_malignant_part_counts_before_the_benign_one():
+    match = compare_labels("dysplastic nevus with melanoma in situ", "melanoma").match
+    assert match is LabelMatch.PARENT
+    assert compare_labels("nevus with melanoma", "nevus").match is LabelMatch.MALIGNANT_FOR_BENIGN
+    assert compare_labels("nevus with areas of melanoma", "nevus").match is LabelMatch.WRONG
 
 
 def test_unknown_names_say_that_malignancy_is_not_known():

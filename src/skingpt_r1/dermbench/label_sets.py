@@ -5,7 +5,9 @@ are the data sets' own columns, never derived from the diagnosis.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -14,11 +16,18 @@ from skingpt_r1.datasets import READERS
 from skingpt_r1.datasets.values import truth
 from skingpt_r1.errors import DatasetError, RecipeError
 from skingpt_r1.taxonomy import canonical, diagnoses, fitting_labels, is_malignant
+from skingpt_r1.taxonomy_names import normalise
 
 Kind = Literal["diagnosis", "nine parts", "malignancy"]
 
 MALIGNANT, BENIGN = "malignant", "benign"
 _NINE = "nine_partition_label"
+# What is said of malignancy without a diagnosis, in normalised words.
+_CLASS_WORDS = re.compile(
+    r"(?P<denied>(?:no|not|non|without)(?: an?)?(?: (?:sign|evidence|feature) of)? ?)?"
+    r"(?:skin )?(?P<word>malignan(?:t|cy)|cancer(?:ous)?|benign|harmless)"
+    r"(?: (?:skin |cutaneous )?(?:lesion|tumor|neoplasm|growth|condition|disease|process|nature))?"
+)
 
 
 class LabelSet(NamedTuple):
@@ -43,16 +52,25 @@ class LabelSet(NamedTuple):
         """The labels that a question shows; empty for open ones."""
         return () if self.is_open else self.labels
 
+    def has(self, name: str) -> bool:
+        """Whether a name is one of the labels, however it is spelt."""
+        return normalise(name) in _normalised(self.labels)
+
     def fitting(self, diagnosis: str) -> tuple[str, ...]:
         """The labels that a diagnosis may mean; see `taxonomy.fitting_labels`."""
         equal = fitting_labels(diagnosis, self.labels)
         if equal or self.kind == "diagnosis":
             return equal
         if self.kind == "malignancy":
-            malignant = is_malignant(diagnosis)
+            malignant = _said_malignant(diagnosis)
             return () if malignant is None else (MALIGNANT if malignant else BENIGN,)
         name = canonical(diagnosis)
         return () if name is None else (diagnoses()[name].nine_partition,)
+
+
+@cache
+def _normalised(labels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(normalise(label) for label in labels) - {""}
 
 
 def _of(name: str, kind: Kind = "diagnosis") -> tuple[str, ...]:
@@ -98,6 +116,15 @@ def find_label_set(name: str) -> LabelSet:
             f"{', '.join(LABEL_SETS)}"
         )
     return LABEL_SETS[name]
+
+
+def _said_malignant(text: str) -> bool | None:
+    """Whether a text calls something malignant, by a word for it or by a diagnosis."""
+    words = _CLASS_WORDS.fullmatch(normalise(text))
+    if words is None:
+        return is_malignant(text)
+    calls_malignant = words["word"] not in ("benign", "harmless")
+    return calls_malignant is (words["denied"] is None)
 
 
 def gold_labels(cases: Iterable[Case], labels: LabelSet) -> dict[str, str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from skingpt_r1.dermbench.answer_names import NO_NARRATIVE, bare_name, is_cut_name, readings
 from skingpt_r1.dermbench.benchmark_records import Answer, Question
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.narrative import parse_narrative
@@ -31,7 +32,6 @@ class LabelMatch(StrEnum):
         return self in (LabelMatch.EXACT, LabelMatch.SYNONYM)
 
 
-_BARE_WORDS = 6  # a longer text is no bare name
 _MATCH = MappingProxyType(
     {
         Closeness.EXACT: LabelMatch.EXACT,
@@ -64,7 +64,8 @@ def judge_label(question: Question, answer: Answer) -> LabelVerdict:
     """The label verdict of one answer.
 
     The two confusions of malignant and benign count before parent and family: a melanoma called a
-    naevus is no near miss. An answer to a question for a label is the bare name.
+    naevus is no near miss. An answer to a question for a label is read as in `label_match.py`:
+    a bare name, with or without the words around it, else a narrative.
 
     Args:
         question: its label is the truth.
@@ -72,11 +73,17 @@ def judge_label(question: Question, answer: Answer) -> LabelVerdict:
     """
     if answer.problem is not None:
         return LabelVerdict(LabelMatch.UNREADABLE, reason=answer.problem)
-    if question.form != "narrative" and _is_bare(answer.text):
-        return compare_labels(answer.text.strip(), question.label)
+    if is_cut_name(answer):
+        return LabelVerdict(LabelMatch.UNREADABLE, reason="truncated")
+    bare = None if question.form == "narrative" else bare_name(answer)
+    for name in () if bare is None else readings(bare):
+        if canonical(name) is not None or closeness(name, question.label) is Closeness.EXACT:
+            return compare_labels(name, question.label)
     try:
         named = parse_narrative(answer.text).diagnosis
     except NarrativeError as error:
+        if bare is not None and error.reason in NO_NARRATIVE:
+            return compare_labels(bare, question.label)
         return LabelVerdict(LabelMatch.UNREADABLE, reason=error.reason)
     return compare_labels(named, question.label)
 
@@ -89,8 +96,3 @@ def compare_labels(named: str, label: str) -> LabelVerdict:
     if match not in (LabelMatch.EXACT, LabelMatch.SYNONYM) and known and said != truth:
         match = LabelMatch.MALIGNANT_FOR_BENIGN if said else LabelMatch.BENIGN_FOR_MALIGNANT
     return LabelVerdict(match, named, None, known)
-
-
-def _is_bare(text: str) -> bool:
-    is_short = "\n" not in text.strip() and 0 < len(text.split()) <= _BARE_WORDS
-    return is_short or canonical(text) is not None

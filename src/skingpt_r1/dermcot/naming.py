@@ -3,7 +3,8 @@
 from functools import cache
 
 from skingpt_r1.findings import WORDS
-from skingpt_r1.taxonomy import canonical, diagnoses, normalise
+from skingpt_r1.taxonomy import canonical, diagnoses
+from skingpt_r1.taxonomy_names import normalise
 
 # Adjectives that say the name of a disease in other letters.
 _ADJECTIVES = {
