@@ -15,8 +15,10 @@ from skingpt_r1.cli.ablate import print_ablation
 from skingpt_r1.cli.bench_report import find_audits, report_lines
 from skingpt_r1.cli.dermcot import corpus_tools, stats_lines
 from skingpt_r1.cli.dermcot_certify import certification_lines
+from skingpt_r1.cli.options import RecipeFolder
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.distill.recipe_values import RECIPES
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.report_data import ReportData
@@ -41,7 +43,7 @@ TOGETHER = 64  # small pictures and the embedded backbone: more are decoded toge
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
-    recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
+    recipes: RecipeFolder = RECIPES,
 ) -> None:
     """Make a corpus, filter it, distil, and compare: the paper in small.
 

@@ -24,7 +24,7 @@ dermcot_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="DermCoT: make, filter, certify and publish a corpus of reasoning narratives.",
-    epilog=closing("skingpt dermcot build recipes/dermcot_demo.yaml --out runs/dermcot"),
+    epilog=closing("skingpt dermcot build dermcot_demo --out runs/dermcot"),
 )
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a corpus.")]
@@ -35,8 +35,8 @@ NANO = "nano"
 @dermcot_app.command(
     "build",
     epilog=closing(
-        "skingpt dermcot build recipes/dermcot_demo.yaml --out runs/dermcot",
-        "skingpt dermcot build recipes/dermcot_pad_ufes_20.yaml --narrator openai/gpt-5 --dry-run",
+        "skingpt dermcot build dermcot_demo --out runs/dermcot",
+        "skingpt dermcot build dermcot_pad_ufes_20 --narrator openai/gpt-5 --dry-run",
     ),
 )
 def build_corpus(

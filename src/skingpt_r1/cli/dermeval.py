@@ -24,8 +24,8 @@ dermeval_app = typer.Typer(
 
 @dermeval_app.command(
     epilog=closing(
-        "skingpt dermeval train recipes/dermeval_nano.yaml --out runs/dermeval",
-        "skingpt dermeval train recipes/dermeval_nano.yaml --export my_evaluator",
+        "skingpt dermeval train dermeval_nano --out runs/dermeval",
+        "skingpt dermeval train dermeval_nano --export my_evaluator",
     )
 )
 def train(

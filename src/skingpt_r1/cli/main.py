@@ -57,19 +57,15 @@ app.command(
         "skingpt diagnose photos/ --model runs/mine/adapter --json > answers.jsonl",
     )
 )(diagnose)
-app.command(epilog=closing("skingpt features recipes/nano_bias_text_visual.yaml --out runs/mine"))(
-    features
+app.command(epilog=closing("skingpt features nano_bias_text_visual --out runs/mine"))(features)
+app.command(epilog=closing("skingpt distill nano_bias_text_visual --set seed=1 --out runs/mine"))(
+    distill
 )
-app.command(
-    epilog=closing(
-        "skingpt distill recipes/nano_bias_text_visual.yaml --set seed=1 --out runs/mine"
-    )
-)(distill)
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(dermcot_app, name="dermcot")
 app.add_typer(dermeval_app, name="dermeval")
 app.add_typer(bench_app, name="bench")
-app.command(epilog=closing("skingpt ablate recipes/ablation_nano.yaml --out runs/ablation"))(ablate)
+app.command(epilog=closing("skingpt ablate ablation_nano --out runs/ablation"))(ablate)
 app.command(epilog=closing("skingpt models runs/mine"))(models)
 app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
 app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)
