@@ -14,6 +14,7 @@ from skingpt_r1.dermcot.api_recipe import Price
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.rubric import Protocol
+from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.report_data import Audit
@@ -79,6 +80,7 @@ def judge(
     The same command again continues a stopped run. What has no readable verdict is unscored, with
     its reason. Deterministic judges need no repeats.
     """
+    from skingpt_r1.dermbench.questions import read_questions
     from skingpt_r1.dermbench.run_judges import run_judge
 
     chosen = list(dict.fromkeys(names or [RUBRIC]))
@@ -88,15 +90,17 @@ def judge(
         brief=brief,
         prices=_prices(chosen, price),
     )
-    ledger = Ledger(folder / LEDGER, max_cost)
-    judges = [open_judge(name, options, ledger) for name in chosen]
-    for one in judges:
-        with staged() as progress:
-            count = repeats if one.most_attempts > 1 else 1
-            tallies = run_judge(folder, one, systems=system, repeats=count, progress=progress)
-        typer.echo(f"{one.name}, {one.protocol}:")
-        for line in tally_lines(tallies):
-            typer.echo(line)
+    read_questions(folder)  # a folder that holds no run is told before anything is opened
+    with own_run(folder):
+        ledger = Ledger(folder / LEDGER, max_cost)
+        judges = [open_judge(name, options, ledger) for name in chosen]
+        for one in judges:
+            with staged() as progress:
+                count = repeats if one.most_attempts > 1 else 1
+                tallies = run_judge(folder, one, systems=system, repeats=count, progress=progress)
+            typer.echo(f"{one.name}, {one.protocol}:")
+            for line in tally_lines(tallies):
+                typer.echo(line)
     typer.echo(f"judgements: {folder / JUDGEMENTS}")
     typer.echo(RESEARCH)
 
@@ -150,7 +154,8 @@ def agree(
             f"{entry.pairs.unscored_second}; ratings of no answer: {entry.unmatched}"
         )
     if out is not None:
-        write_results(out, [row for entry in found for row in entry.rows])
+        with own_run(out):
+            write_results(out, [row for entry in found for row in entry.rows])
         typer.echo(f"results: {out / 'results.json'}")
     typer.echo(RESEARCH)
 

@@ -15,6 +15,7 @@ from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_re
 from skingpt_r1.dermcot.stats import KEPT, CorpusStats, count_corpus, result_rows
 from skingpt_r1.distill.recipe_values import check_recipe, set_values
 from skingpt_r1.records import write_results
+from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
     from skingpt_r1.dermcot.pipeline import Narrators, Tools
@@ -81,9 +82,10 @@ def build_corpus(
     if not corpus_path(folder).is_file():
         check_models(chosen, folder, max_cost=max_cost)
         _check_evaluator(chosen.score.evaluator)
-    with staged() as progress:
-        build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
-    _report(folder)
+    with own_run(folder):
+        with staged() as progress:
+            build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
+        _report(folder)
 
 
 @dermcot_app.command(
@@ -100,18 +102,19 @@ def select(folder: CorpusFolder, settings: Settings = None) -> None:
 
     values = set_values(read_selection(folder), settings or ())
     chosen = check_recipe(SelectRecipe, values, "--set")
-    with staged() as progress:
-        select_corpus(folder, chosen, progress)
-    _report(folder)
+    with own_run(folder):
+        with staged() as progress:
+            select_corpus(folder, chosen, progress)
+        _report(folder)
 
 
 @dermcot_app.command(epilog=closing("skingpt dermcot stats runs/dermcot"))
 def stats(folder: CorpusFolder) -> None:
     """Count what was kept, what was dropped and why, and what it cost.
 
-    Also works on a corpus that is not finished.
+    Also works on a corpus that is not finished. Writes nothing.
     """
-    _report(folder)
+    _print_counts(folder, count_corpus(folder))
 
 
 add_certification(dermcot_app)
@@ -181,9 +184,13 @@ def _check_evaluator(name: str) -> None:
 
 def _report(folder: Path) -> None:
     counted = count_corpus(folder)
+    write_results(folder, result_rows(counted))
+    _print_counts(folder, counted)
+
+
+def _print_counts(folder: Path, counted: CorpusStats) -> None:
     for line in stats_lines(counted):
         typer.echo(line)
-    write_results(folder, result_rows(counted))
     typer.echo(f"corpus: {folder}")
     typer.echo(RESEARCH)
 

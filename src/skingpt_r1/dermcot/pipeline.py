@@ -39,6 +39,7 @@ from skingpt_r1.records import (
     start_run,
     write_json_atomic,
 )
+from skingpt_r1.runs import own_run
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +87,15 @@ def build(
         progress: told a stage and how many of how many cases are done.
 
     Raises:
-        TrainingError: the folder belongs to another recipe or other data.
+        TrainingError: the folder belongs to another recipe or other data, or to another process.
         DatasetError: problems of the data set.
         RecordError: a file of the folder is damaged or of another run.
     """
-    tell = progress or _silent
+    with own_run(folder):
+        _build(recipe, folder, tools, progress or _silent)
+
+
+def _build(recipe: CorpusRecipe, folder: Path, tools: Tools, tell: Progress) -> None:
     gathered = gather(recipe.cases, folder)
     named = recipe.model_dump(mode="json", exclude=CHEAP)
     start_run(folder, named, seed=recipe.seed, manifest=gathered.manifest)
@@ -167,7 +172,13 @@ def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None 
 
     Raises:
         RecordError: a stage before is not finished.
+        TrainingError: another process writes the folder.
     """
+    with own_run(folder):
+        _select(folder, recipe, progress)
+
+
+def _select(folder: Path, recipe: SelectRecipe, progress: Progress | None) -> None:
     settings = recipe.model_dump(mode="json")
     note = folder / SELECTION
     if not _same_settings(note, settings):

@@ -27,7 +27,7 @@ from skingpt_r1.distill.data import Parts, load_parts, manifest_hash
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key
 from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.recipe import Recipe, TrainRecipe
-from skingpt_r1.distill.stage import finish_stage
+from skingpt_r1.distill.stage import finish_stage, own_shared
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.teaching import teacher_vectors
 from skingpt_r1.distill.trainer import Trained, describe_trained, train
@@ -85,7 +85,16 @@ def run_recipe(
         SkinGPTError: bad data, a changed recipe, a store of another run, a loss that is not finite.
     """
     state = PartialState(cpu=not torch.cuda.is_available())
-    stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
+    with own_shared(folder, state):
+        stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
+        _teach(recipe, folder, stored, state, quiet)
+    return FinishedRun(stored.model, stored.parts, folder)
+
+
+def _teach(
+    recipe: Recipe, folder: Path, stored: "_Stored", state: PartialState, quiet: bool
+) -> None:
+    """Both stages, or the one that the recipe has."""
     model = stored.model
     if (stage := recipe.visual_first) is not None:
         sight = make_sight(model, stage.precision)
@@ -96,7 +105,6 @@ def run_recipe(
     trained = make_trained(model, recipe.train.precision)
     teach = partial(_train, recipe, recipe.train, trained, folder, stored, quiet)
     finish_stage(folder, model, state, teach)
-    return FinishedRun(model, stored.parts, folder)
 
 
 def _train(
@@ -142,7 +150,9 @@ def run_features(
         SkinGPTError: bad data, a changed recipe, a store of another run.
     """
     state = PartialState(cpu=not torch.cuda.is_available())
-    return _store(recipe, folder, features or folder / "features", None, state, progress).features
+    with own_shared(folder, state):
+        stored = _store(recipe, folder, features or folder / "features", None, state, progress)
+    return stored.features
 
 
 @dataclass(frozen=True)
@@ -275,16 +285,17 @@ def _fill_store(
         manifest=lessons.manifest,
         teacher=recipe.teacher.model_dump(mode="json") | {"seed": recipe.seed},
     )
-    write_store(
-        folder,
-        key,
-        [item.id for item in lessons.items],
-        compute,
-        shard_cases=recipe.features.shard_cases,
-        progress=_stage(progress, "features"),
-        part=(state.process_index, state.num_processes),
-    )
-    state.wait_for_everyone()
+    with own_shared(folder, state):
+        write_store(
+            folder,
+            key,
+            [item.id for item in lessons.items],
+            compute,
+            shard_cases=recipe.features.shard_cases,
+            progress=_stage(progress, "features"),
+            part=(state.process_index, state.num_processes),
+        )
+        state.wait_for_everyone()
     return FeatureStore(folder)
 
 
