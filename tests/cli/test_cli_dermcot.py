@@ -49,16 +49,20 @@ def test_a_finished_corpus_is_done_at_once(
     assert "dropped: label_mismatch" in said
     assert "cost: 0.0000 US dollars" in said
     assert RESEARCH in said
+    rows = json.loads((finished / "results.json").read_text("utf-8"))
+    kept = [row["value"] for row in rows if (row["table"], row["system"]) == ("stages", "select")]
+    assert kept[0] == 20
 
 
-def test_stats_are_printed_and_written(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stats_are_printed_and_nothing_is_written(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(finished)
     assert run(["dermcot", "stats", str(finished)]) == 0
     said = capsys.readouterr().out
     assert "simulated slips among the scored" in said
     assert "kept by tone: " in said
-    rows = json.loads((finished / "results.json").read_text("utf-8"))
-    kept = [row["value"] for row in rows if (row["table"], row["system"]) == ("stages", "select")]
-    assert kept[0] == 20
+    assert contents(finished) == before
 
 
 def test_select_again(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,10 @@ def judge(
         typer.Option("--candidate-first", help="Show it before the reference, to measure order."),
     ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="DermEval: scores alone, faster.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the pictures of the run have moved to."),
+    ] = None,
     price: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="IN OUT", help="Of a language model, USD per million tokens."),
@@ -80,7 +84,7 @@ def judge(
     The same command again continues a stopped run. What has no readable verdict is unscored, with
     its reason. Deterministic judges need no repeats.
     """
-    from skingpt_r1.dermbench.questions import read_questions
+    from skingpt_r1.dermbench.questions import move_data, read_questions
     from skingpt_r1.dermbench.run_judges import run_judge
 
     chosen = list(dict.fromkeys(names or [RUBRIC]))
@@ -92,6 +96,8 @@ def judge(
     )
     read_questions(folder)  # a folder that holds no run is told before anything is opened
     with own_run(folder):
+        if data is not None:
+            move_data(folder, data)
         ledger = Ledger(folder / LEDGER, max_cost)
         judges = [open_judge(name, options, ledger) for name in chosen]
         for one in judges:

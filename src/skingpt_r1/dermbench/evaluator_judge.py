@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
 from skingpt_r1.dermbench.judging import JudgeTask, record_verdict
 from skingpt_r1.dermbench.local_models import NO_PICTURE, short_name
+from skingpt_r1.dermbench.questions import Asked, refuse_changed_pictures
 from skingpt_r1.rubric import Unscored
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class EvaluatorJudge:
 
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         """Judgements in the order of the tasks; one without a picture is unscored."""
+        refuse_changed_pictures([Asked(task.question, task.images) for task in tasks])
         for start in range(0, len(tasks), BATCH_SIZE):
             yield from self._judge_batch(tasks[start : start + BATCH_SIZE])
 

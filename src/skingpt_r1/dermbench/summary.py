@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from skingpt_r1.dermbench.classified_tables import classified_tables
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.judged_tables import TRAINED_ON, label_rows, score_table
-from skingpt_r1.dermbench.questions import RENDERED, RUN, benchmark_title
+from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.write import Written, write_report
 from skingpt_r1.dermbench.report_cases import report_cases
@@ -20,7 +20,7 @@ from skingpt_r1.dermbench.report_data import Audit, Leak, ReportData
 from skingpt_r1.dermbench.run_reading import RunReading
 from skingpt_r1.dermbench.system_card import NOT_A_MODEL
 from skingpt_r1.records import ResultRow, read_json
-from skingpt_r1.runs import own_run
+from skingpt_r1.runs import RUN, own_run
 
 
 class Summary(NamedTuple):

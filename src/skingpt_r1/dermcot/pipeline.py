@@ -39,7 +39,7 @@ from skingpt_r1.records import (
     start_run,
     write_json_atomic,
 )
-from skingpt_r1.runs import own_run
+from skingpt_r1.runs import PLACES, note_root, own_run, same_root
 
 logger = logging.getLogger(__name__)
 
@@ -97,21 +97,26 @@ def build(
 
 def _build(recipe: CorpusRecipe, folder: Path, tools: Tools, tell: Progress) -> None:
     gathered = gather(recipe.cases, folder)
-    named = recipe.model_dump(mode="json", exclude=CHEAP)
+    named = same_root(folder, recipe.model_dump(mode="json", exclude=CHEAP), "cases")
+    is_new = not corpus.cases_path(folder).is_file()
     start_run(folder, named, seed=recipe.seed, manifest=gathered.manifest)
+    if recipe.cases.root is not None and (is_new or (folder / PLACES).is_file()):
+        # A corpus without the note names its pictures from its own folder, and goes on doing so.
+        note_root(folder, recipe.cases.root)
+    root = corpus.picture_root(folder)
     _write_cases(gathered, recipe.cases, folder, tools.workers, tell)
     narrators = cache(lambda: tools.narrators(folder))
     seed = recipe.seed
     run_stage(
         folder,
         "observe",
-        lambda found: observe(found, narrators().observe, folder=folder, seed=seed),
+        lambda found: observe(found, narrators().observe, folder=root, seed=seed),
         tell,
     )
     run_stage(
         folder,
         "reason",
-        lambda found: reason(found, narrators().reason, folder=folder, seed=seed),
+        lambda found: reason(found, narrators().reason, folder=root, seed=seed),
         tell,
     )
     run_stage(folder, "normalise", lambda found: normalise(found, seed=seed), tell)
@@ -122,7 +127,7 @@ def _build(recipe: CorpusRecipe, folder: Path, tools: Tools, tell: Progress) -> 
         lambda found: score(
             found,
             tools.score(),
-            folder=folder,
+            folder=root,
             evaluator=tools.evaluator,
             batch_size=recipe.score.batch_size,
         ),

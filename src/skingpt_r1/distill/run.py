@@ -37,6 +37,7 @@ from skingpt_r1.model.checkpoint import copy_adapter, is_adapter
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
+from skingpt_r1.runs import note_root, same_root
 
 logger = logging.getLogger(__name__)
 
@@ -248,10 +249,12 @@ def _prepare(
     counts = {part.value: len(members) for part, members in parts.items()}
     start_run(
         folder,
-        recipe.model_dump(mode="json"),
+        same_root(folder, recipe.model_dump(mode="json"), "data"),
         seed=recipe.seed,
         manifest={"sha256": manifest, "cases": counts},
     )
+    if recipe.data.root is not None:
+        note_root(folder, recipe.data.root)
     vectors = teacher_vectors(
         recipe.teacher, cases, kept, seed=recipe.seed, manifest=manifest, device=device
     )
