@@ -11,11 +11,13 @@ from skingpt_r1.cli.options import RecipeFile, Settings, run_folder
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.dermcot.corpus import corpus_path
+from skingpt_r1.dermcot.corpus_card import RENDERED_ONLY
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
 from skingpt_r1.dermcot.stats import KEPT, CorpusStats, count_corpus, result_rows
 from skingpt_r1.distill.recipe_values import check_recipe, set_values
 from skingpt_r1.records import write_results
 from skingpt_r1.runs import own_run
+from skingpt_r1.synthetic.write import rendered_layout
 
 if TYPE_CHECKING:
     from skingpt_r1.dermcot.pipeline import Narrators, Tools
@@ -82,6 +84,13 @@ def build_corpus(
     if not corpus_path(folder).is_file():
         check_models(chosen, folder, max_cost=max_cost)
         _check_evaluator(chosen.score.evaluator)
+    if judges_unknown_skin(chosen):
+        typer.echo(
+            f"note: the cases are photos, and the evaluator {chosen.score.evaluator!r} "
+            f"{RENDERED_ONLY}; what it keeps is not known to be better. Name one that has learned "
+            "from ratings of photos with --set score.evaluator=DIR",
+            err=True,
+        )
     with own_run(folder):
         with staged() as progress:
             build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
@@ -171,7 +180,20 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
         model = load_evaluator(recipe.score.evaluator)
         return make_scorer(model, batch_size=recipe.score.batch_size)
 
-    return Tools(narrators, score, f"dermeval:{recipe.score.evaluator}", workers)
+    name = f"dermeval:{recipe.score.evaluator}"
+    if judges_unknown_skin(recipe):
+        name = f"{name} ({RENDERED_ONLY})"
+    return Tools(narrators, score, name, workers)
+
+
+def judges_unknown_skin(recipe: CorpusRecipe) -> bool:
+    """Whether the cases are photos, and the evaluator has learned from rendered skin alone."""
+    from skingpt_r1.dermeval.card import NANO_EVALUATOR, knows_rendered_skin_only
+
+    root, name = recipe.cases.root, recipe.score.evaluator
+    if root is None or rendered_layout(root) is not None:
+        return False
+    return knows_rendered_skin_only(NANO_EVALUATOR if name == NANO else Path(name))
 
 
 def _check_evaluator(name: str) -> None:

@@ -23,6 +23,8 @@ from skingpt_r1.cli.real import real
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.errors import SkinGPTError
 
+HTTP_CLIENTS = ("httpx", "httpx2")
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -48,7 +50,10 @@ def skingpt(
 ) -> None:
     """SkinGPT-R1: reasoning about skin, step by step, with adapters on a frozen backbone."""
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)  # libraries change the level of the root logger, not of this
+    handler.addFilter(_is_no_call)
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", handlers=[handler])
 
 
 app.command(
@@ -69,6 +74,11 @@ app.command(epilog=closing("skingpt ablate ablation_nano --out runs/ablation"))(
 app.command(epilog=closing("skingpt models runs/mine"))(models)
 app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
 app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)
+
+
+def _is_no_call(record: logging.LogRecord) -> bool:
+    """Not the line that an HTTP client writes for every call to a language model."""
+    return record.levelno >= logging.WARNING or record.name not in HTTP_CLIENTS
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
