@@ -1,5 +1,6 @@
 """The `skingpt` command: its groups, and how errors become messages and exit codes."""
 
+import io
 import logging
 import os
 import sys
@@ -111,6 +112,8 @@ def _disk_message(error: OSError) -> str:
 
 def main() -> None:
     """Entry point of the `skingpt` program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 
