@@ -202,7 +202,7 @@ def test_a_language_model_prints_no_line_for_a_call(
     with openai_server(lambda _call: said) as server:
         command = [
             sys.executable, "-m", "skingpt_r1.cli", "-v", "dermcot", "build", "dermcot_demo", *few,
-            "--narrator", f"{server.url}#toy", "--out", str(tmp_path / "corpus"),
+            "--workers", "1", "--narrator", f"{server.url}#toy", "--out", str(tmp_path / "corpus"),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

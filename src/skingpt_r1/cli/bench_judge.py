@@ -17,6 +17,7 @@ from skingpt_r1.rubric import Protocol
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
+    from skingpt_r1.dermbench.judging import Judge
     from skingpt_r1.dermbench.report_data import Audit
     from skingpt_r1.dermbench.run_judges import JudgedSystem
 
@@ -84,8 +85,7 @@ def judge(
     The same command again continues a stopped run. What has no readable verdict is unscored, with
     its reason. Deterministic judges need no repeats.
     """
-    from skingpt_r1.dermbench.questions import move_data, read_questions
-    from skingpt_r1.dermbench.run_judges import run_judge
+    from skingpt_r1.dermbench.questions import move_data
 
     chosen = list(dict.fromkeys(names or [RUBRIC]))
     options = JudgeOptions(
@@ -94,18 +94,12 @@ def judge(
         brief=brief,
         prices=_prices(chosen, price),
     )
-    read_questions(folder)  # a folder that holds no run is told before anything is opened
     with own_run(folder):
         if data is not None:
             move_data(folder, data)
         ledger = Ledger(folder / LEDGER, max_cost)
-        judges = [open_judge(name, options, ledger) for name in chosen]
-        for one in judges:
-            with staged() as progress:
-                count = repeats if one.most_attempts > 1 else 1
-                tallies = run_judge(folder, one, systems=system, repeats=count, progress=progress)
-            typer.echo(f"{one.name}, {one.protocol}:")
-            for line in tally_lines(tallies):
+        for one in [open_judge(name, options, ledger) for name in chosen]:
+            for line in _judge_all(folder, one, system, repeats):
                 typer.echo(line)
     typer.echo(f"judgements: {folder / JUDGEMENTS}")
     typer.echo(RESEARCH)
@@ -164,6 +158,19 @@ def agree(
             write_results(out, [row for entry in found for row in entry.rows])
         typer.echo(f"results: {out / 'results.json'}")
     typer.echo(RESEARCH)
+
+
+def _judge_all(
+    folder: Path, judge: "Judge", systems: Sequence[str] | None, repeats: int
+) -> Iterator[str]:
+    """Let one judge work, and say what became of the answers."""
+    from skingpt_r1.dermbench.run_judges import run_judge
+
+    count = repeats if judge.most_attempts > 1 else 1
+    with staged() as progress:
+        tallies = run_judge(folder, judge, systems=systems, repeats=count, progress=progress)
+    yield f"{judge.name}, {judge.protocol}:"
+    yield from tally_lines(tallies)
 
 
 def tally_lines(tallies: Iterable["JudgedSystem"]) -> Iterator[str]:
