@@ -15,7 +15,8 @@ import pytest
 
 from owned_folder import HOLD, Hold
 from skingpt_r1.errors import RecordError, TrainingError
-from skingpt_r1.runs import LOCK, own_run
+from skingpt_r1.records import start_run
+from skingpt_r1.runs import LOCK, find_root, note_root, own_run, same_root
 
 
 def names(folder: Path) -> set[str]:
@@ -157,3 +158,38 @@ def test_what_cannot_be_a_run_folder_is_one_line(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(RecordError, match=r"^cannot write .*file"), own_run(folder):
             pass
+
+
+def test_the_root_of_the_data_is_no_part_of_a_recipe_s_identity(tmp_path: Path) -> None:
+    recipe = {"seed": 1, "data": {"root": "old", "count": 3}}
+    assert same_root(tmp_path, recipe, "data") == recipe
+    start_run(tmp_path, recipe, seed=1)
+    moved = {"seed": 1, "data": {"root": "new", "count": 3}}
+    assert same_root(tmp_path, moved, "data") == recipe
+    start_run(tmp_path, same_root(tmp_path, moved, "data"), seed=1)
+    other = {"seed": 1, "data": {"root": "new", "count": 4}}
+    with pytest.raises(TrainingError, match=r"recipe\.data\.count was 3, is 4"):
+        start_run(tmp_path, same_root(tmp_path, other, "data"), seed=1)
+    drawn = {"seed": 1, "data": {"root": None, "count": 3}}
+    assert same_root(tmp_path, drawn, "data") == drawn
+
+
+@pytest.mark.parametrize("moves", [(), ("run",), ("data",), ("all",), ("run", "data")])
+def test_the_data_of_a_run_are_found_where_one_of_both_stayed(
+    moves: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder, data = tmp_path / "a" / "runs" / "x", tmp_path / "a" / "data"
+    folder.mkdir(parents=True)
+    data.mkdir()
+    assert find_root(folder, Path.is_dir) is None
+    note_root(folder, data)
+    if "all" in moves:
+        (tmp_path / "a").rename(tmp_path / "b")
+        folder, data = tmp_path / "b" / "runs" / "x", tmp_path / "b" / "data"
+    if "run" in moves:
+        folder = folder.rename(tmp_path / "x")
+    if "data" in moves:
+        data = data.rename(tmp_path / "new")
+        assert find_root(folder, Path.is_dir) == tmp_path / "a" / "data"  # as it was noted
+        note_root(folder, data)
+    assert find_root(folder, Path.is_dir) == data
