@@ -4,7 +4,7 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check nano real bench docs clean
+.PHONY: demo test test-lowest check nano real bench docs clean
 .DEFAULT_GOAL := demo
 
 .venv/made:
@@ -27,6 +27,15 @@ demo: .venv/core
 # Every test; no network, no GPU. Two processes with one thread each.
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The lowest transformers that pyproject.toml allows, beside the pinned rest: quick tests of models.
+LOWEST := transformers==5.18.0
+.venv/lowest: .venv/dev
+	rm -rf $@
+	$(INSTALL:-c constraints.txt=) --no-deps --target $@ $(LOWEST)
+
+test-lowest: .venv/lowest
+	PYTHONPATH=.venv/lowest OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/model tests/parity
 
 # Lint, format, types and the rules of the layout.
 check: .venv/dev

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skingpt_r1.case import Case, SkinTone, Split
+from skingpt_r1.case import MAX_ID, Case, SkinTone, Split, id_problem
 
 
 def test_class_order_is_light_medium_dark() -> None:
@@ -48,3 +48,50 @@ def test_cases_have_their_own_mappings_and_can_be_keys() -> None:
     assert one.findings is not same.findings
     assert {one, same} == {one}
     assert one != dataclasses.replace(one, findings={"size": "small"})
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "ISIC_0000001", "ISIC_0000001.jpg", "PAT_8_15_820.png", "-1234567890", "7", "train/a b/c-1",
+        "Acne and Rosacea Photos/07Acne (1), x & y", "a..b", "...", "..a", "a../b", "case: 1",
+        "a:b", "CON", "x\\y", "über", "皮膚", "a" * MAX_ID, "~root", "$HOME", "%2e%2e", "a//b",
+        "./a",
+    ],
+)  # fmt: skip
+def test_ids_of_cases(identity: str) -> None:
+    assert id_problem(identity) is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "why"),
+    [
+        ("", "empty"),
+        (" ", "empty"),
+        (" a", "space"),
+        ("a\u00a0", "space"),
+        ("a\n", "space"),
+        ("a\nb", "control"),
+        ("a\0b", "control"),
+        ("a\x1b[2Jb", "control"),
+        ("a\u2028b", "control"),
+        ("\ud800", "control"),
+        ("a\x7f", "control"),
+        ("..", "another folder"),
+        (".", "another folder"),
+        ("../a", "another folder"),
+        ("a/../../b", "another folder"),
+        ("a/..", "another folder"),
+        ("..\\a", "another folder"),
+        ("a\\..\\..\\b", "another folder"),
+        ("a/.. /b", "another folder"),
+        ("C:../a", "another folder"),
+        ("/etc/passwd", "absolute"),
+        ("\\\\server\\share", "absolute"),
+        ("C:\\a", "absolute"),
+        ("c:/a", "absolute"),
+        ("a" * (MAX_ID + 1), "1,001 characters; at most 1,000"),
+    ],
+)
+def test_ids_that_could_leave_a_folder(identity: str, why: str) -> None:
+    assert why in (id_problem(identity) or "")

@@ -18,6 +18,7 @@ LEVELS = {
     "datasets": 2,
     "synthetic": 2,
     "narrative": 1,
+    "markdown": 1,
     "rubric": 1,
     "taxonomy": 1,
     "records": 1,

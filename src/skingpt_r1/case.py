@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from unicodedata import category
+
+MAX_ID = 1000
+"""Longest id of a case, in characters; our choice, docs/sources.md."""
 
 
 class SkinTone(StrEnum):
@@ -72,3 +76,26 @@ class Case:
     context: Mapping[str, str] = field(default_factory=dict, hash=False)
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
     narrative: str | None = None
+
+
+def id_problem(identity: str) -> str | None:
+    """Why a text cannot be the id of a case; None when it can.
+
+    Ids become names of files and keys of records here and elsewhere, so none may lead out of a
+    folder. Slashes inside are fine: sets of folders have ids such as `train/acne/acne-1`.
+    """
+    if not identity.strip():
+        return "it is empty"
+    if len(identity) > MAX_ID:
+        return f"it has {len(identity):,} characters; at most {MAX_ID:,} are allowed"
+    if identity != identity.strip():
+        return "it begins or ends with a space"
+    if any(category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in identity):
+        return "it has control characters"
+    # Read as Windows does, a path has both kinds of slashes and may begin with a drive.
+    path = PureWindowsPath(identity)
+    if path.root:
+        return "it is an absolute path"
+    if not path.parts or any(part.strip() == ".." for part in path.parts):
+        return "it leads to another folder"
+    return None

@@ -7,6 +7,7 @@
     |-- ImageError          a picture that cannot or must not be read
     |-- RecipeError         a recipe with unknown keys, wrong types or impossible values
     |-- CheckpointError     weights that do not fit: wrong keys or shapes, another backbone
+    |-- DeviceError         a device or number format that is not known, or not on this machine
     |-- FeatureStoreError   stored features of another recipe, backbone or data manifest
     |-- TeacherError        teacher vectors that are missing or of the wrong width; `.case_ids`
     |-- TrainingError       a run that must stop: a non-finite loss, a changed recipe on resume
@@ -60,6 +61,10 @@ class RecipeError(SkinGPTError):
 
 class CheckpointError(SkinGPTError):
     """Weights do not fit the model: keys, shapes or the backbone they were trained on."""
+
+
+class DeviceError(SkinGPTError):
+    """A device or number format that is not known, or that this machine lacks."""
 
 
 class FeatureStoreError(SkinGPTError):

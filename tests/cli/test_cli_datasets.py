@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_cli_bad_pictures import empty_png
 
 from skingpt_r1.cli.main import run
 from skingpt_r1.datasets import READERS
@@ -54,6 +55,71 @@ def test_missing_files_stop_unless_allowed(
     assert "--allow-missing" in capsys.readouterr().err
     assert run(["datasets", "check", "folder", str(root), "--allow-missing"]) == 0
     assert "file missing: 1" in capsys.readouterr().out
+
+
+def test_check_opens_every_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["page.jpg", "empty.jpg", "bomb.png", "cut.jpg", "link.png", "strip.png", "sound.png"]
+    root = make_folder(tmp_path / "set", [{"file_name": name, "label": "wart"} for name in names])
+    (root / "page.jpg").write_text("<html><title>404 Not Found</title></html>")
+    (root / "empty.jpg").write_bytes(b"")
+    (root / "bomb.png").write_bytes(empty_png(20_000, 20_000))
+    Image.effect_noise((64, 64), 80).save(root / "cut.jpg")
+    (root / "cut.jpg").write_bytes((root / "cut.jpg").read_bytes()[:-500])
+    Image.new("RGB", (8, 8)).save(tmp_path / "elsewhere.png")
+    (root / "link.png").unlink()
+    (root / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    Image.new("RGB", (2000, 5)).save(root / "strip.png")
+    assert run(["datasets", "check", "folder", str(root), "--allow-missing"]) == 1
+    message = capsys.readouterr().err
+    assert "problems: 6" in message
+    for name, words in {
+        "page.jpg": "not a picture in a known format",
+        "empty.jpg": "the file is empty (0 bytes)",
+        "bomb.png": "far too many pixels",
+        "cut.jpg": "the picture is damaged or cut short",
+        "link.png": "a link out of the folder",
+        "strip.png": "2000 x 5 pixels are too long and narrow",
+    }.items():
+        assert f"{root / name}: {words}" in message
+    assert "sound.png" not in message
+
+
+def test_check_says_when_no_picture_was_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(tmp_path / "set", [{"file_name": "a.jpg", "label": "wart"}])
+    (root / "a.jpg").write_bytes(b"")
+    assert run(["datasets", "check", "folder", str(root), "--quick"]) == 0
+    assert "The pictures were not opened" in capsys.readouterr().out
+    assert run(["datasets", "check", "folder", str(root)]) == 1
+
+
+def test_check_tells_problems_of_table_and_pictures_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"file_name": f"{n}.png", "label": "wart", "fitzpatrick": n} for n in "19"]
+    root = make_folder(tmp_path / "set", [*rows, {"file_name": "gone.png", "label": "wart"}])
+    (root / "1.png").write_bytes(b"")
+    (root / "gone.png").unlink()
+    assert run(["datasets", "check", "folder", str(root)]) == 1
+    message = capsys.readouterr().err
+    for words in ("Fitzpatrick type '9'", "1.png: the file is empty", "no picture gone.png"):
+        assert words in message
+
+
+def test_folders_of_pictures_may_be_links(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_folder(tmp_path / "disk", [{"file_name": "a.png", "label": "wart"}])
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "part").symlink_to(tmp_path / "disk")
+    (root / "metadata.csv").write_text("file_name,label\npart/a.png,wart\n")
+    assert run(["datasets", "check", "folder", str(root)]) == 0
+    assert "in a folder that is a link to elsewhere: 1" in capsys.readouterr().out
+    (tmp_path / "alias").symlink_to(tmp_path / "disk")
+    assert run(["datasets", "check", "folder", str(tmp_path / "alias")]) == 0
+    assert "elsewhere" not in capsys.readouterr().out
 
 
 def test_overlap_finds_copies_between_folders(

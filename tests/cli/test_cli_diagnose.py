@@ -49,7 +49,7 @@ def photos(tmp_path: Path) -> Path:
 
 def use(monkeypatch: pytest.MonkeyPatch, *answers: Narrative | NarrativeError) -> ScriptedModel:
     model = ScriptedModel(answers)
-    monkeypatch.setattr("skingpt_r1.model.load.load_model", lambda _name: model)
+    monkeypatch.setattr("skingpt_r1.model.load.load_model", lambda _name, **_where: model)
     return model
 
 

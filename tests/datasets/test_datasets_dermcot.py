@@ -88,6 +88,44 @@ def test_damaged_shards(tmp_path: Path) -> None:
         load_cases("dermcot", root)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": 7}, "id is int, not text"),
+        ({"narrative": ["a"]}, "narrative is list, not text"),
+        ({"site": 1.5}, "site is float, not text"),
+        ({"images": ["a.png"]}, "images holds an item without path and bytes"),
+        ({"images": [{"path": "a.png", "bytes": None}]}, "images holds an item without"),
+        ({"images": "a.png"}, "images is str, not a list"),
+        ({"image_sha256": 7}, "image_sha256 is int, not a list"),
+        ({"findings": [{"slot": "colour"}]}, "findings holds an item without slot and value"),
+        ({"id": "../c0"}, "id '../c0' cannot be used: it leads to another folder"),
+    ],
+)
+def test_hostile_columns(changes: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        load_cases("dermcot", corpus(tmp_path, corpus_row(0, **changes)))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b.png", "..\\b.png", ".b.png", "..", "C:\\b.png", "b\0.png", "b.html", "b", ""]
+)
+def test_names_that_pictures_may_not_have(name: str, tmp_path: Path) -> None:
+    row = corpus_row(0)
+    row["images"][0]["path"] = name
+    with pytest.raises(DatasetError, match="a picture's name is a path or no picture"):
+        load_cases("dermcot", corpus(tmp_path, row))
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_two_pictures_of_one_name(tmp_path: Path) -> None:
+    rows = [corpus_row(0), corpus_row(1)]
+    rows[1]["images"][0]["path"] = "ROW-0.png"
+    with pytest.raises(DatasetError, match=f"{ONE} row 2: another picture of the corpus has"):
+        load_cases("dermcot", corpus(tmp_path, *rows))
+
+
 def test_without_pictures(tmp_path: Path) -> None:
     root = corpus(tmp_path, corpus_row(0), corpus_row(1, images=[]))
     with pytest.raises(DatasetError, match="missing files: 1"):

@@ -3,6 +3,9 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from profiles import DISPLAY_P3, rgb_profile
 
 from skingpt_r1.datasets import dicom
 from skingpt_r1.datasets.intake import open_image
@@ -158,3 +161,143 @@ def test_is_dicom():
     assert dicom.is_dicom(b"\0" * 128 + b"DICM", ".jpg")
     assert dicom.is_dicom(b"", ".DCM")
     assert not dicom.is_dicom(b"\xff\xd8" + b"\0" * 200, ".jpg")
+
+
+def with_text(path, **elements):
+    """The file `a.dcm` of `ROW` with the texts of some elements, whether they make sense or not."""
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.dataelem import RawDataElement
+    from pydicom.tag import Tag
+
+    dataset = pydicom.dcmread(write(path, ROW))
+    for name, text in elements.items():
+        tag, content = Tag(tag_for_keyword(name)), text.encode() + b" " * (len(text) % 2)
+        dataset._dict[tag] = RawDataElement(
+            tag, dictionary_VR(tag), len(content), content, 0, False, True
+        )
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"WindowCenter": "", "WindowWidth": ""},
+        {"WindowCenter": "128", "WindowWidth": ""},
+        {"WindowCenter": "", "WindowWidth": "10"},
+        {"WindowCenter": "128"},
+        {"WindowWidth": "10"},
+        {"WindowCenter": "128", "WindowWidth": "0"},
+        {"WindowCenter": "128", "WindowWidth": "-20"},
+        {"WindowCenter": "nan", "WindowWidth": "10"},
+        {"WindowCenter": "128", "WindowWidth": "nan"},
+        {"WindowCenter": "inf", "WindowWidth": "10"},
+        {"WindowCenter": "128", "WindowWidth": "inf"},
+        {"WindowCenter": "middle", "WindowWidth": "10"},
+        {"WindowCenter": "0\\0", "WindowWidth": "0\\0"},
+        {"RescaleSlope": ""},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+        {"RescaleSlope": "0", "RescaleIntercept": "0"},
+        {"RescaleSlope": "0", "RescaleIntercept": "-1024"},
+        {"RescaleSlope": "nan"},
+        {"RescaleSlope": "inf", "RescaleIntercept": "inf"},
+        {"RescaleSlope": "steep", "RescaleIntercept": "low"},
+        {"RescaleSlope": "1e-30"},
+        {"VOILUTSequence": ""},
+        {"ModalityLUTSequence": ""},
+        {"NumberOfFrames": ""},
+        {"BurnedInAnnotation": ""},
+        {"ICCProfile": ""},
+        {"OpticalPathSequence": ""},
+        {"PixelAspectRatio": ""},
+    ],
+)
+def test_optional_values_that_mean_nothing_count_as_absent(tmp_path, elements):
+    assert grey(with_text(tmp_path / "a.dcm", **elements)) == ROW.tolist()
+
+
+def test_the_first_window_that_means_something_counts(tmp_path):
+    wanted = [[0, 82, 163, 255]]
+    for centres, widths in (
+        ("100.5", "201"),
+        ("100.5\\3", "201\\4"),
+        ("0\\100.5", "0\\201"),
+        ("\\100.5", "\\201"),
+        ("nan\\100.5", "10\\201"),
+        ("5\\100.5", "-1\\201"),
+    ):
+        path = with_text(tmp_path / "a.dcm", WindowCenter=centres, WindowWidth=widths)
+        assert grey(path) == wanted
+    # A window narrower than one value is a threshold.
+    path = with_text(tmp_path / "a.dcm", WindowCenter="100", WindowWidth="0.5")
+    assert grey(path) == [[0, 0, 255, 255]]
+
+
+def test_a_falling_slope_turns_the_picture(tmp_path):
+    path = with_text(tmp_path / "a.dcm", RescaleSlope="-1", RescaleIntercept="")
+    assert grey(path) == [[255, 191, 127, 0]]
+
+
+def test_colours_by_the_profile(tmp_path):
+    from pydicom.dataset import Dataset
+
+    skin = np.full((2, 2, 3), (220, 120, 90), np.uint8)
+    wanted = (235, 113, 82)
+    profile = rgb_profile(DISPLAY_P3)
+    optical = Dataset()
+    optical.ICCProfile = profile
+    for fields in ({"ICCProfile": profile}, {"OpticalPathSequence": [optical]}):
+        image = open_image(write(tmp_path / "a.dcm", skin, photometric="RGB", **fields))
+        assert image.getpixel((0, 0)) == wanted
+        assert image.info == {}
+        assert grey(write(tmp_path / "b.dcm", ROW, **fields)) == ROW.tolist()
+    damaged = write(tmp_path / "c.dcm", skin, photometric="RGB", ICCProfile=profile[:300])
+    assert open_image(damaged).getpixel((0, 0)) == (220, 120, 90)
+
+
+def deflated(path, size):
+    """A deflated file whose pixel data have so many bytes."""
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    dataset = pydicom.dcmread(write(path, ROW))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.PixelData = ROW.tobytes() + bytes(size - ROW.size)
+    dataset.save_as(path)
+    return path
+
+
+def test_a_deflated_file_is_measured_before_it_is_unpacked(tmp_path):
+    assert grey(deflated(tmp_path / "a.dcm", 4)) == ROW.tolist()
+    bomb = deflated(tmp_path / "b.dcm", 2_000_000)
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(ImageError, match="1,200,000 bytes when unpacked are too many"):
+        dicom.read_dicom(bomb, 200_000)
+    cut = tmp_path / "c.dcm"
+    cut.write_bytes(bomb.read_bytes()[:-200])
+    with pytest.raises(ImageError, match="DICOM"):
+        open_image(cut)
+
+
+def test_a_strip_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="too long and narrow"):
+        open_image(write(tmp_path / "a.dcm", np.zeros((2, 402), np.uint8)))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    edits=st.lists(st.tuples(st.integers(132, 10**4), st.integers(0, 255)), max_size=8),
+    keep=st.integers(30, 100),
+)
+def test_mutated_files_open_or_raise_image_error(tmp_path, edits, keep):
+    source = tmp_path / "source.dcm"
+    if not source.exists():
+        write(source, ROW, WindowCenter=30, WindowWidth=40, RescaleSlope=2, RescaleIntercept=-3)
+    content = bytearray(source.read_bytes())
+    for place, value in edits:
+        content[place % len(content)] = value
+    path = tmp_path / "mutated.dcm"
+    path.write_bytes(content[: len(content) * keep // 100])
+    try:
+        assert open_image(path).mode == "RGB"
+    except ImageError as error:
+        assert SECRET not in str(error)  # noqa: PT017

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from small_sets import build, edit, json_lines, picture, table
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.datasets import load_cases, write_folder
+from skingpt_r1.datasets.values import known, tidy
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import WORDS
 from skingpt_r1.phrasing import CONTEXT_KEYS
@@ -180,24 +182,29 @@ def test_writing_refuses(tmp_path: Path) -> None:
 
 
 words = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=12)
+# Names as a reader leaves them: tidied, and of one spelling.
+names = words.map(lambda text: tidy(text.strip("_"))).filter(known)
+groups = names.map(lambda text: normalize("NFKC", text).casefold()).filter(
+    lambda text: tidy(text) == text == normalize("NFKC", text).casefold() and known(text)
+)
 facts = st.dictionaries(words, st.text(st.characters(blacklist_categories=["Cs"]), max_size=9))
-told = st.fixed_dictionaries({}, optional=dict.fromkeys(CONTEXT_KEYS, words))
+told = st.fixed_dictionaries({}, optional=dict.fromkeys(CONTEXT_KEYS, names))
 findings = st.fixed_dictionaries(
     {}, optional={slot: st.sampled_from(list(values)) for slot, values in WORDS.items()}
 )
 known_cases = st.builds(
     lambda pictures, **fields: (pictures, fields),
     st.lists(st.integers(0, 3), min_size=1, max_size=3),
-    group=words,
-    dataset=words,
-    label=st.none() | words,
+    group=groups,
+    dataset=names,
+    label=st.none() | names,
     split=st.none() | st.sampled_from(Split),
     fitzpatrick=st.none() | st.integers(1, 6),
     tone=st.none() | st.sampled_from(SkinTone),
     findings=findings,
     context=told,
     attributes=facts,
-    narrative=st.none() | words,
+    narrative=st.none() | words.filter(known),
 )
 
 

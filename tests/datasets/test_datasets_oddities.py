@@ -1,5 +1,6 @@
 """What each data set does its own way."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -68,6 +69,22 @@ def test_ham10000_needs_only_the_folders_it_names(tmp_path: Path) -> None:
         shutil.copy(path, root / "HAM10000_images_part_1")
     shutil.rmtree(root / "HAM10000_images_part_2")
     assert len(load_cases("ham10000", root)) == 5
+
+
+def test_a_pipe_among_the_pictures_is_a_problem_of_its_row(tmp_path: Path) -> None:
+    root = build("ham10000", tmp_path)
+    first, second = (case.images[0] for case in load_cases("ham10000", root)[:2])
+    first.unlink()
+    os.mkfifo(first)
+    second.unlink()
+    second.symlink_to("/dev/zero")
+    with pytest.raises(DatasetError) as caught:
+        load_cases("ham10000", root, allow_missing=True)
+    assert [problem.split(": ", 1)[1] for problem in caught.value.problems] == [
+        f"{first}: a pipe, not a picture",
+        f"{second}: a device, not a picture",
+    ]
+    assert "row 2: " in str(caught.value)
 
 
 def test_ham10000_as_published_with_tabs(tmp_path: Path) -> None:

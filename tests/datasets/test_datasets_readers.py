@@ -161,16 +161,19 @@ def test_check_hands_back_problems(tmp_path: Path) -> None:
 
 def test_picture_index_prefers_the_exact_name(tmp_path: Path) -> None:
     png, jpg = picture(tmp_path / "a" / "x.png"), picture(tmp_path / "a" / "X.jpg")
-    other = picture(tmp_path / "b" / "x.jpeg")
+    other = picture(tmp_path / "b" / "y.jpeg")
     (tmp_path / "a" / "._x.png").write_bytes(b"")
-    index = PictureIndex([tmp_path])
+    index = PictureIndex(tmp_path)
     assert len(index) == 3
     assert index.find("x.jpg") == jpg
     assert index.find("a/x.PNG") == png
-    assert index.find("b\\x.jpeg") == other
-    assert index.find("x.bmp") in {png, jpg}
-    assert index.find("y") is None
+    assert index.find("X.PNG") == png
+    assert index.find("x") == png
+    assert index.find("b\\y.jpeg") == index.find("y.bmp") == other
+    assert index.find("z") is None
     assert index.find("") is None
+    with pytest.raises(DatasetError, match=r"2 files answer to it: a/X.jpg and a/x.png"):
+        index.find("x.bmp")
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:

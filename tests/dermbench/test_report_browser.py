@@ -1,6 +1,7 @@
 """The report in a real browser, opened from disk without any network, as a person uses it."""
 
 import base64
+import re
 
 import pytest
 from browser import FAINT, NAMELESS, WIDER, complaints, open_browser, open_page, resize
@@ -281,3 +282,18 @@ def test_screenshots(page, tmp_path_factory) -> None:
             )
             assert page.save_screenshot(str(folder / f"{name}_{anchor}.png"))
     assert len({item.read_bytes() for item in folder.iterdir()}) == 9
+
+
+def test_nothing_foreign_runs_or_is_fetched_without_the_policy_either(chrome, path, tmp_path):
+    """The policy is a second lock: what others wrote must be harmless before it."""
+    text = path.read_text("utf-8")
+    open_door = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    assert len(open_door) < len(text)
+    page = tmp_path / "report.html"
+    page.write_text(open_door, "utf-8")
+    open_page(chrome, page)
+    for _ in range(NUMBER):
+        keys(chrome, "j")
+    assert chrome.execute_script("return window.stolen === undefined;")
+    fetched = "return performance.getEntriesByType('resource').map((entry) => entry.name);"
+    assert [name for name in chrome.execute_script(fetched) if not name.startswith("data:")] == []

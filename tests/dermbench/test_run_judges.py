@@ -250,4 +250,4 @@ def test_dermeval_judges_without_a_reference_but_not_without_a_picture(
     assert seen.scores is None
     assert seen.unscored in ("empty", "no_scores", "truncated", "incomplete", "too_long")
     assert (blind.unscored, blind.judge) == ("no_picture", "dermeval:tiny")
-    assert judge.settings == {"weights": "0", "brief": True}
+    assert judge.settings == {"weights": "0", "brief": True, "dtype": "float32"}

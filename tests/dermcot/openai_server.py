@@ -45,6 +45,7 @@ class Answer:
         headers: beyond type and length.
         wait_s: before anything is sent.
         cut: close the connection after so many bytes of the body; None sends all.
+        drip_s: between the bytes of the body.
     """
 
     status: int = 200
@@ -52,6 +53,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     wait_s: float = 0.0
     cut: int | None = None
+    drip_s: float = 0.0
 
 
 def text(
@@ -191,7 +193,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body[: answer.cut])
+        body = answer.body[: answer.cut]
+        step = 1 if answer.drip_s else max(len(body), 1)
+        for start in range(0, len(body), step):
+            self.wfile.write(body[start : start + step])
+            time.sleep(answer.drip_s)
         self.close_connection = answer.cut is not None
 
     def log_message(self, *args: Any) -> None:

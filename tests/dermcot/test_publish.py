@@ -133,9 +133,9 @@ def test_card(published: Path) -> None:
         "The raters are SIMULATED",
         "No dermatologist has seen this corpus",
         "Out of scope",
-        "| diagnosis | `train` | `certified` |",
-        "| site | `train` | `certified` |",
-        "| tone | `train` | `certified` |",
+        "| diagnosis | train | certified |",
+        "| site | train | certified |",
+        "| tone | train | certified |",
         "7 of 7 cases of `train`",
     ):
         assert words in card
@@ -293,3 +293,29 @@ def test_pictures_are_written_anew(published: Path) -> None:
         assert b"eXIf" not in content
         assert b"tEXt" not in content
         Image.open(BytesIO(content)).verify()
+
+
+def test_hostile_texts_stay_texts_in_everything_that_is_published(tmp_path: Path) -> None:
+    """A label, a site and the name of a served model are whatever somebody wrote."""
+    from markdown_it import MarkdownIt
+
+    evil = "wart | <script>alert(1)</script>\n\n# [x](http://example.org)"
+    corpus = make_corpus(tmp_path / "corpus", train=2, held_out=0)
+    path = corpus_path(corpus, "candidate")
+    records = list(read_corpus(corpus, "candidate"))
+    path.unlink()
+    for record in records:
+        made = record.reason.model_copy(update={"narrator": f"http://x/v1#m [`{evil}`]"})
+        changes = {"diagnosis": evil, "context": {"site": evil, "age": "=1+1"}, "reason": made}
+        append_record(path, record.model_copy(update=changes))
+    out = publish(corpus, tmp_path / "out", OPTIONS._replace(name="small | <b>")).folder
+    card = (out / "README.md").read_text("utf-8")
+    tokens = MarkdownIt("commonmark").enable("table").parse(card.split("---\n", 2)[2])
+    parts = [child for token in tokens for child in token.children or []]
+    assert {token.type for token in tokens} & {"html_block"} == set()
+    assert {part.type for part in parts} & {"html_inline", "link_open", "image"} == set()
+    headings = [tokens[place + 1].content for place, t in enumerate(tokens) if t.tag == "h1"]
+    assert [text.replace("\\", "") for text in headings if text] == ["small | <b>"]
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))["train"]
+    assert set(loaded["diagnosis"]) == {evil}
+    assert set(loaded["site"]) == {evil}

@@ -7,7 +7,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from skingpt_r1.cli.options import RecipeFile, RunFolder, Settings, run_folder
+from skingpt_r1.cli.options import (
+    Device,
+    Dtype,
+    RecipeFile,
+    RunFolder,
+    Settings,
+    model_settings,
+    run_folder,
+)
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
 
@@ -15,7 +23,13 @@ if TYPE_CHECKING:
     from skingpt_r1.dermbench.ablation_table import AblationRow
 
 
-def ablate(recipe: RecipeFile, settings: Settings = None, out: RunFolder = None) -> None:
+def ablate(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    out: RunFolder = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
     """Train every cell of an ablation with several seeds, and compare.
 
     All cells are tried on the same unseen cases. Intervals are over seeds and cases together. The
@@ -25,7 +39,7 @@ def ablate(recipe: RecipeFile, settings: Settings = None, out: RunFolder = None)
     from skingpt_r1.dermbench.ablation_recipe import load_ablation
     from skingpt_r1.distill.recipe_values import find_recipe
 
-    chosen = load_ablation(recipe, settings or ())
+    chosen = load_ablation(recipe, [*(settings or ()), *model_settings(device, dtype)])
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)

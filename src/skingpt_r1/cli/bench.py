@@ -8,7 +8,7 @@ import typer
 
 from skingpt_r1.cli.bench_judge import add_judging
 from skingpt_r1.cli.bench_report import add_report
-from skingpt_r1.cli.options import RecipeFile, Settings, run_folder
+from skingpt_r1.cli.options import Device, Dtype, RecipeFile, Settings, model_settings, run_folder
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.dermbench.recipe import load_bench_recipe
@@ -60,6 +60,8 @@ def run_bench(
             "--allow-overlap", help="Ask systems that were trained on questions, and mark these."
         ),
     ] = False,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Ask every question of every system.
 
@@ -68,7 +70,7 @@ def run_bench(
     """
     from skingpt_r1.dermbench.run_systems import run_systems
 
-    chosen = load_bench_recipe(recipe, settings or ())
+    chosen = load_bench_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         tallies = run_systems(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skingpt_r1.cli.options import Device, Dtype, model_recipe
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, LEDGER
@@ -79,6 +80,8 @@ def judge(
     max_cost: Annotated[
         float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
     ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Judge the narratives of a run, against the references or without.
 
@@ -93,6 +96,7 @@ def judge(
         candidate_first=candidate_first,
         brief=brief,
         prices=_prices(chosen, price),
+        models=model_recipe(device, dtype),
     )
     with own_run(folder):
         if data is not None:

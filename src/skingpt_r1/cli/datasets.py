@@ -51,13 +51,19 @@ def check(
     name: Annotated[str, typer.Argument(help="A name of `skingpt datasets list`.")],
     root: Annotated[Path, typer.Argument(help="The folder of the data set.")],
     allow_missing: AllowMissing = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not open the pictures.")] = False,
 ) -> None:
     """Print licence and counts, or all problems.
 
-    Every problem is told at once, with its row, before any work starts.
+    Every problem is told at once, with its row, before any work starts. Every picture is opened,
+    which takes a minute or two for ten thousand of ordinary size.
     """
     reading = datasets.check_dataset(name, root)
     typer.echo(datasets.describe(name))
+    if quick:
+        typer.echo("The pictures were not opened; without --quick they are.")
+    else:
+        reading.open_pictures(partial(tracked, label="opening pictures"))
     cases = reading.settle(allow_missing=allow_missing)
     typer.echo(datasets.describe_cases(cases))
     for reason, count in reading.counts().items():

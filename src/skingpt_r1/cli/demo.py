@@ -15,7 +15,7 @@ from skingpt_r1.cli.ablate import print_ablation
 from skingpt_r1.cli.bench_report import find_audits, report_lines
 from skingpt_r1.cli.dermcot import corpus_tools, stats_lines
 from skingpt_r1.cli.dermcot_certify import certification_lines
-from skingpt_r1.cli.options import RecipeFolder
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.distill.recipe_values import RECIPES
@@ -46,6 +46,8 @@ TOGETHER = 64  # small pictures and the embedded backbone: more are decoded toge
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
     recipes: RecipeFolder = RECIPES,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Make a corpus, filter it, distil, and compare: the paper in small.
 
@@ -54,10 +56,14 @@ def demo(
     raters certify.
     """
     started = time.monotonic()
+    models = model_settings(device, dtype)
     with own_run(out):
-        _make_corpus(recipes, out)
-        ablation = _ablate(recipes, out)
-        folders = [_run_dermbench(recipes, out), *(_classify(recipes, out, name) for name in SETS)]
+        _make_corpus(recipes, out, models)
+        ablation = _ablate(recipes, out, models)
+        folders = [
+            _run_dermbench(recipes, out, models),
+            *(_classify(recipes, out, name, models) for name in SETS),
+        ]
         summary = _report(folders, out, ablation)
     typer.echo("")
     for line in (*report_lines(summary.data), *_ratio_lines(summary.data)):
@@ -69,14 +75,14 @@ def demo(
     typer.echo(RESEARCH)
 
 
-def _make_corpus(recipes: Path, out: Path) -> None:
+def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
     """Build and certify the corpus; say what became of its candidates."""
     from skingpt_r1.dermcot.certify import simulate_raters
     from skingpt_r1.dermcot.pipeline import build
     from skingpt_r1.dermcot.recipe import load_corpus_recipe
     from skingpt_r1.dermcot.stats import count_corpus
 
-    recipe, folder = load_corpus_recipe(recipes / "dermcot_demo.yaml"), out / "corpus"
+    recipe, folder = load_corpus_recipe(recipes / "dermcot_demo.yaml", models), out / "corpus"
     with staged() as progress:
         build(recipe, folder, corpus_tools(recipe), progress)
     typer.echo("The corpus (DermCoT): rendered cases, simulated slips, filtered by DermEval")
@@ -88,13 +94,13 @@ def _make_corpus(recipes: Path, out: Path) -> None:
         typer.echo(f"  {line}")
 
 
-def _ablate(recipes: Path, out: Path) -> "list[ResultRow]":
+def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]":
     """Distil every row of the ablation, print it, and give its numbers."""
     from skingpt_r1.dermbench.ablation import run_ablation
     from skingpt_r1.dermbench.ablation_recipe import load_ablation
     from skingpt_r1.dermbench.ablation_table import ablation_rows
 
-    recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}"])
+    recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}", *models])
     with staged() as progress:
         rows = run_ablation(recipe, recipes, out / "ablation", progress)
     typer.echo("")
@@ -129,7 +135,7 @@ def _controls(out: Path) -> list[str]:
     ]
 
 
-def _run_dermbench(recipes: Path, out: Path) -> Path:
+def _run_dermbench(recipes: Path, out: Path, models: Sequence[str]) -> Path:
     """Ask all systems about the certified cases, and judge what they say."""
     from skingpt_r1.dermbench.rubric_judge import RubricJudge
     from skingpt_r1.dermbench.run_judges import run_judge
@@ -137,19 +143,19 @@ def _run_dermbench(recipes: Path, out: Path) -> Path:
     root = out / "ablation" / "published_filtered"
     folder = out / "dermbench"
     systems = [*_systems(out), *_controls(out)]
-    _ask(recipes / "dermbench_certified.yaml", folder, [f"data.root={root}"], systems)
+    _ask(recipes / "dermbench_certified.yaml", folder, [f"data.root={root}", *models], systems)
     with staged() as progress:
         run_judge(folder, RubricJudge(), progress=progress)
     return folder
 
 
-def _classify(recipes: Path, out: Path, name: str) -> Path:
+def _classify(recipes: Path, out: Path, name: str, models: Sequence[str]) -> Path:
     """Draw a set in the layout of a public one, and let the systems sort it."""
     from skingpt_r1.synthetic.layouts import LAYOUTS
 
     root, folder = out / "data" / name, out / f"classification_{name}"
     LAYOUTS[name](root, SET_CASES, SET_SEED + SETS.index(name), SET_SIZE)
-    _ask(recipes / f"bench_{name}.yaml", folder, [f"data.root={root}"], _systems(out))
+    _ask(recipes / f"bench_{name}.yaml", folder, [f"data.root={root}", *models], _systems(out))
     return folder
 
 

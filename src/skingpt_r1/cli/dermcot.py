@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skingpt_r1.cli.dermcot_certify import add_certification
-from skingpt_r1.cli.options import RecipeFile, Settings, run_folder
+from skingpt_r1.cli.options import Device, Dtype, RecipeFile, Settings, model_settings, run_folder
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.dermcot.corpus import corpus_path
@@ -63,6 +63,8 @@ def build_corpus(
         bool, typer.Option("--dry-run", help="Say what would be asked and paid, and stop.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and look.")] = 2,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Make a corpus by a recipe: observe, reason, normalise, audit, score, select.
 
@@ -72,7 +74,7 @@ def build_corpus(
     from skingpt_r1.dermcot.pipeline import build
 
     told = [f"narrators.{step}={narrator}" for step in ("observe", "reason") if narrator]
-    chosen = load_corpus_recipe(recipe, [*(settings or ()), *told])
+    chosen = load_corpus_recipe(recipe, [*(settings or ()), *told, *model_settings(device, dtype)])
     for name in (chosen.narrators.observe, chosen.narrators.reason):
         check_name(name)
     folder = run_folder(out, chosen.name)
@@ -177,7 +179,7 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
         from skingpt_r1.dermeval.evaluator import load_evaluator
         from skingpt_r1.dermeval.scoring import make_scorer
 
-        model = load_evaluator(recipe.score.evaluator)
+        model = load_evaluator(recipe.score.evaluator, **recipe.models.model_dump())
         return make_scorer(model, batch_size=recipe.score.batch_size)
 
     name = f"dermeval:{recipe.score.evaluator}"
@@ -201,7 +203,7 @@ def _check_evaluator(name: str) -> None:
     if name != NANO and not (Path(name) / "adapter_config.json").is_file():
         from skingpt_r1.dermeval.evaluator import load_evaluator
 
-        load_evaluator(name)
+        load_evaluator(name, device="cpu")
 
 
 def _report(folder: Path) -> None:

@@ -9,7 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from skingpt_r1.cli.options import RecipeFile, RunFolder, Settings, run_folder
+from skingpt_r1.cli.options import (
+    Device,
+    Dtype,
+    RecipeFile,
+    RunFolder,
+    Settings,
+    model_recipe,
+    model_settings,
+    run_folder,
+)
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.records import ResultRow, write_results
@@ -37,6 +46,8 @@ def train(
         Path | None,
         typer.Option(help="Also copy the evaluator there, with a card of what was measured."),
     ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Train an evaluator in two stages and measure it.
 
@@ -48,7 +59,9 @@ def train(
     from skingpt_r1.dermeval.run import train_evaluator
     from skingpt_r1.distill.recipe_values import read_recipe
 
-    chosen = read_recipe(EvaluatorRecipe, recipe, settings or ())
+    chosen = read_recipe(
+        EvaluatorRecipe, recipe, [*(settings or ()), *model_settings(device, dtype)]
+    )
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         done = train_evaluator(chosen, folder, progress=progress, quiet=not sys.stderr.isatty())
@@ -77,6 +90,8 @@ def score(
     ] = "nano",
     brief: Annotated[bool, typer.Option("--brief", help="Scores alone: faster.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Narratives judged together.")] = 32,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Score narratives about pictures, without a reference.
 
@@ -85,7 +100,7 @@ def score(
     from skingpt_r1.dermeval.evaluator import load_evaluator
     from skingpt_r1.dermeval.score_file import score_file
 
-    evaluator = load_evaluator(model)
+    evaluator = load_evaluator(model, **model_recipe(device, dtype).model_dump())
     with staged() as progress:
         done = score_file(
             evaluator,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skingpt_r1.cli.options import Device, Dtype, model_recipe
 from skingpt_r1.cli.progress import tracked
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.datasets.intake import find_images, open_image
@@ -40,6 +41,8 @@ def diagnose(
     one_case: Annotated[
         bool, typer.Option("--one-case", help="All pictures show the same thing.")
     ] = False,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Diagnose pictures, with the reasoning.
 
@@ -48,12 +51,13 @@ def diagnose(
     if stream and (as_json or candidates):
         raise typer.BadParameter("--stream goes neither with --json nor with --candidates")
     facts = parse_context(context or [])
+    models = model_recipe(device, dtype)
     names = tuple(name.strip() for name in candidates.split(",") if name.strip())
     cases = group_pictures(find_images(images), one_case=one_case)
 
     from skingpt_r1.model.load import load_model
 
-    loaded = load_model(model)
+    loaded = load_model(model, **models.model_dump())
     if stream:
         for pictures in cases:
             _stream(loaded, pictures, facts)

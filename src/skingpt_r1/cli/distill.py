@@ -4,7 +4,16 @@ import sys
 
 import typer
 
-from skingpt_r1.cli.options import FeatureFolder, RecipeFile, RunFolder, Settings, run_folder
+from skingpt_r1.cli.options import (
+    Device,
+    Dtype,
+    FeatureFolder,
+    RecipeFile,
+    RunFolder,
+    Settings,
+    model_settings,
+    run_folder,
+)
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
 
@@ -14,6 +23,8 @@ def distill(
     settings: Settings = None,
     out: RunFolder = None,
     features: FeatureFolder = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Distil adapters by a recipe.
 
@@ -23,7 +34,7 @@ def distill(
     from skingpt_r1.distill.recipe_files import load_recipe
     from skingpt_r1.distill.run import run_recipe
 
-    chosen = load_recipe(recipe, settings or ())
+    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         run_recipe(

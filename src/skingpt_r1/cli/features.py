@@ -2,7 +2,16 @@
 
 import typer
 
-from skingpt_r1.cli.options import FeatureFolder, RecipeFile, RunFolder, Settings, run_folder
+from skingpt_r1.cli.options import (
+    Device,
+    Dtype,
+    FeatureFolder,
+    RecipeFile,
+    RunFolder,
+    Settings,
+    model_settings,
+    run_folder,
+)
 from skingpt_r1.cli.progress import staged
 
 
@@ -11,6 +20,8 @@ def features(
     settings: Settings = None,
     out: RunFolder = None,
     features: FeatureFolder = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Run the frozen backbone once and store.
 
@@ -19,7 +30,7 @@ def features(
     from skingpt_r1.distill.recipe_files import load_recipe
     from skingpt_r1.distill.run import run_features
 
-    chosen = load_recipe(recipe, settings or ())
+    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
     with staged() as progress:
         store = run_features(
             chosen, run_folder(out, chosen.name), features=features, progress=progress

@@ -7,7 +7,7 @@ import typer
 
 from skingpt_r1.cli.comparison import print_comparison
 from skingpt_r1.cli.demo import PAPER, PAPER_TEXT, STRONGER
-from skingpt_r1.cli.options import RecipeFolder
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.distill.recipe_values import RECIPES
 
@@ -32,6 +32,8 @@ def real(
         "runs/real"
     ),
     recipes: RecipeFolder = RECIPES,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     """Distil on real photos: before and after.
 
@@ -41,7 +43,7 @@ def real(
     from skingpt_r1.distill.recipe_files import load_recipe
 
     for dataset, title in DATASETS.items():
-        root = [f"data.root={data / dataset}"]
+        root = [f"data.root={data / dataset}", *model_settings(device, dtype)]
         systems = [
             System(
                 name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start

@@ -41,7 +41,7 @@ def read(root: Path) -> Reading:
     rows = read_csv(first_file(reading, ("meta/meta.csv",)), COLUMNS, reading)
     splits = _read_splits(len(rows), reading)
     # Names in the table and on disk differ in letter case; the index does not mind.
-    pictures = PictureIndex([root / "images"])
+    pictures = PictureIndex(root, "images")
     for position, row in enumerate(rows):
         _add(row, splits.get(position), pictures, reading)
     return reading

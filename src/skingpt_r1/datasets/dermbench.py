@@ -6,10 +6,12 @@ from pathlib import Path, PurePosixPath
 from skingpt_r1.case import Case, Split
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.labels import DERMNET
+from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.skincot import read_narrative
 from skingpt_r1.datasets.table import Record, first_file, read_jsonl
-from skingpt_r1.datasets.values import file_series, known
+from skingpt_r1.datasets.values import file_series, known, tidy
+from skingpt_r1.errors import DatasetError
 
 INFO = DatasetInfo(
     name="dermbench",
@@ -26,15 +28,16 @@ INFO = DatasetInfo(
 MANIFEST = "data/manifest/dermbench_test.jsonl"
 COLUMNS = ("id", "source", "split", "category", "diagnosis", "dermnet_image_path", "cot")
 HASH = "cot_sha256"
-# Where a DermNet test set may have been put; the first is what `images` names when it was not.
-PICTURES = ("images", "data/images", "test", "data/test")
+# Where a DermNet test set may have been put: test/, data/images/ and so on.
+PICTURES = "data|images|test"
 
 
 def read(root: Path) -> Reading:
     """Read the manifest and the reference texts; the problems stay in the result."""
     reading = Reading(INFO, root)
+    pictures = PictureIndex(root, PICTURES)
     for record in read_jsonl(first_file(reading, (MANIFEST,)), COLUMNS, reading):
-        _add(record, reading)
+        _add(record, pictures, reading)
     return reading
 
 
@@ -51,13 +54,15 @@ def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
     return read(root).settle(allow_missing=allow_missing)
 
 
-def _add(record: Record, reading: Reading) -> None:
+def _add(record: Record, pictures: PictureIndex, reading: Reading) -> None:
     where = record.where
     wrong = [name for name in COLUMNS if not _is_text(record.values[name])]
     if wrong:
         reading.problem(where, f"{', '.join(wrong)} must be text that is not empty")
         return
-    values = {name: value for name, value in record.values.items() if isinstance(value, str)}
+    values = {
+        name: value.strip() for name, value in record.values.items() if isinstance(value, str)
+    }
     if any(_leaves(values[name]) for name in ("cot", "dermnet_image_path")):
         reading.problem(where, "cot and dermnet_image_path must be paths inside the folder")
         return
@@ -65,17 +70,20 @@ def _add(record: Record, reading: Reading) -> None:
     narrative = _reference(where, values, reading)
     if category is None or narrative is None:
         return
-    places = [reading.root / place / values["dermnet_image_path"] for place in PICTURES]
-    found = next((path for path in places if path.is_file()), None)
+    try:
+        found = pictures.find(values["dermnet_image_path"])
+    except DatasetError as error:
+        reading.problem(where, str(error))
+        return
     if found is None:
         reading.notes["pictures absent, references kept"] += 1
     reading.add(
         Case(
             id=values["id"],
-            images=(found or places[0],),
+            images=(found or reading.root / "images" / values["dermnet_image_path"],),
             dataset=INFO.name,
             group=file_series(PurePosixPath(values["dermnet_image_path"]).stem),
-            label=values["diagnosis"],
+            label=tidy(values["diagnosis"]),
             split=Split.TEST,
             attributes={
                 "category": category,

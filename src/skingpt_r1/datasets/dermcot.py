@@ -1,12 +1,14 @@
 """DermCoT: a corpus that `skingpt dermcot publish` wrote, pictures and narratives in Parquet."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from skingpt_r1.case import Case, SkinTone, Split
+from skingpt_r1.case import Case, SkinTone, Split, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
+from skingpt_r1.datasets.intake import SUFFIXES
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import check_findings
@@ -28,6 +30,11 @@ COLUMNS = (
     "id", "dataset", "group", "diagnosis", "site", "age", "tone", "fitzpatrick", "images",
     "image_sha256", "findings", "narrative", "synthetic", "narrator", "corrected",
 )  # fmt: skip
+TEXTS = ("id", "dataset", "group", "diagnosis", "narrative", "site", "age", "tone", "narrator")
+LISTS: Mapping[str, Mapping[str, type]] = {
+    "findings": {"slot": str, "value": str},
+    "images": {"path": str, "bytes": bytes},
+}
 PICTURES = "pictures"
 _SHARD = re.compile(r"(train|certified)-(\d{5})-of-(\d{5})\.parquet")
 _ROWS = 64  # held at once
@@ -36,9 +43,10 @@ _ROWS = 64  # held at once
 def read(root: Path) -> Reading:
     """Read the table and unpack its pictures; the problems stay in the result."""
     reading = Reading(INFO, root)
+    unpacked: dict[str, bytes] = {}
     for path, split in _shards(root, reading):
         for number, values in enumerate(_rows(path), start=1):
-            _add(f"{path.name} row {number}", values, split, reading)
+            _add(f"{path.name} row {number}", values, split, unpacked, reading)
     return reading
 
 
@@ -86,8 +94,17 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         ) from error
 
 
-def _add(where: str, values: Mapping[str, Any], split: Split, reading: Reading) -> None:
+def _add(
+    where: str,
+    values: Mapping[str, Any],
+    split: Split,
+    unpacked: dict[str, bytes],
+    reading: Reading,
+) -> None:
     before = len(reading.problems)
+    if problem := _unfit(values):
+        reading.problem(where, problem)
+        return
     findings = {item["slot"]: item["value"] for item in values["findings"] or ()}
     for problem in check_findings(findings):
         reading.problem(where, problem)
@@ -99,7 +116,7 @@ def _add(where: str, values: Mapping[str, Any], split: Split, reading: Reading) 
     scale = reading.fitzpatrick(where, str(values["fitzpatrick"] or ""))
     if len(reading.problems) > before:
         return
-    images = _pictures(where, values, reading)
+    images = _pictures(where, values, unpacked, reading)
     if images is None:
         return
     context = {name: values[name] for name in ("site", "age") if values[name] is not None}
@@ -127,21 +144,55 @@ def _add(where: str, values: Mapping[str, Any], split: Split, reading: Reading) 
     )
 
 
-def _pictures(where: str, values: Mapping[str, Any], reading: Reading) -> tuple[Path, ...] | None:
-    """The unpacked pictures of a row; None, and why, when there are none."""
+def _unfit(values: Mapping[str, Any]) -> str | None:
+    """What is of another kind than a published row has it; None when nothing is."""
+    for name in TEXTS:
+        if not isinstance(values[name], str | None):
+            return f"{name} is {type(values[name]).__name__}, not text"
+    for name in (*LISTS, "image_sha256"):
+        if not isinstance(values[name], list | None):
+            return f"{name} is {type(values[name]).__name__}, not a list"
+    for name, keys in LISTS.items():
+        for item in values[name] or ():
+            if not isinstance(item, dict) or not all(
+                isinstance(item.get(key), kind) for key, kind in keys.items()
+            ):
+                return f"{name} holds an item without {' and '.join(keys)}"
+    return None
+
+
+def _pictures(
+    where: str, values: Mapping[str, Any], unpacked: dict[str, bytes], reading: Reading
+) -> tuple[Path, ...] | None:
+    """The unpacked pictures of a row; None, and why, when there are none.
+
+    `unpacked` holds name, in lower case, and hash of the pictures so far; those here are added.
+    """
     images = values["images"] or ()
     if not images:
         number = len(values["image_sha256"] or ())
         reading.miss(where, f"published without its pictures ({number}); publish with them")
         return None
-    names = [str(image["path"]) for image in images]
-    if any(Path(name).name != name or name.startswith(".") for name in names):
-        reading.problem(where, "a picture's name is a path; file names alone are allowed")
+    names = [image["path"] for image in images]
+    if not all(map(_is_file_name, names)):
+        reading.problem(
+            where, "a picture's name is a path or no picture; plain file names are allowed"
+        )
         return None
+    for image in images:
+        digest = hashlib.sha256(image["bytes"]).digest()
+        if unpacked.setdefault(image["path"].casefold(), digest) != digest:
+            reading.problem(where, "another picture of the corpus has the same name")
+            return None
     folder = reading.root / PICTURES
     return tuple(
         _unpacked(folder / name, image["bytes"]) for name, image in zip(names, images, strict=True)
     )
+
+
+def _is_file_name(name: str) -> bool:
+    plain = id_problem(name) is None and not {"/", "\\"} & set(name) and name[0] != "."
+    return plain and Path(name).suffix.lower() in SUFFIXES
 
 
 def _unpacked(path: Path, content: bytes) -> Path:

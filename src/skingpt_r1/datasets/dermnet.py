@@ -5,8 +5,8 @@ from pathlib import Path
 from skingpt_r1.case import Case, Split
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.labels import DERMNET
-from skingpt_r1.datasets.pictures import pictures_below
-from skingpt_r1.datasets.reading import Reading
+from skingpt_r1.datasets.pictures import photos_below
+from skingpt_r1.datasets.reading import BESIDE, Reading
 from skingpt_r1.datasets.values import file_series
 
 INFO = DatasetInfo(
@@ -58,11 +58,19 @@ def _add_classes(folder: Path, split: Split | None, reading: Reading) -> None:
         label = reading.label(where, path.name, DERMNET)
         if label is None:
             continue
-        for picture in pictures_below(path):
+        photos, beside = photos_below(path)
+        if beside:
+            reading.notes[BESIDE] += beside
+        documented = {photo.stem: photo for photo in photos if photo.parent == path}
+        for picture in photos:
             name = picture.relative_to(reading.root)
+            first = documented.get(picture.stem)
+            if first is not None and first.parent != picture.parent:
+                reading.problem(name.as_posix(), f"bears the name of {first.name} above; keep one")
+                continue
             reading.add(
                 Case(
-                    id=name.with_suffix("").as_posix(),
+                    id=name.with_suffix("").as_posix().strip(),
                     images=(picture,),
                     dataset=INFO.name,
                     group=file_series(picture.stem),

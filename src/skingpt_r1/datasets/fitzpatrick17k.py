@@ -31,8 +31,7 @@ def read(root: Path) -> Reading:
     """Read the table and look for the pictures; the problems stay in the result."""
     reading = Reading(INFO, root)
     rows = read_csv(first_file(reading, ("fitzpatrick17k.csv",)), COLUMNS, reading)
-    images = root / "images"
-    pictures = PictureIndex([images if images.is_dir() else root])
+    pictures = PictureIndex(root, "images")
     for row in rows:
         _add(row, pictures, reading)
     return reading

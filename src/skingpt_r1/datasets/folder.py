@@ -7,15 +7,19 @@ as `findings.colour` and `context.site`. Any other column goes to the attributes
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
+from unicodedata import normalize
 
-from skingpt_r1.case import Case, SkinTone, Split
+from skingpt_r1.case import Case, SkinTone, Split, id_problem
 from skingpt_r1.datasets.info import DatasetInfo
+from skingpt_r1.datasets.pictures import PictureIndex, is_there, without_suffix
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Record, first_file, read_csv, read_jsonl
-from skingpt_r1.datasets.values import known
+from skingpt_r1.datasets.values import known, tidy
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import check_findings
 from skingpt_r1.phrasing import check_context
@@ -33,7 +37,10 @@ INFO = DatasetInfo(
 T = TypeVar("T")
 TABLES = ("metadata.jsonl", "metadata.csv")
 MAPPINGS = ("findings", "context", "attributes")
-FIELDS = ("id", "dataset", "label", "group", "split", "fitzpatrick", "tone", "narrative")
+NAMES = ("id", "dataset", "label", "group")
+FIELDS = (*NAMES, "split", "fitzpatrick", "tone", "narrative")
+FILES = ("file_name", "file_names")
+UNTOLD = "unknown"
 SPLITS = {
     "train": Split.TRAIN, "validation": Split.VALIDATION, "valid": Split.VALIDATION,
     "val": Split.VALIDATION, "test": Split.TEST,
@@ -46,8 +53,15 @@ def read(root: Path) -> Reading:
     path = first_file(reading, TABLES)
     if all((root / name).is_file() for name in TABLES):
         raise DatasetError(f"folder: {root} has both {' and '.join(TABLES)}; keep one")
-    for record in _records(path, reading):
-        _add(record, reading)
+    records = _records(path, reading)
+    _check_names(path, records, reading)
+    pictures = PictureIndex(root)
+    groups = _joined_groups(records, reading)
+    for record in records:
+        _add(record, pictures, groups, reading)
+    for names in _alike(case.label for case in reading.cases).values():
+        shown = ", ".join(map(repr, names))
+        reading.notes[f"labels that differ in letter case alone, kept apart: {shown}"] = len(names)
     return reading
 
 
@@ -75,9 +89,10 @@ def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
         The path of the table.
 
     Raises:
-        DatasetError: a picture lies outside the folder, two cases share an id, nothing to write,
-            or the folder cannot be written to.
+        DatasetError: a picture lies outside the folder, two cases share an id, a text would be
+            read back as another one, nothing to write, or the folder cannot be written to.
     """
+    cases = list(cases)
     lines, ids, problems = [], set(), []
     for case in cases:
         outside = [path.name for path in case.images if not _lies_in(path, folder)]
@@ -86,9 +101,13 @@ def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
             problems.append(f"case {case.id!r}: pictures not in the folder: {names}")
         elif case.id in ids:
             problems.append(f"case {case.id!r}: duplicate id")
+        elif changed := _changed(case):
+            problems.append(f"case {case.id!r}: {changed}")
         else:
             ids.add(case.id)
             lines.append(json.dumps(_to_record(case, folder), ensure_ascii=False))
+    alike = _alike(case.group for case in cases)
+    problems += [f"groups {names} would be read back as one" for names in alike.values()]
     if problems or not lines:
         raise DatasetError(f"folder: {len(problems)} problems; nothing written", problems)
     path = folder / "metadata.jsonl"
@@ -99,6 +118,27 @@ def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
     except OSError as error:
         raise DatasetError(f"folder: cannot write {path}: {error.strerror}") from error
     return path
+
+
+def _changed(case: Case) -> str | None:
+    """What of a case a reader would change: an id, spaces in names, words for what is missing."""
+    if (unfit := id_problem(case.id)) is not None:
+        return f"the id cannot be used: {unfit}"
+    if known(case.id) != case.id:
+        return "the id says that nothing is known"
+    names = {"dataset": case.dataset, "group": case.group, "label": case.label}
+    for name, text in {**names, **case.findings, **case.context}.items():
+        if text is not None and _name(text) != text:
+            return f"{name} {text!r} would be read back as {_name(text)!r}"
+    if case.narrative is not None and known(case.narrative) is None:
+        return f"narrative {case.narrative!r} would be read back as missing"
+    return None
+
+
+def _name(text: str) -> str | None:
+    """A text as a name is read: tidied, None where it says that nothing is known."""
+    said = known(text)
+    return None if said is None else tidy(said)
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
@@ -118,7 +158,7 @@ def _to_record(case: Case, folder: Path) -> dict[str, Any]:
         "label": case.label,
         "split": case.split,
         "fitzpatrick": case.fitzpatrick,
-        "tone": "unknown" if silent else case.tone,
+        "tone": UNTOLD if silent else case.tone,
         "findings": dict(case.findings) or None,
         "context": dict(case.context) or None,
         "attributes": dict(case.attributes) or None,
@@ -132,53 +172,85 @@ def _records(path: Path, reading: Reading) -> list[Record]:
     if path.suffix == ".jsonl":
         return read_jsonl(path, (), reading)
     rows = read_csv(path, (), reading)
-    if rows and not {"file_name", "file_names"} & set(rows[0].values):
+    if rows and not set(FILES) & set(rows[0].values):
         raise DatasetError(
             f"folder: wrong columns in {path}: no file_name or file_names;"
             f" found: {', '.join(rows[0].values)}"
         )
     records = []
     for row in rows:
-        values: dict[str, Any] = {}
+        plain: dict[str, Any] = {}
+        gathered: dict[str, dict[str, str]] = defaultdict(dict)
         for name, text in row.values.items():
             mapping, dot, key = name.partition(".")
             if dot and mapping in MAPPINGS:
-                if known(text) is not None:
-                    values.setdefault(mapping, {})[key] = text.strip()
+                if (said := known(text)) is not None:
+                    gathered[mapping][key] = said
             elif text.strip():
-                values[name] = text
-        records.append(Record(row.where, values))
+                plain[name] = text
+        records.append(Record(row.where, {**gathered, **plain}))
     return records
 
 
-def _add(record: Record, reading: Reading) -> None:
+def _check_names(path: Path, records: Iterable[Record], reading: Reading) -> None:
+    """A field in capitals would become an attribute, and what it says would be lost."""
+    fields = {*FIELDS, *FILES, *MAPPINGS}
+    for name in sorted({name for record in records for name in record.values}):
+        first = name.partition(".")[0]
+        plain = tidy(first).casefold().replace(" ", "_")
+        if first not in fields and plain in fields:
+            reading.problem(path.name, f"column {name!r} is not a field; is it {plain!r}?")
+
+
+def _joined_groups(records: Iterable[Record], reading: Reading) -> dict[str, str]:
+    """Group as it is spelled -> one name, for groups that differ in letter case or form alone."""
+    alike = _alike(_name(_text(record.values.get("group")) or "") for record in records)
+    if alike:
+        # Groups are patients as a rule: how many, not who, goes to a log.
+        reading.notes["groups that differ in letter case alone, taken as one"] = len(alike)
+    return {name: key for key, names in alike.items() for name in names}
+
+
+def _alike(names: Iterable[str | None]) -> dict[str, list[str]]:
+    """Spellings that are one but for letter case and form, by their common form."""
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        if name is not None:
+            spelled[normalize("NFKC", name).casefold()].add(name)
+    return {key: sorted(found) for key, found in spelled.items() if len(found) > 1}
+
+
+def _add(
+    record: Record, pictures: PictureIndex, groups: Mapping[str, str], reading: Reading
+) -> None:
     values, where = record.values, record.where
     before = len(reading.problems)
-    names = _names(record, reading)
+    names = _files(record, reading)
     mappings = {name: _mapping(record, name, reading) for name in MAPPINGS}
     for problem in check_findings(mappings["findings"]) + check_context(mappings["context"]):
         reading.problem(where, problem)
-    texts = {name: _text(values.get(name)) for name in FIELDS}
-    scale = reading.fitzpatrick(where, texts["fitzpatrick"] or "")
+    texts = {name: _said(record, name, reading) for name in (*NAMES, "narrative")}
+    scale = reading.fitzpatrick(where, _text(values.get("fitzpatrick")) or "")
     split = _choice(record, "split", SPLITS, reading)
     tone = _choice(record, "tone", {tone.value: tone for tone in SkinTone}, reading)
     if len(reading.problems) > before:
         return
-    absent = [name for name in names if not (reading.root / name).is_file()]
-    if absent:
-        reading.miss(where, f"no picture {', '.join(absent)}")
+    images = _pictures(where, names, pictures, reading)
+    if images is None:
         return
-    identity = texts["id"] or str(PurePosixPath(names[0]).with_suffix(""))
-    used = {"file_name", "file_names", *FIELDS, *MAPPINGS}
-    others = {name: _text(value) for name, value in values.items() if name not in used}
-    if scale is not None and tone is None and texts["tone"] is None:
+    identity = texts["id"] or _default_id(names[0], images[0])
+    used = {*FILES, *FIELDS, *MAPPINGS}
+    others = {name: known(_text(value)) for name, value in values.items() if name not in used}
+    # A table can say that the tone is unknown although the type is not; see `_to_record`.
+    if scale is not None and tone is None and values.get("tone") != UNTOLD:
         tone = SkinTone.from_fitzpatrick(scale)
+    group = texts["group"] or identity
     reading.add(
         Case(
             id=identity,
-            images=tuple(reading.root / name for name in names),
+            images=images,
             dataset=texts["dataset"] or INFO.name,
-            group=texts["group"] or identity,
+            group=groups.get(group, group),
             label=texts["label"],
             split=split,
             fitzpatrick=scale,
@@ -195,50 +267,94 @@ def _add(record: Record, reading: Reading) -> None:
     )
 
 
+def _said(record: Record, name: str, reading: Reading) -> str | None:
+    """A field as text; None where nothing is known, a problem where it is no text or number."""
+    value = record.values.get(name)
+    if isinstance(value, bool | list | dict) or value in (math.inf, -math.inf):
+        reading.problem(record.where, f"{name} is {_text(value)}; give one text, or null")
+        return None
+    text = _text(value)
+    if text is None or not tidy(text):
+        return None
+    said = known(text) if name == "id" else _name(text)
+    if said is None:
+        reading.notes[f"{name} {tidy(text)!r}, taken as missing"] += 1
+    elif name == "narrative":
+        return text
+    elif said != text:
+        reading.notes[f"{name} with spaces that do not count, left out"] += 1
+    return said
+
+
 def _text(value: Any) -> str | None:
-    """A scalar as text, `2.0` as it stands; None for nothing."""
-    if value is None or value == "":
+    """A value as text, `2.0` as it stands; None for nothing, which NaN is too."""
+    if value is None or value == "" or value != value:
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _names(record: Record, reading: Reading) -> list[str]:
+def _files(record: Record, reading: Reading) -> list[str]:
     """The picture names of a row, in order; problems if there are none or they leave the folder."""
-    several = record.values.get("file_names")
+    one, several = (record.values.get(name) for name in FILES)
     if isinstance(several, str):
         try:
             several = json.loads(several)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             reading.problem(record.where, f"file_names is not a JSON list: {several!r}")
             return []
-    names = [record.values.get("file_name")] if several is None else several
+    names = [one] if several is None else several
     if not isinstance(names, list) or not names or not all(map(_is_inside, names)):
         reading.problem(
             record.where,
             f"file_name {names!r} is no picture inside the folder; give a relative path",
         )
         return []
+    if one is not None and several is not None:
+        reading.problem(record.where, "file_name and file_names are both given; give one of them")
+        return []
     return [name.strip() for name in names]
 
 
 def _is_inside(name: Any) -> bool:
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
+    if not isinstance(name, str) or known(name) is None or "\0" in name:
         return False
-    path = PurePosixPath(name.strip())
-    return not path.is_absolute() and ".." not in path.parts
+    path = PureWindowsPath(name.strip())
+    return not path.root and ".." not in path.parts
+
+
+def _pictures(
+    where: str, names: Sequence[str], pictures: PictureIndex, reading: Reading
+) -> tuple[Path, ...] | None:
+    """The picture files of a row; what is spelled exactly as the file is not looked for further."""
+    found = [
+        exact if is_there(exact := reading.root / name)
+        else reading.picture(where, pictures, name)
+        for name in names
+    ]  # fmt: skip
+    images = tuple(path for path in found if path is not None)
+    return images if len(images) == len(names) else None
+
+
+def _default_id(name: str, image: Path) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    plain = path.with_suffix("") if path.suffix == image.suffix else without_suffix(str(path))
+    return str(plain).strip()
 
 
 def _mapping(record: Record, name: str, reading: Reading) -> dict[str, str]:
     """One of the three mappings of a row, values as text."""
-    value = record.values.get(name) or {}
+    value = record.values.get(name)
+    if known(_text(value)) is None:
+        return {}
     if not isinstance(value, Mapping):
         reading.problem(record.where, f"{name} is {value!r}; give a mapping of names to values")
         return {}
-    return {
-        key: item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
-        for key, item in value.items()
-        if item is not None
-    }
+    if name == "attributes":
+        texts = {key: item if item == "" else _text(item) for key, item in value.items()}
+    else:
+        part = Record(record.where, {f"{name}.{key}": item for key, item in value.items()})
+        texts = {key: _said(part, f"{name}.{key}", reading) for key in value}
+    return {key: text for key, text in texts.items() if text is not None}
 
 
 def _choice(record: Record, name: str, choices: Mapping[str, T], reading: Reading) -> T | None:

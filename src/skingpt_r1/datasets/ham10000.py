@@ -34,6 +34,7 @@ INFO = DatasetInfo(
     redistributable=True,
 )
 TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata.tab", "HAM10000_metadata")
+PICTURES = r"HAM10000_images(_part_?\d)?|images"
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 
 
@@ -41,12 +42,7 @@ def read(root: Path) -> Reading:
     """Read the tables and look for the pictures; the problems stay in the result."""
     reading = Reading(INFO, root)
     rows = read_csv(first_file(reading, TABLES), COLUMNS, reading)
-    folders = [
-        path
-        for path in sorted(root.iterdir())
-        if path.name.lower().startswith("ham10000_images") or path.name.lower() == "images"
-    ]
-    pictures = PictureIndex(folders or [root])
+    pictures = PictureIndex(root, PICTURES)
     for row in rows:
         _add(row, pictures, reading)
     return reading

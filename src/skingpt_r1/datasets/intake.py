@@ -1,15 +1,15 @@
 """Picture files in, plain RGB pictures out: the one door through which pixels enter."""
 
 import logging
+import stat
 import struct
 import warnings
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from skingpt_r1.datasets.colour import to_srgb
 from skingpt_r1.datasets.dicom import is_dicom, read_dicom
 from skingpt_r1.errors import ImageError
 
@@ -24,16 +24,32 @@ MAX_PIXELS = 120_000_000
 Our choice, docs/sources.md. A decoded picture of this size takes 360 MB.
 """
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO", "JPEG2000", "AVIF")
+MAX_ASPECT = 200
+"""A side more than this many times the other is refused: no image processor of Qwen takes it.
+
+Source: `smart_resize` of Qwen2-VL's image processor; docs/sources.md.
+"""
+
+# MPO, of phones with two lenses, is opened as the JPEG that it begins with.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "AVIF")
 SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".mpo",
-    ".jp2", ".avif", ".heic", ".heif", ".dcm", ".dicom",
+    ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif", ".dcm", ".dicom",
 ))  # fmt: skip
 
 _ALLOWED = "JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000, AVIF, HEIC and DICOM"
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_SPECIAL = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError,
-           TypeError, AttributeError, OverflowError, ZeroDivisionError, RuntimeError)  # fmt: skip
+           TypeError, AttributeError, OverflowError, ZeroDivisionError, RuntimeError,
+           MemoryError)  # fmt: skip
 
 
 def open_image(path: str | Path) -> Image.Image:
@@ -44,23 +60,25 @@ def open_image(path: str | Path) -> Image.Image:
     white; 16-bit values are scaled to 8 bits; the first frame of several is taken.
 
     Raises:
-        ImageError: the file is missing, empty, not a picture, damaged, or too large; or the
-            package that reads HEIC or DICOM is not installed.
+        ImageError: the file is missing, empty, not a picture, damaged, too large, or too long and
+            narrow; or the package that reads HEIC or DICOM is not installed.
     """
     path = Path(path)
     head = _head(path)
     if is_dicom(head, path.suffix):
-        return Image.fromarray(read_dicom(path, MAX_PIXELS))
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        image = read_dicom(path, MAX_PIXELS)
+        check_size(path, image.size)
+        return _bare(to_srgb(image, path))
+    if _is_heif(head):
         return _bare(_open_heif(path))
     try:
         with warnings.catch_warnings():
             # The decoder warns of broken metadata, which we drop, and of sizes, which we check.
             warnings.simplefilter("ignore")
             with _identified(path) as opened:
-                _check_size(path, opened.size)
+                check_size(path, opened.size)
                 opened.load()
-                return _bare(_to_rgb(_upright(opened), path))
+                return _bare(to_srgb(_upright(opened), path))
     except ImageError:
         raise
     except _DAMAGE as error:
@@ -70,11 +88,47 @@ def open_image(path: str | Path) -> Image.Image:
         ) from error
 
 
+def check_size(what: str | Path, size: tuple[int, int]) -> None:
+    """Refuse a picture that is too large to decode, or too long and narrow for a model.
+
+    Args:
+        what: what the message calls the picture, its file for example.
+        size: width and height.
+
+    Raises:
+        ImageError: more than `MAX_PIXELS` pixels, or one side more than `MAX_ASPECT` times the
+            other.
+    """
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{what}: {width} x {height} pixels are too many; at most {MAX_PIXELS:,} are "
+            "allowed; crop or shrink the picture"
+        )
+    if max(size) > MAX_ASPECT * min(size):
+        raise ImageError(
+            f"{what}: {width} x {height} pixels are too long and narrow; one side may be at most "
+            f"{MAX_ASPECT} times the other; crop the picture"
+        )
+
+
+def special_kind(path: Path) -> str | None:
+    """What a path is that is no file, a folder or a pipe; None for a file and for nothing.
+
+    Opening a pipe, or reading a device, may never end.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for is_kind, kind in _SPECIAL if is_kind(mode)), None)
+
+
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Picture files named by files and folders, in order; folders are searched to the bottom.
 
     A file is taken as it is, whatever its suffix; in a folder only files with a picture suffix
-    count, and hidden ones do not.
+    count, and hidden ones do not. Links and pipes with such a name count; opening tells of them.
 
     Raises:
         ImageError: a path does not exist, or a folder holds no picture.
@@ -95,7 +149,7 @@ def _images_in(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES
-        and path.is_file()
+        and not path.is_dir()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not found:
@@ -107,13 +161,17 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise ImageError(f"{path}: a folder, not a picture; name a picture file")
+    kind = special_kind(path)
+    if kind is not None:
+        raise ImageError(f"{path}: {kind}, not a picture; name a picture file")
     try:
         with path.open("rb") as file:
             head = file.read(256)
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file; check the path") from error
+        broken = "a link to a file that does not exist" if path.is_symlink() else "no such file"
+        raise ImageError(f"{path}: {broken}; check the path") from error
+    except ValueError as error:
+        raise ImageError(f"{str(path)!r}: no name of a file ({error}); check the path") from error
     except OSError as error:
         raise ImageError(
             f"{path}: cannot be opened ({error.strerror}); a readable file is needed; "
@@ -124,6 +182,13 @@ def _head(path: Path) -> bytes:
     return head
 
 
+def _is_heif(head: bytes) -> bool:
+    """Whether a file is HEIC by its brands; AVIF, which may share the first one, is not."""
+    end = int.from_bytes(head[:4])
+    brands = {head[start : start + 4] for start in range(8, min(end, len(head)), 4)}
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and not brands & _AVIF_BRANDS
+
+
 def _identified(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
@@ -132,20 +197,11 @@ def _identified(path: Path) -> Image.Image:
             f"{path}: far too many pixels ({error}); at most {MAX_PIXELS:,} are allowed; "
             "crop or shrink the picture"
         ) from None
-    except _DAMAGE as error:
+    except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not a picture in a known format; {_ALLOWED} can be read; "
             "check the file, or convert it to PNG"
         ) from error
-
-
-def _check_size(path: Path, size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{path}: {width} x {height} pixels are too many; at most {MAX_PIXELS:,} are "
-            "allowed; crop or shrink the picture"
-        )
 
 
 def _open_heif(path: Path) -> Image.Image:
@@ -158,9 +214,9 @@ def _open_heif(path: Path) -> Image.Image:
         ) from None
     try:
         heif = pillow_heif.open_heif(path, convert_hdr_to_8bit=True)
-        _check_size(path, heif.size)
+        check_size(path, heif.size)
         # The decoder has already turned the picture; its EXIF tag must not turn it again.
-        return _to_rgb(heif.to_pillow(), path)
+        return to_srgb(heif.to_pillow(), path)
     except ImageError:
         raise
     except _DAMAGE as error:
@@ -177,56 +233,6 @@ def _upright(image: Image.Image) -> Image.Image:
         # Cameras write broken EXIF blocks around sound pictures.
         logger.warning("an unreadable EXIF block was ignored; the picture was not turned")
         return image
-
-
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return _from_wide_grey(image, path)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _on_white(image)
-    if image.mode in ("RGB", "CMYK") and "icc_profile" in image.info:
-        return _to_srgb(image)
-    return image.convert("RGB")
-
-
-def _from_wide_grey(image: Image.Image, path: Path) -> Image.Image:
-    """Grey of more than 8 bits: integers up to 65535, or floats in 0..1 or 0..255."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise _range_error(path, "values that are not finite")
-    low, high = float(values.min()), float(values.max())
-    full = 65535.0
-    if image.mode == "F":
-        full = 1.0 if high <= 1.0 else 255.0
-    if low < 0 or high > full:
-        raise _range_error(path, f"values from {low:g} to {high:g}")
-    grey = np.round(values * (255.0 / full)).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
-
-
-def _range_error(path: Path, found: str) -> ImageError:
-    return ImageError(
-        f"{path}: {found} in mode I or F; integers in 0..65535 or floats in 0..1 or 0..255 are "
-        "allowed; convert the picture to 8-bit PNG"
-    )
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image.convert("RGB")
-        target = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-    except (ImageCms.PyCMSError, *_DAMAGE):
-        return image.convert("RGB")
-    return converted if converted is not None else image.convert("RGB")
 
 
 def _bare(image: Image.Image) -> Image.Image:

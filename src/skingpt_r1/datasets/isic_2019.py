@@ -47,8 +47,7 @@ def read(root: Path) -> Reading:
     reading = Reading(INFO, root)
     truths = read_csv(first_file(reading, TRUTHS), ("image", *CODES[:-1]), reading)
     facts = rows_by_id(read_csv(first_file(reading, FACTS), COLUMNS, reading), "image", reading)
-    folder = root / "ISIC_2019_Training_Input"
-    pictures = PictureIndex([folder if folder.is_dir() else root])
+    pictures = PictureIndex(root, "ISIC_2019_Training_Input")
     for row in truths:
         _add(row, facts, pictures, reading)
     return reading

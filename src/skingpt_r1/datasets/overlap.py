@@ -5,7 +5,7 @@ sets that are known without looking are in `KNOWN`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.datasets.reading import Track
 from skingpt_r1.errors import DatasetError, ImageError
 
 HASH_SIDE = 16
@@ -29,8 +30,6 @@ brightness stay below it; pictures of different lesions rarely do.
 
 _BLOCK = 1024
 _WORDS = HASH_BITS // 64
-
-Track = Callable[[Sequence[Path]], Iterable[Path]]
 
 
 class OverlapKind(StrEnum):

@@ -48,8 +48,7 @@ def read(root: Path) -> Reading:
     """Read the table and look for the pictures; the problems stay in the result."""
     reading = Reading(INFO, root)
     rows = read_csv(first_file(reading, ("metadata.csv",)), COLUMNS, reading)
-    folders = [root / "images", *sorted(root.glob("imgs_part_*"))]
-    pictures = PictureIndex([path for path in folders if path.is_dir()] or [root])
+    pictures = PictureIndex(root, r"images|imgs_part_\d")
     for row in rows:
         _add(row, pictures, reading)
     return reading

@@ -9,7 +9,7 @@ from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Row, first_file, read_csv, rows_by_id
-from skingpt_r1.datasets.values import known, rest, stated
+from skingpt_r1.datasets.values import known, rest, stated, tidy
 
 INFO = DatasetInfo(
     name="scin",
@@ -43,8 +43,8 @@ def read(root: Path) -> Reading:
     labelled = rows_by_id(read_csv(labels, LABEL_COLUMNS, reading), "case_id", reading)
     for name in sorted(labelled.keys() - {row.values["case_id"].strip() for row in rows}):
         reading.problem(labelled[name].where, f"case {name!r} is not in {cases.name}")
-    images = cases.parent / "images"
-    pictures = PictureIndex([images if images.is_dir() else root])
+    # The table names paths from above `dataset`; the folder may begin at or below it.
+    pictures = PictureIndex(cases.parent, "dataset|images")
     for row in rows:
         _add(row, labelled.get(row.values["case_id"].strip()), pictures, reading)
     return reading
@@ -112,7 +112,9 @@ def _heaviest(row: Row, reading: Reading) -> str | None:
     ):
         reading.problem(row.where, f"{WEIGHTS} is not a mapping of names to weights: {text[:80]!r}")
         return None
-    return max(weights, key=lambda name: weights[name], default=None)
+    named = [name for name in weights if known(name) is not None]
+    heaviest = max(named, key=lambda name: weights[name], default=None)
+    return None if heaviest is None else tidy(heaviest)
 
 
 def _skin_type(row: Row, labels: Row | None, reading: Reading) -> int | None:

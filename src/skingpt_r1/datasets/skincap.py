@@ -9,7 +9,7 @@ from skingpt_r1.datasets.labels import SKINCON
 from skingpt_r1.datasets.pictures import PictureIndex
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import Row, read_csv
-from skingpt_r1.datasets.values import known, rest, truth
+from skingpt_r1.datasets.values import known, rest, tidy, truth
 from skingpt_r1.errors import DatasetError
 
 INFO = DatasetInfo(
@@ -37,8 +37,7 @@ def read(root: Path) -> Reading:
     rows = read_csv(_table(reading), COLUMNS, reading)
     if rows and not set(CAPTIONS) & set(rows[0].values):
         raise DatasetError(f"skincap: wrong columns: no {' or '.join(CAPTIONS)}")
-    folder = root / "skincap"
-    pictures = PictureIndex([folder if folder.is_dir() else root])
+    pictures = PictureIndex(root, "skincap")
     for row in rows:
         if truth(row.values.get(EXCLUDED, "")):
             reading.notes[f"left out, marked {EXCLUDED!r}"] += 1
@@ -86,7 +85,7 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
             images=(picture,),
             dataset=INFO.name,
             group=Path(original).stem if original else number,
-            label=label,
+            label=tidy(label),
             fitzpatrick=scale,
             tone=tone if scale is None else SkinTone.from_fitzpatrick(scale),
             attributes=_attributes(values),

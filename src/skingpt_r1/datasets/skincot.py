@@ -5,8 +5,8 @@ from pathlib import Path
 from skingpt_r1.case import Case
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.labels import DERMNET
-from skingpt_r1.datasets.pictures import pictures_below
-from skingpt_r1.datasets.reading import Reading
+from skingpt_r1.datasets.pictures import photos_below
+from skingpt_r1.datasets.reading import BESIDE, Reading
 from skingpt_r1.datasets.values import file_series
 from skingpt_r1.errors import DatasetError
 
@@ -33,7 +33,9 @@ def read(root: Path) -> Reading:
     for folder in (images, texts):
         if not folder.is_dir():
             raise DatasetError(f"skincot: no folder {folder}; expected {INFO.layout}")
-    pictures = pictures_below(images)
+    pictures, beside = photos_below(images)
+    if beside:
+        reading.notes[BESIDE] += beside
     for picture in pictures:
         _add(picture, images, texts, reading)
     named = {texts / f"{path.relative_to(images).as_posix()}.txt" for path in pictures}
@@ -76,7 +78,7 @@ def _add(picture: Path, images: Path, texts: Path, reading: Reading) -> None:
         return
     reading.add(
         Case(
-            id=name.with_suffix("").as_posix(),
+            id=name.with_suffix("").as_posix().strip(),
             images=(picture,),
             dataset=INFO.name,
             group=file_series(picture.stem),

@@ -104,8 +104,9 @@ def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Re
             continue
         where = f"{path.name} row {number}"
         try:
-            values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            values = json.loads(line, object_pairs_hook=_once)
+            json.dumps(values, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
             reading.problem(where, f"not JSON: {error}")
             continue
         if not isinstance(values, dict):
@@ -117,6 +118,15 @@ def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Re
             continue
         records.append(Record(where, values))
     return records
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a name that stands twice would hide a value."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(name for name in values if [key for key, _ in pairs].count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands twice in one object")
+    return values
 
 
 def _read_text(path: Path, reading: Reading) -> str:

@@ -100,10 +100,12 @@ def _plan(
     from skingpt_r1.distill.compare import System
     from skingpt_r1.distill.recipe_files import load_recipe
 
+    where = [f"models.{key}={value}" for key, value in recipe.models.model_dump().items()]
     planned: dict[Corpus, list[tuple[Cell, System]]] = {}
     for cell in recipe.cells:
-        settings = [*recipe.settings, *cell.settings, f"seed={seed}", "evaluate.count=null"]
-        read = load_recipe(recipes / cell.recipe, [*settings, "start=null"])
+        settings = [*recipe.settings, *cell.settings, *where]
+        settings += [f"seed={seed}", "evaluate.count=null", "start=null"]
+        read = load_recipe(recipes / cell.recipe, settings)
         system = System(cell.name, read, cell.features, cell.start)
         planned.setdefault(cell.corpus, []).append((cell, system))
     return planned

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from skingpt_r1.dermbench.recipe import Section
 from skingpt_r1.distill.recipe_values import read_recipe
+from skingpt_r1.model.placement import ModelRecipe
 
 BASE = "base"
 Corpus = Literal["filtered", "unfiltered"]
@@ -43,6 +44,7 @@ class AblationRecipe(Section):
         corpus: folder of a finished corpus with certified cases, which every cell then learns from
             and is tried on; None takes the data of the recipes.
         settings: changes to the recipes of all cells.
+        models: device and number format of the frozen backbone, for all cells.
         cells: in the order of training.
         differences: pairs (better, worse) of names, `base` among them.
         resamples: of the intervals.
@@ -52,6 +54,7 @@ class AblationRecipe(Section):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     corpus: Path | None = None
     settings: tuple[str, ...] = ()
+    models: ModelRecipe = ModelRecipe()
     cells: tuple[Cell, ...] = Field(min_length=1)
     differences: tuple[tuple[str, str], ...] = ()
     resamples: PositiveInt = 2000

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.dermbench.draw import Draw
+from skingpt_r1.markdown import table
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats import Floats, Integers, Interval, bootstrap_weights, percentile_interval
 
@@ -118,16 +119,12 @@ def ablation_rows(rows: Sequence[AblationRow]) -> list[ResultRow]:
 def ablation_markdown(rows: Sequence[AblationRow]) -> str:
     """The table as Markdown: one line for each cell, with its runs."""
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
+    head = ["cell", *(f"{metric}, %" for metric in metrics), "runs"]
     lines = [
-        f"| cell | {' | '.join(f'{metric}, %' for metric in metrics)} | runs |",
-        f"| --- | {' | '.join('---:' for _ in metrics)} | --- |",
-    ]
-    lines += [
-        f"| {row.name} | {' | '.join(cell_text(row, metric) for metric in metrics)} | "
-        f"{', '.join(row.runs) or '-'} |"
+        [row.name, *(cell_text(row, metric) for metric in metrics), ", ".join(row.runs) or "-"]
         for row in rows
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(table(head, lines)) + "\n"
 
 
 def cell_text(row: AblationRow, metric: str) -> str:

@@ -8,6 +8,7 @@ from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
 from skingpt_r1.dermbench.judging import JudgeTask, record_verdict
 from skingpt_r1.dermbench.local_models import NO_PICTURE, short_name
 from skingpt_r1.dermbench.questions import Asked, refuse_changed_pictures
+from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.rubric import Unscored
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class EvaluatorJudge:
 
     @property
     def settings(self) -> dict[str, object]:
-        """The weights and the form."""
-        return {"weights": self._weights, "brief": self._brief}
+        """The weights, the form and the number format."""
+        dtype = str(self._model.backbone.dtype).removeprefix("torch.")
+        return {"weights": self._weights, "brief": self._brief, "dtype": dtype}
 
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         """Judgements in the order of the tasks; one without a picture is unscored."""
@@ -67,12 +69,15 @@ class EvaluatorJudge:
             yield record_verdict(self, task, said.verdict, reply=said.text)
 
 
-def open_evaluator_judge(model: str, *, brief: bool = False) -> EvaluatorJudge:
+def open_evaluator_judge(
+    model: str, *, brief: bool = False, models: ModelRecipe = ANYWHERE
+) -> EvaluatorJudge:
     """A trained evaluator as judge.
 
     Args:
         model: `nano`, or the adapter folder of a `skingpt dermeval train` run.
         brief: ask for scores alone.
+        models: where it goes.
 
     Raises:
         CheckpointError: there is no evaluator, or it belongs to another backbone.
@@ -83,6 +88,6 @@ def open_evaluator_judge(model: str, *, brief: bool = False) -> EvaluatorJudge:
     from skingpt_r1.records import sha256_file
 
     folder = NANO_EVALUATOR if model == NANO else Path(model)
-    evaluator = load_evaluator(model)
+    evaluator = load_evaluator(model, **models.model_dump())
     name = f"{DERMEVAL}:{model if model == NANO else short_name(model)}"
     return EvaluatorJudge(name, evaluator, sha256_file(folder / WEIGHTS_FILE), brief=brief)

@@ -32,6 +32,7 @@ from skingpt_r1.dermbench.local_models import CUT, Written, one_model_at_a_time,
 from skingpt_r1.dermbench.recipe import LocalRecipe
 from skingpt_r1.dermbench.systems import PLAIN, is_plain
 from skingpt_r1.errors import SkinGPTError
+from skingpt_r1.model.placement import AUTO, ModelRecipe
 
 if TYPE_CHECKING:
     from skingpt_r1.model.prompt import Request
@@ -48,7 +49,8 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
         base_url: not used.
         api_key: not used.
         config: `max_tokens` and `max_connections` are read; see inspect-ai.
-        device: `cpu`, `cuda`, ...; an accelerator where there is one by default.
+        device: `auto`, `cpu`, `cuda`, ...
+        dtype: `auto`, `fp32`, `bf16` or `fp16`.
     """
 
     def __init__(
@@ -58,12 +60,13 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
         api_key: str | None = None,
         config: GenerateConfig | None = None,
         *,
-        device: str | None = None,
+        device: str = AUTO,
+        dtype: str = AUTO,
     ) -> None:
         super().__init__(model_name, base_url, None, [], config or GenerateConfig())
         self._where = model_name.removesuffix(PLAIN)
         self._plain = is_plain(model_name)
-        self._load = one_model_at_a_time(device)
+        self._load = one_model_at_a_time(ModelRecipe(device=device, dtype=dtype))
         asked = config.max_connections if config else None
         self._together = asked or LocalRecipe().batch_size
         self._waiting: list[_Slot] = []

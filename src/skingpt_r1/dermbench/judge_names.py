@@ -14,6 +14,7 @@ from skingpt_r1.dermbench.rubric_judge import RubricJudge
 from skingpt_r1.dermcot.api_recipe import CallsRecipe, Price
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import RecipeError
+from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.rubric import Protocol
 
 RUBRIC, DERMEVAL = "rubric", "dermeval"
@@ -27,12 +28,14 @@ class JudgeOptions(NamedTuple):
         candidate_first: language models see the candidate before the reference.
         brief: DermEval writes scores alone.
         prices: name of a model -> price.
+        models: where DermEval goes.
     """
 
     protocol: Protocol = Protocol.DECIMAL_0_5
     candidate_first: bool = False
     brief: bool = False
     prices: Mapping[str, Price] = {}
+    models: ModelRecipe = ModelRecipe()
 
 
 def open_judge(name: str, options: JudgeOptions, ledger: Ledger) -> Judge:
@@ -46,6 +49,7 @@ def open_judge(name: str, options: JudgeOptions, ledger: Ledger) -> Judge:
     Raises:
         RecipeError: a name that means no judge, or an option that the judge does not have.
         CheckpointError: there is no such evaluator.
+        DeviceError: this machine lacks the device.
         NarratorError: a language model cannot be asked.
         CostError: the ledger has a limit, and there is no price.
     """
@@ -57,7 +61,7 @@ def open_judge(name: str, options: JudgeOptions, ledger: Ledger) -> Judge:
     if kind == DERMEVAL:
         from skingpt_r1.dermbench.evaluator_judge import NANO, open_evaluator_judge
 
-        return open_evaluator_judge(rest or NANO, brief=options.brief)
+        return open_evaluator_judge(rest or NANO, brief=options.brief, models=options.models)
     if not is_language_model(name):
         raise RecipeError(
             f"no judge is called {name!r}; give {RUBRIC!r}, {DERMEVAL!r}, 'dermeval:DIR', a model "

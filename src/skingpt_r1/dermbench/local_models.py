@@ -12,6 +12,7 @@ from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermbench.candidate_likelihood import candidate_probabilities
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import LocalRecipe
+from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.records import sha256_file
 
 if TYPE_CHECKING:
@@ -141,27 +142,24 @@ def write_block(
     return written
 
 
-def one_model_at_a_time(device: str | None) -> LoadModel:
+def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
     """A function that loads models and keeps the last one, which several systems may share.
 
     Low-rank matrices are merged into the weights, unless the plain backbone is asked.
 
     Args:
-        device: where models go; an accelerator where there is one when None.
+        models: where they go.
     """
     kept: dict[tuple[str, bool], SkinGPT] = {}
 
     def load(where: str, plain: bool) -> "SkinGPT":
         wanted = where, plain
         if wanted not in kept:
-            import torch
-
             from skingpt_r1.model.load import load_model
             from skingpt_r1.model.lora import merge_lora
 
             kept.clear()
-            found = "cuda" if torch.cuda.is_available() else "cpu"
-            kept[wanted] = load_model(where, device=device or found)
+            kept[wanted] = load_model(where, **models.model_dump())
             if not plain:
                 merge_lora(kept[wanted].backbone)
         return kept[wanted]

@@ -20,6 +20,7 @@ from skingpt_r1.case import Split
 from skingpt_r1.dermbench.benchmark_records import Form
 from skingpt_r1.dermcot.api_recipe import ApiRecipe, CallsRecipe
 from skingpt_r1.distill.recipe_values import read_recipe
+from skingpt_r1.model.placement import ModelRecipe
 
 SYNTHETIC = "synthetic"
 
@@ -75,12 +76,10 @@ class LocalRecipe(Section):
     Attributes:
         max_new_tokens: longest answer; a longer one is cut, and marked so.
         batch_size: questions decoded together.
-        device: `cpu`, `cuda`, ...; an accelerator where there is one when None.
     """
 
     max_new_tokens: PositiveInt = 512
     batch_size: PositiveInt = 16
-    device: str | None = None
 
 
 class LeakRecipe(Section):
@@ -103,7 +102,8 @@ class BenchRecipe(Section):
         data: the cases.
         prompt: what every system is asked; the prompt of our models when None. A question for a
             label has words of its own.
-        local: models of this machine.
+        local: how models of this machine write.
+        models: their device and number format.
         api: what language models behind an interface are sent and asked for.
         calls: prices, connections and retries; may change when a run continues.
         systems: `MODEL` or `NAME=MODEL`; see `systems.py`. More may be added to a run.
@@ -116,6 +116,7 @@ class BenchRecipe(Section):
     data: DataRecipe
     prompt: str | None = None
     local: LocalRecipe = LocalRecipe()
+    models: ModelRecipe = ModelRecipe()
     api: ApiRecipe = ApiRecipe(temperature=0.0)
     calls: CallsRecipe = CallsRecipe()
     systems: tuple[str, ...] = ()

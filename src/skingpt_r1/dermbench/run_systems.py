@@ -105,7 +105,7 @@ def _run_systems(
         folder,
         questions,
         Ledger(folder / LEDGER, max_cost),
-        one_model_at_a_time(recipe.local.device),
+        one_model_at_a_time(recipe.models),
     )
     opened = {
         choice: open_system(choice, bench)

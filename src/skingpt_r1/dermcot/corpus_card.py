@@ -9,6 +9,7 @@ from skingpt_r1.dermcot.certify_rules import RULE, CertifyRules
 from skingpt_r1.dermcot.corpus_sources import OWN_LICENCE, Source
 from skingpt_r1.dermcot.corpus_tally import Tally, ordered
 from skingpt_r1.dermcot.rater_agreement import Agreement, agreement_text
+from skingpt_r1.markdown import code, plain, table
 
 TRAIN, CERTIFIED = "train", "certified"
 RESEARCH = "For research, not for diagnosis."
@@ -63,7 +64,7 @@ class Facts(NamedTuple):
 def write_card(facts: Facts) -> str:
     """The whole card, as Markdown."""
     sections = (
-        f"# {facts.name}",
+        f"# {plain(facts.name)}",
         f"A DermCoT corpus: pictures of skin with narratives that go from the observation over "
         f"the reasoning to the diagnosis. {RESEARCH}",
         _use(),
@@ -151,13 +152,13 @@ def _use() -> str:
 
 
 def _splits(facts: Facts) -> str:
-    rows = "\n".join(
-        f"| `{split}` | {tally.cases:,} | {tally.pictures:,} | {tally.synthetic:,} |"
+    head = ("split", "cases", "pictures", "synthetic cases")
+    rows = [
+        (split, f"{tally.cases:,}", f"{tally.pictures:,}", f"{tally.synthetic:,}")
         for split, tally in facts.tallies.items()
-    )
+    ]
     return (
-        "## Splits\n\n| split | cases | pictures | synthetic cases |\n| --- | --- | --- | --- |\n"
-        f"{rows}\n\n"
+        "## Splits\n\n" + "\n".join(table(head, rows)) + "\n\n"
         "The splits share no case, no group (patient, lesion or file series), no identical file "
         "and no near-identical picture; a corpus that does is not published. Split by `group`, "
         "never by row.\n\n"
@@ -167,15 +168,13 @@ def _splits(facts: Facts) -> str:
 
 
 def _provenance(facts: Facts) -> str:
-    rows = "\n".join(
-        f"| `{source.name}` | {source.title} | {source.licence} | {source.citation or '-'} "
-        f"| {source.url or '-'} |"
+    head = ("source", "title", "licence of the pictures", "citation", "described at")
+    rows = [
+        (source.name, source.title, source.licence, source.citation or "-", source.url or "-")
         for source in facts.sources
-    )
+    ]
     return (
-        "## Sources and licences\n\n"
-        "| source | title | licence of the pictures | citation | described at |\n"
-        f"| --- | --- | --- | --- | --- |\n{rows}\n\n"
+        "## Sources and licences\n\n" + "\n".join(table(head, rows)) + "\n\n"
         f"Texts and table: {OWN_LICENCE}, as far as the terms of the sources allow. Diagnoses are "
         "the labels of the sources; whether they rest on histology or on consensus is for their "
         "cards to say.\n\n"
@@ -251,17 +250,16 @@ def _columns() -> str:
 def _list(title: str, counts: Sequence[Mapping[str, int]]) -> str:
     keys = dict.fromkeys(key for one in counts for key in one)
     total = {key: sum(one.get(key, 0) for one in counts) for key in keys}
-    return f"{title}: " + ", ".join(f"`{key}` {number:,}" for key, number in total.items()) + "."
+    return (
+        f"{title}: " + ", ".join(f"{code(key)} {number:,}" for key, number in total.items()) + "."
+    )
 
 
 def _table(title: str, column: str, counts: Mapping[str, Any]) -> str:
-    head = f"| {column} | " + " | ".join(f"`{split}`" for split in counts) + " |"
     rows = [
-        f"| {key} | " + " | ".join(f"{one[key]:,}" for one in counts.values()) + " |"
-        for key in ordered(counts.values())
+        [key, *(f"{one[key]:,}" for one in counts.values())] for key in ordered(counts.values())
     ]
-    rule = "| --- " * (len(counts) + 1) + "|"
-    return "\n".join([f"## {title}\n", head, rule, *rows])
+    return "\n".join([f"## {title}\n", *table([column, *counts], rows)])
 
 
 def _tone_table(tallies: Mapping[str, Tally]) -> str:
@@ -272,7 +270,6 @@ def _tone_table(tallies: Mapping[str, Tally]) -> str:
             " + ".join(f"{tally.diagnosis_tones[diagnosis, tone]:,}" for tally in tallies.values())
             for tone in tones
         ]
-        rows.append(f"| {diagnosis} | " + " | ".join(cells) + " |")
-    head = "| diagnosis | " + " | ".join(tones) + " |"
+        rows.append([diagnosis, *cells])
     title = f"## Diagnosis by skin tone ({' + '.join(tallies)})\n"
-    return "\n".join([title, head, "| --- " * (len(tones) + 1) + "|", *rows])
+    return "\n".join([title, *table(["diagnosis", *tones], rows)])

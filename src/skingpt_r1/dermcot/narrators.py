@@ -94,7 +94,7 @@ def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narr
     if name == OFFLINE:
         return _offline(recipe, folder)
     if name.startswith(OWN):
-        return load_own_model(name.removeprefix(OWN))
+        return load_own_model(name.removeprefix(OWN), recipe.models)
     return _open_model(name, recipe, ledger)
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from skingpt_r1.dermcot.candidate import REASONS
 from skingpt_r1.dermcot.narrator import NOT_SUPPORTED, Reply, Task
 from skingpt_r1.errors import NarrativeError
+from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.narrative import Narrative
 from skingpt_r1.taxonomy import Closeness, closeness
 
@@ -60,7 +61,7 @@ class OwnModel:
         return Reply(_titled(said), self._name)
 
 
-def load_own_model(where: str) -> OwnModel:
+def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
     """A narrator around `nano` or the model of a directory; loads torch.
 
     Raises:
@@ -68,7 +69,7 @@ def load_own_model(where: str) -> OwnModel:
     """
     from skingpt_r1.model.load import load_model
 
-    return OwnModel(load_model(where), f"own:{where}")
+    return OwnModel(load_model(where, **models.model_dump()), f"own:{where}")
 
 
 def _titled(said: Narrative) -> str:

@@ -20,6 +20,7 @@ from pydantic import (
 from skingpt_r1.dermcot.api_recipe import ApiRecipe, CallsRecipe
 from skingpt_r1.dermcot.certify_rules import CertifyRules
 from skingpt_r1.distill.recipe_values import read_recipe
+from skingpt_r1.model.placement import ModelRecipe
 
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"
@@ -144,6 +145,7 @@ class CorpusRecipe(Section):
     Attributes:
         name: of the corpus; letters, digits, `_`, `-` and `.`.
         seed: of the wording, the sampling and the simulated slips.
+        models: where the evaluator and narrators of our own go.
         certify: when a held-out narrative counts as certified; changes nothing that is built.
     """
 
@@ -154,6 +156,7 @@ class CorpusRecipe(Section):
     audit: AuditRecipe = AuditRecipe()
     score: ScoreRecipe = ScoreRecipe()
     select: SelectRecipe = SelectRecipe()
+    models: ModelRecipe = ModelRecipe()
     certify: CertifyRules = CertifyRules()
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from skingpt_r1.model.checkpoint import (
     read_adapter_weights,
 )
 from skingpt_r1.model.lora import merge_lora
+from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
 
 
@@ -24,8 +25,8 @@ def load_evaluator(
     name_or_dir: str | Path = NANO,
     *,
     backbone: str | Path | None = None,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    device: str | torch.device = AUTO,
+    dtype: str | torch.dtype = AUTO,
 ) -> SkinGPT:
     """An evaluator. For research, not for diagnosis.
 
@@ -35,10 +36,11 @@ def load_evaluator(
         name_or_dir: `nano`, the one that comes with the package, or the adapter folder of a
             `skingpt dermeval train` run.
         backbone: for an evaluator whose backbone has moved since training.
-        device: `cpu`, `cuda`, ...
-        dtype: of the backbone; float32 on a CPU and bfloat16 elsewhere by default.
+        device: `auto`, `cpu`, `cuda`, ...; see `model.placement.ModelRecipe`.
+        dtype: of the backbone; `auto`, `fp32`, `bf16` or `fp16`.
 
     Raises:
+        DeviceError: this machine has no such device.
         CheckpointError: there is no evaluator, or it belongs to another backbone.
     """
     folder = NANO_EVALUATOR if str(name_or_dir) == NANO else Path(name_or_dir)

@@ -18,6 +18,7 @@ from pydantic import (
 
 from skingpt_r1.distill.recipe import FeatureRecipe, Section, TrainRecipe
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
+from skingpt_r1.model.placement import ModelRecipe
 
 
 class RatingsRecipe(Section):
@@ -125,6 +126,7 @@ class EvaluatorRecipe(Section):
         name: of the experiment; letters, digits, `_`, `-` and `.`.
         seed: of the adapters' first values, the order of the examples and the sampled replies.
         backbone: `nano` or the directory of a Qwen2.5-VL backbone.
+        models: device and number format of the frozen backbone.
         data: the ratings.
         adapter: low-rank matrices; a visual adapter that reads the tower's tokens.
         features: how pictures are stored.
@@ -137,6 +139,7 @@ class EvaluatorRecipe(Section):
     name: str = Field(pattern=r"^[\w.-]+$")
     seed: int = 0
     backbone: str = "nano"
+    models: ModelRecipe = ModelRecipe()
     data: RatingsRecipe = RatingsRecipe()
     adapter: AdapterConfig = AdapterConfig(
         text_adapter="lora", visual=VisualConfig(features="tower", inject=True)

@@ -44,6 +44,7 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.diagnosis import needed_processor
+from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import ResultRow, sha256_file, start_run
 
@@ -88,7 +89,7 @@ def train_evaluator(
     Raises:
         SkinGPTError: bad ratings, a changed recipe, a loss that is not finite.
     """
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = training_state(recipe.models.device)
     with own_shared(folder, state):
         return _train_evaluator(recipe, folder, state, progress, quiet)
 
@@ -121,13 +122,15 @@ def _train_evaluator(
     return TrainedEvaluator(model, folder / "adapter", rows)
 
 
-def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = "cpu") -> SkinGPT:
+def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = AUTO) -> SkinGPT:
     """Untrained adapters on the recipe's backbone; their first values depend on the seed only.
 
     Raises:
         CheckpointError: the backbone does not load, or has no tokenizer.
     """
-    backbone, processor, reference = load_backbone(recipe.backbone, device=device)
+    backbone, processor, reference = load_backbone(
+        recipe.backbone, device=device, dtype=recipe.models.dtype
+    )
     torch.manual_seed(recipe.seed)
     config = recipe.adapter.model_copy(update={"backbone": reference})
     model = SkinGPT.from_backbone(backbone, config, processor)

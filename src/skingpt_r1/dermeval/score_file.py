@@ -77,6 +77,7 @@ def score_file(
     texts = read_texts(path)
     assert model.config.backbone is not None
     asked = {"model": name, "brief": brief, "batch_size": batch_size, "file": path.name}
+    asked["dtype"] = str(model.backbone.dtype).removeprefix("torch.")
     digest = {"sha256": sha256_file(path), "narratives": len(texts)}
     with own_run(folder):
         start_run(folder, asked, seed=0, manifest=digest)

@@ -149,7 +149,9 @@ def _answer(
     *,
     trained: Path | None,
 ) -> Scored:
-    model = load_model(recipe.backbone if trained is None else trained)
+    model = load_model(
+        recipe.backbone if trained is None else trained, **recipe.models.model_dump()
+    )
     if trained is not None:
         merge_lora(model.backbone)
     answers = answer_cases(

@@ -276,7 +276,10 @@ def store_key(
     assert model.processor is not None
     assert model.config.backbone is not None, "the run names the backbone in the adapter's config"
     return {
-        "backbone": model.config.backbone.model_dump(),
+        "backbone": {
+            **model.config.backbone.model_dump(),
+            "dtype": str(model.backbone.dtype).removeprefix("torch."),
+        },
         "processor": model.processor.settings(),
         "features": {"dtype": dtype, "fields": ", ".join(fields)},
         "teacher": teacher,

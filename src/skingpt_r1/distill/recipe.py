@@ -20,6 +20,7 @@ from skingpt_r1.case import Split
 from skingpt_r1.distill.losses import LossWeights
 from skingpt_r1.distill.views import MOST_VIEWS
 from skingpt_r1.model.config import AdapterConfig
+from skingpt_r1.model.placement import ModelRecipe
 
 SYNTHETIC = "synthetic"
 
@@ -183,6 +184,7 @@ class Recipe(Section):
         name: of the experiment; letters, digits, `_`, `-` and `.`.
         seed: of the adapters' first values, the order of the cases and the wording of narratives.
         backbone: `nano` or a directory.
+        models: device and number format of the frozen backbone, in training and afterwards.
         visual_first: a stage before the training, in which the visual adapter and low-rank matrices
             in the tower learn from the teacher alone and no language model runs; None is none.
         start: an adapter directory whose weights are the first values of the adapters that both
@@ -192,6 +194,7 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[\w.-]+$")
     seed: int = 0
     backbone: str = "nano"
+    models: ModelRecipe = ModelRecipe()
     start: Path | None = None
     data: DataRecipe = DataRecipe()
     adapter: AdapterConfig = AdapterConfig()

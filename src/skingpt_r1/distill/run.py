@@ -34,6 +34,7 @@ from skingpt_r1.distill.trainer import Trained, describe_trained, train
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import copy_adapter, is_adapter
+from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
@@ -85,7 +86,7 @@ def run_recipe(
     Raises:
         SkinGPTError: bad data, a changed recipe, a store of another run, a loss that is not finite.
     """
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = training_state(recipe.models.device)
     with own_shared(folder, state):
         stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
         _teach(recipe, folder, stored, state, quiet)
@@ -150,7 +151,7 @@ def run_features(
     Raises:
         SkinGPTError: bad data, a changed recipe, a store of another run.
     """
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = training_state(recipe.models.device)
     with own_shared(folder, state):
         stored = _store(recipe, folder, features or folder / "features", None, state, progress)
     return stored.features
@@ -195,7 +196,7 @@ def _check_start(recipe: Recipe) -> None:
 
 
 def build_model(
-    recipe: Recipe, items: Sequence[StoredCase], device: torch.device | str = "cpu"
+    recipe: Recipe, items: Sequence[StoredCase], device: torch.device | str = AUTO
 ) -> SkinGPT:
     """Untrained adapters on the recipe's backbone; their first values depend on the seed only.
 
@@ -208,7 +209,9 @@ def build_model(
         CheckpointError: the backbone does not load.
         TeacherError: the vectors are not as wide as `adapter.teacher_dim` says.
     """
-    backbone, processor, reference = load_backbone(recipe.backbone, device=device)
+    backbone, processor, reference = load_backbone(
+        recipe.backbone, device=device, dtype=recipe.models.dtype
+    )
     changes: dict[str, object] = {"backbone": reference}
     vectors = items[0].teacher
     if vectors is not None:

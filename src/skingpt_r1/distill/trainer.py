@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+from accelerate import PartialState
 from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -361,11 +362,11 @@ def _arguments(recipe: TrainRecipe, folder: Path, seed: int, quiet: bool) -> Tra
         logging_steps=recipe.log_every,
         logging_nan_inf_filter=False,
         seed=seed,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=PartialState().device.type == "cpu",
         report_to="none",
         disable_tqdm=quiet,
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=PartialState().device.type == "cuda",
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,
         ddp_timeout=24 * 3600,

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.config import BackboneReference
+from skingpt_r1.model.placement import AUTO, place
 from skingpt_r1.model.processor import SkinProcessor, load_processor
 
 NANO = "nano"
@@ -107,16 +108,16 @@ def read_config(folder: Path) -> dict[str, object]:
 def load_backbone(
     name_or_dir: str | Path,
     *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    device: str | torch.device = AUTO,
+    dtype: str | torch.dtype = AUTO,
     foreign_prefixes: Sequence[str] = (),
 ) -> Backbone:
     """Load a frozen backbone, strictly.
 
     Args:
         name_or_dir: `nano` or a directory.
-        device: where the weights go.
-        dtype: float32 on a CPU and bfloat16 elsewhere, unless given.
+        device: where the weights go; see `placement.place`.
+        dtype: of the weights; likewise.
         foreign_prefixes: prefixes of keys in the files that are not the backbone's own.
 
     Raises:
@@ -126,8 +127,7 @@ def load_backbone(
     folder = find_directory(name_or_dir)
     read_config(folder)
     weight_files(folder)
-    target = torch.device(device)
-    chosen = dtype or (torch.float32 if target.type == "cpu" else torch.bfloat16)
+    target, chosen = place(device, dtype)
     try:
         with _quiet_transformers():
             model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(

@@ -13,6 +13,7 @@ from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import load_backbone, refuse_keys
 from skingpt_r1.model.card import model_card
 from skingpt_r1.model.config import AdapterConfig
+from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
 
 CONFIG_FILE = "adapter_config.json"
@@ -134,16 +135,16 @@ def load_adapter(
     folder: Path,
     *,
     backbone: str | Path | None = None,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    device: str | torch.device = AUTO,
+    dtype: str | torch.dtype = AUTO,
 ) -> SkinGPT:
     """A model from saved adapters.
 
     Args:
         folder: what `save_adapter` wrote.
         backbone: where the backbone is now; by default where it was in training.
-        device: where the weights go.
-        dtype: of the backbone; see `load_backbone`.
+        device: where the weights go; see `placement.place`.
+        dtype: of the backbone; likewise.
 
     Raises:
         CheckpointError: the backbone is another one, or the keys do not fit.

@@ -20,6 +20,7 @@ from skingpt_r1.model.checkpoint import (
     read_adapter_weights,
 )
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
+from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.processor import load_processor
 from skingpt_r1.model.released import NO_IN_PROJ, is_released, load_released, read_released
 from skingpt_r1.model.skingpt import SkinGPT
@@ -48,8 +49,8 @@ def load_model(
     *,
     backbone: str | Path | None = None,
     config: AdapterConfig | None = None,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    device: str | torch.device = AUTO,
+    dtype: str | torch.dtype = AUTO,
 ) -> SkinGPT:
     """A model, from the embedded backbone or a directory. For research, not for diagnosis.
 
@@ -58,10 +59,11 @@ def load_model(
             released checkpoint.
         backbone: for adapters whose backbone has moved since training.
         config: adapters to put, untrained, on a bare backbone; the paper's bias by default.
-        device: `cpu`, `cuda`, ...
-        dtype: of the backbone; float32 on a CPU and bfloat16 elsewhere by default.
+        device: `auto`, `cpu`, `cuda`, ...; see `placement.ModelRecipe`.
+        dtype: of the backbone; `auto`, `fp32`, `bf16` or `fp16`.
 
     Raises:
+        DeviceError: this machine has no such device.
         CheckpointError: there is no such directory, or it does not load; the message says why.
     """
     folder = find_directory(name_or_dir)
@@ -84,7 +86,7 @@ def describe_directory(name_or_dir: str | Path) -> ModelReport:
         folder = find_directory(name_or_dir)
         kind = _kind(folder)
         details = _DESCRIBE[kind](folder)
-        load_model(name_or_dir)
+        load_model(name_or_dir, device="cpu")
     except CheckpointError as error:
         return ModelReport(str(name_or_dir), kind, False, (str(error),))
     return ModelReport(str(name_or_dir), kind, True, details)

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.datasets.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
 from skingpt_r1.phrasing import ask, check_context
@@ -58,11 +58,20 @@ class Request:
         return cls(case.images, case.context)
 
     def open(self) -> list[Image.Image]:
-        """The pictures in RGB, upright."""
+        """The pictures in RGB, upright.
+
+        Raises:
+            ImageError: a file cannot be read, or a picture is too large or too narrow.
+        """
         return [
-            image.convert("RGB") if isinstance(image, Image.Image) else open_image(Path(image))
+            _checked(image) if isinstance(image, Image.Image) else open_image(Path(image))
             for image in self.images
         ]
+
+
+def _checked(image: Image.Image) -> Image.Image:
+    check_size("a picture", image.size)
+    return image.convert("RGB")
 
 
 class PromptBatch(NamedTuple):

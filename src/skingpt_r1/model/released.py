@@ -11,6 +11,7 @@ from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import load_backbone, read_config, refuse_keys, weight_files
 from skingpt_r1.model.checkpoint import put_weights
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
+from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
 
 ARCHITECTURE = "SkinVLModelWithAdapter"
@@ -111,8 +112,8 @@ def released_config(state: dict[str, Tensor]) -> AdapterConfig:
 def load_released(
     folder: Path,
     *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    device: str | torch.device = AUTO,
+    dtype: str | torch.dtype = AUTO,
 ) -> SkinGPT:
     """A model from the published weights.
 

@@ -1,6 +1,6 @@
 """The report as Markdown: the same tables, without pictures and cases."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report.page import measure_names, metric_names, rank
@@ -22,6 +22,7 @@ from skingpt_r1.dermbench.report_data import (
     ToneTable,
 )
 from skingpt_r1.dermcot.corpus_card import RESEARCH
+from skingpt_r1.markdown import plain, table
 from skingpt_r1.rubric import DIMENSIONS
 
 
@@ -31,14 +32,14 @@ def markdown(data: ReportData) -> str:
     Args:
         data: what it shows.
     """
-    lines = [f"# {_plain(data.title)}", "", f"**{RESEARCH}**", ""]
-    lines += [f"- {_plain(note)}" for note in data.notes]
-    lines += [f"- {_plain(name)}: {_plain(value)}" for name, value in data.facts.items()]
+    lines = [f"# {plain(data.title)}", "", f"**{RESEARCH}**", ""]
+    lines += [f"- {plain(note)}" for note in data.notes]
+    lines += [f"- {plain(name)}: {plain(value)}" for name, value in data.facts.items()]
     lines += [f"- cases: {count(data.num_cases)}"]
-    lines += ["", *_table(["system", "what it is"], data.systems.items())]
+    lines += ["", *table(["system", "what it is"], data.systems.items())]
     lines += _glance(data)
-    for table in data.scores:
-        lines += _scores(table)
+    for scores in data.scores:
+        lines += _scores(scores)
     if data.labels:
         lines += ["", "## Diagnosis against label", ""]
         rows = [
@@ -49,7 +50,7 @@ def markdown(data: ReportData) -> str:
             ]
             for row in data.labels
         ]
-        lines += _table(["system", "n", *LABEL_OUTCOMES], rows)
+        lines += table(["system", "n", *LABEL_OUTCOMES], rows)
     for part in data.classifications:
         lines += _classification(part)
     lines += [*_audits(data), *_leaks(data)]
@@ -63,12 +64,12 @@ def _glance(data: ReportData) -> Iterator[str]:
             [_titled(row.system, row.kind), *(cell or MISSING for cell in row.cells)]
             for row in shown.rows
         ]
-        yield from _table(["system", *shown.columns], rows)
+        yield from table(["system", *shown.columns], rows)
 
 
-def _scores(table: ScoreTable) -> Iterator[str]:
-    name = of_run(f"{table.judge}, {table.protocol}", table.run)
-    yield from ("", f"## Scores: {_plain(name)}", "")
+def _scores(scores: ScoreTable) -> Iterator[str]:
+    name = of_run(f"{scores.judge}, {scores.protocol}", scores.run)
+    yield from ("", f"## Scores: {plain(name)}", "")
     rows = [
         [
             MISSING if row.rank is None else rank(row.rank),
@@ -77,20 +78,20 @@ def _scores(table: ScoreTable) -> Iterator[str]:
             f"{count(row.scored)} / {count(row.asked)}",
             ", ".join(f"{reason} {count(n)}" for reason, n in sorted(row.unscored.items())),
         ]
-        for row in table.rows
+        for row in scores.rows
     ]
     head = ["rank", "system", "mean (95 % interval)", "scored / asked", "unscored"]
-    yield from _table(head, rows)
+    yield from table(head, rows)
     yield ""
     by_dimension = [
         [row.system, *(interval(row.dimensions.get(name)) for name in DIMENSIONS)]
-        for row in table.rows
+        for row in scores.rows
     ]
-    yield from _table(["system", *DIMENSIONS], by_dimension)
-    if table.pairs:
+    yield from table(["system", *DIMENSIONS], by_dimension)
+    if scores.pairs:
         yield ""
         head = ["first", "second", "first less second", "p (Holm)", "n", "better"]
-        yield from _table(
+        yield from table(
             head,
             [
                 [
@@ -106,15 +107,15 @@ def _scores(table: ScoreTable) -> Iterator[str]:
                     count(pair.difference.n),
                     pair.words,
                 ]
-                for pair in table.pairs
+                for pair in scores.pairs
             ],
         )
-    yield from _tones(table.tones, is_share=False)
+    yield from _tones(scores.tones, is_share=False)
 
 
 def _classification(part: Classification) -> Iterator[str]:
     name = of_run(f"{part.benchmark}, {part.form}", part.run)
-    yield from ("", f"## Classification: {_plain(name)}", "")
+    yield from ("", f"## Classification: {plain(name)}", "")
     metrics = metric_names(part)
     rows = [
         [
@@ -127,7 +128,7 @@ def _classification(part: Classification) -> Iterator[str]:
         for row in part.rows
     ]
     gain = f"accuracy less that of {part.baseline}" if part.baseline else "gain"
-    yield from _table(["system", *metrics, "no label / asked", gain, "p (Holm)"], rows)
+    yield from table(["system", *metrics, "no label / asked", gain, "p (Holm)"], rows)
     if part.calibrations:
         yield ""
         names = measure_names(part.calibrations)
@@ -135,7 +136,7 @@ def _classification(part: Classification) -> Iterator[str]:
             [row.system, *(interval(row.measures.get(name), 3) for name in names)]
             for row in part.calibrations
         ]
-        yield from _table(["system", *names], calibrated)
+        yield from table(["system", *names], calibrated)
     yield from _tones(part.tones, is_share=True)
 
 
@@ -154,7 +155,7 @@ def _tones(tones: Sequence[ToneTable], *, is_share: bool) -> Iterator[str]:
             for table in tones
             for group in table.gaps.rows
         ]
-        yield from _table(["system", "measure", "group", "n", "value"], rows)
+        yield from table(["system", "measure", "group", "n", "value"], rows)
 
 
 def _audits(data: ReportData) -> Iterator[str]:
@@ -170,7 +171,7 @@ def _audits(data: ReportData) -> Iterator[str]:
             ]
             for audit in data.audits
         ]
-        yield from _table(["judge", "check", "of", "value", "meaning"], rows)
+        yield from table(["judge", "check", "of", "value", "meaning"], rows)
 
 
 def _leaks(data: ReportData) -> Iterator[str]:
@@ -186,23 +187,8 @@ def _leaks(data: ReportData) -> Iterator[str]:
             ]
             for leak in data.leaks
         ]
-        yield from _table(["system", "benchmark", "cases / asked", "found by", "treatment"], rows)
+        yield from table(["system", "benchmark", "cases / asked", "found by", "treatment"], rows)
 
 
 def _titled(system: str, kind: Kind) -> str:
     return system if kind == "system" else f"{system} ({kind})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(_plain(name) for name in head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(_plain(value) for value in row) + " |"
-
-
-def _plain(text: str) -> str:
-    """A text that can neither end a cell nor begin markup."""
-    line = " ".join(text.split())
-    for sign in "\\`*_[]<>|#":
-        line = line.replace(sign, f"\\{sign}")
-    return line
