@@ -27,6 +27,12 @@ SMALL = [
 ]
 
 
+class Looking(EvaluatorJudge):
+    """The judge that looks at pictures, without weights: it must not come to them."""
+
+    settings = {}
+
+
 def bench(*more: str) -> int:
     return run(["bench", "run", "bench_ham10000", *SMALL, *more])
 
@@ -83,7 +89,7 @@ def test_data_that_moved_are_named_once(
     folder = place / "runs" / "bench"
     (place / "data").rename(tmp_path / "new_data")
     with pytest.raises(DatasetError, match=r"3 pictures have changed or moved.*--data DIR"):
-        run_judge(folder, EvaluatorJudge("dermeval", None, "0"))
+        run_judge(folder, Looking("dermeval", None, "0"))
     (tmp_path / "wrong").mkdir()
     judge = ["bench", "judge", str(folder), "--judge", "rubric"]
     assert run([*judge, "--data", str(tmp_path / "wrong")]) == 1

@@ -168,3 +168,15 @@ def test_a_file_that_is_there_goes_before_the_package(tmp_path, monkeypatch):
     assert find_recipe("nano_bias_text") == RECIPES / "nano_bias_text.yaml"
     Path("nano_bias_text.yaml").write_text("name: mine\n")
     assert find_recipe("nano_bias_text.yaml") == Path("nano_bias_text.yaml")
+
+
+def test_a_recipe_extends_one_of_the_package_unless_one_lies_beside_it(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: nano_bias_text\nname: mine\n")
+    assert load_recipe(mine).train == load_recipe("nano_bias_text").train
+    (tmp_path / "other.yaml").write_text("extends: nano_bias_text.yaml\nname: other\nseed: 9\n")
+    mine.write_text("extends: other.yaml\nname: mine\n")
+    assert load_recipe(mine).seed == 9
+    mine.write_text("extends: absent.yaml\nname: mine\n")
+    with pytest.raises(RecipeError, match=rf"there is no recipe {tmp_path}/absent\.yaml"):
+        load_recipe(mine)

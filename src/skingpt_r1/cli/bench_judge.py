@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from skingpt_r1.dermbench.report_data import Audit
     from skingpt_r1.dermbench.run_judges import JudgedSystem
 
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where the pictures of the run have moved to."),
+]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a benchmark run.")]
 
 
@@ -69,10 +73,7 @@ def judge(
         typer.Option("--candidate-first", help="Show it before the reference, to measure order."),
     ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="DermEval: scores alone, faster.")] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where the pictures of the run have moved to."),
-    ] = None,
+    data: MovedData = None,
     price: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="IN OUT", help="Of a language model, USD per million tokens."),

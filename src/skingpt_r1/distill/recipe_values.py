@@ -23,7 +23,7 @@ def read_recipe(schema: type[RecipeT], path: Path | str, settings: Sequence[str]
     Args:
         schema: what the recipe must be.
         path: the YAML file, or the name of a recipe of the package, see `find_recipe`; its
-            `extends: other.yaml` names a file beside it to start from.
+            `extends: other.yaml` names a file beside it, or a recipe of the package, to start from.
         settings: changes `a.b=c`, applied in order; the value is read as YAML and then checked
             against the type of the key.
 
@@ -89,8 +89,10 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path} holds no keys; a recipe begins with `name:`")
     if EXTENDS not in values:
         return values
-    parent = values.pop(EXTENDS)
-    return _merge(_read(path.parent / str(parent), (*seen, path.resolve())), values)
+    parent = str(values.pop(EXTENDS))
+    beside, packaged = path.parent / parent, find_recipe(parent)
+    chosen = beside if beside.is_file() or not packaged.is_file() else packaged
+    return _merge(_read(chosen, (*seen, path.resolve())), values)
 
 
 def _absent(path: Path) -> str:
