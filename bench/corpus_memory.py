@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "dermcot_synthetic.yaml"
+RECIPE = "dermcot_synthetic"
 HELD_OUT_SHARE, KEPT_SHARE = 0.32, 2 / 3  # of the candidates, as in the recipe
 
 

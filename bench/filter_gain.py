@@ -44,7 +44,7 @@ def distilled(recipe: Path, root: Path, folder: Path, seed: int) -> tuple[Scored
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=Path("runs/demo/corpus"))
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/nano_bias_text_visual.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("nano_bias_text_visual"))
     parser.add_argument("--out", type=Path, default=Path("runs/filter_gain"))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from owned_folder import hold_folder as hold_folder
+
 # No test is about time: a busy machine must not fail one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

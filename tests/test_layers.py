@@ -22,6 +22,7 @@ LEVELS = {
     "rubric": 1,
     "taxonomy": 1,
     "records": 1,
+    "runs": 1,
     "stats": 1,
     "findings": 1,
     "phrasing": 1,

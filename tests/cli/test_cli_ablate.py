@@ -8,9 +8,8 @@ from skingpt_r1.cli.ablate import print_ablation
 from skingpt_r1.cli.main import run
 from skingpt_r1.dermbench.ablation_table import AblationRow
 from skingpt_r1.stats import Interval
-from source_tree import ROOT
 
-RECIPE = str(ROOT / "recipes" / "ablation_nano.yaml")
+RECIPE = "ablation_nano"
 
 
 def test_ablation_without_its_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

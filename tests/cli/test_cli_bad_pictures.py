@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from skingpt_r1.cli.main import run
-from source_tree import ROOT
 
 NARRATIVE = (
     "<think> Observation: A red patch with scale. Reasoning: Scale on red skin fits psoriasis. "
@@ -102,7 +101,7 @@ def test_strip(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[
     narratives.write_text(json.dumps(row) + "\n")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        f"extends: {ROOT / 'recipes/nano_bias_text.yaml'}\nname: strips\n"
+        "extends: nano_bias_text\nname: strips\n"
         "data: {dataset: folder, split: official, narratives: given}\n"
     )
     places = {"bench": bench, "narratives": narratives, "recipe": recipe}

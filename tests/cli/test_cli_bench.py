@@ -6,9 +6,8 @@ import pytest
 
 from skingpt_r1.cli.main import run
 from skingpt_r1.synthetic import write_cases
-from source_tree import ROOT
 
-DEMO = str(ROOT / "recipes/dermbench_demo.yaml")
+DEMO = "dermbench_demo"
 SMALL = ["--set", "data.count=4", "--set", "data.size=48"]
 
 

@@ -1,16 +1,25 @@
 """`skingpt dermcot build|select|stats`: a corpus from the command line, and what must not start."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from openai_server import openai_server, text
 from small_corpus import contents, small_recipe, small_tools
 
+from skingpt_r1.cli.dermcot import corpus_tools, judges_unknown_skin
 from skingpt_r1.cli.main import run
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.pipeline import build
+from skingpt_r1.dermcot.recipe import CorpusRecipe
+from skingpt_r1.dermeval.card import knows_rendered_skin_only
+from skingpt_r1.records import start_run
+from skingpt_r1.synthetic.layouts import write_pad_ufes_20
+from skingpt_r1.synthetic.write import NOTE
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +58,20 @@ def test_a_finished_corpus_is_done_at_once(
     assert "dropped: label_mismatch" in said
     assert "cost: 0.0000 US dollars" in said
     assert RESEARCH in said
+    rows = json.loads((finished / "results.json").read_text("utf-8"))
+    kept = [row["value"] for row in rows if (row["table"], row["system"]) == ("stages", "select")]
+    assert kept[0] == 20
 
 
-def test_stats_are_printed_and_written(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stats_are_printed_and_nothing_is_written(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(finished)
     assert run(["dermcot", "stats", str(finished)]) == 0
     said = capsys.readouterr().out
     assert "simulated slips among the scored" in said
     assert "kept by tone: " in said
-    rows = json.loads((finished / "results.json").read_text("utf-8"))
-    kept = [row["value"] for row in rows if (row["table"], row["system"]) == ("stages", "select")]
-    assert kept[0] == 20
+    assert contents(finished) == before
 
 
 def test_select_again(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,3 +154,59 @@ def test_a_corpus_file_of_another_run(
     corpus.cases_path(tmp_path).write_bytes(lines[3])
     err = refused(capsys, "dermcot", "build", recipe, "--out", tmp_path)
     assert "where another one belongs" in err
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Pictures that are not known to be rendered, with a table."""
+    write_pad_ufes_20(tmp_path / "photos", 4, 3, 48)
+    (tmp_path / "photos" / NOTE).unlink()
+    return tmp_path / "photos"
+
+
+def recipe_of(root: Path) -> CorpusRecipe:
+    cases = {"dataset": "pad_ufes_20", "root": root, "count": None}
+    return CorpusRecipe.model_validate({"name": "photos", "cases": cases})
+
+
+def test_an_evaluator_that_knows_rendered_skin_only_is_said_to_be_one(photos: Path) -> None:
+    recipe = recipe_of(photos)
+    assert judges_unknown_skin(recipe)
+    name = corpus_tools(recipe).evaluator
+    assert name == "dermeval:nano (has learned from rendered skin and simulated raters alone)"
+    rendered = small_recipe()
+    assert not judges_unknown_skin(rendered)
+    assert corpus_tools(rendered).evaluator == "dermeval:nano"
+
+
+def test_rendered_pictures_in_the_layout_of_a_data_set_are_no_photos(tmp_path: Path) -> None:
+    write_pad_ufes_20(tmp_path / "rendered", 4, 3, 48)
+    assert not judges_unknown_skin(recipe_of(tmp_path / "rendered"))
+
+
+@pytest.mark.parametrize(("train", "alone"), [(None, True), ("ratings.jsonl", False)])
+def test_the_recipe_of_an_evaluator_says_what_it_learned_from(
+    train: str | None, alone: bool, tmp_path: Path
+) -> None:
+    start_run(tmp_path, {"data": {"raters": 3, "train": train}}, seed=0)
+    assert knows_rendered_skin_only(tmp_path / "adapter") == alone
+
+
+def test_a_language_model_prints_no_line_for_a_call(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = text(
+        "<think> Observation: A papule. Reasoning: It fits. </think> <answer> wart </answer>"
+    )
+    few = ["--set", "cases.count=3", "--set", "cases.held_out=1", "--set", "narrators.slips=0"]
+    with openai_server(lambda _call: said) as server:
+        command = [
+            sys.executable, "-m", "skingpt_r1.cli", "-v", "dermcot", "build", "dermcot_demo", *few,
+            "--workers", "1", "--narrator", f"{server.url}#toy", "--out", str(tmp_path / "corpus"),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert server.num_calls >= 2
+    assert "observe: 4 of 4" in done.stderr
+    assert "HTTP" not in done.stderr
+    assert done.stderr.count("observe") == 1

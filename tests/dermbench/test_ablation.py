@@ -20,9 +20,9 @@ from skingpt_r1.dermbench.ablation_table import (
 )
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.distill.evaluate import ACCURACY, BALANCED
+from skingpt_r1.distill.recipe_values import RECIPES
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.stats import balanced_accuracy, bootstrap_mean, bootstrap_statistic
-from source_tree import ROOT
 
 DRAW = Draw(seed=2, resamples=400)
 
@@ -158,7 +158,7 @@ def test_a_cell_without_a_recipe_stops_before_any_work(recipes, tmp_path):
 
 
 def test_the_recipe_in_the_package_has_every_cell_that_is_asked_for():
-    recipe = load_ablation(ROOT / "recipes" / "ablation_nano.yaml")
+    recipe = load_ablation("ablation_nano")
     assert len(recipe.seeds) >= 3
     words = " ".join(cell.name for cell in recipe.cells)
     for part in ("text", "visual", "experts", "lora", "inject", "pixels", "unfiltered"):
@@ -168,8 +168,8 @@ def test_the_recipe_in_the_package_has_every_cell_that_is_asked_for():
 def test_cells_of_the_package_are_recipes():
     from skingpt_r1.dermbench.ablation import _plan
 
-    recipe = load_ablation(ROOT / "recipes" / "ablation_nano.yaml")
-    planned = _plan(recipe, ROOT / "recipes", seed=2)
+    recipe = load_ablation("ablation_nano")
+    planned = _plan(recipe, RECIPES, seed=2)
     systems = {system.name: system.recipe for part in planned.values() for _, system in part}
     assert {found.seed for found in systems.values()} == {2}
     assert systems["bias, pixels: + text + visual"].adapter.visual.features == "pixels"

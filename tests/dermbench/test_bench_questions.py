@@ -176,7 +176,7 @@ def test_bad_data(tmp_path, data, message):
 
 
 def test_demo_recipe():
-    recipe = load_bench_recipe(ROOT / "recipes/dermbench_demo.yaml")
+    recipe = load_bench_recipe("dermbench_demo")
     assert "control/majority" in recipe.systems
     assert recipe.api.temperature == 0.0
 

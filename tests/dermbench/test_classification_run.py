@@ -20,7 +20,6 @@ from skingpt_r1.dermbench.several_runs import summarise_runs
 from skingpt_r1.dermbench.summary import write_summary
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.synthetic import LAYOUTS
-from source_tree import ROOT
 
 DRAW = Draw(seed=0, resamples=100)
 FORMS = ("narrative", "label", "candidates")
@@ -177,7 +176,7 @@ def test_a_prompt_of_the_recipe_is_asked_or_refused(layouts, tmp_path):
 
 @pytest.mark.parametrize("name", ["ham10000", "pad_ufes_20", "fitzpatrick17k"])
 def test_the_recipes(name, layouts, tmp_path):
-    path = ROOT / "recipes" / f"bench_{name}.yaml"
+    path = f"bench_{name}"
     recipe = load_bench_recipe(path, [f"data.root={layouts / name}"])
     assert (recipe.data.dataset, recipe.data.form) == (name, "candidates")
     tallies = run_systems(
@@ -191,7 +190,7 @@ def test_the_recipes(name, layouts, tmp_path):
 
 @pytest.mark.parametrize("name", ["ddi", "derm7pt", "dermnet"])
 def test_the_recipes_of_sets_that_are_not_rendered(name, tmp_path):
-    path = ROOT / "recipes" / f"bench_{name}.yaml"
+    path = f"bench_{name}"
     root = build(name, tmp_path / "data")
     recipe = load_bench_recipe(path, [f"data.root={root}"])
     assert (recipe.data.dataset, recipe.data.labels) == (name, name)

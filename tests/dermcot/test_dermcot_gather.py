@@ -114,7 +114,7 @@ def test_a_corpus_of_photos(photos, tmp_path):
         assert "Also seen: an ulcer." in record.narrative
         assert "arm" in record.narrative
         assert "itch" not in record.narrative
-        assert (tmp_path / "corpus" / record.images[0]).is_file()
+        assert (photos / record.images[0]).is_file()
         assert (record.findings["surface"], record.findings["morphology"]) == ("scaly", "plaque")
     manifest = read_json(tmp_path / "corpus/run.json")["manifest"]
     assert manifest["cases"] == 11

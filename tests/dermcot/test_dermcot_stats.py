@@ -1,7 +1,6 @@
 """Counts of a corpus, against a count by hand; and the recipes that ship."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from small_corpus import small_recipe, small_tools
@@ -11,12 +10,12 @@ from skingpt_r1.dermcot.candidate import STAGES, StageRecord
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import load_corpus_recipe
 from skingpt_r1.dermcot.stats import KEPT, count_corpus, result_rows
+from skingpt_r1.distill.recipe_values import RECIPES
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import read_records
 from skingpt_r1.rubric import DIMENSIONS
 
-FOLDER = Path(__file__).resolve().parents[2] / "recipes"
-FILES = sorted(FOLDER.glob("dermcot_*.yaml"))
+FILES = sorted(RECIPES.glob("dermcot_*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def test_every_recipe_is_valid_and_named_as_its_file(path):
 
 
 def test_the_synthetic_recipe_has_the_sizes_of_the_paper():
-    recipe = load_corpus_recipe(FOLDER / "dermcot_synthetic.yaml")
+    recipe = load_corpus_recipe(RECIPES / "dermcot_synthetic.yaml")
     assert (recipe.cases.count, recipe.select.keep) == (15_000, 10_000)
     assert recipe.cases.held_out >= 3000
 
@@ -117,5 +116,5 @@ def test_the_synthetic_recipe_has_the_sizes_of_the_paper():
 )
 def test_mistakes_are_named(settings, words):
     with pytest.raises(RecipeError) as error:
-        load_corpus_recipe(FOLDER / "dermcot_synthetic.yaml", settings)
+        load_corpus_recipe(RECIPES / "dermcot_synthetic.yaml", settings)
     assert words in str(error.value)

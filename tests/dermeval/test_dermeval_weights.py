@@ -2,7 +2,8 @@
 
 import random
 
-from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
+from skingpt_r1.dermeval.card import NANO_EVALUATOR
+from skingpt_r1.dermeval.evaluator import load_evaluator
 from skingpt_r1.dermeval.scoring import judge
 from skingpt_r1.rubric import Scores
 from skingpt_r1.synthetic import write_cases

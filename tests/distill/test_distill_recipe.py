@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.distill.recipe_files import load_recipe, make_recipe
+from skingpt_r1.distill.recipe_values import RECIPES, find_recipe
 from skingpt_r1.errors import RecipeError
 
-FOLDER = Path(__file__).resolve().parents[2] / "recipes"
 # Recipes of other commands have schemas of their own.
 OTHERS = ("dermcot_", "dermeval_", "dermbench_", "bench_", "ablation_")
 # Recipes of a corpus and of an evaluator have their own schemas and tests.
-FILES = sorted(path for path in FOLDER.glob("*.yaml") if not path.stem.startswith(OTHERS))
+FILES = sorted(path for path in RECIPES.glob("*.yaml") if not path.stem.startswith(OTHERS))
 WANTED = {
     "nano_bias_text",
     "nano_bias_text_visual",
@@ -42,7 +42,7 @@ def test_every_recipe_is_valid_and_named_as_its_file(path):
 
 @pytest.mark.parametrize("name", [name for name in sorted(WANTED) if name.startswith("seven_b")])
 def test_full_size_recipes_have_the_published_settings(name):
-    train = load_recipe(FOLDER / f"{name}.yaml").train
+    train = load_recipe(RECIPES / f"{name}.yaml").train
     assert train.batch_size * train.gradient_accumulation == 128
     assert (train.learning_rate, train.epochs, train.warmup) == (1e-4, 10, 0.03)
     assert (train.schedule, train.precision) == ("cosine", "bf16")
@@ -58,7 +58,7 @@ def test_full_size_recipes_have_the_published_settings(name):
 )
 def test_text_alone_differs_from_text_and_visual_in_the_teacher_only(alone, dual):
     """A stronger recipe without a teacher must not start from a run that had one, either."""
-    text, both = (load_recipe(FOLDER / f"{name}.yaml").model_dump() for name in (alone, dual))
+    text, both = (load_recipe(RECIPES / f"{name}.yaml").model_dump() for name in (alone, dual))
     assert (text["losses"].pop("visual"), both["losses"].pop("visual")) == (0.0, 1.0)
     assert text.pop("start") is None
     del text["name"], both["name"], both["start"]
@@ -66,7 +66,7 @@ def test_text_alone_differs_from_text_and_visual_in_the_teacher_only(alone, dual
 
 
 def test_settings_are_typed():
-    path = FOLDER / "nano_bias_text.yaml"
+    path = RECIPES / "nano_bias_text.yaml"
     settings = [
         "train.epochs=3",
         "train.learning_rate=1e-3",
@@ -105,7 +105,7 @@ def test_settings_are_typed():
 )
 def test_mistakes_are_named(settings, words):
     with pytest.raises(RecipeError) as error:
-        load_recipe(FOLDER / "nano_bias_text.yaml", settings)
+        load_recipe(RECIPES / "nano_bias_text.yaml", settings)
     assert words in str(error.value)
 
 
@@ -131,8 +131,52 @@ def test_files_that_are_no_recipes(tmp_path):
 
 
 def test_the_environment_changes_nothing(monkeypatch):
-    path = FOLDER / "nano_bias_text.yaml"
+    path = RECIPES / "nano_bias_text.yaml"
     before = load_recipe(path)
     for name in ("SEED", "DISTILL_WEIGHT", "TRAIN_EPOCHS", "train__epochs"):
         monkeypatch.setenv(name, "99")
     assert load_recipe(path) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nano_bias_text",
+        "nano_bias_text.yaml",
+        "recipes/nano_bias_text.yaml",
+        "/x/recipes/nano_bias_text.yaml",
+    ],
+)
+def test_a_recipe_of_the_package_is_found_by_name_from_anywhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe(name) == RECIPES / "nano_bias_text.yaml"
+    assert load_recipe(name).name == "nano_bias_text"
+
+
+@pytest.mark.parametrize(
+    "name", ["mine/nano_bias_text.yaml", "nano_bias_txt", "nano_bias_text.yml"]
+)
+def test_another_path_is_that_file_alone(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=r"there is no recipe .*nearest are .*nano_bias_text"):
+        load_recipe(name)
+
+
+def test_a_file_that_is_there_goes_before_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("nano_bias_text").mkdir()
+    assert find_recipe("nano_bias_text") == RECIPES / "nano_bias_text.yaml"
+    Path("nano_bias_text.yaml").write_text("name: mine\n")
+    assert find_recipe("nano_bias_text.yaml") == Path("nano_bias_text.yaml")
+
+
+def test_a_recipe_extends_one_of_the_package_unless_one_lies_beside_it(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: nano_bias_text\nname: mine\n")
+    assert load_recipe(mine).train == load_recipe("nano_bias_text").train
+    (tmp_path / "other.yaml").write_text("extends: nano_bias_text.yaml\nname: other\nseed: 9\n")
+    mine.write_text("extends: other.yaml\nname: mine\n")
+    assert load_recipe(mine).seed == 9
+    mine.write_text("extends: absent.yaml\nname: mine\n")
+    with pytest.raises(RecipeError, match=rf"there is no recipe {tmp_path}/absent\.yaml"):
+        load_recipe(mine)

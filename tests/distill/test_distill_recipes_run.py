@@ -1,16 +1,14 @@
 """Every recipe of the embedded backbone trains for one step, here on a smaller backbone."""
 
-from pathlib import Path
-
 import pytest
 from tiny_distill import write_backbone
 
 from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.distill.recipe_values import RECIPES
 from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.errors import CheckpointError
 
-FOLDER = Path(__file__).resolve().parents[2] / "recipes"
-NAMES = sorted(path.stem for path in FOLDER.glob("nano_*.yaml"))
+NAMES = sorted(path.stem for path in RECIPES.glob("nano_*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +21,7 @@ def shared(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step(name, shared):
     recipe = load_recipe(
-        FOLDER / f"{name}.yaml",
+        RECIPES / f"{name}.yaml",
         [
             f"backbone={shared / 'backbone'}",
             f"data.root={shared / 'pictures'}",
@@ -45,7 +43,7 @@ def test_one_step(name, shared):
 
 
 def test_a_start_that_is_not_there_is_told_before_any_work(tmp_path):
-    recipe = load_recipe(FOLDER / "nano_lora_text_visual.yaml", [f"start={tmp_path / 'adapter'}"])
+    recipe = load_recipe(RECIPES / "nano_lora_text_visual.yaml", [f"start={tmp_path / 'adapter'}"])
     with pytest.raises(CheckpointError, match="start: there is no adapter"):
         run_recipe(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -37,11 +37,12 @@ def ablate(
     """
     from skingpt_r1.dermbench.ablation import run_ablation
     from skingpt_r1.dermbench.ablation_recipe import load_ablation
+    from skingpt_r1.distill.recipe_values import find_recipe
 
     chosen = load_ablation(recipe, [*(settings or ()), *model_settings(device, dtype)])
     folder = run_folder(out, chosen.name)
     with staged() as progress:
-        rows = run_ablation(chosen, recipe.parent, folder, progress)
+        rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)
     print_ablation(rows)
     typer.echo(f"results: {folder / 'results.json'}; runs of each cell: {folder / 'ablation.md'}")
     typer.echo(RESEARCH)

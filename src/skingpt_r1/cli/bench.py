@@ -21,7 +21,7 @@ bench_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="DermBench: ask systems, judge what they say, and report it.",
-    epilog=closing("skingpt bench run recipes/dermbench_demo.yaml --out runs/bench"),
+    epilog=closing("skingpt bench run dermbench_demo --out runs/bench"),
 )
 
 SHOWN = 5
@@ -30,8 +30,8 @@ SHOWN = 5
 @bench_app.command(
     "run",
     epilog=closing(
-        "skingpt bench run recipes/dermbench_demo.yaml --out runs/bench",
-        "skingpt bench run recipes/dermbench_demo.yaml --out runs/bench "
+        "skingpt bench run dermbench_demo --out runs/bench",
+        "skingpt bench run dermbench_demo --out runs/bench "
         "--system mine=skingpt/runs/mine/adapter --system openai/gpt-5 --max-cost 5",
     ),
 )

@@ -15,11 +15,17 @@ from skingpt_r1.dermcot.api_recipe import Price
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.rubric import Protocol
+from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
+    from skingpt_r1.dermbench.judging import Judge
     from skingpt_r1.dermbench.report_data import Audit
     from skingpt_r1.dermbench.run_judges import JudgedSystem
 
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where the pictures of the run have moved to."),
+]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a benchmark run.")]
 
 
@@ -67,6 +73,7 @@ def judge(
         typer.Option("--candidate-first", help="Show it before the reference, to measure order."),
     ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="DermEval: scores alone, faster.")] = False,
+    data: MovedData = None,
     price: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="IN OUT", help="Of a language model, USD per million tokens."),
@@ -82,7 +89,7 @@ def judge(
     The same command again continues a stopped run. What has no readable verdict is unscored, with
     its reason. Deterministic judges need no repeats.
     """
-    from skingpt_r1.dermbench.run_judges import run_judge
+    from skingpt_r1.dermbench.questions import move_data
 
     chosen = list(dict.fromkeys(names or [RUBRIC]))
     options = JudgeOptions(
@@ -92,15 +99,13 @@ def judge(
         prices=_prices(chosen, price),
         models=model_recipe(device, dtype),
     )
-    ledger = Ledger(folder / LEDGER, max_cost)
-    judges = [open_judge(name, options, ledger) for name in chosen]
-    for one in judges:
-        with staged() as progress:
-            count = repeats if one.most_attempts > 1 else 1
-            tallies = run_judge(folder, one, systems=system, repeats=count, progress=progress)
-        typer.echo(f"{one.name}, {one.protocol}:")
-        for line in tally_lines(tallies):
-            typer.echo(line)
+    with own_run(folder):
+        if data is not None:
+            move_data(folder, data)
+        ledger = Ledger(folder / LEDGER, max_cost)
+        for one in [open_judge(name, options, ledger) for name in chosen]:
+            for line in _judge_all(folder, one, system, repeats):
+                typer.echo(line)
     typer.echo(f"judgements: {folder / JUDGEMENTS}")
     typer.echo(RESEARCH)
 
@@ -154,9 +159,23 @@ def agree(
             f"{entry.pairs.unscored_second}; ratings of no answer: {entry.unmatched}"
         )
     if out is not None:
-        write_results(out, [row for entry in found for row in entry.rows])
+        with own_run(out):
+            write_results(out, [row for entry in found for row in entry.rows])
         typer.echo(f"results: {out / 'results.json'}")
     typer.echo(RESEARCH)
+
+
+def _judge_all(
+    folder: Path, judge: "Judge", systems: Sequence[str] | None, repeats: int
+) -> Iterator[str]:
+    """Let one judge work, and say what became of the answers."""
+    from skingpt_r1.dermbench.run_judges import run_judge
+
+    count = repeats if judge.most_attempts > 1 else 1
+    with staged() as progress:
+        tallies = run_judge(folder, judge, systems=systems, repeats=count, progress=progress)
+    yield f"{judge.name}, {judge.protocol}:"
+    yield from tally_lines(tallies)
 
 
 def tally_lines(tallies: Iterable["JudgedSystem"]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from skingpt_r1.cli.progress import tracked
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.datasets.overlap import MAX_DISTANCE, Overlap, find_overlap, known_overlaps
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.runs import own_run
 
 SHOWN = 20
 
@@ -127,7 +128,8 @@ def synthetic(
 
     if name not in LAYOUTS:
         raise DatasetError(f"no layout is called {name!r}; known: {', '.join(LAYOUTS)}")
-    cases = LAYOUTS[name](folder, count, seed, size)
+    with own_run(folder):
+        cases = LAYOUTS[name](folder, count, seed, size)
     typer.echo(f"rendered pictures in the layout of {name}: {folder}")
     typer.echo(datasets.describe_cases(cases))
     typer.echo(RESEARCH)

@@ -15,13 +15,16 @@ from skingpt_r1.cli.ablate import print_ablation
 from skingpt_r1.cli.bench_report import find_audits, report_lines
 from skingpt_r1.cli.dermcot import corpus_tools, stats_lines
 from skingpt_r1.cli.dermcot_certify import certification_lines
-from skingpt_r1.cli.options import Device, Dtype, model_settings
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.distill.recipe_values import RECIPES
+from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.report_data import ReportData
     from skingpt_r1.dermbench.summary import Summary
+    from skingpt_r1.records import ResultRow
 
 PAPER_TEXT, PAPER = "bias: + text", "bias: + text + visual"
 STRONGER = "bias + lora + tower + inject: + text + visual"
@@ -42,7 +45,7 @@ TOGETHER = 64  # small pictures and the embedded backbone: more are decoded toge
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
-    recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
+    recipes: RecipeFolder = RECIPES,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
@@ -54,18 +57,20 @@ def demo(
     """
     started = time.monotonic()
     models = model_settings(device, dtype)
-    _make_corpus(recipes, out, models)
-    _ablate(recipes, out, models)
-    folders = [
-        _run_dermbench(recipes, out, models),
-        *(_classify(recipes, out, name, models) for name in SETS),
-    ]
-    summary = _report(folders, out)
+    with own_run(out):
+        _make_corpus(recipes, out, models)
+        ablation = _ablate(recipes, out, models)
+        folders = [
+            _run_dermbench(recipes, out, models),
+            *(_classify(recipes, out, name, models) for name in SETS),
+        ]
+        summary = _report(folders, out, ablation)
     typer.echo("")
     for line in (*report_lines(summary.data), *_ratio_lines(summary.data)):
         typer.echo(line)
     _print_case(out / "dermbench")
     typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
+    typer.echo(f"results: {out / 'results.json'}")
     typer.echo(f"{(time.monotonic() - started) / 60:.1f} minutes")
     typer.echo(RESEARCH)
 
@@ -89,16 +94,18 @@ def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
         typer.echo(f"  {line}")
 
 
-def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> None:
-    """Distil every row of the ablation and print it."""
+def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]":
+    """Distil every row of the ablation, print it, and give its numbers."""
     from skingpt_r1.dermbench.ablation import run_ablation
     from skingpt_r1.dermbench.ablation_recipe import load_ablation
+    from skingpt_r1.dermbench.ablation_table import ablation_rows
 
     recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}", *models])
     with staged() as progress:
         rows = run_ablation(recipe, recipes, out / "ablation", progress)
     typer.echo("")
     print_ablation(rows)
+    return ablation_rows(rows)
 
 
 def _models(out: Path) -> dict[str, str]:
@@ -162,12 +169,13 @@ def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[
         run_systems(chosen, folder, systems=systems, progress=progress)
 
 
-def _report(folders: Sequence[Path], out: Path) -> "Summary":
+def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]") -> "Summary":
+    """Write the page, and every number of the demo into one `results.json`."""
     from skingpt_r1.dermbench.several_runs import summarise_runs
     from skingpt_r1.dermbench.summary import write_summary
 
     summary = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
-    write_summary(summary, out / "report")
+    write_summary(summary, out / "report", more=ablation, results=out)
     return summary
 
 

@@ -11,10 +11,13 @@ from skingpt_r1.cli.options import Device, Dtype, RecipeFile, Settings, model_se
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.dermcot.corpus import corpus_path
+from skingpt_r1.dermcot.corpus_card import RENDERED_ONLY
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
 from skingpt_r1.dermcot.stats import KEPT, CorpusStats, count_corpus, result_rows
 from skingpt_r1.distill.recipe_values import check_recipe, set_values
 from skingpt_r1.records import write_results
+from skingpt_r1.runs import own_run
+from skingpt_r1.synthetic.write import rendered_layout
 
 if TYPE_CHECKING:
     from skingpt_r1.dermcot.pipeline import Narrators, Tools
@@ -24,7 +27,7 @@ dermcot_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="DermCoT: make, filter, certify and publish a corpus of reasoning narratives.",
-    epilog=closing("skingpt dermcot build recipes/dermcot_demo.yaml --out runs/dermcot"),
+    epilog=closing("skingpt dermcot build dermcot_demo --out runs/dermcot"),
 )
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a corpus.")]
@@ -35,8 +38,8 @@ NANO = "nano"
 @dermcot_app.command(
     "build",
     epilog=closing(
-        "skingpt dermcot build recipes/dermcot_demo.yaml --out runs/dermcot",
-        "skingpt dermcot build recipes/dermcot_pad_ufes_20.yaml --narrator openai/gpt-5 --dry-run",
+        "skingpt dermcot build dermcot_demo --out runs/dermcot",
+        "skingpt dermcot build dermcot_pad_ufes_20 --narrator openai/gpt-5 --dry-run",
     ),
 )
 def build_corpus(
@@ -83,9 +86,17 @@ def build_corpus(
     if not corpus_path(folder).is_file():
         check_models(chosen, folder, max_cost=max_cost)
         _check_evaluator(chosen.score.evaluator)
-    with staged() as progress:
-        build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
-    _report(folder)
+    if judges_unknown_skin(chosen):
+        typer.echo(
+            f"note: the cases are photos, and the evaluator {chosen.score.evaluator!r} "
+            f"{RENDERED_ONLY}; what it keeps is not known to be better. Name one that has learned "
+            "from ratings of photos with --set score.evaluator=DIR",
+            err=True,
+        )
+    with own_run(folder):
+        with staged() as progress:
+            build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
+        _report(folder)
 
 
 @dermcot_app.command(
@@ -102,18 +113,19 @@ def select(folder: CorpusFolder, settings: Settings = None) -> None:
 
     values = set_values(read_selection(folder), settings or ())
     chosen = check_recipe(SelectRecipe, values, "--set")
-    with staged() as progress:
-        select_corpus(folder, chosen, progress)
-    _report(folder)
+    with own_run(folder):
+        with staged() as progress:
+            select_corpus(folder, chosen, progress)
+        _report(folder)
 
 
 @dermcot_app.command(epilog=closing("skingpt dermcot stats runs/dermcot"))
 def stats(folder: CorpusFolder) -> None:
     """Count what was kept, what was dropped and why, and what it cost.
 
-    Also works on a corpus that is not finished.
+    Also works on a corpus that is not finished. Writes nothing.
     """
-    _report(folder)
+    _print_counts(folder, count_corpus(folder))
 
 
 add_certification(dermcot_app)
@@ -170,7 +182,20 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
         model = load_evaluator(recipe.score.evaluator, **recipe.models.model_dump())
         return make_scorer(model, batch_size=recipe.score.batch_size)
 
-    return Tools(narrators, score, f"dermeval:{recipe.score.evaluator}", workers)
+    name = f"dermeval:{recipe.score.evaluator}"
+    if judges_unknown_skin(recipe):
+        name = f"{name} ({RENDERED_ONLY})"
+    return Tools(narrators, score, name, workers)
+
+
+def judges_unknown_skin(recipe: CorpusRecipe) -> bool:
+    """Whether the cases are photos, and the evaluator has learned from rendered skin alone."""
+    from skingpt_r1.dermeval.card import NANO_EVALUATOR, knows_rendered_skin_only
+
+    root, name = recipe.cases.root, recipe.score.evaluator
+    if root is None or rendered_layout(root) is not None:
+        return False
+    return knows_rendered_skin_only(NANO_EVALUATOR if name == NANO else Path(name))
 
 
 def _check_evaluator(name: str) -> None:
@@ -183,9 +208,13 @@ def _check_evaluator(name: str) -> None:
 
 def _report(folder: Path) -> None:
     counted = count_corpus(folder)
+    write_results(folder, result_rows(counted))
+    _print_counts(folder, counted)
+
+
+def _print_counts(folder: Path, counted: CorpusStats) -> None:
     for line in stats_lines(counted):
         typer.echo(line)
-    write_results(folder, result_rows(counted))
     typer.echo(f"corpus: {folder}")
     typer.echo(RESEARCH)
 

@@ -11,6 +11,7 @@ from skingpt_r1.cli.options import Settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.datasets.overlap import MAX_DISTANCE
+from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
     from skingpt_r1.dermcot.certify import Certification
@@ -71,18 +72,20 @@ def certify(
 
     if sum((export is not None, ratings is not None, simulated)) > 1:
         raise typer.BadParameter("--export, --import and --simulated are done one at a time")
-    rules = _rules(folder, recipe, settings or ())
-    if export is not None:
-        made = library.export_to_raters(folder, export, rater or (), rules, seed=seed)
-        counts = f"{made.rows:,} rows, {made.cases:,} cases, {made.pictures:,} pictures"
-        typer.echo(f"{made.folder}: {counts}; cases that need more raters: {made.short:,}")
-        typer.echo(RESEARCH)
-        return
-    if ratings is not None:
-        _import(folder, ratings, rules, sound_rows=sound_rows)
-    if simulated:
-        library.simulate_raters(folder, rules, raters=simulated_raters, seed=seed)
-    for line in certification_lines(library.settle(folder, rules)):
+    with own_run(folder):
+        rules = _rules(folder, recipe, settings or ())
+        if export is not None:
+            made = library.export_to_raters(folder, export, rater or (), rules, seed=seed)
+            counts = f"{made.rows:,} rows, {made.cases:,} cases, {made.pictures:,} pictures"
+            typer.echo(f"{made.folder}: {counts}; cases that need more raters: {made.short:,}")
+            typer.echo(RESEARCH)
+            return
+        if ratings is not None:
+            _import(folder, ratings, rules, sound_rows=sound_rows)
+        if simulated:
+            library.simulate_raters(folder, rules, raters=simulated_raters, seed=seed)
+        settled = library.settle(folder, rules)
+    for line in certification_lines(settled):
         typer.echo(line)
     typer.echo(f"history: {library.history_path(folder)}")
     typer.echo(RESEARCH)
@@ -122,7 +125,7 @@ def publish(
         max_distance=max_distance,
         workers=workers,
     )
-    with staged() as progress:
+    with own_run(folder), staged() as progress:
         done = library.publish(folder, out, options, progress)
     counts = ", ".join(f"{split} {number:,}" for split, number in done.cases.items())
     typer.echo(f"{done.folder}: {counts}{' (published before)' if done.existed else ''}")

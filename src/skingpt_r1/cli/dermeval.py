@@ -22,6 +22,7 @@ from skingpt_r1.cli.options import (
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.records import ResultRow, write_results
+from skingpt_r1.runs import own_run
 
 dermeval_app = typer.Typer(
     no_args_is_help=True,
@@ -33,8 +34,8 @@ dermeval_app = typer.Typer(
 
 @dermeval_app.command(
     epilog=closing(
-        "skingpt dermeval train recipes/dermeval_nano.yaml --out runs/dermeval",
-        "skingpt dermeval train recipes/dermeval_nano.yaml --export my_evaluator",
+        "skingpt dermeval train dermeval_nano --out runs/dermeval",
+        "skingpt dermeval train dermeval_nano --export my_evaluator",
     )
 )
 def train(
@@ -146,8 +147,9 @@ def agree(
     if out is not None:
         from skingpt_r1.dermeval.bland_altman import draw_bland_altman
 
-        draw_bland_altman(pairs, out / "bland_altman.png", (first.stem, second.stem))
-        write_results(out, rows)
+        with own_run(out):
+            draw_bland_altman(pairs, out / "bland_altman.png", (first.stem, second.stem))
+            write_results(out, rows)
         typer.echo(f"results: {out / 'results.json'}; picture: {out / 'bland_altman.png'}")
     typer.echo(RESEARCH)
 

@@ -1,5 +1,6 @@
 """The `skingpt` command: its groups, and how errors become messages and exit codes."""
 
+import io
 import logging
 import os
 import sys
@@ -22,6 +23,8 @@ from skingpt_r1.cli.models import models
 from skingpt_r1.cli.real import real
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.errors import SkinGPTError
+
+HTTP_CLIENTS = ("httpx", "httpx2")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +51,10 @@ def skingpt(
 ) -> None:
     """SkinGPT-R1: reasoning about skin, step by step, with adapters on a frozen backbone."""
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)  # libraries change the level of the root logger, not of this
+    handler.addFilter(_is_no_call)
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", handlers=[handler])
 
 
 app.command(
@@ -57,22 +63,23 @@ app.command(
         "skingpt diagnose photos/ --model runs/mine/adapter --json > answers.jsonl",
     )
 )(diagnose)
-app.command(epilog=closing("skingpt features recipes/nano_bias_text_visual.yaml --out runs/mine"))(
-    features
+app.command(epilog=closing("skingpt features nano_bias_text_visual --out runs/mine"))(features)
+app.command(epilog=closing("skingpt distill nano_bias_text_visual --set seed=1 --out runs/mine"))(
+    distill
 )
-app.command(
-    epilog=closing(
-        "skingpt distill recipes/nano_bias_text_visual.yaml --set seed=1 --out runs/mine"
-    )
-)(distill)
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(dermcot_app, name="dermcot")
 app.add_typer(dermeval_app, name="dermeval")
 app.add_typer(bench_app, name="bench")
-app.command(epilog=closing("skingpt ablate recipes/ablation_nano.yaml --out runs/ablation"))(ablate)
+app.command(epilog=closing("skingpt ablate ablation_nano --out runs/ablation"))(ablate)
 app.command(epilog=closing("skingpt models runs/mine"))(models)
 app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
 app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)
+
+
+def _is_no_call(record: logging.LogRecord) -> bool:
+    """Not the line that an HTTP client writes for every call to a language model."""
+    return record.levelno >= logging.WARNING or record.name not in HTTP_CLIENTS
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +112,8 @@ def _disk_message(error: OSError) -> str:
 
 def main() -> None:
     """Entry point of the `skingpt` program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

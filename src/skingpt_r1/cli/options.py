@@ -14,7 +14,13 @@ from skingpt_r1.model.placement import (
     check_dtype_name,
 )
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file of recipes/.")]
+RecipeFile = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that ships.")
+]
+RecipeFolder = Annotated[
+    Path,
+    typer.Option("--recipes", help="Folder of the recipes.", show_default="that of the package"),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Change one value of the recipe; repeatable."),

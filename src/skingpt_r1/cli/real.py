@@ -7,8 +7,9 @@ import typer
 
 from skingpt_r1.cli.comparison import print_comparison
 from skingpt_r1.cli.demo import PAPER, PAPER_TEXT, STRONGER
-from skingpt_r1.cli.options import Device, Dtype, model_settings
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
+from skingpt_r1.distill.recipe_values import RECIPES
 
 DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
 # name of the row, end of the recipe's name, feature store, the system it starts from.
@@ -30,7 +31,7 @@ def real(
     out: Annotated[Path, typer.Option(help="One folder per data set is made here.")] = Path(
         "runs/real"
     ),
-    recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
+    recipes: RecipeFolder = RECIPES,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:

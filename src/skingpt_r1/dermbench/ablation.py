@@ -31,6 +31,7 @@ from skingpt_r1.dermbench.ablation_table import (
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.records import write_bytes_atomic, write_json_atomic, write_results
+from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
     from skingpt_r1.distill.compare import System
@@ -68,6 +69,16 @@ def run_ablation(
     """
     # All recipes are read before anything is trained.
     planned = {seed: _plan(recipe, recipes, seed) for seed in recipe.seeds}
+    with own_run(folder):
+        return _run_planned(recipe, planned, folder, progress)
+
+
+def _run_planned(
+    recipe: AblationRecipe,
+    planned: Mapping[int, dict[Corpus, list[tuple[Cell, "System"]]]],
+    folder: Path,
+    progress: Progress | None,
+) -> list[AblationRow]:
     corpora: dict[Corpus, Path] = {}
     if recipe.corpus is not None:
         wanted = [cell.corpus for cell in recipe.cells]

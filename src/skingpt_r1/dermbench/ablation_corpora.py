@@ -9,6 +9,7 @@ from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
 from skingpt_r1.dermcot.publish import Options, publish
 from skingpt_r1.dermcot.recipe import SelectRecipe
+from skingpt_r1.runs import LOCK
 
 _RENEWED = (SELECTION, "corpus.jsonl", "held_out.jsonl", "stages/6_select.jsonl")
 
@@ -44,7 +45,7 @@ def by_chance(corpus: Path, folder: Path) -> Path:
     keep = sum(1 for _ in read_corpus(corpus))
     if not corpus_path(folder).exists():
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(corpus, folder, copy_function=_link)
+        shutil.copytree(corpus, folder, copy_function=_link, ignore=shutil.ignore_patterns(LOCK))
         for name in _RENEWED:
             (folder / name).unlink(missing_ok=True)
     chance = {"order": "random", "keep": keep, "minimum_mean": 0.0, "minimum": 0.0}

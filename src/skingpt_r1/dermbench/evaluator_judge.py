@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
 from skingpt_r1.dermbench.judging import JudgeTask, record_verdict
 from skingpt_r1.dermbench.local_models import NO_PICTURE, short_name
+from skingpt_r1.dermbench.questions import Asked, refuse_changed_pictures
 from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.rubric import Unscored
 
@@ -51,6 +52,7 @@ class EvaluatorJudge:
 
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         """Judgements in the order of the tasks; one without a picture is unscored."""
+        refuse_changed_pictures([Asked(task.question, task.images) for task in tasks])
         for start in range(0, len(tasks), BATCH_SIZE):
             yield from self._judge_batch(tasks[start : start + BATCH_SIZE])
 
@@ -80,7 +82,8 @@ def open_evaluator_judge(
     Raises:
         CheckpointError: there is no evaluator, or it belongs to another backbone.
     """
-    from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
+    from skingpt_r1.dermeval.card import NANO_EVALUATOR
+    from skingpt_r1.dermeval.evaluator import load_evaluator
     from skingpt_r1.model.checkpoint import WEIGHTS_FILE
     from skingpt_r1.records import sha256_file
 

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from skingpt_r1.records import (
     start_run,
     write_bytes_atomic,
 )
+from skingpt_r1.runs import RUN, find_root, note_root, same_root
 from skingpt_r1.synthetic import write_cases
 from skingpt_r1.synthetic.write import rendered_layout
 
@@ -40,7 +42,6 @@ logger = logging.getLogger(__name__)
 DERMBENCH = "dermbench"
 QUESTIONS = "questions.jsonl"
 PICTURES = "pictures"
-RUN = "run.json"
 DERMCOT = "dermcot"
 # Stands in the place of the data set's terms, so that nobody takes the pictures for the data set's.
 RENDERED = f"{OWN_LICENCE}; rendered pictures in the layout of the data set"
@@ -82,8 +83,15 @@ def prepare_questions(
         write_bytes_atomic(path, "".join(content).encode())
     questions = read_records(path, Question)
     start_run(
-        folder, recipe.identity, seed=recipe.seed, manifest=question_manifest(questions, path)
+        folder,
+        same_root(folder, recipe.identity, "data"),
+        seed=recipe.seed,
+        manifest=question_manifest(questions, path),
     )
+    if recipe.data.root is not None:
+        if recipe.data.root.resolve() != data_root(folder).resolve():
+            refuse_changed_pictures(with_pictures(questions, recipe.data.root))
+        note_root(folder, recipe.data.root)
     return questions
 
 
@@ -104,7 +112,30 @@ def data_root(folder: Path) -> Path:
     """Where the pictures of a run's questions are; `Question.images` begin here."""
     recipe: dict[str, Any] = read_json(folder / RUN)["recipe"]
     root = recipe["data"]["root"]
-    return folder / PICTURES if root is None else Path(root)
+    if root is None:
+        return folder / PICTURES
+    shown = next((item for item in read_questions(folder) if item.images), None)
+    return find_root(folder, partial(_holds, shown)) or Path(root)
+
+
+def move_data(folder: Path, root: Path) -> None:
+    """Say where the pictures of a run have moved to.
+
+    Raises:
+        DatasetError: they are not there, or the run draws its own.
+    """
+    asked = with_pictures(read_questions(folder), root)
+    if read_json(folder / RUN)["recipe"]["data"]["root"] is None:
+        raise DatasetError(f"{folder} has its pictures within itself; leave out --data")
+    refuse_changed_pictures(asked)
+    note_root(folder, root)
+
+
+def _holds(shown: Question | None, root: Path) -> bool:
+    if shown is None:
+        return root.is_dir()
+    path = root / shown.images[0]
+    return path.is_file() and sha256_file(path) == shown.sha256[0]
 
 
 def with_pictures(questions: Sequence[Question], root: Path) -> list[Asked]:
@@ -143,8 +174,9 @@ def refuse_changed_pictures(asked: Sequence[Asked]) -> None:
                 problems.append(f"question {question.id!r}: {path.name} is another file now")
     if problems:
         raise DatasetError(
-            f"{len(problems)} pictures have changed since the run was begun; put the files back, "
-            "or begin a new run in another folder",
+            f"{len(problems)} pictures have changed or moved since the run was begun; put the "
+            "files back, name their new folder (`bench run` with --set data.root=DIR, `bench "
+            "judge` with --data DIR), or begin a new run in another folder",
             problems,
         )
 

@@ -26,6 +26,7 @@ from skingpt_r1.dermcot.failures import PASSING
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.records import append_record, read_json, resume_records, write_json_atomic
 from skingpt_r1.rubric import Protocol, Unscored
+from skingpt_r1.runs import own_run
 
 JUDGE_CARD = "judge.json"
 NO_REFERENCE = "no_reference"
@@ -95,7 +96,8 @@ def run_judge(
 
     Raises:
         RecordError: the folder holds no run, or no answers of a system.
-        TrainingError: the folder of this judge was begun with other settings.
+        TrainingError: the folder of this judge was begun with other settings, or another process
+            writes the run.
         CostError: the limit was reached; what was judged is kept.
         NarratorError: a language model cannot be asked; what was judged is kept.
     """
@@ -110,13 +112,14 @@ def run_judge(
         )
     chosen = _chosen(folder, systems)
     place = judge_folder(folder, judge.name, judge.protocol)
-    _begin(place, judge)
     tallies = []
-    for system in chosen:
-        path = place / f"{file_stem(system)}.jsonl"
-        show = None if progress is None else partial(progress, f"{judge.name}: {system}")
-        answers = read_answers(folder, system)
-        tallies.append(_judge_system(path, judge, system, asked, answers, repeats, show))
+    with own_run(folder):
+        _begin(place, judge)
+        for system in chosen:
+            path = place / f"{file_stem(system)}.jsonl"
+            show = None if progress is None else partial(progress, f"{judge.name}: {system}")
+            answers = read_answers(folder, system)
+            tallies.append(_judge_system(path, judge, system, asked, answers, repeats, show))
     return tallies
 
 

@@ -32,6 +32,7 @@ from skingpt_r1.dermbench.system_card import SystemCard, check_systems
 from skingpt_r1.dermbench.systems import Choice, System, Workbench, choose_systems, open_system
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import CostError, NarratorError
+from skingpt_r1.runs import own_run
 
 Progress = Callable[[str, int, int], None]
 
@@ -81,7 +82,20 @@ def run_systems(
         RecipeError: a name that means no system.
         NarratorError: a language model cannot be asked; the other systems were asked.
         CostError: the limit was reached; the other systems were asked.
+        TrainingError: the folder belongs to another recipe, or to another process.
     """
+    with own_run(folder):
+        return _run_systems(recipe, folder, systems, max_cost, allow_overlap, progress)
+
+
+def _run_systems(
+    recipe: BenchRecipe,
+    folder: Path,
+    systems: Sequence[str],
+    max_cost: float | None,
+    allow_overlap: bool,
+    progress: Progress | None,
+) -> list[SystemTally]:
     choices = choose_systems([*recipe.systems, *systems])
     questions = prepare_questions(recipe, folder, progress)
     order = [question.id for question in questions]

@@ -4,6 +4,7 @@ No text of an answer or a judgement stays in memory; the cases are read again on
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,15 +12,15 @@ from typing import Any, NamedTuple
 from skingpt_r1.dermbench.classified_tables import classified_tables
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.dermbench.judged_tables import TRAINED_ON, label_rows, score_table
-from skingpt_r1.dermbench.questions import RENDERED, RUN, benchmark_title
+from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.recipe import SYNTHETIC
-from skingpt_r1.dermbench.report.rows import report_rows
 from skingpt_r1.dermbench.report.write import Written, write_report
 from skingpt_r1.dermbench.report_cases import report_cases
 from skingpt_r1.dermbench.report_data import Audit, Leak, ReportData
 from skingpt_r1.dermbench.run_reading import RunReading
 from skingpt_r1.dermbench.system_card import NOT_A_MODEL
-from skingpt_r1.records import ResultRow, read_json, write_results
+from skingpt_r1.records import ResultRow, read_json
+from skingpt_r1.runs import RUN, own_run
 
 
 class Summary(NamedTuple):
@@ -72,15 +73,27 @@ def summarise_reading(
     return Summary(data, tuple(row for item in classified for row in item.rows))
 
 
-def write_summary(summary: Summary, folder: Path) -> Written:
+def write_summary(
+    summary: Summary,
+    folder: Path,
+    *,
+    more: Sequence[ResultRow] = (),
+    results: Path | None = None,
+) -> Written:
     """The report's files, and `results.json` with every number.
+
+    Args:
+        summary: what is reported.
+        folder: gets the files.
+        more: numbers that belong to the same table and stand elsewhere.
+        results: folder of `results.json`; that of the other files by default.
 
     Raises:
         RecordError: a file cannot be written.
+        TrainingError: another process writes the folder.
     """
-    written = write_report(summary.data, folder)
-    write_results(folder, [*report_rows(summary.data), *summary.rows])
-    return written
+    with own_run(folder):
+        return write_report(summary.data, folder, more=[*summary.rows, *more], results=results)
 
 
 def _facts(reading: RunReading, run: dict[str, object], draw: Draw) -> dict[str, str]:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from skingpt_r1.case import Case, Split
 from skingpt_r1.datasets import load_cases
-from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, RUN, source_of
+from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, source_of
 from skingpt_r1.dermbench.recipe import SYNTHETIC
-from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
+from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
 from skingpt_r1.dermcot.disjoint import Compared, compared
 from skingpt_r1.errors import DatasetError, SkinGPTError
 from skingpt_r1.records import read_json, sha256_file
+from skingpt_r1.runs import RUN, find_root
 
 
 class Training(NamedTuple):
@@ -97,6 +98,8 @@ def _of_run(folder: Path) -> list[Compared]:
     changes: dict[str, object] = {"measure": False}
     if recipe.data.dataset == SYNTHETIC:
         changes["root"] = _drawn(run, recipe.data.root)
+    elif (root := find_root(run, Path.is_dir)) is not None:
+        changes["root"] = root
     cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
     if recipe.start is not None:
         cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
@@ -122,7 +125,8 @@ def _once(cases: Sequence[Compared]) -> list[Compared]:
 
 
 def _of_build(folder: Path) -> list[Compared]:
-    return [compared(record, folder) for record in read_corpus(folder)]
+    root = noted_root(folder)
+    return [compared(record, root) for record in read_corpus(folder)]
 
 
 def _of_published(folder: Path) -> list[Compared]:

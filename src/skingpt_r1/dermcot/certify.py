@@ -19,7 +19,7 @@ from skingpt_r1.dermcot.certify_history import (
     read_history,
 )
 from skingpt_r1.dermcot.certify_rules import STATES, CertifyRules, Decision, State, decide
-from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
+from skingpt_r1.dermcot.corpus import corpus_path, noted_root, picture_root, read_corpus
 from skingpt_r1.dermcot.rater_agreement import (
     Agreement,
     agreement_rows,
@@ -99,7 +99,7 @@ def export_to_raters(
     assigned = assign_raters(cases, history, rules, raters, seed)
     return export_cases(
         read_corpus(folder, "held_out"),
-        folder,
+        picture_root(folder),
         assigned,
         to,
         judged=_judged(folder),
@@ -227,7 +227,7 @@ def settle(folder: Path, rules: CertifyRules) -> Certification:
     )
     if history.imports:
         held_out = read_corpus(folder, "held_out")
-        write_rater_records(folder / FOLDER / RATINGS, held_out, folder, history)
+        write_rater_records(folder / FOLDER / RATINGS, held_out, noted_root(folder), history)
     write_results(folder / FOLDER, result_rows(found))
     return found
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from skingpt_r1.case import Case
@@ -14,8 +15,9 @@ from skingpt_r1.dermcot.candidate import (
     Stage,
     StageRecord,
 )
-from skingpt_r1.errors import RecordError
+from skingpt_r1.errors import DatasetError, RecordError
 from skingpt_r1.records import iterate_records
+from skingpt_r1.runs import PLACES, find_root
 
 FILES: dict[Part, str] = {"candidate": "corpus.jsonl", "held_out": "held_out.jsonl"}
 # Dermatologists score the held-out part; the evaluator does not, and nothing is selected from it.
@@ -38,7 +40,9 @@ def corpus_path(folder: Path, part: Part = "candidate") -> Path:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """A picture's path as records name it: from the folder of the corpus, with `/`."""
+    """A picture's path as records name it: from the root of its data, with `/`."""
+    if path.is_relative_to(folder):  # also where it is a link to somewhere else
+        return path.relative_to(folder).as_posix()
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
@@ -110,7 +114,7 @@ def case_of_record(record: CorpusRecord, folder: Path) -> Case:
     """A finished record as a case with its narrative."""
     return Case(
         id=record.id,
-        images=picture_paths(record.images, folder),
+        images=picture_paths(record.images, picture_root(folder)),
         dataset=record.dataset,
         group=record.group,
         label=record.diagnosis,
@@ -126,6 +130,37 @@ def case_of_record(record: CorpusRecord, folder: Path) -> Case:
 def picture_paths(names: Sequence[str], folder: Path) -> tuple[Path, ...]:
     """The picture files that a record names."""
     return tuple(folder / name for name in names)
+
+
+def picture_root(folder: Path) -> Path:
+    """The folder from which the records of a corpus name pictures, with the pictures in it.
+
+    Raises:
+        DatasetError: the data have moved, and nobody said where.
+    """
+    root = noted_root(folder)
+    if root != folder and not _holds(_first_case(folder), root):
+        raise DatasetError(
+            f"the pictures of {folder} are not in {root} any more; put them back, or give the "
+            "command that began it once more, with --set cases.root=DIR"
+        )
+    return root
+
+
+def noted_root(folder: Path) -> Path:
+    """As `picture_root`, whether the pictures are there or not."""
+    if not (folder / PLACES).is_file():
+        return folder
+    return find_root(folder, partial(_holds, _first_case(folder))) or folder
+
+
+def _first_case(folder: Path) -> CaseRecord | None:
+    path = cases_path(folder)
+    return next(iterate_records(path, CaseRecord), None) if path.is_file() else None
+
+
+def _holds(first: CaseRecord | None, root: Path) -> bool:
+    return root.is_dir() and (first is None or (root / first.images[0]).is_file())
 
 
 def _out_of_step(path: Path, case: CaseRecord, record: StageRecord | None) -> RecordError:

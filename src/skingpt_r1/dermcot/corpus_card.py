@@ -13,6 +13,8 @@ from skingpt_r1.markdown import code, plain, table
 
 TRAIN, CERTIFIED = "train", "certified"
 RESEARCH = "For research, not for diagnosis."
+# Stands behind the name of an evaluator that scored photos without having learned from any.
+RENDERED_ONLY = "has learned from rendered skin and simulated raters alone"
 # Tags of the hub for licences as the readers' cards write them.
 _LICENCE_TAGS = {
     "Apache-2.0": "apache-2.0", "CC BY 4.0": "cc-by-4.0", "CC BY-NC 4.0": "cc-by-nc-4.0",
@@ -224,6 +226,11 @@ def _limits(facts: Facts) -> str:
         "Certified narratives were judged with these raters and this rule; a median of two or "
         "three raters is no reference standard.",
     ]
+    if any(RENDERED_ONLY in name for tally in facts.tallies.values() for name in tally.evaluators):
+        lines.append(
+            f"The evaluator that scored photos here {RENDERED_ONLY}: how well its scores, and the "
+            "selection by them, fit photos of people was not measured."
+        )
     if facts.synthetic:
         lines.append("Rendered skin is far simpler than skin.")
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)

@@ -74,9 +74,9 @@ class Compared(NamedTuple):
     sha256: tuple[str, ...]
 
 
-def compared(record: CorpusRecord, folder: Path) -> Compared:
-    """What is compared of a record of the corpus in this folder."""
-    images = picture_paths(record.images, folder)
+def compared(record: CorpusRecord, root: Path) -> Compared:
+    """What is compared of a record whose pictures are named from this folder."""
+    images = picture_paths(record.images, root)
     case = Case(id=record.id, images=images, dataset=record.dataset, group=record.group)
     return Compared(case, record.sha256)
 

@@ -27,7 +27,7 @@ from skingpt_r1.datasets.overlap import fingerprint
 from skingpt_r1.datasets.splits import split_cases
 from skingpt_r1.dermcot.asking import blocks
 from skingpt_r1.dermcot.candidate import Candidate, CaseRecord, Part
-from skingpt_r1.dermcot.corpus import relative
+from skingpt_r1.dermcot.corpus import noted_root, relative
 from skingpt_r1.dermcot.known import findings_in
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
 from skingpt_r1.errors import DatasetError
@@ -121,13 +121,14 @@ def case_records(
         ImageError: a picture cannot be read.
     """
     (folder / PICTURES / "images").mkdir(parents=True, exist_ok=True)
+    root = noted_root(folder)
     rest = enumerate(gathered.cases())
     with _pool(workers) as pool:
         for block in blocks(islice(rest, done, None), BLOCK):
             tasks = [_task(case, index, recipe) for index, (case, _) in block]
             seen = map(_look, tasks) if pool is None else pool.map(_look, tasks, chunksize=8)
             for (_, (case, part)), found in zip(block, seen, strict=True):
-                yield _record(case, part, found, folder)
+                yield _record(case, part, found, root)
 
 
 def _planned(recipe: CasesRecipe, folder: Path) -> Gathered:
@@ -187,7 +188,7 @@ def _look(task: _Look) -> _Seen:
     )
 
 
-def _record(case: Case, part: Part, seen: _Seen, folder: Path) -> CaseRecord:
+def _record(case: Case, part: Part, seen: _Seen, root: Path) -> CaseRecord:
     assert case.label is not None
     # What the data set records is never replaced by what was measured.
     findings = {**seen.findings, **findings_in(case.attributes), **case.findings}
@@ -197,7 +198,7 @@ def _record(case: Case, part: Part, seen: _Seen, folder: Path) -> CaseRecord:
         dataset=case.dataset,
         group=case.group,
         part=part,
-        images=tuple(relative(path, folder) for path in case.images),
+        images=tuple(relative(path, root) for path in case.images),
         sha256=seen.sha256,
         phash=seen.phash,
         label=case.label or "",

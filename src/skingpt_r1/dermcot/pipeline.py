@@ -39,6 +39,7 @@ from skingpt_r1.records import (
     start_run,
     write_json_atomic,
 )
+from skingpt_r1.runs import PLACES, note_root, own_run, same_root
 
 logger = logging.getLogger(__name__)
 
@@ -86,27 +87,36 @@ def build(
         progress: told a stage and how many of how many cases are done.
 
     Raises:
-        TrainingError: the folder belongs to another recipe or other data.
+        TrainingError: the folder belongs to another recipe or other data, or to another process.
         DatasetError: problems of the data set.
         RecordError: a file of the folder is damaged or of another run.
     """
-    tell = progress or _silent
+    with own_run(folder):
+        _build(recipe, folder, tools, progress or _silent)
+
+
+def _build(recipe: CorpusRecipe, folder: Path, tools: Tools, tell: Progress) -> None:
     gathered = gather(recipe.cases, folder)
-    named = recipe.model_dump(mode="json", exclude=CHEAP)
+    named = same_root(folder, recipe.model_dump(mode="json", exclude=CHEAP), "cases")
+    is_new = not corpus.cases_path(folder).is_file()
     start_run(folder, named, seed=recipe.seed, manifest=gathered.manifest)
+    if recipe.cases.root is not None and (is_new or (folder / PLACES).is_file()):
+        # A corpus without the note names its pictures from its own folder, and goes on doing so.
+        note_root(folder, recipe.cases.root)
+    root = corpus.picture_root(folder)
     _write_cases(gathered, recipe.cases, folder, tools.workers, tell)
     narrators = cache(lambda: tools.narrators(folder))
     seed = recipe.seed
     run_stage(
         folder,
         "observe",
-        lambda found: observe(found, narrators().observe, folder=folder, seed=seed),
+        lambda found: observe(found, narrators().observe, folder=root, seed=seed),
         tell,
     )
     run_stage(
         folder,
         "reason",
-        lambda found: reason(found, narrators().reason, folder=folder, seed=seed),
+        lambda found: reason(found, narrators().reason, folder=root, seed=seed),
         tell,
     )
     run_stage(folder, "normalise", lambda found: normalise(found, seed=seed), tell)
@@ -117,7 +127,7 @@ def build(
         lambda found: score(
             found,
             tools.score(),
-            folder=folder,
+            folder=root,
             evaluator=tools.evaluator,
             batch_size=recipe.score.batch_size,
         ),
@@ -167,7 +177,13 @@ def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None 
 
     Raises:
         RecordError: a stage before is not finished.
+        TrainingError: another process writes the folder.
     """
+    with own_run(folder):
+        _select(folder, recipe, progress)
+
+
+def _select(folder: Path, recipe: SelectRecipe, progress: Progress | None) -> None:
     settings = recipe.model_dump(mode="json")
     note = folder / SELECTION
     if not _same_settings(note, settings):

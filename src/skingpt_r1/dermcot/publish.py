@@ -18,7 +18,7 @@ from skingpt_r1.dermcot.candidate import Part
 from skingpt_r1.dermcot.certify import certified, history_path
 from skingpt_r1.dermcot.certify_history import History, read_history
 from skingpt_r1.dermcot.certify_rules import STATES, CertifyRules
-from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
+from skingpt_r1.dermcot.corpus import corpus_path, noted_root, picture_root, read_corpus
 from skingpt_r1.dermcot.corpus_card import CERTIFIED, TRAIN, Facts, write_card
 from skingpt_r1.dermcot.corpus_sources import Source, refuse_pictures, sources_of
 from skingpt_r1.dermcot.corpus_table import Entry, Shard, write_split
@@ -94,7 +94,8 @@ def publish(
     if out.exists():
         return _existing(out, inputs)
     history = read_history(history_path(folder))
-    splits = {name: _scan(_entries(folder, name), folder) for name in (TRAIN, CERTIFIED)}
+    root = picture_root(folder) if options.with_images else noted_root(folder)
+    splits = {name: _scan(_entries(folder, name), root) for name in (TRAIN, CERTIFIED)}
     if not any(split.tally.cases for split in splits.values()):
         raise DatasetError(f"{folder} has no case to publish")
     names = {source for split in splits.values() for source in split.tally.sources}
@@ -103,7 +104,7 @@ def publish(
         refuse_pictures(sources)
     refuse_leaks(folder, splits[TRAIN].compared, splits[CERTIFIED].compared, options, progress)
     facts = _facts(folder, history, splits, sources, options)
-    _write(folder, out, history, facts, inputs, progress)
+    _write(folder, root, out, history, facts, inputs, progress)
     return Published(out, {name: tally.cases for name, tally in facts.tallies.items()}, False)
 
 
@@ -162,11 +163,11 @@ def _entries(folder: Path, split: str) -> Iterator[Entry]:
     return (Entry(*found) for found in certified(folder))
 
 
-def _scan(entries: Iterator[Entry], folder: Path) -> _Split:
+def _scan(entries: Iterator[Entry], root: Path) -> _Split:
     split = _Split()
     for entry in entries:
         split.tally.add(entry.record)
-        split.compared.append(compared(entry.record, folder))
+        split.compared.append(compared(entry.record, root))
     return split
 
 
@@ -194,6 +195,7 @@ def _facts(
 
 def _write(
     folder: Path,
+    root: Path,
     out: Path,
     history: History,
     facts: Facts,
@@ -213,7 +215,7 @@ def _write(
                 split,
                 _told(_entries(folder, split), f"writing {split}", tally.cases, progress),
                 tally.cases,
-                root=folder,
+                root=root,
                 licences={source.name: source.licence for source in facts.sources},
                 pseudonyms=_pseudonyms(history),
                 with_images=facts.with_images,

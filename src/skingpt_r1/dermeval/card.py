@@ -1,10 +1,13 @@
 """The model card of an exported evaluator: what it is, what it learned from, what was measured."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.records import ResultRow
+from skingpt_r1.records import ResultRow, read_json
+
+NANO_EVALUATOR = Path(__file__).with_name("weights")
 
 _CARD = """---
 base_model: {base}
@@ -45,12 +48,28 @@ from skingpt_r1.dermeval.scoring import make_scorer
 score = make_scorer(load_evaluator("path/to/this/directory"))
 ```
 """
+_MARK = "**Every rating is simulated**"
 _SIMULATED = (
-    "**Every rating is simulated**: narratives of rendered pictures, damaged in known ways, scored "
+    f"{_MARK}: narratives of rendered pictures, damaged in known ways, scored "
     "by formulas with bias and noise. No person has rated anything, and nothing follows from the "
     "figures below for photos of people."
 )
 _GIVEN = "The rating files are the user's own; their licence may restrict what the weights are for."
+
+
+def knows_rendered_skin_only(folder: Path) -> bool:
+    """Whether an evaluator has learned from rendered pictures and simulated raters alone.
+
+    Its card says so; for one that lies in the folder of its run, the recipe there does.
+
+    Args:
+        folder: of the adapter.
+    """
+    run, card = folder.parent / "run.json", folder / "README.md"
+    if run.is_file():
+        data = read_json(run).get("recipe", {}).get("data", {})
+        return "raters" in data and data.get("train") is None
+    return card.is_file() and _MARK in card.read_text("utf-8", errors="replace")
 
 
 def evaluator_card(

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from skingpt_r1.dermeval.card import NANO_EVALUATOR
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import NANO
 from skingpt_r1.model.checkpoint import (
@@ -18,8 +19,6 @@ from skingpt_r1.model.checkpoint import (
 from skingpt_r1.model.lora import merge_lora
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
-
-NANO_EVALUATOR = Path(__file__).with_name("weights")
 
 
 def load_evaluator(

@@ -37,7 +37,7 @@ from skingpt_r1.dermeval.report import measure_evaluator
 from skingpt_r1.dermeval.simulated import Simulated, simulate
 from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.losses import LossWeights
-from skingpt_r1.distill.stage import finish_stage
+from skingpt_r1.distill.stage import finish_stage, own_shared
 from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.distill.trainer import train
 from skingpt_r1.errors import DatasetError
@@ -90,6 +90,17 @@ def train_evaluator(
         SkinGPTError: bad ratings, a changed recipe, a loss that is not finite.
     """
     state = training_state(recipe.models.device)
+    with own_shared(folder, state):
+        return _train_evaluator(recipe, folder, state, progress, quiet)
+
+
+def _train_evaluator(
+    recipe: EvaluatorRecipe,
+    folder: Path,
+    state: PartialState,
+    progress: Progress | None,
+    quiet: bool,
+) -> TrainedEvaluator:
     data = _load(recipe, folder, state)
     model = build_evaluator(recipe, state.device)
     pictures = _pictures(recipe, folder, model, data, state, progress)

@@ -28,6 +28,7 @@ from skingpt_r1.errors import RecordError
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
 from skingpt_r1.rubric import DIMENSIONS, Scores, Unscored
+from skingpt_r1.runs import own_run
 
 RATINGS_FILE = "ratings.jsonl"
 
@@ -71,14 +72,28 @@ def score_file(
 
     Raises:
         RecordError: the file breaks the schema, or names pictures that are not there.
-        TrainingError: the folder belongs to another run.
+        TrainingError: the folder belongs to another run, or to another process.
     """
     texts = read_texts(path)
     assert model.config.backbone is not None
     asked = {"model": name, "brief": brief, "batch_size": batch_size, "file": path.name}
     asked["dtype"] = str(model.backbone.dtype).removeprefix("torch.")
     digest = {"sha256": sha256_file(path), "narratives": len(texts)}
-    start_run(folder, asked, seed=0, manifest=digest)
+    with own_run(folder):
+        start_run(folder, asked, seed=0, manifest=digest)
+        _score(model, name, texts, folder, brief, batch_size, progress)
+        return _summarise(folder / RATINGS_FILE, name, folder)
+
+
+def _score(
+    model: SkinGPT,
+    name: str,
+    texts: Sequence[tuple[Text, tuple[Path, ...]]],
+    folder: Path,
+    brief: bool,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
     out = folder / RATINGS_FILE
     done = len(_resume(out, texts))
     # Batches begin where they always begin: neighbours do not depend on where a run stopped.
@@ -93,7 +108,6 @@ def score_file(
         append_ratings(out, rows[max(done - start, 0) :])
         if progress is not None:
             progress(start + len(batch), len(texts))
-    return _summarise(out, name, folder)
 
 
 def _resume(out: Path, texts: Sequence[tuple[Text, tuple[Path, ...]]]) -> list[Rating]:

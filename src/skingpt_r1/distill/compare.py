@@ -22,6 +22,7 @@ from skingpt_r1.model.decoding import Decoding
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.lora import merge_lora
 from skingpt_r1.records import ResultRow, write_results
+from skingpt_r1.runs import own_run
 
 BASE = "base"
 Progress = Callable[[str, int, int], None]
@@ -80,7 +81,19 @@ def compare(
     Raises:
         RecipeError: the recipes differ in data, seed or evaluation.
     """
-    systems = [_placed(system, folder) for system in systems]
+    with own_run(folder):
+        return _compare(
+            [_placed(system, folder) for system in systems], folder, table, differences, progress
+        )
+
+
+def _compare(
+    systems: Sequence[System],
+    folder: Path,
+    table: str,
+    differences: Sequence[tuple[str, str]],
+    progress: Progress | None,
+) -> Comparison:
     first = systems[0].recipe
     for name, recipe, *_ in systems:
         if (recipe.data, recipe.seed, recipe.evaluate) != (first.data, first.seed, first.evaluate):

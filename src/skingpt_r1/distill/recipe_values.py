@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 from skingpt_r1.errors import RecipeError
 
 EXTENDS = "extends"
+# The recipes of the package; also in an installed wheel.
+RECIPES = Path(__file__).parents[1] / "recipes"
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
 
 
@@ -20,7 +22,8 @@ def read_recipe(schema: type[RecipeT], path: Path | str, settings: Sequence[str]
 
     Args:
         schema: what the recipe must be.
-        path: the YAML file; its `extends: other.yaml` names a file beside it to start from.
+        path: the YAML file, or the name of a recipe of the package, see `find_recipe`; its
+            `extends: other.yaml` names a file beside it, or a recipe of the package, to start from.
         settings: changes `a.b=c`, applied in order; the value is read as YAML and then checked
             against the type of the key.
 
@@ -28,8 +31,20 @@ def read_recipe(schema: type[RecipeT], path: Path | str, settings: Sequence[str]
         RecipeError: a file that cannot be read, an unknown key, a wrong type or values that do not
             go together; every problem is named.
     """
-    values = _read(Path(path), ())
+    values = _read(find_recipe(path), ())
     return check_recipe(schema, set_values(values, settings), str(path))
+
+
+def find_recipe(path: Path | str) -> Path:
+    """The file of a recipe: the path itself if it is there, else the package's recipe of that name.
+
+    `nano_experts`, `nano_experts.yaml` and `recipes/nano_experts.yaml` name a recipe of the package
+    wherever the command is given; any other path names that file alone.
+    """
+    path = Path(path)
+    packaged = RECIPES / f"{path.name.removesuffix('.yaml')}.yaml"
+    named = path.parent == Path() or path.parent.name == RECIPES.name
+    return packaged if named and not path.is_file() and packaged.is_file() else path
 
 
 def check_recipe(schema: type[RecipeT], values: dict[str, Any], origin: str = "recipe") -> RecipeT:
@@ -65,8 +80,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        near = sorted(other.name for other in path.parent.glob("*.y*ml"))
-        raise RecipeError(f"there is no recipe {path}; here are: {', '.join(near)}") from error
+        raise RecipeError(_absent(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
@@ -75,8 +89,18 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path} holds no keys; a recipe begins with `name:`")
     if EXTENDS not in values:
         return values
-    parent = values.pop(EXTENDS)
-    return _merge(_read(path.parent / str(parent), (*seen, path.resolve())), values)
+    parent = str(values.pop(EXTENDS))
+    beside, packaged = path.parent / parent, find_recipe(parent)
+    chosen = beside if beside.is_file() or not packaged.is_file() else packaged
+    return _merge(_read(chosen, (*seen, path.resolve())), values)
+
+
+def _absent(path: Path) -> str:
+    near = sorted(other.name for other in path.parent.glob("*.y*ml"))
+    here = f"{path.parent} has {', '.join(near)}" if near else f"{path.parent} has no YAML file"
+    known = sorted(other.stem for other in RECIPES.glob("*.yaml"))
+    close = difflib.get_close_matches(path.stem, known, n=3, cutoff=0.0)
+    return f"there is no recipe {path}; {here}; of the package the nearest are {', '.join(close)}"
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

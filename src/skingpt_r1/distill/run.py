@@ -27,7 +27,7 @@ from skingpt_r1.distill.data import Parts, load_parts, manifest_hash
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key
 from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.recipe import Recipe, TrainRecipe
-from skingpt_r1.distill.stage import finish_stage
+from skingpt_r1.distill.stage import finish_stage, own_shared
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.teaching import teacher_vectors
 from skingpt_r1.distill.trainer import Trained, describe_trained, train
@@ -38,6 +38,7 @@ from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import start_run
+from skingpt_r1.runs import note_root, same_root
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,16 @@ def run_recipe(
         SkinGPTError: bad data, a changed recipe, a store of another run, a loss that is not finite.
     """
     state = training_state(recipe.models.device)
-    stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
+    with own_shared(folder, state):
+        stored = _store(recipe, folder, features or folder / "features", parts, state, progress)
+        _teach(recipe, folder, stored, state, quiet)
+    return FinishedRun(stored.model, stored.parts, folder)
+
+
+def _teach(
+    recipe: Recipe, folder: Path, stored: "_Stored", state: PartialState, quiet: bool
+) -> None:
+    """Both stages, or the one that the recipe has."""
     model = stored.model
     if (stage := recipe.visual_first) is not None:
         sight = make_sight(model, stage.precision)
@@ -97,7 +107,6 @@ def run_recipe(
     trained = make_trained(model, recipe.train.precision)
     teach = partial(_train, recipe, recipe.train, trained, folder, stored, quiet)
     finish_stage(folder, model, state, teach)
-    return FinishedRun(model, stored.parts, folder)
 
 
 def _train(
@@ -143,7 +152,9 @@ def run_features(
         SkinGPTError: bad data, a changed recipe, a store of another run.
     """
     state = training_state(recipe.models.device)
-    return _store(recipe, folder, features or folder / "features", None, state, progress).features
+    with own_shared(folder, state):
+        stored = _store(recipe, folder, features or folder / "features", None, state, progress)
+    return stored.features
 
 
 @dataclass(frozen=True)
@@ -241,10 +252,12 @@ def _prepare(
     counts = {part.value: len(members) for part, members in parts.items()}
     start_run(
         folder,
-        recipe.model_dump(mode="json"),
+        same_root(folder, recipe.model_dump(mode="json"), "data"),
         seed=recipe.seed,
         manifest={"sha256": manifest, "cases": counts},
     )
+    if recipe.data.root is not None:
+        note_root(folder, recipe.data.root)
     vectors = teacher_vectors(
         recipe.teacher, cases, kept, seed=recipe.seed, manifest=manifest, device=device
     )
@@ -278,16 +291,17 @@ def _fill_store(
         manifest=lessons.manifest,
         teacher=recipe.teacher.model_dump(mode="json") | {"seed": recipe.seed},
     )
-    write_store(
-        folder,
-        key,
-        [item.id for item in lessons.items],
-        compute,
-        shard_cases=recipe.features.shard_cases,
-        progress=_stage(progress, "features"),
-        part=(state.process_index, state.num_processes),
-    )
-    state.wait_for_everyone()
+    with own_shared(folder, state):
+        write_store(
+            folder,
+            key,
+            [item.id for item in lessons.items],
+            compute,
+            shard_cases=recipe.features.shard_cases,
+            progress=_stage(progress, "features"),
+            part=(state.process_index, state.num_processes),
+        )
+        state.wait_for_everyone()
     return FeatureStore(folder)
 
 

@@ -1,6 +1,7 @@
 """A stage of training that is carried out once: its adapter, written last, says that it is done."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from accelerate import PartialState
@@ -8,6 +9,7 @@ from accelerate import PartialState
 from skingpt_r1.distill.trainer import drop_torn_checkpoints
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE, copy_adapter, save_adapter
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.runs import own_run
 
 
 def finish_stage(
@@ -35,3 +37,8 @@ def finish_stage(
         state.wait_for_everyone()
     model.eval()
     copy_adapter(adapter, model)
+
+
+def own_shared(folder: Path, state: PartialState) -> AbstractContextManager[None]:
+    """As `runs.own_run`, for several processes: the first of them owns the folder."""
+    return own_run(folder) if state.is_main_process else nullcontext()

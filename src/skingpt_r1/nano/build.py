@@ -37,6 +37,7 @@ from skingpt_r1.nano.schooling import school_tower
 from skingpt_r1.nano.skills import measure_skills
 from skingpt_r1.nano.tokenizer import save_tokenizer, train_tokenizer
 from skingpt_r1.records import write_json_atomic
+from skingpt_r1.runs import own_run
 
 log = logging.getLogger(__name__)
 WEIGHTS = Path(__file__).parent / "weights"
@@ -222,7 +223,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    build(arguments.work, arguments.out)
+    with own_run(arguments.work):
+        build(arguments.work, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,174 @@
+"""Run folders: one owner at a time, and where the data lie that a run reads.
+
+While a command writes a run, `.lock` in its folder is locked by the operating system and names the
+process. The system frees the lock of a process that was killed, however it ended, so that what is
+left of the file is no obstacle; a command that ends takes the file away.
+
+Records name pictures from the root of their data. Where that is, `places.json` says, by its path
+and from the run's folder, so that either may move and both may move together.
+"""
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from skingpt_r1.errors import RecordError, TrainingError
+from skingpt_r1.records import read_json, write_json_atomic
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".lock"
+PLACES = "places.json"
+RUN = "run.json"
+# What systems answer where a file system knows no locks, such as some network disks.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+# The folders that the running thread owns; another thread of the process is another owner.
+_OWNED: ContextVar[frozenset[Path]] = ContextVar("owned", default=frozenset())
+
+
+@contextmanager
+def own_run(folder: Path) -> Iterator[None]:
+    """Be the only one that writes a run folder, until the block ends.
+
+    Blocks may be nested, for one folder or for folders within each other. The folder is made when
+    it is missing, and taken away again when nothing was written into it. Where the file system
+    has no locks, a warning says that nothing keeps others out.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        TrainingError: another process writes this folder, or one that it lies in.
+        RecordError: the folder cannot be made or written.
+    """
+    place = folder.resolve()
+    owned = _OWNED.get()
+    if place in owned:
+        yield
+        return
+    made = [path for path in (place, *place.parents) if not path.exists()]
+    for above in place.parents:
+        if above not in owned and (above / LOCK).is_file():
+            with suppress(OSError):
+                _lock(above, folder).release()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = _lock(place, folder)
+        if lock.is_locked:
+            lock_path(place).write_text(_signature(), encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"cannot write {folder}: {error.strerror or error}") from error
+    token = _OWNED.set(owned | {place})
+    try:
+        yield
+    finally:
+        _OWNED.reset(token)
+        with suppress(OSError):  # the disk may be gone; the system frees the lock in any case
+            lock_path(place).unlink(missing_ok=True)
+        lock.release()
+        for path in made:
+            with suppress(OSError):  # what holds a file stays
+                path.rmdir()
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that is locked while a run is written."""
+    return folder / LOCK
+
+
+def note_root(folder: Path, root: Path) -> None:
+    """Write down where the data of a run are, or where they have moved to.
+
+    Args:
+        folder: of the run.
+        root: the folder from which the run's records name pictures.
+
+    Raises:
+        RecordError: the note cannot be written.
+    """
+    root, place = root.resolve(), folder.resolve()
+    note = {"root": root.as_posix(), "from_run": Path(os.path.relpath(root, place)).as_posix()}
+    path = folder / PLACES
+    if not path.is_file() or read_json(path) != note:
+        write_json_atomic(path, note)
+
+
+def find_root(folder: Path, holds: Callable[[Path], bool]) -> Path | None:
+    """Where the data of a run are now; None when the run noted no place.
+
+    Args:
+        folder: of the run; it may have moved since, alone or with its data.
+        holds: whether a folder has the pictures of the run.
+
+    Returns:
+        The first noted place that holds them; the path as it was when none does.
+    """
+    if not (folder / PLACES).is_file():
+        return None
+    note = read_json(folder / PLACES)
+    places = (Path(str(note.get("root"))), (folder.resolve() / str(note.get("from_run"))).resolve())
+    return next(filter(holds, places), places[0])
+
+
+def same_root(folder: Path, recipe: dict[str, Any], section: str) -> dict[str, Any]:
+    """A recipe as it goes into `run.json`, with the root that the run was begun with.
+
+    Where data lie does not name them: the manifest's hashes do. So a run whose data have moved is
+    continued with their new place.
+
+    Args:
+        folder: of the run.
+        recipe: the resolved recipe.
+        section: of the recipe; its key `root` is the place.
+    """
+    if not (folder / RUN).is_file():
+        return recipe
+    before = read_json(folder / RUN).get("recipe", {}).get(section, {}).get("root")
+    if before is None or recipe[section]["root"] is None:
+        return recipe
+    return {**recipe, section: {**recipe[section], "root": before}}
+
+
+def _lock(place: Path, asked: Path) -> FileLock:
+    """The lock of a folder, taken; not taken where the file system has none."""
+    lock = FileLock(lock_path(place), blocking=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(
+            f"{asked} is being written by {_owner(place)}; wait until it has ended, stop it, or "
+            "choose another folder"
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        logger.warning(
+            "the file system of %s has no locks (%s): nothing keeps a second process from writing "
+            "this run, so start only one",
+            asked,
+            error.strerror,
+        )
+    return lock
+
+
+def _signature() -> str:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return f"process {os.getpid()} on host {socket.gethostname()} since {now}\n"
+
+
+def _owner(place: Path) -> str:
+    """Who holds the lock, in its own words; the file is written just after it is locked."""
+    with suppress(OSError):
+        if text := lock_path(place).read_text(encoding="utf-8", errors="replace")[:200].strip():
+            return " ".join(text.split())
+    return "another process"
