@@ -42,7 +42,7 @@ def own_verdicts(reply: str, verdicts: Sequence[Verdict], judged: str) -> list[V
     """
     claims = _claims(judged)
     single = {pair for claim in claims for pair in claim.items()}
-    own = [verdict for verdict in verdicts if not _values(verdict).items() <= single]
+    own = [v for v in verdicts if not (_values(v) and _values(v).items() <= single)]
     if any(verdict.is_complete for verdict in own):
         return [_without_claimed_overall(verdict, single) for verdict in own]
     # All that is whole can be put together from claims.

@@ -5,7 +5,6 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermbench.quoted import without_quotes
 from skingpt_r1.rubric import DIMENSIONS, Scores, Unscored, format_scores, parse_scores
 
 FIVES = Scores((5.0,) * 6)
@@ -15,7 +14,7 @@ OWN = json.dumps({name: {"score": 2, "justification": "weak"} for name in DIMENS
 
 
 def read(reply, candidate):
-    return parse_scores(without_quotes(reply, candidate), scale=5.0)
+    return parse_scores(reply, scale=5.0, judged=candidate)
 
 
 def test_quotes_after_the_verdict_do_not_count():
@@ -38,15 +37,14 @@ def test_a_judge_that_only_quotes_has_said_nothing():
 
 
 def test_a_reply_about_a_text_without_scores_is_left_alone():
-    assert without_quotes(OWN, "It is psoriasis.") == OWN
+    assert read(OWN, "It is psoriasis.") == parse_scores(OWN, scale=5.0)
     assert read(OWN, "Accuracy matters.").values == (2.0,) * 6
 
 
 @settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=200))
-def test_nothing_is_added(reply, candidate):
-    rest = iter(reply)
-    assert all(letter in rest for letter in without_quotes(reply, candidate))
+def test_a_text_without_claims_changes_no_reading(reply, candidate):
+    assert parse_scores(reply, judged=candidate) == parse_scores(reply)
 
 
 @settings(deadline=None)
