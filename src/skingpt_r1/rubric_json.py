@@ -48,7 +48,7 @@ class FoundObject(NamedTuple):
     """An object or list in a text.
 
     Attributes:
-        content: `Fields` or a list.
+        content: `Fields` or a list; None for one with a mistake, up to that.
         start: of its first sign.
         end: behind its last.
         is_closed: false where the text ends before its last brace.
@@ -88,7 +88,9 @@ class _Frame:
 
 
 def find_objects(text: str) -> Iterator[FoundObject]:
-    """The outermost objects and lists of a text, in order; where one breaks off, those inside it.
+    """The outermost objects and lists of a text, in order.
+
+    One with a mistake has no content; what is whole inside it follows it.
 
     Args:
         text: anything.
@@ -121,9 +123,10 @@ class _Reader:
     def read(self, start: int) -> tuple[list[FoundObject], int]:
         """What begins at an opening bracket, and where to look on."""
         stack: list[_Frame] = []
-        token = self._token(start)
+        token, place = self._token(start), start
         string: _Token | None = None
         while token is not None:
+            place = token.start
             step = self._step(stack, token)
             if step is None:
                 break
@@ -133,7 +136,8 @@ class _Reader:
             string = token if token.kind == _STRING else string
             token = self._token(token.end)
         inner = [found for frame in stack for found in frame.inner]
-        return inner, self._resume(start if token is None else token.start, string)
+        broken = FoundObject(None, start, place, is_closed=False)
+        return [broken, *inner], self._resume(place, string)
 
     def _step(self, stack: list[_Frame], token: _Token) -> str | None:
         if not stack:
@@ -144,6 +148,8 @@ class _Reader:
             return None
         # Bare words are one text; behind a quoted one they are a mistake.
         if step in ("more", "more key") and frame.last != _WORD:
+            return None
+        if step == "key" and "\n" in self._text[token.start : token.end]:
             return None
         # A number at the end of the text may have lost its last digits.
         return None if step == "end" and frame.last == _WORD else step

@@ -51,7 +51,8 @@ _SCALE = re.compile(
 _ANNOUNCED = re.compile(
     r"\b(?:scales?|scores?|scored|ratings?|rated)\b[^.!?\n\d]{0,30}?"
     r"(?:(?P<low>[01])(?:[.,]0+)?\s*(?:[-–—]|to)\s*|\bout\sof\s+|\bscale\sof\s+|/\s?)"
-    r"(?P<high>\d{1,4})(?!\d|[.,/-]\d)",
+    r"(?P<high>\d{1,4})(?!\d|[.,/-]\d)"
+    r"|\b(?:(?P<from>[01])\s*(?:[-–—]|to)\s*)?(?P<up_to>\d{1,4})[-–\s](?:point\s)?scale\b",
     re.IGNORECASE,
 )
 _COUNTED = (
@@ -135,9 +136,10 @@ def announced_scale(line: str) -> tuple[float | None, float] | None:
         line: one that holds no score itself.
     """
     found = _ANNOUNCED.search(plain_digits(line[:_LOOKED_AT]))
-    if found is None or not _is_scale(float(found["high"])):
+    if found is None:
         return None
-    return (float(found["low"]) if found["low"] else None), float(found["high"])
+    low, high = found["low"] or found["from"], float(found["high"] or found["up_to"])
+    return (float(low) if low else None, high) if _is_scale(high) else None
 
 
 def plain_digits(text: str) -> str:

@@ -69,17 +69,17 @@ def _without_claimed_overall(verdict: Verdict, single: set[tuple[int | None, flo
 
 
 def marked_verdicts(reply: str, verdicts: Sequence[Verdict], mark: str) -> list[Verdict]:
-    """The verdicts with the mark in them or on a line beside them."""
-    return [verdict for verdict in verdicts if _has_mark(reply, verdict, mark)]
-
-
-def _has_mark(reply: str, verdict: Verdict, mark: str) -> bool:
-    if verdict.source:
-        return mark in verdict.source
-    before = reply[: verdict.start].rstrip().rpartition("\n")[2]
-    after = reply[verdict.end :].lstrip().partition("\n")[0]
+    """The verdicts with the mark in them, or on a line of its own that leads to them."""
     line = re.compile(rf"\W*(?:mark\W*)?{re.escape(mark)}\W*", re.IGNORECASE)
-    return any(line.fullmatch(beside[-200:]) for beside in (before, after))
+    ends = {verdict.end for verdict in verdicts}
+    found = []
+    for verdict in verdicts:
+        before, _, lead = reply[: verdict.start].rstrip().rpartition("\n")
+        # Between two verdicts a mark may belong to either.
+        leads = line.fullmatch(lead[:_LONGEST_LEAD]) and len(before.rstrip()) not in ends
+        if mark in verdict.source or leads:
+            found.append(verdict)
+    return found
 
 
 def _claims(text: str) -> list[dict[int | None, float]]:

@@ -56,6 +56,7 @@ _TITLE = re.compile(
     r"(?:[:|=\t]|\s[-–—]\s|(?<=\))$)[*_`\s|]*(.*)$",
     re.IGNORECASE,
 )
+_OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
 _LONGEST_LINE = 4000
 _MOST_DEEP = 4
 _LOOKED_BACK = 200  # characters in front of an object that may say what its scores mean
@@ -232,18 +233,17 @@ def _line_entry(line: str, run: _Run) -> Entry | None:
         name = run.heading
     if title is None or name not in PLACES:
         return None
-    beside, rest = title[2] or "", line[title.start(3) :]
-    inside = read_score(beside)
-    if inside is not None and inside.rest.strip():
-        inside = None
-    score = read_score(rest)
-    if score is not None and inside is not None:
-        return Entry(PLACES[name], None, None, "ambiguous", "")
-    if score is None and inside is None:
-        return None
-    if score is None:
-        return _entry(PLACES[name], inside._replace(rest=rest))
-    return _scaled(_entry(PLACES[name], score), read_scale(beside))
+    return _title_entry(PLACES[name], title[2] or "", line[title.start(3) :])
+
+
+def _title_entry(dimension: int | None, beside: str, rest: str) -> Entry | None:
+    """The score behind a title, or in the brackets beside it; with two, neither."""
+    inside, score = read_score(beside), read_score(rest)
+    if inside is not None and not inside.rest.strip():
+        if score is not None:
+            return Entry(dimension, None, None, "ambiguous", "")
+        return _entry(dimension, inside._replace(rest=rest))
+    return None if score is None else _scaled(_entry(dimension, score), read_scale(beside))
 
 
 def _row_entry(cells: Sequence[str], column: int | None) -> Entry | None:
@@ -292,8 +292,13 @@ def _scaled(entry: Entry, highest: float | None) -> Entry:
 
 def _json_verdicts(text: str) -> Iterator[Verdict]:
     """Objects and lists in the text that hold scores, nested or not."""
-    end = 0
+    end, is_broken = 0, False
     for found in find_objects(text):
+        if found.content is None:
+            is_broken = is_broken or _OFFICIAL.search(text, found.start, found.end) is not None
+            continue
+        if is_broken and not _begins_line(text, found.start):
+            continue  # quoted inside a verdict that cannot be read
         before = text[max(end, found.start - _LOOKED_BACK) : found.start].rstrip("`jsonJSON \n\t")
         scale = announced_scale(before.rpartition("\n")[2])
         entries = _merged(_json_entries(found.content, scale[1] if scale else None, depth=0))
