@@ -104,6 +104,7 @@ def test_other_ways_to_write_a_verdict(template: str) -> None:
         ("{name}\t{v}", 1), ("{i} | {name} | {v}", 1), ("| {i} | {name} | {v} |", 1),
         ("| {i}. | {name} | {v} | well seen |", 1), ("| {name} | {v}/5 | 0.2 |", None),
         ("| {name} | 20% | {v} |", None), ("{name}: {v} - {i} findings", 1),
+        ("{name}: {v}. {i} findings are missing.", 1),
         ("{name} ({v}/5): {i} findings are missing", None), ("{name}: {v}-5", None),
     ],
 )  # fmt: skip
@@ -181,11 +182,14 @@ def test_nearly_valid_json_is_read_and_flagged(kind: str) -> None:
         [{"name": n, "rating": f"{v}/5"} for n, v in zip(DIMENSIONS, VALUES, strict=True)],
         {"verdict": {"list": [{n: v} for n, v in zip(DIMENSIONS, VALUES, strict=True)]}},
         [{n: {"Score": v, "Reason": "so"}} for n, v in zip(DIMENSIONS, VALUES, strict=True)],
+        {n.replace(" ", ""): v for n, v in zip(DIMENSIONS, VALUES, strict=True)},
     ],
 )
 def test_lists_of_dimensions(content: object) -> None:
     assert values_of(json.dumps(content)) == VALUES
     assert values_of(str(content)) == VALUES
+    if isinstance(content, list):
+        assert values_of("\n".join(map(json.dumps, content))) == VALUES  # one behind the other
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "refusal": "the judge declines to score",
         "truncated": "the reply breaks off inside its verdict",
         "incomplete": "one or more dimensions have no score",
-        "ambiguous": "a score can be meant in two ways, or has no denominator where others have one",
+        "ambiguous": "a score has two meanings, or no denominator where others have one",
         "out_of_range": "a score lies outside the protocol",
         "not_integer": "a score has decimals where the protocol wants integers",
         "no_scores": "the reply has no score",

@@ -61,7 +61,8 @@ _COUNTED = (
 )
 # What follows a number that is none, or not the whole of it.
 _UNCLEAR = re.compile(
-    r"[^\W_]|[²³¹⁰-⁹₀-₉]|\s*\d|\s?[.,:;/\\'’^~…×*+±→⇒]{1,2}\s?\d|\s?(?:->|=>|→|⇒|±|\+|~|\.\.|…)"
+    r"[^\W_]|[²³¹⁰-⁹₀-₉]|\s*\d|[.,:;'’…]{1,2}\d|\s?[/\\^~×*+±→⇒]{1,2}\s?\d|[.,]\s\d+(?:[.,]\d+)?\s*$"
+    r"|\s?(?:->|=>|→|⇒|±|\+|~|\.\.|…)"
     r"|\s+(?:thousand|hundred|million)\b"
     rf"|\s*(?:[-–—]|to|or|and|bis)\s*(?:\d+(?:[.,]\d+)?|{_WORD})(?=\s*(?:$|[/.,;|)\]*%]|[-–—]\s))"
     r"|\s+(?:or|and)\s(?:higher|lower|more|less|above|below|up|better|worse)\b"

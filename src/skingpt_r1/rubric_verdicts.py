@@ -6,7 +6,7 @@ What is found here is not trusted yet: which of several verdicts is the judge's 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -130,7 +130,7 @@ def find_verdicts(text: str) -> list[Verdict]:
     Args:
         text: of a judge, without its thinking.
     """
-    objects = list(_json_verdicts(text))
+    objects = list(_joined(text, _json_verdicts(text)))
     lines = list(_line_verdicts(_without_objects(text, objects)))
     if any(verdict.is_complete for verdict in lines):
         objects = [verdict for verdict in objects if _begins_line(text, verdict.start)]
@@ -273,7 +273,8 @@ def _score_column(line: str) -> int | None:
 
 def title_name(title: str) -> str:
     """A dimension's name as `PLACES` has it."""
-    return " ".join(re.sub(r"[_&/-]+", " ", title).lower().removesuffix(" score").split())
+    words = re.sub(r"[_&/-]+|(?<=[a-z])(?=[A-Z])", " ", title)
+    return " ".join(words.lower().removesuffix(" score").split())
 
 
 def _entry(dimension: int | None, score: WrittenScore, said: str = "") -> Entry:
@@ -302,13 +303,33 @@ def _json_verdicts(text: str) -> Iterator[Verdict]:
         before = text[max(end, found.start - _LOOKED_BACK) : found.start].rstrip("`jsonJSON \n\t")
         scale = announced_scale(before.rpartition("\n")[2])
         entries = _merged(_json_entries(found.content, scale[1] if scale else None, depth=0))
-        verdict = Verdict(
-            entries, found.start, found.end, scale[0] if scale else None,
-            text[found.start : found.end],
-        )  # fmt: skip
+        source, lowest = text[found.start : found.end], scale[0] if scale else None
+        verdict = Verdict(entries, found.start, found.end, lowest, source)
         if entries and (found.is_closed or verdict.is_complete):
             end = found.end
             yield verdict
+
+
+def _joined(text: str, verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
+    """Objects of one dimension each, one behind the other, as one verdict."""
+    last: Verdict | None = None
+    for found in verdicts:
+        if last is None:
+            last = found
+        elif _is_continued(text, last, found):
+            entries, source = (*last.entries, *found.entries), text[last.start : found.end]
+            last = replace(last, entries=entries, end=found.end, source=source)
+        else:
+            yield last
+            last = found
+    if last is not None:
+        yield last
+
+
+def _is_continued(text: str, one: Verdict, two: Verdict) -> bool:
+    between = text[one.end : min(two.start, one.end + _LOOKED_BACK)].strip(", \n\t\r")
+    shared = {entry.dimension for entry in one.entries} & {e.dimension for e in two.entries}
+    return not (between or shared or one.is_complete)
 
 
 def _merged(entries: Iterator[Entry]) -> tuple[Entry, ...]:
@@ -374,7 +395,5 @@ def _score_under(fields: Fields) -> str | None:
 
 
 def _json_scale(fields: Fields) -> float | None:
-    said = _text_under(fields, _SCALE_KEYS)
-    score = read_score(said)
-    bare = score.value if score and score.out_of is None and not score.rest.strip() else None
-    return read_scale(said) or bare
+    said = _text_under(fields, _SCALE_KEYS).strip()
+    return read_scale(said) or (read_scale(f"/{said}") if said.isdecimal() else None)
