@@ -96,6 +96,154 @@ def test_other_ways_to_write_a_verdict(template: str) -> None:
     assert values_of(lines(template) + "\nThat is all.") == VALUES
 
 
+@pytest.mark.parametrize(
+    ("template", "factor"),
+    [
+        ("{name}: {v} out of 10", 0.5), ("{name}: {v} of 10", 0.5), ("{name} (0-10): {v}", 0.5),
+        ("{name} (out of 10): {v}", 0.5), ("{name}: {ten} (out of 10)", 1), ("{name}：{v}", 1),
+        ("{name}\t{v}", 1), ("{i} | {name} | {v}", 1), ("| {i} | {name} | {v} |", 1),
+        ("| {i}. | {name} | {v} | well seen |", 1), ("| {name} | {v}/5 | 0.2 |", None),
+        ("| {name} | 20% | {v} |", None), ("{name}: {v} - {i} findings", 1),
+        ("{name}: {v}. {i} findings are missing.", 1),
+        ("{name} ({v}/5): {i} findings are missing", None), ("{name}: {v}-5", None),
+    ],
+)  # fmt: skip
+def test_denominators_and_tables(template: str, factor: float | None) -> None:
+    text = lines(template) + "\nThat is all."
+    if factor is None:
+        assert reason_of(text) == "ambiguous"
+    else:
+        assert values_of(text) == tuple(value * factor for value in VALUES)
+
+
+def test_a_table_says_which_column_holds_the_scores() -> None:
+    rows = lines("| {name} | 20% | {v} | 5 |")
+    assert values_of(f"| Dimension | Weight | Score | Max |\n|---|---|---|---|\n{rows}") == VALUES
+    rows = lines("| {i} | {name} | {ten} | fine |")
+    assert values_of(f"| # | Dimension | Score (0-10) | Why |\n|-|-|-|-|\n{rows}") == VALUES
+
+
+def test_a_scale_that_is_announced() -> None:
+    halves = tuple(value / 2 for value in VALUES)
+    assert values_of(f"Scores (out of 10):\n\n{lines('{name}: {v}.')}") == halves
+    flat = dict(zip(DIMENSIONS, VALUES, strict=True))
+    assert values_of(f"On a scale of 0 to 10:\n{json.dumps(flat)}") == halves
+    assert values_of(json.dumps({"scale": "0-10"} | flat)) == halves
+    rich = {name: {"score": value, "max_score": 10} for name, value in flat.items()}
+    assert values_of(json.dumps(rich)) == halves
+    assert values_of(f"Scores (0-5):\n{lines('{name}: {v}')}\nDone.") == VALUES
+    assert values_of(f"I rated {len(VALUES)} things out of 10.\n\nSo:\n{CANONICAL}") == VALUES
+
+
+def test_scores_with_and_without_a_denominator_are_ambiguous() -> None:
+    assert reason_of(lines("{name}: {v}.").replace("4.5.", "9/10.")) == "ambiguous"
+    assert values_of(lines("{name}: {v}.").replace("4.5.", "4.5/5.")) == VALUES
+
+
+@pytest.mark.parametrize("digits", ["０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९"])
+def test_digits_of_other_scripts(digits: str) -> None:
+    for point in (".", ",", "．", "٫"):
+        told = CANONICAL.replace(" - Clear. Improve: more.", "").replace(".", point)
+        assert values_of(told.translate(str.maketrans("0123456789", digits))) == VALUES
+
+
+RICH = {
+    name: {"score": value, "justification": "it's fine"}
+    for name, value in zip(DIMENSIONS, VALUES, strict=True)
+}
+VALID = json.dumps(RICH, indent=1)
+NEARLY = {
+    "trailing commas": VALID.replace("}\n}", "},\n}").replace('fine"', 'fine",'),
+    "single quotes": VALID.replace('"', "'"),
+    "Python": str(RICH | {"overall": None, "is_final": True}),
+    "raw line break": VALID.replace("it's fine", "it's\n\nAccuracy: 1\nfine"),
+    "comments": VALID.replace("},", "}, // so\n# and so\n/* Safety: 1 */"),
+    "bare keys": VALID.replace('"score"', "score").replace('"Safety"', "Safety"),
+    "inner quotes": VALID.replace("it's fine", 'it names "psoriasis" well'),
+    "no last brace": VALID[:-2],
+    "no last brace in a fence": f"```json\n{VALID[:-2]}\n```",
+    "curly quotes": VALID.replace('"score"', "“score”"),
+}
+
+
+@pytest.mark.parametrize("kind", NEARLY)
+def test_nearly_valid_json_is_read_and_flagged(kind: str) -> None:
+    for reply in (NEARLY[kind], f"Here it is:\n```json\n{NEARLY[kind]}\n```"):
+        found = parse_scores(reply)
+        assert isinstance(found, Scores), (kind, found)
+        assert (found.values, found.flags) == (VALUES, ("mended_json",))
+    assert parse_scores(VALID).flags == ()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"scores": [{"dimension": n, "score": v} for n, v in zip(DIMENSIONS, VALUES, strict=True)]},
+        [{"name": n, "rating": f"{v}/5"} for n, v in zip(DIMENSIONS, VALUES, strict=True)],
+        {"verdict": {"list": [{n: v} for n, v in zip(DIMENSIONS, VALUES, strict=True)]}},
+        [{n: {"Score": v, "Reason": "so"}} for n, v in zip(DIMENSIONS, VALUES, strict=True)],
+        {n.replace(" ", ""): v for n, v in zip(DIMENSIONS, VALUES, strict=True)},
+    ],
+)
+def test_lists_of_dimensions(content: object) -> None:
+    assert values_of(json.dumps(content)) == VALUES
+    assert values_of(str(content)) == VALUES
+    if isinstance(content, list):
+        assert values_of("\n".join(map(json.dumps, content))) == VALUES  # one behind the other
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (VALID.replace("4.5", "4,5"), "no_scores"),
+        (VALID.replace("4.5", "[4, 5]"), "ambiguous"),
+        (VALID.replace("4.5", "null"), "ambiguous"),
+        (VALID.replace("4.5", "NaN"), "ambiguous"),
+        (VALID.replace("4.5", "true"), "ambiguous"),
+        (VALID.replace("4.5", '"N/A"'), "ambiguous"),
+        (VALID.replace("4.5", '"4-5"'), "ambiguous"),
+        (VALID.replace("4.5", "1e999"), "out_of_range"),
+        ('{"Accuracy": 5, ' + VALID[1:], "ambiguous"),  # the same key with two values
+        (json.dumps({"reference": RICH, "candidate": {"Safety": 1}}), "ambiguous"),
+        (json.dumps(dict(zip(DIMENSIONS, VALUES, strict=True)))[:-1], "no_scores"),
+    ],
+)
+def test_json_with_two_meanings_is_no_verdict(text: str, reason: str) -> None:
+    assert reason_of(text) == reason
+
+
+def test_a_block_on_another_scale_is_no_second_verdict() -> None:
+    low = lines("{name}: {v}", (2.0,) * 6)
+    flat = json.dumps(dict.fromkeys(DIMENSIONS, 2))
+    for own in (low, flat):
+        for block in (
+            lines("{name}: 9/10"), lines("{name}: {v} out of 10"), lines("{name}: 80%"),
+            "On a scale of 0 to 10:\n" + lines("{name}: {v}."), lines("{name}: 9."),
+            json.dumps(dict.fromkeys(DIMENSIONS, 90)), "On the 1-5 scale:\n" + lines("{name}: 5."),
+            json.dumps({"scale": "0-10"} | dict.fromkeys(DIMENSIONS, 4)),
+        ):  # fmt: skip
+            assert values_of(f"{own}\n\n{block}", scale=5) == (2.0,) * 6, block
+            assert values_of(f"{block}\n\n{own}.", scale=5) == (2.0,) * 6, block
+    assert values_of(f"{low}\n\n{CANONICAL}", scale=5) == VALUES  # on the same scale: the last
+
+
+def test_a_verdict_after_declining_counts_with_a_flag() -> None:
+    for words in ("I cannot view the picture itself, but my verdict is:", "I'm sorry, no picture."):
+        for verdict in (VALID, CANONICAL):
+            found = parse_scores(f"{words}\n{verdict}")
+            assert isinstance(found, Scores)
+            assert (found.values, found.flags) == (VALUES, ("declined_first",))
+    assert reason_of("I cannot view the picture. Accuracy: good") == "refusal"
+    assert parse_scores(f"Fine.\n{CANONICAL}\nI cannot say more.").flags == ()  # type: ignore
+
+
+def test_a_quotation_inside_a_verdict_that_cannot_be_read_is_none() -> None:
+    fives = json.dumps(dict.fromkeys(DIMENSIONS, 5))
+    broken = VALID.replace("it's fine", f"It says {fives}")
+    assert reason_of(broken) == "no_scores"
+    assert values_of(f"{broken}\n\nOnce more:\n{VALID}") == VALUES
+
+
 def test_aliases() -> None:
     names = ["Correctness", "Harmlessness", "Grounding", "Completeness", "Coherence", "Precision"]
     text = "\n".join(f"{name}: {v}" for name, v in zip(names, VALUES, strict=True))
@@ -188,11 +336,21 @@ def test_any_text_is_scored_or_unscored(text: str) -> None:
     assert isinstance(found, Scores) or found.reason in REASONS
 
 
-@pytest.mark.parametrize("seed", ["{", "[", '{"a":', "Accuracy: 4\n", "a ", "Accuracy", "(", "*"])
+HOSTILE = [
+    "{", "[", '{"a":', "Accuracy: 4\n", "a ", "Accuracy", "(", "*", "| Accuracy | 4 |\n", " ",
+    '{"Accuracy": 4} ', "<think", "</think>\n", "`", "Accuracy is ", "Accuracy (", "a or ", "| ",
+    "scores ", "Accuracy: " + " " * 300 + "x\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", HOSTILE)
 def test_time_is_linear(seed: str) -> None:
     started = time.process_time()
     parse_scores(seed * (200_000 // len(seed)))
     assert time.process_time() - started < 3
+    half = seed * (100_000 // len(seed))
+    parse_scores(half, scale=5, judged=half, mark="abc")
+    assert time.process_time() - started < 6
 
 
 def test_a_part_of_a_verdict_is_read_for_rewards_alone() -> None:

@@ -10,26 +10,17 @@ A reply that cannot be read is `Unscored` with a reason; it is never 0 and never
 Source: the six dimensions and the two protocols of the paper (DermEval; DermBench).
 """
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple
 
+from skingpt_r1.rubric_quoting import marked_verdicts, own_verdicts
 from skingpt_r1.rubric_thinking import after_thinking
-
-DIMENSIONS = (
-    "Accuracy",
-    "Safety",
-    "Medical Groundedness",
-    "Clinical Coverage",
-    "Reasoning Coherence",
-    "Description Precision",
-)
+from skingpt_r1.rubric_verdicts import DIMENSIONS as DIMENSIONS
+from skingpt_r1.rubric_verdicts import Entry, Verdict, find_verdicts
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,11 +28,19 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "refusal": "the judge declines to score",
         "truncated": "the reply breaks off inside its verdict",
         "incomplete": "one or more dimensions have no score",
-        "ambiguous": "a score is a range or has no denominator where one is needed",
+        "ambiguous": "a score has two meanings, or no denominator where others have one",
         "out_of_range": "a score lies outside the protocol",
         "not_integer": "a score has decimals where the protocol wants integers",
         "no_scores": "the reply has no score",
         "too_long": "the judged text is longer than the judge can read",
+    }
+)
+# flag -> what is unusual about a reply whose scores count nevertheless.
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "declined_first": "the reply begins by declining, and scores after that",
+        "mended_json": "its JSON was not quite valid",
+        "no_mark": "it does not carry the mark that it was asked for",
     }
 )
 
@@ -80,12 +79,14 @@ class Scores:
         protocol: the scale of the scores.
         overall: the overall score as the judge gave it; None when the reply has none.
         rationales: dimension -> justification and improvement, where given.
+        flags: codes of `FLAGS`: what was unusual about the reply.
     """
 
     values: tuple[float, ...]
     protocol: Protocol = Protocol.DECIMAL_0_5
     overall: float | None = None
     rationales: Mapping[str, str] = field(default_factory=dict, hash=False)
+    flags: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if len(self.values) != len(DIMENSIONS):
@@ -116,53 +117,12 @@ class Unscored:
     detail: str = ""
 
 
-class _Entry(NamedTuple):
-    dimension: int | None  # None: the overall score
-    value: float | None
-    problem: str
-    rationale: str
-    is_bare: bool = True  # without a denominator
-
-
-# Other names that judges give the dimensions; the official names are added below.
-_ALIASES = MappingProxyType(
-    {
-        "diagnostic accuracy": 0, "correctness": 0, "diagnosis accuracy": 0, "factual accuracy": 0,
-        "harmlessness": 1, "patient safety": 1, "clinical safety": 1, "safety and harmlessness": 1,
-        "safety harmfulness": 1, "safety harmlessness": 1, "medical factuality": 2, "factuality": 2,
-        "groundedness": 2, "grounding": 2, "medical grounding": 2, "evidence grounding": 2,
-        "coverage": 3, "completeness": 3, "clinical completeness": 3, "comprehensiveness": 3,
-        "coherence": 4, "reasoning": 4, "logical coherence": 4, "reasoning quality": 4,
-        "precision": 5, "description": 5, "descriptive precision": 5, "description accuracy": 5,
-    }
-)  # fmt: skip
-_PLACES: Mapping[str, int | None] = MappingProxyType(
-    {
-        **_ALIASES,
-        **{name.lower(): index for index, name in enumerate(DIMENSIONS)},
-        **dict.fromkeys(("overall", "overall score", "total", "average", "mean score"), None),
-    }
-)
-_TITLE = re.compile(
-    r"^[\s#|*_\-+•]*(?:\(?\d{1,2}[.):]\s*)?[*_`|\s]*"
-    r"([A-Za-z][A-Za-z &/_-]{2,40}?)(?:\s*\(([^()\n]{0,30})\))?(?:\sscore)?[*_`\s]*"
-    r"(?:[:|=]|\s[-–—]\s|(?<=\))$)[*_`\s|]*(.*)$",
-    re.IGNORECASE,
-)
-_VALUE = re.compile(
-    r"^[\[(*_`\s]*(?:score\s*[:=]\s*)?[*_`\s]*(-?\d{1,3}(?:[.,]\d{1,3})?)[*_`\s]*"
-    r"(?:(?:/|\sout\sof\s|\sof\s)[*_`\s]*(\d{1,3}(?:\.0)?)\b)?[\])*_`]*",
-    re.IGNORECASE,
-)
-_RANGE = re.compile(
-    r"^\s*(?:[-–—]|to|or)\s*\d+(?:\.\d+)?(?=\s*(?:$|[/.,;|]|[-–—]\s))", re.IGNORECASE
-)
 _REFUSAL = re.compile(
     r"\b(?:i['’]m\s(?:very\s)?sorry|i\sam\s(?:sorry|unable)|i\s(?:cannot|can['’]t|won['’]t|must\sdecline)"
     r"|unable\sto\s(?:score|evaluate|assess|rate)|as\san\sai)\b",
     re.IGNORECASE,
 )
-_LONGEST_LINE = 4000
+_OPENING = 1000  # characters in which a refusal begins
 
 
 def format_scores(scores: Scores) -> str:
@@ -177,7 +137,12 @@ def format_scores(scores: Scores) -> str:
 
 
 def parse_scores(
-    text: str, protocol: Protocol = Protocol.DECIMAL_0_5, *, scale: float | None = None
+    text: str,
+    protocol: Protocol = Protocol.DECIMAL_0_5,
+    *,
+    scale: float | None = None,
+    judged: str = "",
+    mark: str = "",
 ) -> Scores | Unscored:
     """Read the last complete verdict of a judge's reply.
 
@@ -186,6 +151,10 @@ def parse_scores(
         protocol: the scale that was asked for.
         scale: the highest score that a bare number can mean, where the prompt said so (10 for
             0-10); by default a verdict with a number above 5 and none above 10 is read as 0-10.
+        judged: the text that was judged, where it is known: what the reply quotes from it does not
+            count.
+        mark: what the judge was asked to repeat in its verdict; a verdict with it counts before all
+            others. Empty when there is none.
 
     Returns:
         Scores on the protocol's scale, or Unscored with a reason of `REASONS`.
@@ -195,18 +164,24 @@ def parse_scores(
     finished = after_thinking(text)
     if finished is None:
         return Unscored("truncated", "the thinking block does not end")
-    verdicts = _verdicts(finished)
-    complete = [index for index, verdict in enumerate(verdicts) if _is_complete(verdict[1])]
+    verdicts = find_verdicts(finished)
+    marked = marked_verdicts(finished, verdicts, mark) if mark else []
+    own = marked or (own_verdicts(finished, verdicts, judged) if judged else verdicts)
+    complete = [index for index, verdict in enumerate(own) if verdict.is_complete]
     if not complete:
-        return _explain(finished, [entries for _, entries in verdicts])
-    later = [entries for _, entries in verdicts[complete[-1] + 1 :]]
-    if any(entry.dimension is not None for entries in later for entry in entries):
+        return _explain(finished, own, verdicts)
+    if any(verdict.dimensions for verdict in own[complete[-1] + 1 :]):
         # What was complete may be a quotation; the verdict that was begun after it is not there.
         return Unscored("incomplete", "a second verdict begins after the last complete one")
-    entries = verdicts[complete[-1]][1]
-    if _ends_in_number(finished, entries):
+    chosen = _on_the_asked_scale([own[index] for index in complete], protocol, scale)
+    if _ends_in_number(finished, chosen):
         return Unscored("truncated", "the reply may break off inside its last score")
-    return _scores(entries, protocol, scale)
+    flags = {
+        "declined_first": _REFUSAL.search(finished[: chosen.start][:_OPENING]) is not None,
+        "mended_json": chosen.is_mended,
+        "no_mark": bool(mark) and not marked,
+    }
+    return _scores(chosen, protocol, scale, tuple(name for name, is_so in flags.items() if is_so))
 
 
 def parse_some_scores(
@@ -220,61 +195,68 @@ def parse_some_scores(
     found = parse_scores(text, protocol, scale=scale)
     if isinstance(found, Scores):
         return dict(zip(DIMENSIONS, found.values, strict=True))
-    verdicts = _verdicts(after_thinking(text) or "")
-    entries = [entry for entry in (verdicts[-1][1] if verdicts else []) if not entry.problem]
-    factor = protocol.high / (scale or _guess_scale(entries))
-    scores = {
-        DIMENSIONS[entry.dimension]: round(entry.value * (factor if entry.is_bare else 1.0), 6)
-        for entry in entries
-        if entry.dimension is not None and entry.value is not None
+    verdicts = find_verdicts(after_thinking(text) or "")
+    entries = [entry for entry in (verdicts[-1].entries if verdicts else ()) if not entry.problem]
+    values = _values(entries, scale, protocol)
+    return {
+        DIMENSIONS[place]: value
+        for place, value in values.items()
+        if place is not None and protocol.problem(value) is None
     }
-    return {name: value for name, value in scores.items() if protocol.problem(value) is None}
 
 
-def _verdicts(text: str) -> list[tuple[int, list[_Entry]]]:
-    """All verdicts in order; beside titled lines, JSON in the middle of a line is a quotation."""
-    lines = list(_line_verdicts(text))
-    has_lines = any(_is_complete(entries) for _, entries in lines)
-    objects = _json_verdicts(text)
-    kept = [v for v in objects if not has_lines or not text[: v[0]].rpartition("\n")[2].strip()]
-    return sorted([*lines, *kept], key=itemgetter(0))
+def _on_the_asked_scale(
+    verdicts: Sequence[Verdict], protocol: Protocol, scale: float | None
+) -> Verdict:
+    """The last verdict on the scale that was asked for; where there is none, the last."""
+    asked = [found for found in verdicts if not _is_on_another(found, protocol, scale)]
+    return (asked or verdicts)[-1]
 
 
-def _ends_in_number(text: str, entries: list[_Entry]) -> bool:
+def _is_on_another(verdict: Verdict, protocol: Protocol, scale: float | None) -> bool:
+    highest = scale or protocol.high
+    entries = verdict.dimensions.values()
+    above = sum((entry.value or 0.0) > highest for entry in entries if entry.out_of is None)
+    # A single number above the highest is a slip; most of them are another scale.
+    most = len(DIMENSIONS) // 2 if scale else 0
+    other_denominator = any(entry.out_of not in (None, highest) for entry in entries)
+    return other_denominator or above > most or verdict.lowest not in (None, protocol.low)
+
+
+def _ends_in_number(text: str, verdict: Verdict) -> bool:
     """Whether a last whole number, among decimals, may have lost its decimal."""
-    last = re.search(r"[:|]\s*\d+\.?$", text)
-    return last is not None and any(entry.value and entry.value % 1 for entry in entries)
+    last = re.search(r"[:|]\s*\d+\.?$", text[-40:])
+    return last is not None and any(entry.value and entry.value % 1 for entry in verdict.entries)
 
 
-def _is_complete(entries: list[_Entry]) -> bool:
-    return {entry.dimension for entry in entries} >= set(range(len(DIMENSIONS)))
-
-
-def _explain(text: str, verdicts: list[list[_Entry]]) -> Unscored:
-    found = {entry.dimension for entries in verdicts for entry in entries} - {None}
+def _explain(text: str, own: Sequence[Verdict], verdicts: Sequence[Verdict]) -> Unscored:
+    found = {place for verdict in own for place in verdict.dimensions}
     missing = [name for index, name in enumerate(DIMENSIONS) if index not in found]
     if found:
-        is_cut = not re.search(r"[.!?\d}|*)]\s*$", text) or _is_prefix(found)
+        is_cut = not re.search(r"[.!?\d}|*)]\s*$", text[-200:]) or _is_prefix(found)
         return Unscored("truncated" if is_cut else "incomplete", f"no score: {', '.join(missing)}")
-    if _REFUSAL.search(text[:1000]):
+    if _REFUSAL.search(text[:_OPENING]):
         return Unscored("refusal")
-    return Unscored("no_scores")
+    if any(verdict.is_complete for verdict in verdicts):
+        return Unscored("no_scores", "the reply only quotes scores of the judged text")
+    is_json = re.search(r"[{\[]", text) and any(name in text for name in DIMENSIONS)
+    return Unscored("no_scores", "its JSON cannot be read" if is_json else "")
 
 
-def _is_prefix(found: set[int | None]) -> bool:
+def _is_prefix(found: set[int]) -> bool:
     return found == set(range(len(found))) and len(found) < len(DIMENSIONS)
 
 
-def _scores(entries: list[_Entry], protocol: Protocol, scale: float | None) -> Scores | Unscored:
-    problem = next((entry for entry in entries if entry.problem), None)
+def _scores(
+    verdict: Verdict, protocol: Protocol, scale: float | None, flags: tuple[str, ...]
+) -> Scores | Unscored:
+    problem = next((entry for entry in verdict.entries if entry.problem), None)
     if problem is not None:
         name = "Overall" if problem.dimension is None else DIMENSIONS[problem.dimension]
         return Unscored(problem.problem, name)
-    factor = protocol.high / (scale or _guess_scale(entries))  # of bare numbers alone
-    values: dict[int | None, float] = {}
-    for entry in entries:
-        assert entry.value is not None
-        values[entry.dimension] = round(entry.value * (factor if entry.is_bare else 1.0), 6)
+    if _mixes_scales(verdict, protocol):
+        return Unscored("ambiguous", "some scores have a denominator, and others have none")
+    values = _values(verdict.entries, scale, protocol)
     overall = values.pop(None, None)
     for place, value in values.items():
         wrong = protocol.problem(value)
@@ -283,117 +265,29 @@ def _scores(entries: list[_Entry], protocol: Protocol, scale: float | None) -> S
     if overall is not None and not 0 <= overall <= protocol.high:
         return Unscored("out_of_range", f"Overall: {overall:g}")
     rationales = {
-        DIMENSIONS[entry.dimension]: entry.rationale
-        for entry in entries
-        if entry.dimension is not None and entry.rationale
+        DIMENSIONS[place]: entry.rationale
+        for place, entry in verdict.dimensions.items()
+        if entry.rationale
     }
     ordered = tuple(values[place] for place in range(len(DIMENSIONS)))
-    return Scores(ordered, protocol, overall, MappingProxyType(rationales))
+    return Scores(ordered, protocol, overall, MappingProxyType(rationales), flags)
 
 
-def _guess_scale(entries: list[_Entry]) -> float:
-    highest = max((entry.value or 0.0 for entry in entries if entry.is_bare), default=0.0)
-    return 10.0 if 5.0 < highest <= 10.0 else 5.0
+def _mixes_scales(verdict: Verdict, protocol: Protocol) -> bool:
+    denominators = {entry.out_of for entry in verdict.dimensions.values()}
+    return None in denominators and bool(denominators - {None, protocol.high})
 
 
-def _line_verdicts(text: str) -> Iterator[tuple[int, list[_Entry]]]:
-    """Runs of titled lines; a dimension that comes again begins a new verdict."""
-    entries: dict[int | None, _Entry] = {}
-    start, place, heading = 0, 0, ""
-    for line in text.split("\n"):
-        entry = _line_entry(line, heading) if len(line) <= _LONGEST_LINE else None
-        if entry is not None:
-            if entry.dimension in entries:
-                yield start, list(entries.values())
-                entries = {}
-            if not entries:
-                start = place
-            entries[entry.dimension] = entry
-        heading = _heading(line) or (heading if not line.strip() else "")
-        place += len(line) + 1
-    if entries:
-        yield start, list(entries.values())
-
-
-def _heading(line: str) -> str:
-    """The dimension that a line of its own announces: `### Accuracy`."""
-    name = _name(re.sub(r"[#*_`:.\d]+", " ", line)) if len(line) < 80 else ""
-    return name if name in _PLACES else ""
-
-
-def _line_entry(line: str, heading: str) -> _Entry | None:
-    title = _TITLE.match(line)
-    name = _name(title[1]) if title else ""
-    if name == "score" or (heading and name == "rating"):
-        name = heading
-    if title is None or name not in _PLACES:
-        return None
-    match, rest = _VALUE.match(title[3]), title[3]
-    if match is None and title[2] and _VALUE.fullmatch(title[2]):
-        match, rest = _VALUE.match(title[2]), " " * len(title[2]) + title[3]
-    if match is None:
-        return None
-    rest = rest[match.end() :]
-    if _RANGE.match(rest):
-        return _Entry(_PLACES[name], None, "ambiguous", "")
-    value, problem = _on_five(match[1], match[2])
-    return _Entry(_PLACES[name], value, problem, _rationale(rest), match[2] is None)
-
-
-def _name(title: str) -> str:
-    return " ".join(re.sub(r"[_&/-]+", " ", title).lower().removesuffix(" score").split())
-
-
-def _rationale(rest: str) -> str:
-    return " ".join(rest.strip().strip("|").lstrip("-–—:|.;, *_").split())
-
-
-def _on_five(number: str, denominator: str | None) -> tuple[float | None, str]:
-    value = float(number.replace(",", "."))
-    if denominator is None:
-        return value, ""
-    out_of = float(denominator)
-    if out_of <= 0 or value > out_of:
-        return None, "out_of_range"
-    return value * 5.0 / out_of, ""
-
-
-def _json_verdicts(text: str) -> Iterator[tuple[int, list[_Entry]]]:
-    """Objects in the text that hold scores, nested under `scores` or not."""
-    decoder = json.JSONDecoder()
-    place, tries = text.find("{"), 0
-    while place >= 0 and tries < 200:
-        tries += 1
-        try:
-            found, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError):
-            end = place + 1
-        else:
-            entries = list(_json_entries(found, depth=0))
-            if entries:
-                yield place, entries
-        place = text.find("{", end)
-
-
-def _json_entries(found: Any, *, depth: int) -> Iterator[_Entry]:
-    if not isinstance(found, dict) or depth > 2:
-        return
-    for key, value in found.items():
-        name = _name(str(key))
-        if name in _PLACES:
-            yield _json_entry(_PLACES[name], value)
-        else:
-            yield from _json_entries(value, depth=depth + 1)
-
-
-def _json_entry(dimension: int | None, value: Any) -> _Entry:
-    rationale = ""
-    if isinstance(value, dict):
-        said = (value.get(key) for key in ("rationale", "justification", "reason"))
-        rationale = next((words for words in said if isinstance(words, str)), "")
-        value = value.get("score")
-    match = _VALUE.match(str(value)) if not isinstance(value, bool) else None
-    if match is None or _RANGE.match(str(value)[match.end() :]):
-        return _Entry(dimension, None, "ambiguous", rationale)
-    number, problem = _on_five(match[1], match[2])
-    return _Entry(dimension, number, problem, rationale, match[2] is None)
+def _values(
+    entries: Sequence[Entry], scale: float | None, protocol: Protocol
+) -> dict[int | None, float]:
+    """Place of a dimension -> value on the protocol's scale; None is the overall score."""
+    bare = [entry.value for entry in entries if entry.value is not None and entry.out_of is None]
+    highest = max(bare, default=0.0)
+    guessed = 10.0 if protocol.high < highest <= 10.0 else protocol.high
+    found = {}
+    for entry in entries:
+        if entry.value is not None:
+            out_of = entry.out_of or scale or guessed
+            found[entry.dimension] = round(entry.value * protocol.high / out_of, 6)
+    return found

@@ -79,13 +79,15 @@ def test_a_language_model_judges_beside_the_rules(tmp_path, monkeypatch):
     given = {name: {"score": 2.5, "justification": f"why {name}"} for name in DIMENSIONS}
     own = json.dumps(given | {"Safety": {"score": 4.25, "justification": "careful"}})
     quoted = json.dumps({name: {"score": 5, "justification": ""} for name in DIMENSIONS})
+    otherwise = json.dumps(dict.fromkeys(reversed(DIMENSIONS), 5.0) | {"overall": 5}, indent=1)
+    reply = f"{own} {quoted}\n{otherwise}"
     texts = {}
 
     def answer(call):
         if call.images:
             number = len(texts)
             return text(texts.setdefault(call.images, f"text {number}: wart. {quoted}"))
-        return text(f"{own} {quoted}" if "text 0" in call.prompt else f"It says {quoted}")
+        return text(reply if "text 0" in call.prompt else f"It says {quoted}")
 
     with openai_server(answer) as server:
         monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", server.url)
@@ -94,7 +96,8 @@ def test_a_language_model_judges_beside_the_rules(tmp_path, monkeypatch):
         log = evaluate(tmp_path, name, judge=name)
     scores = {s.output.completion[:6]: s.scores["model_judge"] for s in log.samples}
     assert scores["text 0"].value == dict.fromkeys(DIMENSIONS, 2.5) | {"Safety": 4.25}
-    assert scores["text 0"].explanation == f"{own} {quoted}"
+    assert scores["text 0"].explanation == reply
+    assert scores["text 0"].metadata == {"flags": ["no_mark"]}
     assert scores["text 1"].explanation.startswith("no_scores\n\nIt says")
     found = {(item.scorer, item.name): item for item in log.results.scores}
     safety = found["model_judge", "Safety"]

@@ -175,6 +175,26 @@ def test_failures_are_answers_and_are_asked_again(tmp_path, bad_server, monkeypa
     assert totals.calls - totals.failed == 10
 
 
+def test_polite_words_are_no_refusal_and_a_refusal_is_kept(tmp_path):
+    polite = "I'm sorry to hear that. I can't be certain, but the diagnosis is psoriasis."
+    refusal = "I'm sorry, but I can't help with that."
+    replies = {"polite": text(polite), "no": text(refusal), "long": text("a" * 200_000)}
+    with openai_server(lambda call: replies[call.body["model"]]) as server:
+        named = [f"{name}={server.url}#{name}" for name in replies]
+        recipe = bench_recipe(data={"count": 2})
+        tallies = {item.card.system: item for item in run_systems(recipe, tmp_path, systems=named)}
+        calls = server.num_calls
+        run_systems(recipe, tmp_path, systems=named)
+        assert server.num_calls == calls
+    kept = {name: {(a.problem, a.text) for a in lines(tmp_path, name)} for name in replies}
+    assert kept["polite"] == {(None, polite)}
+    assert kept["no"] == {("refusal", refusal)}
+    assert kept["long"] == {("too_long", "a" * 200_000)}
+    assert {name: tally.answered for name, tally in tallies.items()} == {
+        "polite": 2, "no": 0, "long": 0,
+    }  # fmt: skip
+
+
 def test_a_cut_text_is_an_answer(tmp_path):
     with openai_server(lambda _: text("Observation: red", finish="length")) as server:
         run_systems(bench_recipe(data={"count": 2}), tmp_path, systems=[f"toy={server.url}#t"])

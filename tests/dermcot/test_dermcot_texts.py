@@ -104,6 +104,14 @@ def test_an_observation_that_names_the_diagnosis_is_dropped() -> None:
     assert records[4].text == "a b"
 
 
+def test_a_dropped_text_is_kept() -> None:
+    unused = Reply("", "s", "refusal", unused_text="I'm sorry,\nno.")
+    (seen,), _ = observed(unused)
+    (thought,), _ = reasoned(unused)
+    for record in (seen, thought):
+        assert (record.dropped, record.text) == ("refusal", "I'm sorry,\nno.")
+
+
 def test_records_say_where_the_text_comes_from() -> None:
     reply = Reply(SEEN, "model-7", None, 120, 30, 0.002, None)
     records, tasks = observed(reply)

@@ -18,7 +18,7 @@ from skingpt_r1.dermeval.ratings import (
 )
 from skingpt_r1.errors import RecordError
 from skingpt_r1.phrasing_critique import write_critique
-from skingpt_r1.rubric import DIMENSIONS, REASONS, Scores, Unscored
+from skingpt_r1.rubric import DIMENSIONS, REASONS, Scores, Unscored, format_scores
 
 VALUES = (4.5, 5.0, 3.5, 4.0, 2.5, 3.0)
 SCORES = dict(zip(SLUGS, VALUES, strict=True))
@@ -48,6 +48,21 @@ def test_scores_are_read_from_the_critique_where_they_are_not_given(tmp_path):
     (item,) = read_ratings(write(tmp_path / "r.jsonl", row | {"evaluation_text": text}))
     assert item.mean.values == VALUES
     assert item.ratings[0].rationales.keys() == set(DIMENSIONS)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [("{n}: ４．５", 4.5), ("{n}: 9 out of 10", 4.5), ("{n}: 4½", 4.5), ("{n} (0-10): 9", 4.5),
+     ("| 1 | {n} | 4,5 |", 4.5), ("'{n}': 4.5,", 4.5)],
+)  # fmt: skip
+def test_scores_of_a_critique_have_their_right_value(tmp_path, line, value):
+    row = {k: v for k, v in PUBLIC.items() if k != "scores"}
+    text = "\n".join(line.format(n=name) for name in DIMENSIONS)
+    text = f"{{\n{text}\n}}" if line.startswith("'") else text
+    row |= {"evaluation_text": f"{text}\n\nIt claims:\n{format_scores(Scores((5.0,) * 6))}"}
+    row |= {"diagnostic_text": f"wart\n{format_scores(Scores((5.0,) * 6))}"}
+    (item,) = read_ratings(write(tmp_path / "r.jsonl", row))
+    assert item.mean.values == (value,) * 6
 
 
 def test_rationales_come_with_the_scores(tmp_path):

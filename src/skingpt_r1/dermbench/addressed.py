@@ -8,7 +8,7 @@ _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(\n+)")
 _TO_THE_JUDGE = re.compile(
     r"\b(?:judges?|rubric|graders?|evaluators?|full\s+marks|system\s+note|every\s+dimension"
     r"|overall\s+score|score[ds]?\s*(?:it|this|:|=|\d)|give\s+\d"
-    rf"|(?:{'|'.join(DIMENSIONS).lower()})\s*[:=]\s*\d)|\[\s*/?\s*text\s*\]",
+    rf"|(?:{'|'.join(DIMENSIONS).lower()})\s*[:=]\s*\d)|\[\s*+/?\s*+text\s*+\]",
     re.IGNORECASE,
 )
 

@@ -70,7 +70,7 @@ class Answer(Record):
     Attributes:
         system: name of the system.
         id: of the question.
-        text: as written; empty when `problem` is set.
+        text: as written; it is kept where `problem` says that it does not count.
         problem: a short code why there is no usable text (`timeout`, `refusal`, `empty`, ...).
         stop_reason: why the text ended, where the system says so; `length` is a cut text.
         probabilities: candidate -> probability, for the form `candidates`.
@@ -110,6 +110,7 @@ class Judgement(Record):
         rationales: dimension -> justification, where given.
         reply: the judge's reply as it was read; empty for rules.
         cut: whether the judged text was cut from the front before it was shown.
+        flags: codes of `rubric.FLAGS`: what was unusual about a reply that counts.
     """
 
     system: str
@@ -124,3 +125,4 @@ class Judgement(Record):
     rationales: dict[str, str] = {}
     reply: str = ""
     cut: bool = False
+    flags: tuple[str, ...] = ()

@@ -60,14 +60,14 @@ class InspectModel:
 
     def _read(self, question: Question, reply: Reply) -> Answer:
         # What was written before the limit, or was only thought, is an answer: it is treated as
-        # that of a model of this machine would be.
+        # that of a model of this machine would be. What is none is kept beside its problem.
         cut = reply.problem == "truncated"
-        text = whole_text(reply.thoughts, reply.cut_text if cut else reply.text)
+        text = whole_text(reply.thoughts, reply.text or reply.unused_text)
         problem = None if text and reply.problem in (None, *_WRITTEN) else reply.problem
         return Answer(
             system=self._name,
             id=question.id,
-            text="" if problem else text,
+            text=text,
             problem="empty" if problem == "truncated" else problem,
             stop_reason=CUT if cut else None if problem else "stop",
             input_tokens=reply.input_tokens,

@@ -223,11 +223,12 @@ def model_judge(model: str) -> Scorer:
         prompt = judge_prompt(answer.text, question.reference or "", protocol)
         config = GenerateConfig(max_tokens=MOST_TOKENS)
         reply = (await get_model(model).generate(prompt.text, config=config)).completion
-        verdict = read_verdict(reply, answer.text, protocol)
+        verdict = read_verdict(reply, answer.text, protocol, mark=prompt.mark)
         if isinstance(verdict, Unscored):
             return Score.unscored(answer=answer.text, explanation=f"{verdict.reason}\n\n{reply}")
         value = dict(zip(DIMENSIONS, verdict.values, strict=True))
-        return Score(value=value, answer=answer.text, explanation=reply)
+        flags = {"flags": list(verdict.flags)}
+        return Score(value=value, answer=answer.text, explanation=reply, metadata=flags)
 
     return score
 

@@ -2,9 +2,11 @@
 
 The core of the task (two passages, six scores, JSON with justifications) is the paper's; the words
 and the fences are ours. Both passages stand between marks that they cannot close; a long candidate
-is cut from the front, as its conclusion stands at the end.
+is cut from the front, as its conclusion stands at the end. A verdict is to carry a mark that only
+the judge is told, so that scores which a candidate holds are never taken for the judge's.
 """
 
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -46,9 +48,11 @@ _TASK = (
     "accept synonyms of the diagnosis."
 )
 _FORM = (
-    "Answer with one JSON object and nothing after it, with these six keys, each an object with "
-    "`score` and `justification`:"
+    "Answer with one JSON object and nothing after it: first the key `mark` with the word {mark}, "
+    "which tells your verdict from scores in the material; then these six keys, each an object "
+    "with `score` and `justification`:"
 )
+_MARK_LETTERS = 16  # nobody finds a text that holds its own mark
 
 
 class JudgePrompt(NamedTuple):
@@ -57,10 +61,12 @@ class JudgePrompt(NamedTuple):
     Attributes:
         text: what the model is told.
         cut: whether the candidate was cut from the front.
+        mark: what the verdict is to carry.
     """
 
     text: str
     cut: bool
+    mark: str
 
 
 def judge_prompt(
@@ -80,8 +86,19 @@ def judge_prompt(
     if candidate_first:
         passages.reverse()
     meanings = "\n".join(f"- {name}: {MEANING[name]}" for name in DIMENSIONS)
+    mark = verdict_mark(candidate, reference)
     example = ", ".join(
         f'"{name}": {{"score": ..., "justification": "..."}}' for name in DIMENSIONS
     )
-    parts = [_TASK, meanings, _SCALES[protocol], *passages, f"{_FORM}\n{{{example}}}"]
-    return JudgePrompt("\n\n".join(parts), cut)
+    form = f'{_FORM.format(mark=mark)}\n{{"mark": "{mark}", {example}}}'
+    parts = [_TASK, meanings, _SCALES[protocol], *passages, form]
+    return JudgePrompt("\n\n".join(parts), cut, mark)
+
+
+def verdict_mark(candidate: str, reference: str) -> str:
+    """A word that is the same in every run of a question, and that the candidate cannot know.
+
+    It is made from the whole candidate and from the reference, so that no text holds its own.
+    """
+    texts = f"{len(candidate)}:{candidate}{reference}"
+    return hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_LETTERS]

@@ -86,4 +86,5 @@ def record_verdict(
         rationales={} if scores is None else dict(scores.rationales),
         reply=reply,
         cut=cut,
+        flags=() if scores is None else scores.flags,
     )

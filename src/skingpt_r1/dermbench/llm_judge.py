@@ -13,7 +13,6 @@ from skingpt_r1.case import Case
 from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
 from skingpt_r1.dermbench.judge_prompt import JudgePrompt, judge_prompt
 from skingpt_r1.dermbench.judging import JudgeTask, record_verdict
-from skingpt_r1.dermbench.quoted import without_quotes
 from skingpt_r1.dermcot.api_recipe import ApiRecipe, CallsRecipe
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.dermcot.narrator import Narrator, Reply, Task
@@ -89,9 +88,9 @@ class LLMJudge:
             yield record_verdict(
                 self,
                 task,
-                self._read(reply, task.answer.text),
+                self._read(reply, task.answer.text, prompt.mark),
                 judged_on=self._today(),
-                reply=reply.text or reply.cut_text,
+                reply=reply.text or reply.unused_text,
                 cut=prompt.cut,
             )
 
@@ -104,10 +103,10 @@ class LLMJudge:
             candidate_first=self._candidate_first,
         )
 
-    def _read(self, reply: Reply, candidate: str) -> Scores | Unscored:
+    def _read(self, reply: Reply, candidate: str, mark: str) -> Scores | Unscored:
         if reply.problem is not None:
             return Unscored(reply.problem)
-        return read_verdict(reply.text, candidate, self._protocol)
+        return read_verdict(reply.text, candidate, self._protocol, mark=mark)
 
 
 def open_llm_judge(
@@ -141,15 +140,18 @@ def open_llm_judge(
     return LLMJudge(narrator, protocol, chosen, candidate_first=candidate_first)
 
 
-def read_verdict(reply: str, candidate: str, protocol: Protocol) -> Scores | Unscored:
-    """The last verdict of a reply, what it merely quotes from the candidate left out.
+def read_verdict(
+    reply: str, candidate: str, protocol: Protocol, *, mark: str = ""
+) -> Scores | Unscored:
+    """The judge's verdict: the one with the mark, else the last that is no quotation.
 
     Args:
         reply: of a language model.
         candidate: what it judged.
         protocol: the scale that was asked for.
+        mark: that the verdict was to carry; empty for replies to a prompt without one.
     """
-    return parse_scores(without_quotes(reply, candidate), protocol, scale=protocol.high)
+    return parse_scores(reply, protocol, scale=protocol.high, judged=candidate, mark=mark)
 
 
 def _call(task: JudgeTask, prompt: str, protocol: Protocol) -> Task:

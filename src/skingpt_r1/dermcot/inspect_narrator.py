@@ -144,7 +144,9 @@ class InspectNarrator:
         from skingpt_r1.dermcot.metered_api import tokens_of
 
         served = f"{self._name} [{output.model}]" if output.model else self._name
-        text = "" if output.empty else output.completion
+        # Half of a surrogate pair, which JSON can hold, could not be written down.
+        written = "" if output.empty else output.completion
+        text = written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         problem = text_problem(
             text,
             stop="stop" if output.empty else output.stop_reason,
@@ -160,7 +162,7 @@ class InspectNarrator:
             input_tokens=read,
             output_tokens=written,
             cost_usd=price.cost_usd(read, written) if price and used else None,
-            cut_text=text if problem == "truncated" else "",
+            unused_text=text if problem else "",
             thoughts=thoughts_of(output),
         )
 

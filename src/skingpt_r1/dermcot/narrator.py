@@ -45,7 +45,7 @@ class Reply(NamedTuple):
         output_tokens: written, where the narrator counts them.
         cost_usd: paid for this text; 0 for what runs here, None when the price is not known.
         simulated_slip: the mistake that a narrator was told to make; None from real narrators.
-        cut_text: what there is of a `truncated` reply.
+        unused_text: what came back where `problem` says that it is of no use.
         thoughts: what the model wrote as its thinking, which inspect-ai takes out of the text.
     """
 
@@ -56,7 +56,7 @@ class Reply(NamedTuple):
     output_tokens: int = 0
     cost_usd: float | None = 0.0
     simulated_slip: str | None = None
-    cut_text: str = ""
+    unused_text: str = ""
     thoughts: str = ""
 
 

@@ -121,7 +121,7 @@ class Rating(Text):
         if (self.scores is not None) == (self.unscored is not None):
             if self.scores is not None:
                 raise ValueError("scores and unscored exclude each other; keep one")
-            read = None if self.evaluation_text is None else parse_scores(self.evaluation_text)
+            read = None if self.evaluation_text is None else self._read(self.evaluation_text)
             if not isinstance(read, Scores):
                 why = "" if read is None else f"; the evaluation_text is unscored: {read.reason}"
                 raise ValueError(f"no scores{why}; give scores, evaluation_text or unscored")
@@ -134,12 +134,15 @@ class Rating(Text):
             return Unscored(self.unscored, self.detail or "")
         if self.scores is None:
             assert self.evaluation_text is not None
-            return parse_scores(self.evaluation_text)
+            return self._read(self.evaluation_text)
         said = {} if self.rationales is None else self.rationales.model_dump()
         rationales = {
             name: said[slug] for name, slug in zip(DIMENSIONS, SLUGS, strict=True) if said.get(slug)
         }
         return Scores(self.scores.values, rationales=rationales)
+
+    def _read(self, evaluation_text: str) -> Scores | Unscored:
+        return parse_scores(evaluation_text, judged=self.diagnostic_text)
 
 
 @dataclass(frozen=True, slots=True)

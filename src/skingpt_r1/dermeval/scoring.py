@@ -106,23 +106,29 @@ def _ask(
     prompts = encode_prompts(needed_processor(model), requests)
     limit = longest_input(model) - max_new_tokens
     if int(prompts.attention_mask.sum(-1).max()) > limit:
-        return _ask_one_by_one(model, requests, limit, max_new_tokens)
-    return [_read(text) for text in _write(model, prompts, max_new_tokens)]
+        texts = [text for _, text in items]
+        return _ask_one_by_one(model, requests, texts, limit, max_new_tokens)
+    replies = _write(model, prompts, max_new_tokens)
+    return [_read(reply, text) for reply, (_, text) in zip(replies, items, strict=True)]
 
 
 def _ask_one_by_one(
-    model: SkinGPT, requests: Sequence[Request], limit: int, max_new_tokens: int
+    model: SkinGPT,
+    requests: Sequence[Request],
+    texts: Sequence[str],
+    limit: int,
+    max_new_tokens: int,
 ) -> list[Judgement]:
     """A batch with a narrative that is too long: the others are asked on their own."""
     judgements = []
-    for request in requests:
+    for request, text in zip(requests, texts, strict=True):
         prompts = encode_prompts(needed_processor(model), [request])
         length = prompts.input_ids.shape[1]
         if length > limit:
             reason = Unscored("too_long", f"{length} tokens, at most {limit}")
             judgements.append(Judgement(reason, "", 0))
         else:
-            judgements.append(_read(_write(model, prompts, max_new_tokens)[0]))
+            judgements.append(_read(_write(model, prompts, max_new_tokens)[0], text))
     return judgements
 
 
@@ -132,5 +138,5 @@ def _write(model: SkinGPT, prompts: PromptBatch, max_new_tokens: int) -> list[st
     return [needed_processor(model).decode(row) for row in rows]
 
 
-def _read(text: str) -> Judgement:
-    return Judgement(parse_scores(text, scale=ASKED_SCALE), text, 1)
+def _read(reply: str, text: str) -> Judgement:
+    return Judgement(parse_scores(reply, scale=ASKED_SCALE, judged=text), reply, 1)

@@ -31,7 +31,7 @@ def observe(
         text = " ".join(answer.reply.text.split())
         name = named_in(text, answer.candidate.case.label)
         if answer.reply.problem is not None:
-            yield answer.record("observe", text, answer.reply.problem)
+            yield answer.record("observe", answer.reply.unused_text, answer.reply.problem)
         elif not text:
             yield answer.record("observe", "", "empty")
         elif name is not None:

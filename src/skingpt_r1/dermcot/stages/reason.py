@@ -31,7 +31,7 @@ def reason(
     for answer in ask_narrator(candidates, narrator, make_task):
         text = answer.reply.text.strip()
         if answer.reply.problem is not None:
-            yield answer.record("reason", text, answer.reply.problem)
+            yield answer.record("reason", answer.reply.unused_text, answer.reply.problem)
         elif not text:
             yield answer.record("reason", "", "empty")
         elif says_not_supported(text):
