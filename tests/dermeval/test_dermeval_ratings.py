@@ -80,6 +80,7 @@ def test_the_mean_rater_and_the_unscored(tmp_path):
         ({"image": []}, "at least one picture"),
         ({"diagnostic_text": "another"}, "another text or picture than in row 1"),
         ({}, "rater 'unnamed' has scored 'a' already"),
+        ({"rater": "Unnamed "}, "rater 'Unnamed ' has scored 'a' already"),
     ],
 )
 def test_errors_name_the_line_and_what_is_allowed(tmp_path, change, message):

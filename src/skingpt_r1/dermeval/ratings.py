@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import append_records, read_records
 from skingpt_r1.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+from skingpt_r1.rubric_raters import rater_key
 
 Score = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -207,12 +208,12 @@ def gather_ratings(rows: Sequence[Rating], path: Path) -> list[Judged]:
                 f"{line}; give different narratives different ids"
             )
         raters = members.setdefault(row.id, {})
-        if row.rater in raters:
+        if rater_key(row.rater) in raters:
             raise RecordError(
                 f"{path}, row {number}: rater {row.rater!r} has scored {row.id!r} already; keep "
                 "one row for each rater and narrative"
             )
-        raters[row.rater] = row
+        raters[rater_key(row.rater)] = row
     return [_judged(row, list(members[name].values()), path) for name, (_, row) in first.items()]
 
 
