@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from skingpt_r1 import records
+from skingpt_r1.datasets.folder import INFO
+from skingpt_r1.datasets.reading import Reading
+from skingpt_r1.datasets.table import read_jsonl
 from skingpt_r1.errors import RecordError, TrainingError
 
 
@@ -97,7 +100,6 @@ def test_resume_of_nothing_is_empty(tmp_path: Path) -> None:
     ("line", "words"),
     [
         ("{", "line 2"),
-        ("", "line 2"),
         ("[1]", "line 2"),
         ('{"x": "1"}', "field x"),
         ('{"x": 1, "z": 2}', "field z"),
@@ -233,3 +235,64 @@ def test_results_have_one_schema(tmp_path: Path) -> None:
     for wrong in [{**row, "n": "300"}, {**row, "p": 0.1}, {**row, "value": float("nan")}]:
         with pytest.raises(RecordError):
             records.write_results(tmp_path, [wrong])
+
+
+ROWS = b'{"x": 1}\n{"x": 2}\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + ROWS,
+        b"\xef\xbb\xbf" + ROWS.rstrip(),
+        ROWS.replace(b"\n", b"\r\n"),
+        ROWS + b"\n",
+        ROWS + b"\n \t\n\r\n",
+        ROWS + b"   ",
+        b"\n" + ROWS.replace(b"\n", b"\n\n"),
+        b"\xef\xbb\xbf" + ROWS.replace(b"\n", b"\r\n") + b"\r\n",
+    ],
+)
+def test_files_as_editors_save_them_are_read(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    assert records.read_records(path, Point) == [Point(1), Point(2)]
+    assert list(records.iterate_records(path, Point)) == [Point(1), Point(2)]
+    assert not caplog.records  # nothing was torn
+    reading = Reading(INFO, tmp_path)
+    assert [row.values for row in read_jsonl(path, ("x",), reading)] == [{"x": 1}, {"x": 2}]
+    assert records.resume_records(path, Point).torn == 0
+    records.append_record(path, Point(3))
+    assert records.read_records(path, Point) == [Point(1), Point(2), Point(3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'[{"x": 1}]', "one JSON list"),
+        (b'[{"x": 1}, {"x": 2}]\n', "one JSON list"),
+        (b'\xef\xbb\xbf[\n  {"x": 1}\n]\n', "one JSON list"),
+        ('{"x": 1}\n'.encode("utf-16"), "UTF-16; save it as UTF-8"),
+        ('{"x": 1}'.encode("utf-16-le"), "UTF-16; save it as UTF-8"),
+        ('{"x": 1}'.encode("utf-16-be"), "UTF-16; save it as UTF-8"),
+        (b'{\n  "x": 1\n}\n', "line 1: Invalid JSON"),
+    ],
+)
+def test_files_that_are_no_json_lines_are_called_what_they_are(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=words):
+        records.read_records(path, Point)
+    with pytest.raises(RecordError, match=words):
+        list(records.iterate_records(path, Point))
+    assert path.read_bytes() == content
+
+
+def test_a_torn_first_line_is_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"x": [1, 2')
+    assert records.resume_records(path, Point) == ([], 1)

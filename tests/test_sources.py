@@ -1,8 +1,11 @@
 """docs/sources.md names every constant that can change a result."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -72,3 +75,53 @@ def every_key(section: type[BaseModel], place: str = "") -> Iterator[str]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from every_key(kind, f"{place}{name}.")
+
+
+# Files of the repository as a docstring or a comment names them: with a folder, or alone.
+CITED = re.compile(r"(?<![\w./-])(?:(?:docs|recipes|bench|tests|examples)/)?[\w/-]+\.(?:md|py)\b")
+TREE = [p for folder in ("src", "docs", "recipes", "bench", "tests", "examples")
+        for p in (ROOT / folder).rglob("*")]  # fmt: skip
+
+
+def remarks(path: Path) -> Iterator[str]:
+    """Docstrings and comments of a file."""
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            yield ast.get_docstring(node) or ""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+
+
+def written_names() -> set[str]:
+    """Names of files that the product writes: they stand in it as texts."""
+    return {
+        node.value
+        for path in source_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value
+    }
+
+
+def test_docstrings_cite_files_of_the_repository() -> None:
+    known = {p.relative_to(ROOT).as_posix() for p in (*TREE, *ROOT.glob("*.md"))}
+    written = written_names()
+
+    def exists(name: str) -> bool:
+        alone = any(path == name or path.endswith(f"/{name}") for path in known)
+        return alone or name in written
+
+    missing = {
+        f"{path.name}: {name}"
+        for path in source_files()
+        for remark in remarks(path)
+        for name in CITED.findall(remark)
+        if not exists(name)
+    }
+    assert missing == set()
+
+
+def test_a_citation_of_nothing_is_found() -> None:
+    text = "Source: design.md section 3; docs/none.md; docs/sources.md; see `stats.py`."
+    assert CITED.findall(text) == ["design.md", "docs/none.md", "docs/sources.md", "stats.py"]

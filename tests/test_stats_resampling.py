@@ -16,7 +16,7 @@ def test_weights_are_the_draws_of_the_bootstrap() -> None:
     weights = np.concatenate(list(stats.bootstrap_weights(40, groups, **draw)))
     assert weights.shape == (300, 40)
     means = (weights @ values) / weights.sum(axis=1)
-    found = stats.percentile_interval(float(values.mean()), means, 40)
+    found = stats.percentile_interval(float(values.mean()), means, 40, 9)
     assert found == pytest.approx(stats.bootstrap_mean(values, groups, **draw))
     for group in set(groups):
         same = weights[:, [name == group for name in groups]]
@@ -44,10 +44,10 @@ def test_sums_are_weighted_sums(n: int, k: int, seed: int) -> None:
 
 
 def test_what_is_not_finite_is_left_out() -> None:
-    found = stats.percentile_interval(1.0, [0.0, 2.0, float("nan")], 3)
+    found = stats.percentile_interval(1.0, [0.0, 2.0, float("nan")], 3, 3)
     assert found == stats.Interval(1.0, pytest.approx(0.05), pytest.approx(1.95), 3)
-    assert stats.percentile_interval(1.0, [float("nan")], 3) is None
-    assert stats.percentile_interval(float("nan"), [1.0], 3) is None
+    assert stats.percentile_interval(1.0, [float("nan")], 3, 3) is None
+    assert stats.percentile_interval(float("nan"), [1.0], 3, 3) is None
 
 
 def test_no_cases() -> None:

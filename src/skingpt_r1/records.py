@@ -26,6 +26,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.records_json import read_json as read_json
+from skingpt_r1.records_lines import first_line, numbered_lines
 
 logger = logging.getLogger(__name__)
 
@@ -123,9 +124,9 @@ def iterate_records(path: Path, record_type: type[RecordT]) -> Iterator[RecordT]
     adapter = TypeAdapter(record_type)
     try:
         with path.open("rb") as file:
-            for row, line in enumerate(file, 1):
+            for row, line in numbered_lines(file, path):
                 if line.endswith(b"\n") or _is_object(line):
-                    yield _validate(adapter, line.rstrip(b"\n"), path, row)
+                    yield _validate(adapter, line, path, row)
     except OSError as error:
         raise _cannot("read", path, error) from error
 
@@ -322,12 +323,11 @@ def _parse(path: Path, record_type: Any) -> tuple[list[Any], int]:
         content = path.read_bytes()
     except OSError as error:
         raise _cannot("read", path, error) from error
-    lines = content.split(b"\n")
-    torn = int(bool(lines[-1]) and not _is_object(lines[-1]))
-    if torn or not lines[-1]:
-        lines.pop()
+    *lines, last = first_line(content, path).split(b"\n")
+    torn = int(bool(last.strip()) and not _is_object(last))
+    rows = numbered_lines(lines if torn else [*lines, last], path)
     adapter = TypeAdapter(record_type)
-    return [_validate(adapter, line, path, row) for row, line in enumerate(lines, 1)], torn
+    return [_validate(adapter, line, path, row) for row, line in rows], torn
 
 
 def _validate(adapter: TypeAdapter[Any], line: bytes, path: Path, row: int) -> Any:

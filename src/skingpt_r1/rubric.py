@@ -24,7 +24,7 @@ from skingpt_r1.rubric_verdicts import Entry, Verdict, find_verdicts
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
-        "empty": "the reply has no words",
+        "empty": "the reply, or the judged text, has no words",
         "refusal": "the judge declines to score",
         "truncated": "the reply breaks off inside its verdict",
         "incomplete": "one or more dimensions have no score",
@@ -33,6 +33,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "not_integer": "a score has decimals where the protocol wants integers",
         "no_scores": "the reply has no score",
         "too_long": "the judged text is longer than the judge can read",
+        "no_content": "the judged text says nothing clinical; `detail` says what it is",
     }
 )
 # flag -> what is unusual about a reply whose scores count nevertheless.

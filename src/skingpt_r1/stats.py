@@ -1,7 +1,7 @@
-"""Intervals, paired tests, agreement and calibration in pure NumPy and SciPy.
+"""Intervals, paired tests, agreement and calibration.
 
 Cases of one patient or lesion are not independent: functions that take `groups` resample whole
-groups. Every function that draws takes a seed and gives the same numbers for the same seed.
+groups, and one group alone gives no interval. What is drawn depends on the seed alone.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -14,6 +14,7 @@ from scipy import stats as scipy_stats
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+NO_INTERVAL = "one group: no interval"  # stands in tables in the place of the ends
 _CHUNK = 4_000_000  # index entries held at once while resampling
 
 
@@ -22,20 +23,25 @@ class Interval(NamedTuple):
 
     Attributes:
         value: the estimate on the data itself.
-        low: lower end.
+        low: lower end; None, with `high`, where all observations are of one group.
         high: upper end.
         n: number of observations.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """Both ends; None where there is no interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
+        """Whether there is an interval, and the whole of it lies on one side of zero."""
+        return self.ends is not None and (self.ends[0] > 0 or self.ends[1] < 0)
 
 
 def bootstrap_mean(
@@ -58,7 +64,7 @@ def bootstrap_mean(
     means = np.empty(resamples)
     for begin, chosen in _draws(count, resamples, seed):
         means[begin : begin + len(chosen)] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
-    return _interval(float(data.mean()), means, level, len(data))
+    return _interval(float(data.mean()), means, level, len(data), count)
 
 
 def bootstrap_share(
@@ -75,11 +81,14 @@ def bootstrap_share(
     """
     if not np.isin(hits, (0.0, 1.0)).all():
         raise ValueError("hits must be 0 or 1; use bootstrap_mean for other values")
-    share, low, high, n = bootstrap_mean(hits, groups, seed=seed, resamples=resamples)
-    # Resampling hits that are all 0 or all 1 gives no interval at all.
-    count = _codes(groups, n)[1]
-    wide = wilson(round(share * count), count)
-    return Interval(share, min(low, wide.low, share), max(high, wide.high, share), n)
+    found = bootstrap_mean(hits, groups, seed=seed, resamples=resamples)
+    if found.ends is None:
+        return found
+    # Resampling hits that are all 0 or all 1 gives an interval without width.
+    count = _codes(groups, found.n)[1]
+    wide = wilson(round(found.value * count), count)
+    ends = [*found.ends, *(wide.ends or ()), found.value]
+    return Interval(found.value, min(ends), max(ends), found.n)
 
 
 def paired_difference(
@@ -136,7 +145,7 @@ def bootstrap_statistic(
     finite = finite[np.isfinite(finite)]
     if not len(finite):
         raise ValueError("the statistic was not finite on any resample")
-    return _interval(float(statistic(np.arange(n))), finite, level, n)
+    return _interval(float(statistic(np.arange(n))), finite, level, n, count)
 
 
 def bootstrap_weights(
@@ -187,7 +196,7 @@ def resampled_sums(
 
 
 def percentile_interval(
-    value: float, drawn: ArrayLike, n: int, *, level: float = 0.95
+    value: float, drawn: ArrayLike, n: int, num_groups: int, *, level: float = 0.95
 ) -> Interval | None:
     """The interval of a statistic from its resampled values; None when it is nowhere finite.
 
@@ -195,13 +204,22 @@ def percentile_interval(
         value: on the data itself.
         drawn: in each resample; values that are not finite (a class missing, say) are left out.
         n: number of observations.
+        num_groups: that the statistic rests on, see `count_groups`; one gives no interval.
         level: confidence level.
     """
     values = np.asarray(drawn, dtype=np.float64)
     finite = values[np.isfinite(values)]
     if not len(finite) or not np.isfinite(value):
         return None
-    return _interval(value, finite, level, n)
+    return _interval(value, finite, level, n, num_groups)
+
+
+def count_groups(groups: Sequence[Hashable], present: ArrayLike) -> Integers:
+    """`[k]`: in how many groups each column of `present` `[n, k]` has a case (is not 0)."""
+    cases, columns = np.nonzero(np.asarray(present))
+    codes, count = _codes(groups, len(groups))
+    met = np.unique(codes[cases] + count * columns)
+    return np.bincount(met // count, minlength=np.shape(present)[1])
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
@@ -234,25 +252,6 @@ def balanced_accuracy(labels: Sequence[Hashable], predictions: Sequence[Hashable
     return float(np.mean([np.mean(row) for row in hits.values()]))
 
 
-def confusion(
-    labels: Sequence[Hashable], predictions: Sequence[Hashable], classes: Sequence[Hashable]
-) -> Integers:
-    """Counts [classes, classes + 1]: row = label, column = prediction, last = anything else.
-
-    Raises:
-        ValueError: empty, different lengths, or a label that is not one of the classes.
-    """
-    _same_length(labels, predictions)
-    place = {name: index for index, name in enumerate(classes)}
-    unknown = sorted({str(label) for label in labels if label not in place})
-    if unknown:
-        raise ValueError(f"labels outside the classes: {', '.join(unknown[:10])}")
-    counts = np.zeros((len(classes), len(classes) + 1), dtype=np.int64)
-    for label, prediction in zip(labels, predictions, strict=True):
-        counts[place[label], place.get(prediction, len(classes))] += 1
-    return counts
-
-
 def kappa(
     first: ArrayLike, second: ArrayLike, *, categories: int | None = None, weighted: bool = True
 ) -> float:
@@ -272,16 +271,17 @@ def kappa(
     """
     a, b = _categories(first), _categories(second)
     _same_length(a.tolist(), b.tolist())
-    k = categories or int(max(a.max(), b.max())) + 1
-    if max(a.max(), b.max()) >= k:
-        raise ValueError(f"category {max(a.max(), b.max())} is outside 0..{k - 1}")
+    top = int(max(a.max(), b.max()))
+    if top >= (k := categories or top + 1):
+        raise ValueError(f"category {top} is outside 0..{k - 1}")
+    if len({*a.tolist(), *b.tolist()}) == 1:
+        return float("nan")
+    from statsmodels.stats.inter_rater import cohens_kappa
+
     observed = np.zeros((k, k))
     np.add.at(observed, (a, b), 1.0)
-    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0)) / len(a)
-    gap = np.subtract.outer(np.arange(k), np.arange(k))
-    weights = gap**2 if weighted else (gap != 0)
-    chance = float((weights * expected).sum())
-    return 1.0 - float((weights * observed).sum()) / chance if chance else float("nan")
+    kind = "quadratic" if weighted else None
+    return float(cohens_kappa(observed, wt=kind, return_results=False))
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
@@ -317,10 +317,10 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     """
     a, b = _vector(first).astype(bool), _vector(second).astype(bool)
     _same_length(a.tolist(), b.tolist())
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    if only_a + only_b == 0:
-        return 1.0
-    return float(scipy_stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    from statsmodels.stats.contingency_tables import mcnemar as exact_test
+
+    table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
+    return float(exact_test(table, exact=True).pvalue)
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -332,11 +332,9 @@ def holm(p_values: ArrayLike) -> Floats:
     p = _vector(p_values)
     if p.min() < 0 or p.max() > 1:
         raise ValueError("p-values must lie in 0..1")
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    return np.asarray(multipletests(p, method="holm")[1])
 
 
 def calibration_error(confidences: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> float:
@@ -395,6 +393,8 @@ def _draws(count: int, resamples: int, seed: int) -> Iterator[tuple[int, Integer
         yield begin, generator.integers(0, count, size=(min(step, resamples - begin), count))
 
 
-def _interval(value: float, drawn: Floats, level: float, n: int) -> Interval:
+def _interval(value: float, drawn: Floats, level: float, n: int, num_groups: int) -> Interval:
+    if num_groups < 2:
+        return Interval(value, None, None, n)
     low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(value, float(low), float(high), n)

@@ -70,7 +70,7 @@ def test_systems_and_differences(
     lines = printed(comparison, capsys)
     assert lines[0].strip() == "Toys, 2 unseen pictures"
     assert cells(lines, "base") == ["0.0 (0.0 to 12.3)", "-"]
-    assert cells(lines, "adapted") == ["50.0 (25.0 to 75.0)", "87.6"]
+    assert cells(lines, "adapted") == ["50.0 (25.0 to 75.0)", "87.6 (one group: no interval)"]
     assert cells(lines, "adapted - base") == ["50.0 (-12.5 to 75.0)", "-"]
     differences = [line.strip() for line in lines].index("Differences, paired by case")
     assert "adapted - base" not in "\n".join(lines[:differences])

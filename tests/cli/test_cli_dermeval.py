@@ -9,6 +9,7 @@ from tiny_evaluator import teach, tiny_recipe, write_backbone, write_rating_file
 
 from skingpt_r1.cli.main import run
 from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.dermeval.ratings import SLUGS
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_a_row_without_a_text(
     path = tmp_path / "texts.jsonl"
     path.write_text('{"id": "a", "image": "a.png"}\n')
     err = refused(capsys, "score", path, "--out", tmp_path / "run", "--model", evaluator)
-    assert "line 1: no diagnostic_text" in err
+    assert "row 1: no diagnostic_text" in err
 
 
 def test_files_about_other_narratives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,6 +111,52 @@ def test_a_score_out_of_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     path = write_rating_file(tmp_path, "r.jsonl", range(1), raters=1)
     path.write_text(path.read_text().replace('"safety": ', '"safety": 1'))
     assert "line 1: field scores.safety" in refused(capsys, "agree", path, path)
+
+
+def rated(path: Path, scores: list[float], *, group: str | None = None) -> Path:
+    rows = [
+        {
+            "id": f"n{at}",
+            "image": "a.png",
+            "diagnostic_text": "A round scaly plaque.",
+            "scores": dict.fromkeys(SLUGS, value),
+        }
+        | ({} if group is None else {"group": group})
+        for at, value in enumerate(scores)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_rating_files_saved_by_an_editor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = rated(tmp_path / "a.jsonl", [1.0, 2.0, 4.0])
+    second = rated(tmp_path / "b.jsonl", [1.5, 2.0, 4.5])
+    first.write_bytes(b"\xef\xbb\xbf" + first.read_bytes().replace(b"\n", b"\r\n"))
+    second.write_bytes(second.read_bytes() + b"\n")
+    assert run(["dermeval", "agree", str(first), str(second), "--resamples", "100"]) == 0
+    assert "3 narratives in both files" in capsys.readouterr().out
+    second.write_text(json.dumps([json.loads(line) for line in second.open() if line.strip()]))
+    assert "is one JSON list (Label Studio" in refused(capsys, "agree", first, second)
+
+
+@pytest.mark.parametrize(("group", "known"), [("p", False), (None, True)])
+def test_raters_of_one_patient_have_no_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str | None, known: bool
+) -> None:
+    files = [
+        rated(tmp_path / name, scores, group=group)
+        for name, scores in (("a.jsonl", [1.0, 2.0, 4.0, 3.0]), ("b.jsonl", [1.5, 2.0, 3.0, 3.0]))
+    ]
+    words = ["--resamples", "100", "--out", str(tmp_path)]
+    assert run(["dermeval", "agree", *map(str, files), *words]) == 0
+    assert ("one group: no interval" in capsys.readouterr().out) == (not known)
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert len(rows) == 5 * 7
+    assert {(row["low"] is not None, row["high"] is not None) for row in rows} == {(known, known)}
+    error = next(row["value"] for row in rows if row["metric"] == "mean absolute error")
+    assert error == pytest.approx(0.375)
 
 
 def test_a_rating_file_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,21 @@ def test_means_and_differences_are_those_of_the_slow_functions(table: Table) -> 
     assert pairs["good", "same"].words == NO_DIFFERENCE
 
 
+def test_values_of_one_group_have_no_interval_though_the_table_has_many(table: Table) -> None:
+    values = table.values.copy()
+    values[2:, 1] = np.nan  # "same" is scored on the two pictures of g0 alone
+    few = table._replace(values=values)
+    for measure in (means, ranks):
+        found = measure(few, DRAW)
+        assert [found[name].ends is None for name in NAMES] == [False, True, False]
+        assert found["same"].n == 2
+    pairs = {(item.first, item.second): item for item in compare_pairs(few, DRAW)}
+    alone = pairs["good", "same"]
+    assert (alone.difference.ends, alone.difference.n, alone.p) == (None, 2, 1.0)
+    assert alone.words == NO_DIFFERENCE
+    assert pairs["good", "bad"].words == "good"
+
+
 def test_holm_over_all_pairs(table: Table) -> None:
     pairs = compare_pairs(table, DRAW)
     expected = holm([item.p for item in pairs])

@@ -1,6 +1,7 @@
 """Charts: where a number is drawn, and that colours can be told from their ground."""
 
 import re
+from dataclasses import replace
 from importlib.resources import files
 from xml.etree import ElementTree
 
@@ -33,6 +34,21 @@ def test_a_dot_stands_between_the_ends_of_its_interval() -> None:
 def test_nothing_is_drawn_outside(value: float) -> None:
     dot = find(drawn(charts.interval_bar(Interval(value, value, value, 1), 0, 5)), "dot")
     assert 2 <= float(dot["cx"].rstrip("%")) <= 98
+
+
+def test_a_number_without_an_interval_is_a_dot_alone() -> None:
+    alone = Interval(0.5, None, None, 3)
+    for markup, kind in (
+        (charts.interval_bar(alone, 0, 5), "dot"),
+        (charts.value_bar(alone, 1), "fill"),
+    ):
+        assert [node.get("class") for node in drawn(markup).iter()] == ["bar", "axis", kind]
+    plain = made_calibration("a", 0, 40)
+    bins = [part._replace(accuracy=alone) for part in plain.bins]
+    root = drawn(charts.reliability(replace(plain, bins=tuple(bins)), "a"))
+    kinds = [node.get("class") for node in root.iter()]
+    assert kinds.count("dot") == len(bins)
+    assert "whisker" not in kinds
 
 
 def test_a_missing_value_is_an_empty_line() -> None:

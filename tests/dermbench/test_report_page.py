@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
 
 from skingpt_r1.dermbench.report.cases import CaseChunks, script_json
+from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import page_pieces, pair_cells, write_page
 from skingpt_r1.dermbench.report_data import ReportData
 from skingpt_r1.dermcot.corpus_card import RESEARCH
-from skingpt_r1.stats import Interval
+from skingpt_r1.stats import NO_INTERVAL, Interval
 
 ADDRESSES = {"src", "href", "action", "data", "poster", "srcset", "xlink:href", "background"}
 # HTML ends these in their start tag.
@@ -202,6 +204,30 @@ def test_the_gap_leaves_controls_aside() -> None:
                     means.append(sum(sums) / len(sums))
             assert row["gaps"][place] == pytest.approx(max(means) - min(means), abs=1e-3)
             assert row["lows"][place] == pytest.approx(min(means), abs=1e-3)
+
+
+def without_ends(part: object) -> object:
+    """The same report with every interval lost, as where all cases are of one patient."""
+    if isinstance(part, Interval):
+        return part._replace(low=None, high=None)
+    if isinstance(part, dict):
+        return {key: without_ends(value) for key, value in part.items()}
+    if isinstance(part, tuple):
+        values = map(without_ends, part)
+        return part._make(values) if hasattr(part, "_make") else tuple(values)
+    if is_dataclass(part):
+        names = [field.name for field in fields(part)]
+        return replace(part, **{name: without_ends(getattr(part, name)) for name in names})
+    return part
+
+
+def test_a_report_without_intervals_says_so_everywhere() -> None:
+    data = without_ends(made_report(40))
+    page, plain = "".join(page_pieces(data)), markdown(data)
+    for text in (page, plain):
+        assert text.count(NO_INTERVAL) > 50
+        assert "None" not in text.replace("None |", "")
+        assert not re.search(r"\d \([−\d.]+ to [−\d.]+\)", text)
 
 
 def test_the_same_data_give_the_same_page(page: str) -> None:

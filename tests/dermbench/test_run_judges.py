@@ -250,4 +250,7 @@ def test_dermeval_judges_without_a_reference_but_not_without_a_picture(
     assert seen.scores is None
     assert seen.unscored in ("empty", "no_scores", "truncated", "incomplete", "too_long")
     assert (blind.unscored, blind.judge) == ("no_picture", "dermeval:tiny")
+    silent = answer.model_copy(update={"text": "N/A"})
+    (nothing,) = judge.judge([JudgeTask(question, silent, 0, (path,))])
+    assert (nothing.scores, nothing.unscored, nothing.reply) == (None, "no_content", "")
     assert judge.settings == {"weights": "0", "brief": True, "dtype": "float32"}

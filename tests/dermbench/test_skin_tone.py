@@ -68,9 +68,40 @@ def test_pictures_of_one_patient_say_nothing_about_others() -> None:
         draw=DRAW,
     )
     rows = {row.name: row for row in found.rows}
-    assert tuple(rows["V"].measure) == (4.25, 0.0, 5.0, 2)
+    assert tuple(rows["V"].measure) == (4.25, None, None, 2)
     assert rows["I"].measure.low < 3.0 < 3.5 < rows["I"].measure.high
     assert [rows[name].n for name in TYPE_ORDER] == [2, 0, 0, 0, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("owners", "known"),
+    [("aabb", False), ("aabc", False), ("abcc", False), ("abcd", True), ("abab", True)],
+)
+def test_a_gap_needs_two_patients_of_its_highest_and_lowest_tone(owners: str, known: bool) -> None:
+    found = by_skin(
+        np.array([4.0, 4.5, 3.0, 3.5]),
+        ["V", "V", "I", "I"],
+        list(owners),
+        [False] * 4,
+        order=TYPE_ORDER,
+        scale=(0.0, 5.0),
+        draw=DRAW,
+    )
+    assert found.gap.value == 1.0
+    assert (found.gap.ends is not None) == (found.parity.ends is not None) == known
+
+
+def test_right_pictures_of_one_patient_have_no_interval() -> None:
+    found = by_skin(
+        np.array([1.0, 1.0, 0.0]),
+        ["V", "V", "I"],
+        ["a", "a", "b"],
+        [False] * 3,
+        order=TYPE_ORDER,
+        scale=(0.0, 1.0),
+        draw=DRAW,
+    )
+    assert [row.measure.ends for row in found.rows if row.measure] == [None, None]
 
 
 def test_unscored_cases_stay_in_n() -> None:

@@ -92,6 +92,46 @@ def test_history_only_grows(corpus: Path, tmp_path: Path) -> None:
     assert "better now" not in (corpus / "certify" / "results.json").read_text()
 
 
+@pytest.mark.parametrize("other", ["A", "a", " A "])
+def test_one_person_under_two_spellings_certifies_nothing(
+    corpus: Path, tmp_path: Path, other: str
+) -> None:
+    rate(corpus, tmp_path, {"a": 4.0})
+    rows = [json.loads(line) for line in (tmp_path / "export" / RECORDS).read_text().splitlines()]
+    renamed = [{**row, "rater": other} for row in rows]
+    event = put_in(corpus, tmp_path / "A.jsonl", renamed, {other: 4.5})
+    assert event is not None
+    history = read_history(history_path(corpus))
+    names = {rating.name for of in history.ratings.values() for rating in of.values()}
+    assert names == {"a#2"}
+    found = settle(corpus, RULES)
+    assert found.counts == {"pending": 5, "third_rater": 0, "certified": 0, "rejected": 0}
+    assert found.agreement[0].pairs == 0
+    assert put_in(corpus, tmp_path / "B.jsonl", renamed, {other: 4.5}) is None
+    with pytest.raises(DatasetError, match="no case needs one of these raters"):
+        export_to_raters(corpus, tmp_path / "more", ("A",), RULES, seed=0)
+    rate(corpus, tmp_path, {"b": 4.5})
+    assert settle(corpus, RULES).counts["certified"] == 5
+    rows = (corpus / "certify" / "ratings.jsonl").read_text().splitlines()
+    assert [json.loads(row)["rater"] for row in rows] == ["a", "b"] * 5
+
+
+def test_a_history_that_holds_one_person_as_two_is_read(corpus: Path, tmp_path: Path) -> None:
+    rate(corpus, tmp_path, {"a": 4.5, "b": 4.5})
+    path = history_path(corpus)
+    path.write_text(path.read_text().replace('"b"', '"A"').replace('"b#1"', '"A#1"'))
+    before = path.read_bytes()
+    with pytest.raises(DatasetError, match="decisions rest on other ratings"):
+        list(certified(corpus))
+    assert settle(corpus, RULES).counts["pending"] == 5
+    assert path.read_bytes().startswith(before)
+    assert list(certified(corpus)) == []
+    rate(corpus, tmp_path, {"c": 4.5})
+    assert settle(corpus, RULES).counts["certified"] == 5
+    (row, *_) = certified(corpus)
+    assert [rating.name for rating in row[2]] == ["a#2", "c#1"]
+
+
 def test_other_numbers_are_new_decisions(corpus: Path, tmp_path: Path) -> None:
     assert current_rules(corpus) == RULES
     rate(corpus, tmp_path, {"a": 4.5, "b": 4.5})

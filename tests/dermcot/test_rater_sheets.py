@@ -1,18 +1,22 @@
 """Cases out to raters and their tables back in: blinding, and every wrong row told."""
 
 import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from finished_corpus import make_corpus
 from skingpt_r1.dermcot.certify import export_to_raters, import_ratings, settle
 from skingpt_r1.dermcot.certify_rules import CertifyRules
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
-from skingpt_r1.dermcot.rater_sheet import COLUMNS, case_code
+from skingpt_r1.dermcot.rater_export import export_cases
+from skingpt_r1.dermcot.rater_sheet import COLUMNS, RECORDS, TABLE, as_cell, case_code, from_cell
 from skingpt_r1.dermcot.rating import SCORE_COLUMNS
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import sha256_file
@@ -117,6 +121,10 @@ def test_bad_exports(corpus: Path, tmp_path: Path) -> None:
     for raters, words in (
         ((), "needs raters"),
         (("a", "a"), "stands twice"),
+        (("a", "b", "A"), "rater 'A' stands twice"),
+        (("a ",), "no pseudonym"),
+        (("ａ",), "no pseudonym"),
+        (("a\u200b",), "no pseudonym"),
         (("simulated-1",), "simulated rater"),
         (("a b",), "no pseudonym"),
     ):
@@ -126,6 +134,99 @@ def test_bad_exports(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="exists; name a new folder"):
         export_to_raters(corpus, tmp_path / "e", ("a",), RULES, seed=0)
     assert export_to_raters(corpus, tmp_path / "f", ("a",), RULES, seed=0).short == 3
+
+
+@pytest.mark.parametrize("rater", ["A", " a", "A  "])
+def test_one_person_under_two_spellings_rates_a_case_once(
+    corpus: Path, tmp_path: Path, sheet, rater: str
+) -> None:
+    rows = [row for row in sheet() if row["rater"] == "a"]
+    again = [{**row, "rater": rater} for row in rows]
+    with pytest.raises(DatasetError, match="3 of 6 rows are wrong") as caught:
+        take_in(corpus, write_rows(tmp_path / "both.csv", rows + again))
+    assert "has rated this case in both.csv row 2 already" in str(caught.value)
+
+
+@pytest.mark.parametrize("rater", ["ａ", "á", "a\u0301", "a\u200bb", "\ufeffa"])
+def test_spellings_that_look_like_another_rater_are_no_pseudonyms(
+    corpus: Path, tmp_path: Path, sheet, rater: str
+) -> None:
+    rows = [{**row, "rater": rater} for row in sheet() if row["rater"] == "a"]
+    with pytest.raises(DatasetError, match="no pseudonym"):
+        take_in(corpus, write_rows(tmp_path / "other.csv", rows))
+
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "=1+1",
+    "@SUM(A1:A9)",
+    "+1",
+    "-1",
+    "- scaly, not itchy",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "  =1",
+    "＝1+1",
+    "'=1",
+    "''",
+    "'tis dry",
+    "|x",
+    'a,b;"c"\n=d',
+    "",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_cell_is_a_formula_and_all_come_back(text: str) -> None:
+    cell = as_cell(text)
+    assert from_cell(cell) == text
+    assert cell[:1] not in set("=+-@\t\r\n＝＋－＠")
+    assert cell.lstrip()[:1] not in set("=+-@＝＋－＠")
+
+
+@given(st.text(alphabet="'=+-@ \t\r\nab＝", max_size=6))
+def test_every_text_comes_back_from_its_cell(text: str) -> None:
+    assert from_cell(as_cell(text)) == text
+    if text[:1].isalpha():
+        assert as_cell(text) == text
+
+
+@pytest.mark.parametrize("comment", ["-1", "- itchy", "=1", "'quoted'", "+ scale"])
+def test_what_a_person_writes_into_a_cell_stays(comment: str) -> None:
+    assert from_cell(comment) == comment
+
+
+def test_texts_of_cases_are_no_formulas_in_the_table(tmp_path: Path) -> None:
+    record = make_corpus(tmp_path / "corpus", train=1, held_out=1)
+    (found,) = read_corpus(record, "held_out")
+    hostile = found.model_copy(
+        update={"context": {"site": "=cmd|x", "age": "-5"}, "narrative": "@SUM(A1)"}
+    )
+    export_cases(
+        [hostile],
+        record,
+        {hostile.id: ("a",)},
+        tmp_path / "e",
+        judged="0",
+        seed=0,
+        missing={hostile.id: 2},
+    )
+    table = (tmp_path / "e" / TABLE).read_text("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(table, newline=""))
+    assert [row[name] for name in ("site", "age", "narrative")] == ["'=cmd|x", "'-5", "'@SUM(A1)"]
+    assert [from_cell(row[name]) for name in ("site", "age")] == ["=cmd|x", "-5"]
+    (line,) = (tmp_path / "e" / RECORDS).read_text("utf-8").splitlines()
+    assert json.loads(line)["site"] == "=cmd|x"  # JSON is no spreadsheet
+
+
+def test_comments_come_back_as_they_were_meant(corpus: Path, tmp_path: Path, sheet) -> None:
+    comments = ["- itchy", as_cell("=1"), as_cell("-x"), "'fine'", "@you", as_cell("''")]
+    rows = [{**row, "comment": said} for row, said in zip(sheet(), comments, strict=True)]
+    event = take_in(corpus, write_rows(tmp_path / "back.csv", rows))
+    assert event is not None
+    said = [rating.comment for rating in event.ratings]
+    assert said == ["- itchy", "=1", "-x", "'fine'", "@you", "''"]
 
 
 def test_import_certifies(corpus: Path, tmp_path: Path, sheet) -> None:

@@ -1,6 +1,7 @@
 """The formulas of the score-oriented stage against slow references."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from skingpt_r1.dermeval.policy_terms import (
     squared_error_rewards,
     token_log_probs,
 )
+from skingpt_r1.dermeval.recipe import EvaluatorRecipe, PolicyRecipe
+from skingpt_r1.distill.recipe_values import read_recipe
 from skingpt_r1.rubric import DIMENSIONS
 
 score = st.integers(0, 50).map(lambda value: value / 10)
@@ -29,7 +32,7 @@ def test_the_reward_is_minus_the_mean_squared_error_over_what_parsed(parsed, tar
         if name in parsed:
             total += (parsed[name] - target[index]) ** 2
             count += 1
-    rewards = squared_error_rewards(parsed, target, -9.0)
+    rewards = squared_error_rewards(parsed, target, -9.0, None)
     assert sum(rewards) == pytest.approx(-total / count)
     assert -25 <= sum(rewards) <= 0
     assert not [r for name, r in zip(DIMENSIONS, rewards, strict=True) if name not in parsed and r]
@@ -42,8 +45,40 @@ def test_the_reward_of_an_unparsed_reply_is_configured():
 
 def test_a_dimension_that_did_not_parse_does_not_count():
     target = (3.0,) * 6
-    assert sum(squared_error_rewards({"Safety": 3.0}, target, None)) == 0.0
-    assert sum(squared_error_rewards({"Safety": 3.0, "Accuracy": 1.0}, target, None)) == -2.0
+    assert sum(squared_error_rewards({"Safety": 3.0}, target, None, None)) == 0.0
+    assert sum(squared_error_rewards({"Safety": 3.0, "Accuracy": 1.0}, target, None, None)) == -2.0
+
+
+@given(st.dictionaries(st.sampled_from(DIMENSIONS), score, min_size=1), targets)
+@settings(max_examples=100, deadline=None)
+def test_a_dimension_that_is_left_out_is_charged_the_largest_error(parsed, target):
+    rewards = squared_error_rewards(parsed, target, None)
+    slow = [
+        (parsed[name] - true) ** 2 if name in parsed else 25.0
+        for name, true in zip(DIMENSIONS, target, strict=True)
+    ]
+    assert rewards == pytest.approx([-error / 6 for error in slow])
+    left_out = [r for name, r in zip(DIMENSIONS, rewards, strict=True) if name not in parsed]
+    assert left_out == pytest.approx([-25 / 6] * len(left_out))
+    if len(parsed) == 6:
+        assert rewards == pytest.approx(squared_error_rewards(parsed, target, None, None))
+    elif len(parsed) > 1:
+        fewer = dict(list(parsed.items())[1:])
+        assert sum(squared_error_rewards(fewer, target, None)) <= sum(rewards) + 1e-9
+
+
+def test_saying_nothing_pays_no_more_than_saying_little():
+    recipe = PolicyRecipe(max_steps=1)
+    little = squared_error_rewards({"Safety": 0.0}, (5.0,) * 6, recipe.unparsed_reward)
+    nothing = squared_error_rewards({}, (5.0,) * 6, recipe.unparsed_reward)
+    assert recipe.left_out == "charged"
+    assert sum(nothing) <= sum(little) + 1e-9
+
+
+def test_the_recipe_of_the_weights_keeps_the_published_reward():
+    path = Path(__file__).parents[2] / "recipes" / "dermeval_nano.yaml"
+    policy = read_recipe(EvaluatorRecipe, path, ()).policy
+    assert (policy.left_out, policy.unparsed_reward) == ("published", -4.0)
 
 
 @given(st.lists(st.floats(-25, 0), min_size=1, max_size=20), st.floats(0, 0.99))

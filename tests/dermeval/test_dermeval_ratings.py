@@ -93,8 +93,9 @@ def test_the_mean_rater_and_the_unscored(tmp_path):
         ({"unscored": "refusal"}, "exclude each other"),
         ({"scores": None, "unscored": "tired"}, "is not one of empty"),
         ({"image": []}, "at least one picture"),
-        ({"diagnostic_text": "another"}, "another text or picture than in line 1"),
+        ({"diagnostic_text": "another"}, "another text or picture than in row 1"),
         ({}, "rater 'unnamed' has scored 'a' already"),
+        ({"rater": "Unnamed "}, "rater 'Unnamed ' has scored 'a' already"),
     ],
 )
 def test_errors_name_the_line_and_what_is_allowed(tmp_path, change, message):
@@ -150,12 +151,12 @@ def test_texts_of_bare_narratives_and_of_ratings(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"id": "b", "image": "a.png"}, "line 2: no diagnostic_text"),
+        ({"id": "b", "image": "a.png"}, "row 2: no diagnostic_text"),
         (
             {"id": "b", "image": 3, "diagnostic_text": "x"},
             "id, image or diagnostic_text is no text",
         ),
-        ({"id": "b", "image": [], "diagnostic_text": "x"}, "line 2: image is empty"),
+        ({"id": "b", "image": [], "diagnostic_text": "x"}, "row 2: image is empty"),
         ({"id": "a", "image": "a.png", "diagnostic_text": "x"}, "comes twice"),
         ({"id": "b", "image": "c.png", "diagnostic_text": "x"}, "1 narratives have pictures"),
     ],

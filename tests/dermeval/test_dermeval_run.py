@@ -52,7 +52,7 @@ def test_both_stages_leave_an_adapter_and_their_metrics(unbroken):
     assert rows[-1]["text"] < rows[0]["text"]
     last = metrics(folder / "policy")[-1]
     assert {"policy", "divergence", "supervised", "reward", "unparsed"} <= last.keys()
-    assert last["reward"] == -4.0
+    assert last["reward"] == -25.0
     assert last["unparsed"] == 1.0
     results = json.loads((folder / "results.json").read_text())
     assert {row["system"] for row in results} >= {"supervised, full", "policy, brief"}

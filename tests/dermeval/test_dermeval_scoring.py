@@ -120,3 +120,43 @@ def test_unscored_narratives_are_counted_by_reason(taught, files, tmp_path):
     assert (done.scored, done.unscored) == (1, {"too_long": 1})
     row = read_rating_rows(tmp_path / "run" / RATINGS_FILE)[1]
     assert (row.unscored, row.scores) == ("too_long", None)
+
+
+NOTHING = {
+    "": "empty",
+    " \n ": "empty",
+    "Failed to obtain answer via API.": "no_content",
+    "I'm sorry, I can't help with that.": "no_content",
+    "N/A": "no_content",
+    "数据缺失": "no_content",
+}
+
+
+def test_a_text_that_says_nothing_is_unscored_and_never_asked_about(taught, items):
+    pictures = items[0][0]
+    texts = [*NOTHING, "melanoma", "Psoriasis.", items[0][1]]
+    found = judge(taught, [(pictures, text) for text in texts], brief=True)
+    silent, scored = found[: len(NOTHING)], found[len(NOTHING) :]
+    assert [(one.verdict.reason, one.asked, one.text) for one in silent] == [
+        (reason, 0, "") for reason in NOTHING.values()
+    ]
+    assert all(one.asked for one in scored)
+    assert scored[-1].verdict.values == VERDICT.values
+    corpus = make_scorer(taught, batch_size=4)([(pictures, text) for text in texts])
+    assert [one.reason for one in corpus[: len(NOTHING)]] == list(NOTHING.values())
+    assert corpus[-1].values == VERDICT.values
+
+
+def test_a_file_with_texts_that_say_nothing(taught, files, tmp_path):
+    path = write_rating_file(tmp_path, "odd.jsonl", range(len(NOTHING) + 1), raters=1)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row, text in zip(rows, NOTHING, strict=False):
+        row["diagnostic_text"] = text
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = score_file(taught, "m", path, tmp_path / "run", brief=True)
+    assert (done.scored, done.unscored) == (1, {"empty": 2, "no_content": 4})
+    kept = read_rating_rows(tmp_path / "run" / RATINGS_FILE)
+    assert [row.unscored for row in kept] == [*NOTHING.values(), None]
+    assert kept[2].detail == "it is an error message"
+    overall = next(row for row in done.rows if row.metric == "Overall")
+    assert (overall.n, overall.value) == (1, pytest.approx(VERDICT.mean))

@@ -11,6 +11,7 @@ from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, LEDGER
 from skingpt_r1.dermbench.judge_names import RUBRIC, JudgeOptions, is_language_model, open_judge
+from skingpt_r1.dermbench.report.wording import ends
 from skingpt_r1.dermcot.api_recipe import Price
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import RecipeError
@@ -193,9 +194,7 @@ def audit_lines(audits: Iterable["Audit"]) -> Iterator[str]:
     for found in audits:
         measure = found.measure
         number = (
-            "-"
-            if measure is None
-            else f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f}, n {measure.n})"
+            "-" if measure is None else f"{measure.value:.3f} ({ends(measure, 3)}, n {measure.n})"
         )
         mark = "!" if found.flagged else " "
         yield f"{mark} {found.judge} | {found.check} | {found.subject}: {number}; {found.verdict}"

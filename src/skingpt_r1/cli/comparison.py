@@ -9,6 +9,7 @@ from rich.table import Table
 
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.records import ResultRow
+from skingpt_r1.stats import NO_INTERVAL
 
 if TYPE_CHECKING:
     from skingpt_r1.distill.compare import Comparison
@@ -62,7 +63,7 @@ def _table(title: str, comparison: "Comparison", systems: Sequence[str], columns
 def _cell(row: ResultRow) -> str:
     text = f"{100 * row.value:.1f}"
     if row.low is None or row.high is None:
-        return text
+        return f"{text} ({NO_INTERVAL})"
     return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
 
 

@@ -23,6 +23,7 @@ from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import own_run
+from skingpt_r1.stats import NO_INTERVAL
 
 dermeval_app = typer.Typer(
     no_args_is_help=True,
@@ -113,7 +114,7 @@ def score(
         )
     reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(done.unscored.items()))
     typer.echo(f"{done.scored} scored, {sum(done.unscored.values())} unscored {reasons}".rstrip())
-    print_rows(done.rows, "Mean scores")
+    print_rows(done.rows, "Mean scores", no_ends="")
     typer.echo(f"ratings: {done.path}")
     typer.echo(RESEARCH)
 
@@ -154,12 +155,20 @@ def agree(
     typer.echo(RESEARCH)
 
 
-def print_rows(rows: Sequence[ResultRow], title: str) -> None:
-    """Print a table: a line for each system, a column for each measure that it shares."""
+def print_rows(rows: Sequence[ResultRow], title: str, *, no_ends: str = NO_INTERVAL) -> None:
+    """Print a table: a line for each system, a column for each measure that it shares.
+
+    Args:
+        rows: of the table.
+        title: above the table.
+        no_ends: what stands beside a number without an interval.
+    """
     console = Console(soft_wrap=True, highlight=False)
     systems = list(dict.fromkeys(row.system for row in rows))
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    cells = {(row.system, row.metric): _cell(row) for row in rows}
+    if no_ends and all(row.low is None for row in rows):
+        title, no_ends = f"{title}; {no_ends}", ""
+    cells = {(row.system, row.metric): _cell(row, no_ends) for row in rows}
     wide = len(metrics) > len(systems) + 4
     table = Table(title=title, title_justify="left")
     table.add_column("")
@@ -172,6 +181,6 @@ def print_rows(rows: Sequence[ResultRow], title: str) -> None:
     console.print(table)
 
 
-def _cell(row: ResultRow) -> str:
-    text = f"{row.value:.3f}"
-    return text if row.low is None else f"{text} ({row.low:.3f} to {row.high:.3f})"
+def _cell(row: ResultRow, no_ends: str) -> str:
+    ends = no_ends if row.low is None else f"{row.low:.3f} to {row.high:.3f}"
+    return f"{row.value:.3f} ({ends})" if ends else f"{row.value:.3f}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.records_lines import numbered_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,11 @@ def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Re
 
     Raises:
         DatasetError: not UTF-8 text.
+        RecordError: one JSON list.
     """
     records = []
-    for number, line in enumerate(_read_text(path, reading).split("\n"), start=1):
-        if not line.strip():
-            continue
+    lines = _read_text(path, reading).encode().split(b"\n")
+    for number, line in numbered_lines(lines, path):
         where = f"{path.name} row {number}"
         try:
             values = json.loads(line, object_pairs_hook=_once)

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from skingpt_r1.dermbench.draw import Draw
 from skingpt_r1.markdown import table
 from skingpt_r1.records import ResultRow
-from skingpt_r1.stats import Floats, Integers, Interval, bootstrap_weights, percentile_interval
+from skingpt_r1.stats import (
+    NO_INTERVAL,
+    Floats,
+    Integers,
+    Interval,
+    bootstrap_weights,
+    percentile_interval,
+)
 
 TABLE = "ablation"
 
@@ -96,7 +103,7 @@ def over_seeds(item: Measured, groups: Sequence[str], draw: Draw) -> Interval | 
         share = (chosen[:, :, None] == np.arange(num_seeds)).mean(axis=1)
         drawn.append(_class_means((share @ values) * weights, weights, member))
     value = float(_class_means(values.mean(axis=0)[None], np.ones((1, n)), member)[0])
-    return percentile_interval(value, np.concatenate(drawn), n)
+    return percentile_interval(value, np.concatenate(drawn), n, len(set(groups)))
 
 
 def ablation_rows(rows: Sequence[AblationRow]) -> list[ResultRow]:
@@ -132,7 +139,9 @@ def cell_text(row: AblationRow, metric: str) -> str:
     found = row.metrics.get(metric)
     if found is None:
         return "-"
-    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    if found.ends is None:
+        return f"{100 * found.value:.1f} ({NO_INTERVAL})"
+    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in (found.value, *found.ends)))
 
 
 def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:

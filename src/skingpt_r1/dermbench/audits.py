@@ -144,7 +144,7 @@ def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Itera
             continue
         groups = [scores.groups[name] for name in gains]
         found = bootstrap_mean(list(gains.values()), groups, seed=seed)
-        prefers = found.value > SHIFT_FLAG and found.low > 0
+        prefers = found.value > SHIFT_FLAG and found.excludes_zero
         words = "scores its own family higher than other judges do" if prefers else "not shown"
         yield _audit(judged, SELF, system, found, f"both {family}: {words}", flagged=True)
 
@@ -193,7 +193,7 @@ def _rank_correlation(
     size, sx, sy, xx, yy, xy = resampled_sums(columns, groups, seed=seed).T
     scale = np.sqrt((size * xx - sx**2) * (size * yy - sy**2))
     drawn = np.divide(size * xy - sx * sy, scale, out=np.full(len(size), np.nan), where=scale > 0)
-    found = percentile_interval(spearman(lengths, values), drawn, n)
+    found = percentile_interval(spearman(lengths, values), drawn, n, len(set(groups)))
     assert found is not None, "both sides vary"
     return found
 

@@ -19,6 +19,7 @@ from skingpt_r1.stats import (
     bootstrap_share,
     bootstrap_weights,
     calibration_error,
+    count_groups,
     percentile_interval,
     resampled_sums,
 )
@@ -110,7 +111,8 @@ def classification_metrics(said: Predictions, draw: Draw) -> dict[str, Interval 
     }
     for name, statistic in ((BALANCED, _mean_recall), (MACRO_F1, _mean_f1)):
         value = float(statistic(whole)[0])
-        found[name] = percentile_interval(value, statistic(drawn), len(said.labels))
+        many, num_groups = statistic(drawn), len(set(said.groups))
+        found[name] = percentile_interval(value, many, len(said.labels), num_groups)
     for k in TOP_K:
         if said.probabilities is not None and k < len(said.classes):
             hits = top_hits(said, k)
@@ -124,12 +126,16 @@ def class_scores(said: Predictions, draw: Draw) -> list[ClassScore]:
     drawn = resampled_sums(sums, said.groups, **draw.keywords)
     whole, parts = (_ratios(_parts(rows)) for rows in (sums.sum(axis=0)[None], drawn))
     counts = np.bincount(said.labels, minlength=len(said.classes))
+    _, labels, predictions = _parts(sums)
+    behind = [
+        count_groups(said.groups, cases) for cases in (labels, predictions, labels + predictions)
+    ]
     found = []
     for place, label in enumerate(said.classes):
         n = int(counts[place])
         intervals = [
-            percentile_interval(float(value[0, place]), many[:, place], n)
-            for value, many in zip(whole, parts, strict=True)
+            percentile_interval(float(value[0, place]), many[:, place], n, int(num_groups[place]))
+            for value, many, num_groups in zip(whole, parts, behind, strict=True)
         ]
         found.append(ClassScore(label, n, *intervals))
     return found
@@ -186,7 +192,7 @@ def expected_calibration_error(
     drawn = resampled_sums(np.column_stack([columns, np.ones(len(right))]), groups, **draw.keywords)
     values = np.abs(drawn[:, :-1]).sum(axis=1) / drawn[:, -1]
     value = calibration_error(confidence, right, bins=BINS)
-    return percentile_interval(value, values, len(right))
+    return percentile_interval(value, values, len(right), len(set(groups)))
 
 
 def reliability(confidence: Floats, right: Floats, groups: Sequence[str], draw: Draw) -> list[Bin]:
@@ -241,7 +247,8 @@ def area_under_risk_coverage(
 
     value = float(areas(np.ones((1, len(right))))[0])
     blocks = bootstrap_weights(len(right), groups, **draw.keywords)
-    return percentile_interval(value, np.concatenate([areas(b) for b in blocks]), len(right))
+    drawn = np.concatenate([areas(block) for block in blocks])
+    return percentile_interval(value, drawn, len(right), len(set(groups)))
 
 
 def threshold_for(confidence: Floats, right: Floats, wanted: float) -> float | None:

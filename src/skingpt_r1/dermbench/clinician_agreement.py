@@ -123,8 +123,6 @@ def agreement_audits(found: Sequence[JudgeAgreement]) -> list[Audit]:
 def _measured(rows: Sequence[ResultRow], dimension: str, metric: str) -> Interval | None:
     for row in rows:
         if (row.system, row.metric) == (dimension, metric):
-            assert row.low is not None
-            assert row.high is not None
             return Interval(row.value, row.low, row.high, row.n)
     return None
 

@@ -12,7 +12,15 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from skingpt_r1.dermbench.draw import Draw
-from skingpt_r1.stats import Floats, Interval, holm, mcnemar, percentile_interval, resampled_sums
+from skingpt_r1.stats import (
+    Floats,
+    Interval,
+    count_groups,
+    holm,
+    mcnemar,
+    percentile_interval,
+    resampled_sums,
+)
 
 ALPHA = 0.05  # a smaller adjusted p-value is shown as a difference
 NO_DIFFERENCE = "no difference shown"
@@ -68,9 +76,9 @@ class Comparison(NamedTuple):
 def means(table: Table, draw: Draw) -> dict[str, Interval | None]:
     """The mean of each system over its own values; None where it has none."""
     value, drawn = _means(table, draw)
-    counts = np.isfinite(table.values).sum(axis=0)
+    counts, num_groups = _sizes(table)
     return {
-        name: percentile_interval(float(value[0, n]), drawn[:, n], int(counts[n]))
+        name: percentile_interval(float(value[0, n]), drawn[:, n], counts[n], num_groups[n])
         for n, name in enumerate(table.systems)
     }
 
@@ -86,10 +94,10 @@ def ranks(table: Table, draw: Draw) -> dict[str, Interval | None]:
         return dict.fromkeys(table.systems)
     here, resampled = (scipy_stats.rankdata(-means[:, kept], axis=1) for means in (value, drawn))
     found: dict[str, Interval | None] = dict.fromkeys(table.systems)
-    counts = np.isfinite(table.values).sum(axis=0)
+    counts, num_groups = _sizes(table)
     for place, n in enumerate(np.flatnonzero(kept).tolist()):
         found[table.systems[n]] = percentile_interval(
-            float(here[0, place]), resampled[:, place], int(counts[n])
+            float(here[0, place]), resampled[:, place], counts[n], num_groups[n]
         )
     return found
 
@@ -126,10 +134,11 @@ def compare_pairs(
         first, second = pairs[n]
         gap = _share(sums[:, 2 * n], sums[:, 2 * n + 1])
         value = float(columns[2 * n].sum() / kept[n].sum())
-        difference = percentile_interval(value, gap, int(kept[n].sum()))
+        num_groups = len(set(owners[kept[n]]))
+        difference = percentile_interval(value, gap, int(kept[n].sum()), num_groups)
         assert difference is not None
         one, two = (table.values[kept[n], place] for place in (first, second))
-        p = mcnemar(one, two) if exact else bootstrap_p_value(value, gap, len(set(owners[kept[n]])))
+        p = mcnemar(one, two) if exact else bootstrap_p_value(value, gap, num_groups)
         rows.append((table.systems[first], table.systems[second], difference, p))
     adjusted = holm([p for *_, p in rows])
     test: Test = "exact McNemar" if exact else "paired bootstrap"
@@ -168,6 +177,13 @@ def _means(table: Table, draw: Draw) -> tuple[Floats, Floats]:
     drawn = resampled_sums(columns, table.groups, **draw.keywords)
     one, many = (_share(*np.split(sums, 2, axis=1)) for sums in (columns.sum(axis=0)[None], drawn))
     return one, many
+
+
+def _sizes(table: Table) -> tuple[list[int], list[int]]:
+    """For each system the cases with a value, and the groups that these are of."""
+    known = np.isfinite(table.values)
+    counts: list[int] = known.sum(axis=0).tolist()
+    return counts, count_groups(table.groups, known).tolist()
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

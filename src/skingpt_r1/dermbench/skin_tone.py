@@ -1,6 +1,6 @@
 """A metric by skin tone and by Fitzpatrick type: every group is shown, the unknown as a group.
 
-Small groups are not dropped: their intervals say how little is known.
+Small groups are not dropped: their intervals, or that there is none, say how little is known.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from skingpt_r1.stats import (
     Interval,
     bootstrap_mean,
     bootstrap_share,
+    count_groups,
     percentile_interval,
     resampled_sums,
 )
@@ -115,21 +116,20 @@ def _interval(
     """The bootstrap's interval, or a wider one where the bootstrap knows too little.
 
     A few cases that are all right would have no interval at all. Shares take the wider of the
-    bootstrap and of Wilson's interval over the groups, means that of the t interval; a single
-    group says nothing and has the whole scale.
+    bootstrap and of Wilson's interval over the groups, means that of the t interval.
     """
     if np.isin(values, (0.0, 1.0)).all():
         return bootstrap_share(values, groups, **draw.keywords)
     found = bootstrap_mean(values, groups, **draw.keywords)
-    low, high = _wide(values, groups, scale)
-    return Interval(found.value, min(found.low, low), max(found.high, high), found.n)
+    if found.ends is None:
+        return found
+    ends = [*found.ends, *_wide(values, groups, scale)]
+    return Interval(found.value, min(ends), max(ends), found.n)
 
 
 def _wide(values: Floats, groups: Sequence[str], scale: tuple[float, float]) -> tuple[float, float]:
     _, codes = np.unique(np.asarray(groups), return_inverse=True)
     count, mean = int(codes.max()) + 1, float(values.mean())
-    if count < 2:
-        return scale
     # Variance of a ratio of group sums, as a cluster-robust standard error has it.
     rest = np.bincount(codes, weights=values - mean)
     error = np.sqrt((rest**2).sum() * count / (count - 1)) / len(values)
@@ -145,7 +145,7 @@ def _gaps(
     filled = np.where(known, values, 0.0)[:, None]
     columns = np.column_stack([here * filled, here.astype(np.float64)])
     drawn = resampled_sums(columns, groups, **draw.keywords)
-    n = int(here.sum())
+    n, num_groups = int(here.sum()), count_groups(groups, here)
     results = []
     for sums in (columns.sum(axis=0)[None], drawn):
         part, whole = np.split(sums, 2, axis=1)
@@ -155,7 +155,10 @@ def _gaps(
         share = np.divide(gap, top, out=np.full_like(gap, np.nan), where=top > 0)
         results.append((gap, 1 - share))
     (gap, parity), (gaps, parities) = results
+    # The extremes rest on the groups of two tones; what one of them hides stays unknown.
+    own = columns[:, : len(places)].sum(axis=0) / here.sum(axis=0)
+    fewest = int(min(num_groups[own.argmax()], num_groups[own.argmin()]))
     return (
-        percentile_interval(float(gap[0]), gaps, n),
-        percentile_interval(float(parity[0]), parities, n),
+        percentile_interval(float(gap[0]), gaps, n, fewest),
+        percentile_interval(float(parity[0]), parities, n, fewest),
     )

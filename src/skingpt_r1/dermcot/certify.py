@@ -236,6 +236,9 @@ def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Ratin
     """The certified cases with the narrative that stands, one at a time.
 
     Nothing is decided here: the latest decisions of the history count.
+
+    Raises:
+        DatasetError: they rest on ratings that have been revised.
     """
     history = _open(folder)
     if not history.decisions:
@@ -244,9 +247,15 @@ def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Ratin
         decision = history.decisions.get(record.id)
         if decision is None or decision.state != "certified":
             continue
+        counted = _counted(history, decision)
+        if len(counted) < len(decision.ratings):
+            raise DatasetError(
+                f"{folder}: decisions rest on other ratings than there are now; run "
+                f"`skingpt dermcot certify {folder}` to decide anew"
+            )
         narrative = decision.corrected or record.narrative
         stands = record.model_copy(update={"narrative": narrative})
-        yield stands, decision, _counted(history, decision)
+        yield stands, decision, counted
 
 
 def result_rows(found: Certification) -> Iterator[ResultRow]:
@@ -294,7 +303,7 @@ def _check_sheet(path: Path, sheet: Sheet, *, sound_rows: bool) -> None:
 
 
 def _is_known(rating: Rating, history: History) -> bool:
-    known = history.ratings.get(rating.case, {}).get(rating.rater)
+    known = history.ratings.get(rating.case, {}).get(history.name_of(rating.rater))
     return known is not None and known.verdict == rating.verdict
 
 

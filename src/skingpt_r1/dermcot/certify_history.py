@@ -1,7 +1,8 @@
 """The history of a certification: append-only, one line for each import and each set of decisions.
 
 An import is one line, so that a killed process leaves the whole import or nothing of it. Nothing
-is ever changed or removed: a later verdict of the same rater on the same case is a new revision.
+is ever changed or removed: a later verdict of the same rater on the same case is a new revision,
+however the rater spells the name; the first spelling stands.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from skingpt_r1.dermcot.candidate import Record
 from skingpt_r1.dermcot.certify_rules import RULE, RULE_VERSION, CertifyRules, Decision
 from skingpt_r1.dermcot.rating import Rating
 from skingpt_r1.records import append_record, resume_records
+from skingpt_r1.rubric_raters import rater_key
 
 
 class Import(Record):
@@ -75,6 +77,7 @@ class History:
         imports: number of imports.
         ratings: case -> rater -> the latest verdict, the latest import last.
         revisions: (case, rater) -> number of verdicts so far.
+        names: `rater_key` of each rater -> the first spelling, which stands everywhere else.
         decisions: case -> the latest decision.
         limits: numbers of the rule at the latest decisions; None before any.
         judged: sha256 of the held-out part that was rated; None before any import.
@@ -85,10 +88,15 @@ class History:
     imports: int
     ratings: Mapping[str, Mapping[str, Rating]]
     revisions: Mapping[tuple[str, str], int]
+    names: Mapping[str, str]
     decisions: Mapping[str, Decision]
     limits: Mapping[str, Any] | None
     judged: str | None
     simulated: bool | None
+
+    def name_of(self, rater: str) -> str:
+        """The spelling that stands of a rater's name; the given one of a new rater."""
+        return self.names.get(rater_key(rater), rater)
 
     def of(self, case: str) -> list[Rating]:
         """The current ratings of a case, the latest last."""
@@ -107,6 +115,7 @@ def read_history(path: Path) -> History:
     limits: Mapping[str, Any] | None = None
     ratings: dict[str, dict[str, Rating]] = {}
     revisions: dict[tuple[str, str], int] = {}
+    names: dict[str, str] = {}
     decisions: dict[str, Decision] = {}
     for event in resume_records(path, cast(Any, Event)).records:
         if isinstance(event, Decisions):
@@ -116,10 +125,12 @@ def read_history(path: Path) -> History:
         imports, simulated, judged = imports + 1, event.simulated, event.judged
         for rating in event.ratings:
             of_case = ratings.setdefault(rating.case, {})
-            of_case.pop(rating.rater, None)
-            of_case[rating.rater] = rating
-            revisions[rating.case, rating.rater] = rating.revision
-    return History(path, imports, ratings, revisions, decisions, limits, judged, simulated)
+            rater = names.setdefault(rater_key(rating.rater), rating.rater)
+            # Counted anew: histories of old may hold one rater as two, each with a first revision.
+            count = revisions[rating.case, rater] = revisions.get((rating.case, rater), 0) + 1
+            of_case.pop(rater, None)
+            of_case[rater] = rating.model_copy(update={"rater": rater, "revision": count})
+    return History(path, imports, ratings, revisions, names, decisions, limits, judged, simulated)
 
 
 def append_import(history: History, event: Import) -> History:
@@ -128,13 +139,12 @@ def append_import(history: History, event: Import) -> History:
     Raises:
         RecordError: the file cannot be written.
     """
-    counted = tuple(
-        rating.model_copy(
-            update={"revision": history.revisions.get((rating.case, rating.rater), 0) + 1}
-        )
-        for rating in event.ratings
-    )
-    append_record(history.path, event.model_copy(update={"ratings": counted}), sync=True)
+    counted = []
+    for rating in event.ratings:
+        rater = history.name_of(rating.rater)
+        revision = history.revisions.get((rating.case, rater), 0) + 1
+        counted.append(rating.model_copy(update={"rater": rater, "revision": revision}))
+    append_record(history.path, event.model_copy(update={"ratings": tuple(counted)}), sync=True)
     return read_history(history.path)
 
 

@@ -26,11 +26,13 @@ from skingpt_r1.dermcot.rater_sheet import (
     RATER,
     RECORDS,
     TABLE,
+    as_cell,
     case_code,
     instructions,
 )
 from skingpt_r1.dermcot.rating import rater_problem
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.rubric_raters import rater_key
 
 
 class Exported(NamedTuple):
@@ -58,7 +60,8 @@ def check_raters(raters: Sequence[str]) -> None:
         DatasetError: no rater, a name that is no pseudonym, or one that stands twice.
     """
     problems = [found for name in raters if (found := rater_problem(name)) is not None]
-    problems += [f"rater {name!r} stands twice" for name, n in Counter(raters).items() if n > 1]
+    people = Counter(map(rater_key, raters))
+    problems += [f"rater {name!r} stands twice" for name in raters if people[rater_key(name)] > 1]
     if problems or not raters:
         raise DatasetError("an export needs raters, each once: --rater a --rater b", problems)
 
@@ -81,7 +84,8 @@ def assign_raters(
         missing = _missing(case, history, rules)
         if missing < 1:
             continue
-        free = [name for name in raters if name not in history.ratings.get(case, {})]
+        rated = history.ratings.get(case, {})
+        free = [name for name in raters if history.name_of(name) not in rated]
         free.sort(key=lambda name: (load[name], _draw(seed, case, name)))
         assigned[case] = tuple(free[:missing])
         for name in assigned[case]:
@@ -185,7 +189,7 @@ def _write_tables(partial: Path, rows: Sequence[Mapping[str, str]]) -> None:
     with (partial / TABLE).open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: as_cell(row[name]) for name in COLUMNS} for row in rows)
     lines = [json.dumps({name: row[name] for name in COLUMNS}, ensure_ascii=False) for row in rows]
     (partial / RECORDS).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (partial / INSTRUCTIONS).write_text(instructions(), encoding="utf-8")

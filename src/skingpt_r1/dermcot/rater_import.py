@@ -17,11 +17,13 @@ from skingpt_r1.dermcot.rater_sheet import (
     FILLED_COLUMNS,
     INSTRUCTIONS,
     RATER,
+    from_cell,
 )
 from skingpt_r1.dermcot.rating import PROTOCOL, SCORE_COLUMNS, Rating, rater_problem
 from skingpt_r1.errors import DatasetError, NarrativeError
 from skingpt_r1.narrative import REASONS
 from skingpt_r1.records import sha256_file
+from skingpt_r1.rubric_raters import rater_key
 
 # Only so that the readers of tables can name in their messages what they read.
 _SHEET = DatasetInfo(
@@ -81,7 +83,7 @@ def read_sheet(path: Path, codes: Mapping[str, str]) -> Sheet:
         if rating is None:
             refused += 1
             continue
-        first, _ = kept.setdefault((rating.case, rating.rater), (where, rating))
+        first, _ = kept.setdefault((rating.case, rater_key(rating.rater)), (where, rating))
         if first != where:
             reading.problem(where, f"rater {rating.rater!r} has rated this case in {first} already")
             refused += 1
@@ -93,7 +95,10 @@ def read_sheet(path: Path, codes: Mapping[str, str]) -> Sheet:
 def _rows(path: Path, reading: Reading) -> list[tuple[str, dict[str, Any]]]:
     if path.suffix.lower() == ".jsonl":
         return [(row.where, row.values) for row in read_jsonl(path, _REQUIRED, reading)]
-    return [(row.where, dict(row.values)) for row in read_csv(path, _REQUIRED, reading)]
+    return [
+        (row.where, {name: from_cell(cell) for name, cell in row.values.items()})
+        for row in read_csv(path, _REQUIRED, reading)
+    ]
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,8 @@ TABLE, RECORDS, INSTRUCTIONS, PICTURES = (
 )  # fmt: skip
 
 _CODE_DIGITS = 12
+# With these a spreadsheet begins a formula, Asian ones also with the full-width forms.
+_FORMULA = tuple("=+-@＝＋－＠")
 # Source: meanings and anchors of the DermBench release, in our words.
 _MEANINGS = (
     "diagnosis and key findings are right",
@@ -44,6 +46,26 @@ def case_code(case: str, judged: str) -> str:
     """
     digest = hashlib.sha256(f"{judged}:{case}".encode()).hexdigest()
     return f"case-{digest[:_CODE_DIGITS]}"
+
+
+def as_cell(text: str) -> str:
+    """A text as a cell of a table that no spreadsheet takes for a formula.
+
+    An apostrophe goes before what might begin one; `from_cell` takes it off.
+
+    Source: OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{text}" if text.startswith("'") or _may_calculate(text) else text
+
+
+def from_cell(cell: str) -> str:
+    """The text of a cell, written by `as_cell` or by a person."""
+    text = cell.removeprefix("'")
+    return text if text.startswith("'") or _may_calculate(text) else cell
+
+
+def _may_calculate(text: str) -> bool:
+    return text[:1] in {"\t", "\r", "\n"} or text.lstrip().startswith(_FORMULA)
 
 
 def instructions() -> str:

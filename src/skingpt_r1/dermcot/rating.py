@@ -70,7 +70,8 @@ def rater_problem(name: str, *, simulated: bool = False) -> str | None:
     """Why a name cannot be a rater's pseudonym, in one sentence; None when it can."""
     if not _NAME.fullmatch(name):
         return (
-            f"rater {name!r} is no pseudonym; 1 to 64 letters, digits, '.', '_' and '-' are allowed"
+            f"rater {name!r} is no pseudonym; 1 to 64 of the letters a to z, digits, '.', '_' and "
+            "'-' are allowed"
         )
     if name.casefold().startswith(SIMULATED) and not simulated:
         return f"rater {name!r} has the name of a simulated rater; choose another pseudonym"

@@ -6,6 +6,7 @@ from pathlib import Path
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.records import ResultRow, read_json
+from skingpt_r1.stats import NO_INTERVAL
 
 NANO_EVALUATOR = Path(__file__).with_name("weights")
 
@@ -109,6 +110,6 @@ def evaluator_card(
 def _table(rows: Sequence[ResultRow]) -> str:
     lines = ["| system | measure | value (95 % interval) | n |", "|---|---|---:|---:|"]
     for row in rows:
-        interval = "" if row.low is None else f" ({row.low:.3f} to {row.high:.3f})"
-        lines.append(f"| {row.system} | {row.metric} | {row.value:.3f}{interval} | {row.n} |")
+        ends = NO_INTERVAL if row.low is None else f"{row.low:.3f} to {row.high:.3f}"
+        lines.append(f"| {row.system} | {row.metric} | {row.value:.3f} ({ends}) | {row.n} |")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from skingpt_r1.dermeval.greedy_notes import GreedyNotes, verdict_begins
 from skingpt_r1.dermeval.policy_terms import (
+    LARGEST_ERROR,
     advantages,
     divergence_total,
     move_baseline,
@@ -167,6 +168,10 @@ class PolicyObjective(nn.Module):
         }
 
     @property
+    def _left_out(self) -> float | None:
+        return LARGEST_ERROR if self.recipe.left_out == "charged" else None
+
+    @property
     def model(self) -> SkinGPT:
         """The composed model."""
         return self.log_probs.language.model
@@ -195,7 +200,10 @@ class PolicyObjective(nn.Module):
             log_probs, torch.tensor(praise, device=log_probs.device)
         )
         if self.recipe.scores == "expected":
-            policy = policy + _expected_total(drawn, digits, batch["scores"])
+            counted = [
+                parsed if self._left_out is None else len(DIMENSIONS) for parsed in drawn.parsed
+            ]
+            policy = policy + _expected_total(drawn, digits, batch["scores"], counted)
         totals = [
             policy,
             self._divergence(log_probs, replied) if self.recipe.kl else 0.0,
@@ -240,7 +248,7 @@ class PolicyObjective(nn.Module):
         texts = [processor.decode(reply) for reply in replies]
         parsed = [parse_some_scores(text, scale=ASKED_SCALE) for text in texts]
         rewards = [
-            squared_error_rewards(scores, target, self.recipe.unparsed_reward)
+            squared_error_rewards(scores, target, self.recipe.unparsed_reward, self._left_out)
             for scores, target in zip(parsed, batch["scores"].tolist(), strict=True)
         ]
         pieces = [[processor.decode([token]) for token in reply] for reply in replies]
@@ -298,14 +306,19 @@ def question_joiner(recipe: PolicyRecipe) -> "partial[Batch]":
     return partial(join_questions, divergence=bool(recipe.kl), supervised=bool(recipe.supervised))
 
 
-def _expected_total(drawn: Drawn, digits: Tensor, targets: Tensor) -> Tensor:
-    """What the scores add whose digits are known, each by its expected reward."""
+def _expected_total(
+    drawn: Drawn, digits: Tensor, targets: Tensor, counted: Sequence[int]
+) -> Tensor:
+    """What the scores add whose digits are known, each by its expected reward.
+
+    `counted`: the dimensions that the reward of each reply is a mean over.
+    """
     rows, start = [], 0
-    for reply, places, parsed, target in zip(
-        drawn.replies, drawn.digits, drawn.parsed, targets.tolist(), strict=True
+    for reply, places, count, target in zip(
+        drawn.replies, drawn.digits, counted, targets.tolist(), strict=True
     ):
         rows += [
-            (start + place.at, place.whole, wanted, 1 / parsed)
+            (start + place.at, place.whole, wanted, 1 / count)
             for place, wanted in zip(places, target, strict=True)
             if place is not None
         ]

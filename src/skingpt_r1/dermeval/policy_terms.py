@@ -1,6 +1,8 @@
 """The formulas of the score-oriented stage, as pure functions.
 
-    r = sum over k of r_k,  r_k = -(p_k - t_k)^2 / |V|    V: the dimensions that parsed
+    r = sum over k of r_k,  r_k = -e_k / |V|,  e_k = (p_k - t_k)^2
+        published: V are the dimensions that parsed
+        charged:   V are all six, and e_k = 25 where k is left out
     A_t = sum over k not yet written at token t of r_k - b_k
     b <- m b + (1 - m) r                                  r: mean over a batch
     loss = -sum over t of A_t log pi(y_t | x, y_<t)
@@ -9,9 +11,12 @@ At the first token A = r - b. A score that stands already does not depend on the
 that they are not praised or blamed for it; the expected gradient is the same with less noise
 ("reward to go", Williams 1992, https://doi.org/10.1007/BF00992696).
 
+Charged, a dimension that is left out costs the largest error that a score can have. As published it
+costs nothing, so that leaving it out pays as much as the right score.
+
 Source: SOREB (score-oriented REINFORCE with a moving-average baseline) and the reward are named in
-the DermEval release. The update of the baseline, the loss, m and every weight are not published:
-these are the natural forms and our choices (docs/sources.md).
+the DermEval release; the charge is ours. The update of the baseline, the loss, m and every weight
+are not published: these are the natural forms and our choices (docs/sources.md).
 """
 
 import math
@@ -23,25 +28,33 @@ from torch import Tensor
 from skingpt_r1.dermeval.score_digits import ScoreDigits
 from skingpt_r1.rubric import DIMENSIONS
 
+LARGEST_ERROR = 25.0  # squared, of a score from 0 to 5
+
 
 def squared_error_rewards(
-    parsed: Mapping[str, float], target: Sequence[float], unparsed: float | None
+    parsed: Mapping[str, float],
+    target: Sequence[float],
+    unparsed: float | None,
+    left_out: float | None = LARGEST_ERROR,
 ) -> list[float]:
-    """What each dimension adds to the reward, minus the mean squared error of what parsed.
+    """What each dimension adds to the reward, minus the mean squared error.
 
     Args:
         parsed: dimension -> score, of the dimensions that could be read.
         target: six scores in the order of `DIMENSIONS`.
         unparsed: reward when nothing could be read, shared by all six; NaN, which is left out,
             when None.
+        left_out: squared error of a dimension that the reply leaves out; None, as published: it
+            does not count in the mean.
     """
     if not parsed:
         return [math.nan if unparsed is None else unparsed / len(DIMENSIONS)] * len(DIMENSIONS)
-    true = dict(zip(DIMENSIONS, target, strict=True))
-    return [
-        -((parsed[name] - true[name]) ** 2) / len(parsed) if name in parsed else 0.0
-        for name in DIMENSIONS
-    ]
+    errors = {
+        name: left_out if name not in parsed else (parsed[name] - true) ** 2
+        for name, true in zip(DIMENSIONS, target, strict=True)
+    }
+    counted = [error for error in errors.values() if error is not None]
+    return [0.0 if error is None else -error / len(counted) for error in errors.values()]
 
 
 def advantages(

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import append_records, read_records
 from skingpt_r1.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+from skingpt_r1.rubric_raters import rater_key
 
 Score = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -206,16 +207,16 @@ def gather_ratings(rows: Sequence[Rating], path: Path) -> list[Judged]:
         line, known = first.setdefault(row.id, (number, row))
         if (row.diagnostic_text, row.image) != (known.diagnostic_text, known.image):
             raise RecordError(
-                f"{path}, line {number}: id {row.id!r} has another text or picture than in line "
+                f"{path}, row {number}: id {row.id!r} has another text or picture than in row "
                 f"{line}; give different narratives different ids"
             )
         raters = members.setdefault(row.id, {})
-        if row.rater in raters:
+        if rater_key(row.rater) in raters:
             raise RecordError(
-                f"{path}, line {number}: rater {row.rater!r} has scored {row.id!r} already; keep "
+                f"{path}, row {number}: rater {row.rater!r} has scored {row.id!r} already; keep "
                 "one row for each rater and narrative"
             )
-        raters[row.rater] = row
+        raters[rater_key(row.rater)] = row
     return [_judged(row, list(members[name].values()), path) for name, (_, row) in first.items()]
 
 
@@ -247,7 +248,7 @@ def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
         known = texts.setdefault(text.id, text)
         if (known.diagnostic_text, known.image) != (text.diagnostic_text, text.image):
             raise RecordError(
-                f"{path}, line {number}: id {text.id!r} comes twice with another text or picture; "
+                f"{path}, row {number}: id {text.id!r} comes twice with another text or picture; "
                 "give different narratives different ids"
             )
     if not texts:
@@ -274,10 +275,10 @@ def _read_text(row: Mapping[str, Any], path: Path, number: int) -> Text:
             f"no {', no '.join(missing)}" if missing else "id, image or diagnostic_text is no text"
         )
         raise RecordError(
-            f"{path}, line {number}: {why}; a narrative has id, image and diagnostic_text"
+            f"{path}, row {number}: {why}; a narrative has id, image and diagnostic_text"
         ) from error
     if not text.files:
-        raise RecordError(f"{path}, line {number}: image is empty; give at least one picture")
+        raise RecordError(f"{path}, row {number}: image is empty; give at least one picture")
     return text
 
 

@@ -72,6 +72,8 @@ class PolicyRecipe(TrainRecipe):
     Attributes:
         brief: share of the questions that ask for scores alone.
         momentum: m of `b <- m b + (1 - m) r`.
+        left_out: whether a dimension that a reply leaves out is `charged` the largest error, or
+            does not count, as `published`.
         unparsed_reward: of a reply in which no dimension parsed; None leaves it out.
         temperature: of the sampled replies.
         notes: whether what stands before the scores is `sampled`, too, or written `greedy`, as a
@@ -86,7 +88,8 @@ class PolicyRecipe(TrainRecipe):
 
     brief: float = Field(default=0.5, ge=0, le=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    unparsed_reward: float | None = -4.0
+    left_out: Literal["charged", "published"] = "charged"
+    unparsed_reward: float | None = -25.0
     temperature: PositiveFloat = 1.0
     notes: Literal["sampled", "greedy"] = "sampled"
     scores: Literal["sampled", "expected"] = "sampled"

@@ -13,6 +13,7 @@ from skingpt_r1.model.decoding import Decoding, generate_ids
 from skingpt_r1.model.diagnosis import needed_processor
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.narrative_content import NO_WORDS, no_content
 from skingpt_r1.phrasing_critique import ask_for_critique
 from skingpt_r1.rubric import Scores, Unscored, parse_scores
 
@@ -28,7 +29,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         verdict: the scores, or why there are none.
-        text: the reply that the verdict was read from; empty when the narrative is too long.
+        text: the reply that the verdict was read from; empty when the narrative was not judged.
         asked: how often the judge was asked.
     """
 
@@ -74,6 +75,8 @@ def judge(
 ) -> list[Judgement]:
     """Judge one batch of narratives.
 
+    A narrative that says nothing is not asked about: the model would find scores for it.
+
     Args:
         model: an evaluator.
         items: pictures and narrative of each.
@@ -81,7 +84,10 @@ def judge(
         max_new_tokens: longest critique.
         retry: ask once more, in the other form, where the reply cannot be read.
     """
-    first = _ask(model, items, brief=brief, max_new_tokens=max_new_tokens)
+    known = [_without_content(text) for _, text in items]
+    told = [item for item, verdict in zip(items, known, strict=True) if verdict is None]
+    replies = iter(_ask(model, told, brief=brief, max_new_tokens=max_new_tokens))
+    first = [verdict or next(replies) for verdict in known]
     again = [
         at
         for at, judgement in enumerate(first)
@@ -93,6 +99,13 @@ def judge(
     for at, judgement in zip(again, second, strict=True):
         first[at] = judgement._replace(asked=2)
     return first
+
+
+def _without_content(text: str) -> Judgement | None:
+    why = no_content(text)
+    if why is None:
+        return None
+    return Judgement(Unscored("empty" if why == NO_WORDS else "no_content", why), "", 0)
 
 
 def _ask(

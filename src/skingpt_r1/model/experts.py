@@ -17,7 +17,8 @@ class ExpertLayer(nn.Module):
     All experts of a layer are held as two wide matrices, so that one product serves them all; a
     patch's weight on an expert that was not chosen is exactly zero. Starts as the identity.
 
-    Source: design.md section 3, item 1; the released code's top-2 routing with eps 1e-6.
+    Source: the paper's visual adapter (https://arxiv.org/abs/2511.15242); top-2 routing with eps
+    1e-6 of the released code (docs/sources.md).
     """
 
     def __init__(self, config: VisualConfig) -> None:

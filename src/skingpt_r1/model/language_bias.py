@@ -10,7 +10,8 @@ class LanguageBias(nn.Module):
     The biased logits are `W (h + shift)` with the frozen output matrix `W`. The second map starts
     at zero, so an untrained model is the backbone bit for bit.
 
-    Source: design.md section 3, item 3; rank 64 and scale 1.5 of the released code.
+    Source: the paper's text adapter (https://arxiv.org/abs/2511.15242); rank 64 and scale 1.5 of
+    the released code (docs/sources.md).
     """
 
     def __init__(self, embed_dim: int, hidden_dim: int, *, rank: int, scale_init: float) -> None:

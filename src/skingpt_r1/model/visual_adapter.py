@@ -62,7 +62,8 @@ class VisualAdapter(nn.Module):
 
     Every layer exists after construction, and the stack starts as the identity.
 
-    Source: design.md section 3, items 1 and 2; layer sizes of the released code.
+    Source: the paper's visual adapter (https://arxiv.org/abs/2511.15242); layer sizes of the
+    released code (docs/sources.md).
     """
 
     def __init__(

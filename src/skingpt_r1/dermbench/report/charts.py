@@ -35,7 +35,7 @@ def value_bar(measure: Interval | None, high: float) -> Markup:
     rect = Markup('<rect class="fill" x="{:.2f}%" y="4" width="{:.2f}%" height="12"/>').format(
         begin, max(end - begin, 0)
     )
-    return _bar(_line("axis", 0, high, 0, high), rect, _line("whisker", *measure[1:3], 0, high))
+    return _bar(_line("axis", 0, high, 0, high), rect, _between(measure, 0, high))
 
 
 def reliability(calibration: Calibration, name: str) -> Markup:
@@ -43,12 +43,13 @@ def reliability(calibration: Calibration, name: str) -> Markup:
     parts = [_plot_line("diagonal", (0, 0), (1, 1))]
     for part in calibration.bins:
         x, value = part.confidence, part.accuracy
-        parts += [
-            _plot_line("whisker", (x, value.low), (x, value.high)),
+        if value.ends is not None:
+            parts.append(_plot_line("whisker", *((x, end) for end in value.ends)))
+        parts.append(
             Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"/>').format(
                 *_place(x, value.value), 3 + min(4, value.n**0.5 / 8)
-            ),
-        ]
+            )
+        )
     return _plot(name, "mean confidence", "accuracy", parts)
 
 
@@ -87,9 +88,12 @@ def _whisker(measure: Interval | None, low: float, high: float) -> Markup:
     if measure is None:
         return Markup("")
     dot = Markup('<circle class="dot" cx="{:.2f}%" cy="10" r="3.5"/>')
-    return _line("whisker", measure.low, measure.high, low, high) + dot.format(
-        _percent(measure.value, low, high)
-    )
+    return _between(measure, low, high) + dot.format(_percent(measure.value, low, high))
+
+
+def _between(measure: Interval, low: float, high: float) -> Markup:
+    """The line from end to end; nothing where there is no interval."""
+    return Markup("") if measure.ends is None else _line("whisker", *measure.ends, low, high)
 
 
 def _bar(*parts: Markup) -> Markup:

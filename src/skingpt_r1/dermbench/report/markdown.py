@@ -7,6 +7,7 @@ from skingpt_r1.dermbench.report.page import measure_names, metric_names, rank
 from skingpt_r1.dermbench.report.wording import (
     MISSING,
     count,
+    ends,
     interval,
     of_run,
     p_value,
@@ -97,12 +98,7 @@ def _scores(scores: ScoreTable) -> Iterator[str]:
                 [
                     pair.first,
                     pair.second,
-                    " ".join(
-                        [
-                            signed(pair.difference.value),
-                            f"({signed(pair.difference.low)} to {signed(pair.difference.high)})",
-                        ]
-                    ),
+                    f"{signed(pair.difference.value)} ({ends(pair.difference, write=signed)})",
                     p_value(pair.p_holm),
                     count(pair.difference.n),
                     pair.words,

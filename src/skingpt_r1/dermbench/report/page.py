@@ -66,11 +66,9 @@ def pair_cells(table: ScoreTable) -> dict[tuple[str, str], Comparison]:
     """Row and column -> comparison, in both directions."""
     cells = {}
     for pair in table.pairs:
-        value, low, high, n = pair.difference
-        turned = Interval(-value, -high, -low, n)
         cells[pair.first, pair.second] = pair
         cells[pair.second, pair.first] = pair._replace(
-            first=pair.second, second=pair.first, difference=turned
+            first=pair.second, second=pair.first, difference=_turned(pair.difference)
         )
     return cells
 
@@ -99,6 +97,14 @@ def risk_at(curve: Calibration, coverage: float) -> float | None:
 def rank(measure: Interval) -> str:
     """`1 (1 to 2)`."""
     return wording.interval(measure, 0)
+
+
+def _turned(difference: Interval) -> Interval:
+    """The second less the first."""
+    if difference.ends is None:
+        return difference._replace(value=-difference.value)
+    low, high = difference.ends
+    return Interval(-difference.value, -high, -low, difference.n)
 
 
 def _sections(data: ReportData) -> list[tuple[str, str]]:

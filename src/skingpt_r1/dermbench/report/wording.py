@@ -1,6 +1,8 @@
 """Numbers and names as the page and the Markdown file write them."""
 
-from skingpt_r1.stats import Interval
+from collections.abc import Callable
+
+from skingpt_r1.stats import NO_INTERVAL, Interval
 
 MISSING = "–"
 
@@ -23,8 +25,14 @@ def interval(measure: Interval | None, digits: int = 2) -> str:
     """`3.41 (3.30 to 3.52)`; a dash for None."""
     if measure is None:
         return MISSING
-    value, low, high = (number(part, digits) for part in measure[:3])
-    return f"{value} ({low} to {high})"
+    return f"{number(measure.value, digits)} ({ends(measure, digits)})"
+
+
+def ends(measure: Interval, digits: int = 2, *, write: Callable[..., str] = number) -> str:
+    """`3.30 to 3.52`, or why there is no interval."""
+    if measure.ends is None:
+        return NO_INTERVAL
+    return " to ".join(write(end, digits) for end in measure.ends)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -36,8 +44,11 @@ def percent_interval(measure: Interval | None, digits: int = 1) -> str:
     """`81.2 % (79.0 to 83.3)`; a dash for None."""
     if measure is None:
         return MISSING
-    value, low, high = (number(100 * part, digits) for part in measure[:3])
-    return f"{value} % ({low} to {high})"
+    return f"{percent(measure.value, digits)} ({ends(measure, digits, write=_hundredfold)})"
+
+
+def _hundredfold(share: float, digits: int) -> str:
+    return number(100 * share, digits)
 
 
 def p_value(p: float | None) -> str:
