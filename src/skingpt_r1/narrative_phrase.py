@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from skingpt_r1.narrative_words import could_be_name, is_kind, names_disease
+from skingpt_r1.narrative_words import could_be_name, is_kind, is_known, names_disease
 
 
 class Conclusion(NamedTuple):
@@ -13,11 +13,13 @@ class Conclusion(NamedTuple):
         name: the diagnosis; empty when the sentence names none.
         several: the sentence leaves several diagnoses open.
         hedged: the sentence offers a name only as a possibility.
+        kind: a kind of disease, such as `vascular lesion`; counts where no disease is named.
     """
 
     name: str = ""
     several: bool = False
     hedged: bool = False
+    kind: str = ""
 
 
 # A noun for the verdict, then the verdict itself.
@@ -101,7 +103,7 @@ _CLAUSE = re.compile(
 def plain(text: str) -> str:
     """A phrase without markdown, quotes, closing punctuation and surplus white space."""
     bare = re.sub(r"[*_`#]+", " ", text)
-    return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—')
+    return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—|{}')
 
 
 def is_clause(phrase: str) -> bool:
@@ -122,14 +124,15 @@ def conclusion(sentence: str) -> Conclusion:
     )
     for match in _VERDICT.finditer(sentence):
         found = _after(sentence, match, strong=True)
-        if found is not None:
+        if found is not None and not found.kind:
             return found
     before = _before(sentence)
     if before is not None:
         return before
     cues = [_after(sentence, match, strong=False) for match in _CUE.finditer(sentence)]
-    found = next((cue for cue in cues if cue is not None and not cue.hedged), None)
-    return found or next((cue for cue in cues if cue is not None), Conclusion())
+    found = [cue for cue in cues if cue is not None]
+    found.sort(key=lambda cue: (bool(cue.kind), cue.hedged))
+    return found[0] if found else Conclusion()
 
 
 def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | None:
@@ -144,7 +147,8 @@ def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | N
     hedged = hedged or _HEDGE.match(name) is not None
     name = re.sub(r"^(?:possible|potential|suspected|probable|likely)\s", "", name, flags=re.I)
     if not _is_name(name, trusted=strong and bold is not None):
-        return None
+        is_class = is_kind(name) and is_known(name) and not hedged
+        return Conclusion(kind=name) if is_class and not _is_alternative(tail) else None
     if has_alternatives(name) or _is_alternative(tail):
         return Conclusion(several=True)
     if hedged:
