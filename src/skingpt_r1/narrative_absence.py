@@ -1,4 +1,4 @@
-"""Words that stand in the place of a diagnosis and are none; used by `narrative_reading.py` alone."""
+"""Words in the place of a diagnosis that are none; used by `narrative_reading.py` alone."""
 
 import re
 from collections.abc import Mapping

@@ -1,17 +1,18 @@
 """The names of a differential, however they are listed; used by the reader of narratives.
 
 On one line or over several, with bullets, numbers or letters, with semicolons, commas, `and` or
-`vs`, in bold, with shares of a hundred and with remarks. Every item of a list is kept, known or not.
+`vs`, in bold, with percentages and with remarks. Every item of a list is kept, known or not.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from skingpt_r1.narrative_phrase import is_clause, plain
 from skingpt_r1.narrative_words import is_known, names_disease
 from skingpt_r1.taxonomy import canonical
 
-MOST_CHARACTERS = 4000  # of a list that are read; a longer one is no list
+MOST_CHARACTERS = 4000  # of a list that are read; no differential is longer
 
 
 class Item(NamedTuple):
@@ -86,10 +87,9 @@ def is_advice(text: str) -> bool:
     """Whether what stands in a list of diagnoses says what to do, or is a sentence."""
     if _FIRST_NUMBER.match(text) or _BULLET.match(text):
         return False
-    bare = plain(text)
-    if could_be_listed(bare) or all(_is_name(piece) for piece in _names(bare)):
-        return False
-    return is_clause(bare) or text.rstrip().endswith((".", "!")) or bool(_ADVICE.search(bare))
+    bare = plain(text[:MOST_CHARACTERS])
+    says = is_clause(bare) or text.rstrip().endswith((".", "!")) or bool(_ADVICE.search(bare))
+    return says and not could_be_listed(bare) and not all(map(_is_name, _names(bare)))
 
 
 def end_of_list(line: str) -> int:
@@ -155,21 +155,20 @@ def _item(text: str) -> Item:
     return Item(plain(name), plain(remark))
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str) -> Iterator[str]:
     """The names between commas and joints; a name that holds one stays whole."""
-    parts = _joined([part for part in _COMMA.split(text) if part.strip()])
-    return [name for part in parts for name in _at_joints(_LEADING_JOINT.sub("", part))]
+    for part in _joined([part for part in _COMMA.split(text) if part.strip()]):
+        yield from _at_joints(_LEADING_JOINT.sub("", part))
 
 
-def _joined(parts: list[str]) -> list[str]:
+def _joined(parts: Sequence[str]) -> Iterator[str]:
     """Neighbours that only together are a name, such as `hand, foot and mouth disease`."""
-    kept: list[str] = []
-    while parts:
-        known = (n for n in (3, 2) if canonical(", ".join(parts[:n])) and not _is_name(parts[0]))
-        count = next(known, 1)
-        kept.append(", ".join(parts[:count]))
-        parts = parts[count:]
-    return kept
+    at = 0
+    while at < len(parts):
+        groups = () if _is_name(parts[at]) else (", ".join(parts[at : at + n]) for n in (3, 2))
+        name = next((group for group in groups if canonical(group)), parts[at])
+        yield name
+        at += 1 + name.count(", ") - parts[at].count(", ")
 
 
 def _at_joints(text: str) -> list[str]:

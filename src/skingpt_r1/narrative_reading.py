@@ -15,7 +15,14 @@ from skingpt_r1 import narrative_phrase as phrase
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.narrative_absence import absence
 from skingpt_r1.narrative_json import Fields, read_json
-from skingpt_r1.narrative_sections import TAG, is_answer, sections, spans, texts_of
+from skingpt_r1.narrative_sections import (
+    TAG,
+    is_answer,
+    observation_and_reasoning,
+    sections,
+    spans,
+    texts_of,
+)
 from skingpt_r1.narrative_tokens import readings
 from skingpt_r1.narrative_words import could_be_name, is_english, names_disease
 from skingpt_r1.taxonomy import canonical
@@ -88,6 +95,7 @@ _DANGLING = re.compile(
     r"|possible|possibly|suspected|is|as))[\s*_]*$",
     re.IGNORECASE,
 )
+_BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
 _CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
 _SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
 _FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
@@ -118,10 +126,6 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
-_OBSERVES = re.compile(
-    r"\b(?:observ\w+|description|described|image|photo\w*|picture|presents?|shows|visible|features)\b",
-    re.IGNORECASE,
-)
 _MENTIONS_OTHERS = re.compile(
     r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
 )
@@ -152,7 +156,7 @@ def _read(text: str) -> Reading:
     pieces = list(_sentences(text))
     diagnosis = _from_answer(answer) if answer is not None else _conclusion(pieces, text)
     end = pieces[-1].start + 1 if pieces else len(text)
-    return Reading(*_parts(text), diagnosis, _differential(text, end, diagnosis))
+    return Reading(*observation_and_reasoning(text), diagnosis, _differential(text, end, diagnosis))
 
 
 def _from_fields(fields: Fields) -> Reading:
@@ -209,7 +213,7 @@ def _short_answer(value: str) -> str | None:
     if (nothing := absence(phrase.plain(value[:200]))) is not None:
         _fail(nothing)
     first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
-    bold = re.match(r"\*\*([^*\n]{2,120})\*\*", value)
+    bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
     name = phrase.plain(bold[1] if bold and not _goes_on(value[bold.end() :]) else first)
     if not name or phrase.is_clause(name) or not could_be_name(name):
         return None
@@ -383,24 +387,6 @@ def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
     if any(_TOO_LITTLE.search(sentence.text) for sentence in sentences):
         _fail("insufficient_information")
     _fail("no_diagnosis")
-
-
-def _blocks(text: str) -> list[str]:
-    pieces = [text[begin:end] for begin, end in spans(text)]
-    return [part.strip() for piece in pieces for part in piece.split("\n\n") if part.strip()]
-
-
-def _parts(text: str) -> tuple[str, str]:
-    """Observation and reasoning: by their titles, else the first block and the blocks between."""
-    found = sections(text)
-    seen, thought = texts_of(found, "observation"), texts_of(found, "reasoning")
-    if seen or thought:
-        return seen, thought
-    blocks = _blocks(text)
-    middle = blocks[:-1] if len(blocks) > 1 else blocks
-    if len(blocks) > 1 and _OBSERVES.search(blocks[0][:600]):
-        return blocks[0], "\n\n".join(middle[1:])
-    return "", "\n\n".join(middle)
 
 
 def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:

@@ -59,6 +59,12 @@ _IN_LINE = re.compile(r"[ \t](?=(?:Observation|Reasoning|Differential):\s)")
 _PART_OF_TITLE = re.compile(r"(?:^|\n)[\s#>*_]*(?:\w+\s){0,2}\w+$")
 
 
+_OBSERVES = re.compile(
+    r"\b(?:observ\w+|description|described|image|photo\w*|picture|presents?|shows|visible|features)\b",
+    re.IGNORECASE,
+)
+
+
 def sections(text: str) -> list[Section]:
     """The sections of a text, in order; see `Section`."""
     found: list[Section] = []
@@ -70,6 +76,19 @@ def sections(text: str) -> list[Section]:
 def texts_of(found: list[Section], kind: Kind) -> str:
     """What stands in all sections of a kind, one line each."""
     return "\n".join(part.text for part in found if part.kind == kind and part.text)
+
+
+def observation_and_reasoning(text: str) -> tuple[str, str]:
+    """Observation and reasoning: by their titles, else the first block and the blocks between."""
+    found = sections(text)
+    seen, thought = texts_of(found, "observation"), texts_of(found, "reasoning")
+    if seen or thought:
+        return seen, thought
+    blocks = _blocks(text)
+    middle = blocks[:-1] if len(blocks) > 1 else blocks
+    if len(blocks) > 1 and _OBSERVES.search(blocks[0][:600]):
+        return blocks[0], "\n\n".join(middle[1:])
+    return "", "\n\n".join(middle)
 
 
 def is_answer(tag: re.Match[str]) -> bool:
@@ -102,19 +121,19 @@ def _read_lines(piece: str, kind: Kind, found: list[Section]) -> None:
     lines: list[str] = []
     for line in _lines(piece):
         known = _title(line, kind)
-        if known is None and kind == "differential" and any(lines) and is_advice(line):
+        if known is None and kind == "differential" and lines and is_advice(line):
             known = ("other", "", line)
         if known is None:
-            lines.append(line.strip())
+            lines += [line.strip()] if line.strip() else []
             continue
-        found.append(Section(kind, title, _text(lines)))
+        found.append(Section(kind, title, "\n".join(lines)))
         kind, title, rest = known
         end = end_of_list(rest) if kind == "differential" else len(rest)
-        lines = [rest[:end].strip()]
+        lines = [rest[:end].strip()] if rest[:end].strip() else []
         if rest[end:]:
-            found.append(Section(kind, title, _text(lines)))
+            found.append(Section(kind, title, "\n".join(lines)))
             kind, title, lines = "other", "", [rest[end:].strip()]
-    found.append(Section(kind, title, _text(lines)))
+    found.append(Section(kind, title, "\n".join(lines)))
 
 
 def _lines(piece: str) -> list[str]:
@@ -145,5 +164,6 @@ def _title(line: str, inside: Kind) -> tuple[Kind, str, str] | None:
     return "other", match["title"], line[match.end() :]
 
 
-def _text(lines: list[str]) -> str:
-    return "\n".join(line for line in lines if line)
+def _blocks(text: str) -> list[str]:
+    pieces = [text[begin:end] for begin, end in spans(text)]
+    return [part.strip() for piece in pieces for part in piece.split("\n\n") if part.strip()]

@@ -62,6 +62,26 @@ def control_token(text: str, also: Iterable[str] = ()) -> str | None:
     return None
 
 
+def defused(text: str, marks: re.Pattern[str] | None = None) -> str:
+    """The text with a space inside every control token, so that it is none.
+
+    Without one, plain or in disguise, the text stays as it is; else it is in its plain form.
+
+    Args:
+        text: that goes into a prompt.
+        marks: further signs that are to lose their meaning; a match begins with the sign's bracket.
+    """
+    form = plain_form(text)
+    if marks is not None:
+        form = marks.sub(_spaced, form)
+    form = _TOKEN.sub(_spaced, form).replace(_OPENED, "< |")
+    return text if form == plain_form(text) else form
+
+
+def _spaced(found: re.Match[str]) -> str:
+    return f"{found[0][0]} {found[0][1:]}"
+
+
 def without_control_tokens(text: str) -> str:
     """The text with a space in place of every control token that a server left in it."""
     return _TOKEN.sub(" ", text)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.narrative import Narrative, format_narrative, parse_narrative
-from skingpt_r1.narrative_list import JOINT_WORDS, NUMBER, SHARE, Item, items
+from skingpt_r1.narrative_list import JOINT_WORDS, MOST_CHARACTERS, NUMBER, SHARE, Item, items
 from skingpt_r1.narrative_phrase import plain
 from skingpt_r1.narrative_sections import TAG, Section, sections
 from skingpt_r1.narrative_tokens import control_token, with_plain_marks
@@ -102,7 +102,8 @@ def _by_blocks(found: list[Section], read: Narrative) -> _Fields:
 
 def _add_rest(part: Section, diagnosis: str, fields: _Fields) -> None:
     if part.kind == "differential":
-        for line in part.text.split("\n"):
+        is_list = len(part.text) <= MOST_CHARACTERS
+        for line in part.text.split("\n") if is_list else [part.text]:
             _add_listed(line, fields)
     elif part.kind == "diagnosis":
         fields.extra.append(_beyond(part.text, diagnosis))

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.narrative import MARKS
 
 IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
@@ -84,6 +85,12 @@ class SkinProcessor:
         """Token used to fill short rows; the end-of-turn token where there is no pad token."""
         pad: int | None = self.tokenizer.pad_token_id
         return self.end_id if pad is None else pad
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """The tokenizer's own special tokens, but the tags of narratives."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return tuple(str(token) for token in added if token.special and str(token) not in MARKS)
 
     @property
     def end_id(self) -> int:
