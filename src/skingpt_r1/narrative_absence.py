@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _NONE = re.compile(
-    r"none|n\.?\s?[/\\]\s?a|na|nil|null|nan|nothing|undefined|tbd"
+    r"none|n\.?\s?[/\\]?\s?a\.?|nil|null|nan|nothing|undefined|tbd"
     r"|no\s(?:clear\s|specific\s|definite\s)?(?:diagnosis|answer|conclusion)"
     r"(?:\s(?:made|given|possible))?|not\s(?:applicable|available|given|provided|specified)",
     re.IGNORECASE,

@@ -37,11 +37,12 @@ _BOLD = re.compile(r"^\W{0,4}\*\*([^*\n]{1,120}?)\s?:?\*\*")
 _REMARK = re.compile(r":\s|\s[-–—]{1,2}\s|—")
 SHARE = re.compile(r"[\[(]?[~≈<>]?\s?(?<![\d.,])\d{1,3}(?:[.,]\d{1,3})?\s?%[\])]?")
 _BOLD_LIST = re.compile(r"^\W{0,4}\*\*[^*\n]{1,120}\*\*\s?(?:[,;/]|(?:and|or|vs)\b)")
-_SEMICOLON = re.compile(r";(?![^();]{0,80}\))|\s[•·|>→]\s|(?<=[a-z]{3})\.\s+(?=[A-Z])")
+_SEMICOLON = re.compile(r";(?![^();]{0,80}\))|\s[•·|>→]\s|(?<=\w\w\w)\.\s+(?=[A-Z])")
 _COMMA = re.compile(r",\s(?![^()]{0,80}\))")
 _JOINT = re.compile(r"\s(?:and|or|and/or|versus|vs\.?)\s|\s?/\s?|\s&\s", re.IGNORECASE)
 JOINT_WORDS = frozenset(("and", "or", "vs", "versus"))
 _LEADING_JOINT = re.compile(r"^\s*(?:and|or|and/or|versus|vs\.?|&)\s", re.IGNORECASE)
+_TRAILING_JOINT = re.compile(r"\s*(?:and|or|and/or|versus|vs\.?|&|/)\s*$", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"^(?:the\s)?(?:differential(?:\sdiagnos[ie]s)?\s|alternatives\s)?"
     r"(?:includes?|considered(?:\sare)?|considers?):?\s",
@@ -165,10 +166,16 @@ def _joined(parts: Sequence[str]) -> Iterator[str]:
     """Neighbours that only together are a name, such as `hand, foot and mouth disease`."""
     at = 0
     while at < len(parts):
-        groups = () if _is_name(parts[at]) else (", ".join(parts[at : at + n]) for n in (3, 2))
-        name = next((group for group in groups if canonical(group)), parts[at])
-        yield name
-        at += 1 + name.count(", ") - parts[at].count(", ")
+        *_, last = (0, *(joint.end() for joint in _JOINT.finditer(parts[at])))
+        before, tail = parts[at][:last], parts[at][last:]
+        ends = () if _is_name(tail) else (at + 3, at + 2)
+        groups = (", ".join((tail, *parts[at + 1 : end])) for end in ends)
+        name = next((group for group in groups if canonical(group)), None)
+        if name is None:
+            yield parts[at]
+        else:
+            yield from filter(None, (_TRAILING_JOINT.sub("", before), name))
+        at += 1 + (0 if name is None else name.count(", ") - tail.count(", "))
 
 
 def _at_joints(text: str) -> list[str]:

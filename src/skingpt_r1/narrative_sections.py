@@ -124,7 +124,7 @@ def _read_lines(piece: str, kind: Kind, found: list[Section]) -> None:
         if known is None and kind == "differential" and lines and is_advice(line):
             known = ("other", "", line)
         if known is None:
-            lines += [line.strip()] if line.strip() else []
+            lines.append(line.strip())
             continue
         found.append(Section(kind, title, "\n".join(lines)))
         kind, title, rest = known
@@ -143,7 +143,8 @@ def _lines(piece: str) -> list[str]:
         if not _PART_OF_TITLE.search(piece, max(cuts[-1], place.start() - 60), place.start()):
             cuts.append(place.end())
     ends = [*cuts[1:], len(piece)]
-    return [line for a, b in zip(cuts, ends, strict=True) for line in piece[a:b].split("\n")]
+    parts = (piece[begin:end] for begin, end in zip(cuts, ends, strict=True))
+    return [line for part in parts for line in part.split("\n") if line.strip()]
 
 
 def _title(line: str, inside: Kind) -> tuple[Kind, str, str] | None:
