@@ -10,16 +10,18 @@ from skingpt_r1.narrative import REASONS, parse_narrative
 PARTS = "Observation: A lesion.\nReasoning: It fits.\n"
 
 
+NAMES = ("benign keratosis", "vascular lesion", "keloid", "port wine stain", "trichoblastoma",
+         "SCC", "inflamed seborrheic keratosis")  # fmt: skip
+
+
 def outcome(text: str) -> str:
     try:
         return parse_narrative(text).diagnosis
     except NarrativeError as error:
-        assert error.reason in REASONS
-        return error.reason
+        return error.reason if error.reason in REASONS else f"{error.reason} is no reason"
 
 
-@pytest.mark.parametrize("name", ["benign keratosis", "vascular lesion", "keloid", "port wine stain",
-                                  "inflamed seborrheic keratosis", "trichoblastoma", "SCC"])  # fmt: skip
+@pytest.mark.parametrize("name", NAMES)  # fmt: skip
 @pytest.mark.parametrize(
     "form",
     ["Diagnosis: {}", "Diagnosis: {}.", "Final Answer: {}", "**Diagnosis:** {}", "Diagnosis — {}",
@@ -116,8 +118,8 @@ def test_tags_and_tokens_are_no_part_of_a_name(text: str, name: str) -> None:
 
 def test_tags_close_to_the_text() -> None:
     read = parse_narrative(
-        "<think>Observation: A large brown lesion.\nReasoning: Irregular borders suggest melanoma.\n"
-        "Differential: nevus; lentigo</think><answer>melanoma</answer>"
+        "<think>Observation: A large brown lesion.\nReasoning: Irregular borders suggest "
+        "melanoma.\nDifferential: nevus; lentigo</think><answer>melanoma</answer>"
     )
     assert read.observation == "A large brown lesion."
     assert read.reasoning == "Irregular borders suggest melanoma."
@@ -161,7 +163,8 @@ def test_a_differential_stands_before_or_behind_the_diagnosis(listed: str, first
 @pytest.mark.parametrize(
     "seed",
     ["{", '{"a":', "<|im_end|>", "<|im_end|> a ", "<answer>x</answer>", "<answer a=", "\n", "a\n",
-     "a or ", "a, ", "nevus and ", "1) a ", "- **a**: b\n", "\u200b", "＜", "</s>", '"diagnosis": '],
+     "a or ", "a, ", "nevus and ", "1) a ", "- **a**: b\n", "\u200b", "＜", "</s>",
+     '"diagnosis": '],
 )  # fmt: skip
 @pytest.mark.parametrize("before", ["", f"{PARTS}Differential: nevus\n"])
 def test_hostile_texts_of_100_kb_are_read_at_once(before: str, seed: str) -> None:

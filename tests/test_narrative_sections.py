@@ -11,8 +11,8 @@ from skingpt_r1.narrative_sections import TAG, sections, texts_of
 lines = st.sampled_from(
     ["Observation: A red plaque.", "Reasoning: It scales.", "Differential: nevus; BCC", "DDx:",
      "1. nevus", "- **BCC**: pearly", "Refer urgently.", "## Plan", "Plan: excise", "**Note**", "",
-     "<think>", "</think>", "<answer>", "</answer>", "Diagnosis: melanoma", "x Reasoning: y", "a: b",
-     "Clinical Reasoning: z", "Findings", "nevus. Biopsy it."]
+     "<think>", "</think>", "<answer>", "</answer>", "Diagnosis: melanoma", "x Reasoning: y",
+     "a: b", "Clinical Reasoning: z", "Findings", "nevus. Biopsy it."]
 )  # fmt: skip
 
 
@@ -30,7 +30,8 @@ def test_no_word_is_lost_and_none_is_doubled(parts: list[str], joint: str) -> No
 def test_kinds() -> None:
     found = sections(
         "Of a man.\nObservation: A plaque.\nDermoscopy: dots.\n## Reasoning\nIt fits.\n"
-        "DDx: nevus. Biopsy it.\nFollow-up: a week.\n**Final diagnosis:** melanoma\nPrognosis: good."
+        "DDx: nevus. Biopsy it.\nFollow-up: a week.\n**Final diagnosis:** melanoma\n"
+        "Prognosis: good."
     )
     assert [(part.kind, part.title, part.text) for part in found] == [
         ("before", "", "Of a man."),

@@ -78,8 +78,8 @@ def test_no_form_of_a_mark_closes_the_fence(mark: str) -> None:
 
 
 pieces = st.sampled_from(
-    [*MARKS, *(form(token) for token in TOKENS for form in DISGUISES), "<", "|", ">", "[", "/", "text",
-     "]", "\u200b", "\u0338", "＜", "｜", "im_end", " "]
+    [*MARKS, *(form(token) for token in TOKENS for form in DISGUISES), "<", "|", ">", "[", "/",
+     "text", "]", "\u200b", "\u0338", "＜", "｜", "im_end", " "]
 )  # fmt: skip
 
 

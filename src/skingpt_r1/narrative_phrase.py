@@ -130,9 +130,8 @@ def conclusion(sentence: str) -> Conclusion:
     if before is not None:
         return before
     cues = [_after(sentence, match, strong=False) for match in _CUE.finditer(sentence)]
-    found = [cue for cue in cues if cue is not None]
-    found.sort(key=lambda cue: (bool(cue.kind), cue.hedged))
-    return found[0] if found else Conclusion()
+    said = [cue for cue in cues if cue is not None]
+    return min(said, key=lambda cue: (bool(cue.kind), cue.hedged), default=Conclusion())
 
 
 def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | None:

@@ -63,6 +63,7 @@ _OBSERVES = re.compile(
     r"\b(?:observ\w+|description|described|image|photo\w*|picture|presents?|shows|visible|features)\b",
     re.IGNORECASE,
 )
+_AROUND_TITLE = " \t#>*_-•|:=–—"
 
 
 def sections(text: str) -> list[Section]:
@@ -152,7 +153,7 @@ def _title(line: str, inside: Kind) -> tuple[Kind, str, str] | None:
     short = line[:200]
     if match := _KNOWN.match(short):
         kind: Kind = match.lastgroup  # type: ignore[assignment]
-        return kind, match[kind].strip(), line[match.end() :]
+        return kind, match[0].strip(_AROUND_TITLE), line[match.end() :]
     if heading := _HEADING.match(short):
         title = (heading["hash"] or heading["bold"]).strip(" *_:")
         is_item = inside == "differential" and could_be_listed(title)
@@ -162,7 +163,7 @@ def _title(line: str, inside: Kind) -> tuple[Kind, str, str] | None:
     match = _OTHER.match(short)
     if match is None or (inside == "differential" and could_be_listed(match["title"])):
         return None
-    return "other", match["title"], line[match.end() :]
+    return "other", match[0].strip(_AROUND_TITLE), line[match.end() :]
 
 
 def _blocks(text: str) -> list[str]:

@@ -38,14 +38,16 @@ FITS = "It suggests melanoma."
          form(FITS, "benign keratosis; BCC; SK; actinic keratosis")),
         ("Differential: nevus\nUrgent excision biopsy", "",
          form(f"{FITS} Urgent excision biopsy.", "nevus")),
-        ("DDx:\n1. nevus (60%)\n2. **BCC**: pearly", "", form(f"{FITS} BCC: pearly.", "nevus (60%); BCC")),
+        ("DDx:\n1. nevus (60%)\n2. **BCC**: pearly", "",
+         form(f"{FITS} BCC: pearly.", "nevus (60%); BCC")),
         ("Differential: nevus, BCC and hand, foot and mouth disease. Biopsy it.", "",
          form(f"{FITS} Biopsy it.", "nevus; BCC; hand, foot and mouth disease")),
         ("## Plan\nExcise.\nDifferential: none", "Refer in 2 weeks.",
          form(f"{FITS} Plan: Excise. Differential diagnosis: none. Refer in 2 weeks.")),
         ("Differential: It could be a nevus but is not even.", "",
          form(f"{FITS} Differential diagnosis: It could be a nevus but is not even.")),
-        ("Differential:\n- nevus\n- Urgent referral", "", form(f"{FITS} - Urgent referral.", "nevus")),
+        ("Differential:\n- nevus\n- Urgent referral", "",
+         form(f"{FITS} - Urgent referral.", "nevus")),
     ],
 )  # fmt: skip
 def test_what_has_no_place_goes_to_the_reasoning(middle: str, after: str, made: str) -> None:
@@ -125,9 +127,8 @@ def test_no_word_vanishes(first: str, second: str, third: str, fourth: str, fift
     )  # fmt: skip
     try:
         made = canonical_text(text)
-    except NarrativeError as error:
-        assert re.search(r"line \d+|control|stands apart|contains", str(error)) or error.reason
-        return
+    except NarrativeError:
+        return  # refused; what a refusal says is tested above
     title = {"Differential", "DDx", "diagnosis", "and", "vs", "1", "Diagnosis", "Observation"}
     lost = Counter(words(text)) - Counter(words(made))
     assert set(lost) <= title
