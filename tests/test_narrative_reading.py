@@ -42,7 +42,8 @@ def test_an_explicit_name_is_read_with_and_without_a_full_stop(form: str, name: 
         ("Red lacunae. It looks like a vascular lesion.", "vascular lesion"),
         ("The findings suggest a viral infection. Thus it is **herpes zoster**.", "herpes zoster"),
         ("Conclusion: psoriasis", "psoriasis"),
-        ("melanoma", "melanoma"),
+        ("Melanoma.", "Melanoma"),
+        ("melanoma", "truncated"),  # how a longer name may begin; the benchmark reads bare names
         ("Diagnosis: **nevus** with melanoma in situ.", "nevus with melanoma in situ"),
         ("Diagnosis: **Psoriasis** - scaly plaques of psoriasis", "Psoriasis"),
     ],

@@ -100,6 +100,14 @@ _CLAUSE = re.compile(
 )
 
 
+# A name does not end so: the text was cut.
+_DANGLING = re.compile(
+    r"(?:[,(/\-–—]|\b(?:a|an|the|of|and|or|with|in|on|to|by|from|due|versus|vs|likely|most|probably"
+    r"|possible|possibly|suspected|is|as))[\s*_]*$",
+    re.IGNORECASE,
+)
+
+
 def plain(text: str) -> str:
     """A phrase without markdown, quotes, closing punctuation and surplus white space."""
     bare = re.sub(r"[*_`#]+", " ", text)
@@ -115,6 +123,17 @@ def has_alternatives(phrase: str) -> bool:
     """Whether a phrase offers more than one name: `eczema or psoriasis`, `nevus vs melanoma`."""
     parts = re.split(r"\s(?:or|versus|vs\.?|and/or)\s|;", phrase)
     return sum(bool(part.strip()) and not is_kind(part) for part in parts) > 1
+
+
+def is_finished(value: str) -> bool:
+    """Whether a name at the end of a text, without a full stop, is a whole one."""
+    return _DANGLING.search(value) is None and value.count("(") <= value.count(")")
+
+
+def goes_on(rest: str) -> bool:
+    """Whether a name in bold goes on behind it, as in `**nevus** with melanoma in situ`."""
+    clause = re.split(r"[.:;\n]|\s[-–—]\s", rest[:120], maxsplit=1)[0]
+    return names_disease(clause)
 
 
 def conclusion(sentence: str) -> Conclusion:

@@ -89,12 +89,6 @@ _EXPLICIT = re.compile(
     r"[\"'*_]*\s?(?:[:=|]|[—–]|-{1,2}>?\s|\bis\b:?)[\s*_\"']*",
     re.IGNORECASE,
 )
-# A name does not end so: the text was cut.
-_DANGLING = re.compile(
-    r"(?:[,(/\-–—]|\b(?:a|an|the|of|and|or|with|in|on|to|by|from|due|versus|vs|likely|most|probably"
-    r"|possible|possibly|suspected|is|as))[\s*_]*$",
-    re.IGNORECASE,
-)
 _BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
 _CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
 _SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
@@ -214,7 +208,7 @@ def _short_answer(value: str) -> str | None:
         _fail(nothing)
     first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
     bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
-    name = phrase.plain(bold[1] if bold and not _goes_on(value[bold.end() :]) else first)
+    name = phrase.plain(bold[1] if bold and not phrase.goes_on(value[bold.end() :]) else first)
     if not name or phrase.is_clause(name) or not could_be_name(name):
         return None
     if _NORMAL.search(name):
@@ -224,12 +218,6 @@ def _short_answer(value: str) -> str | None:
     if phrase.has_alternatives(name):
         _fail("several_diagnoses")
     return name
-
-
-def _goes_on(rest: str) -> bool:
-    """Whether a name in bold goes on behind it, as in `**nevus** with melanoma in situ`."""
-    clause = re.split(r"[.:;\n]|\s[-–—]\s", rest[:120], maxsplit=1)[0]
-    return names_disease(clause)
 
 
 def _sentences(text: str) -> Iterator[Sentence]:
@@ -276,7 +264,7 @@ def _bare_name(sentences: list[Sentence]) -> str | None:
     name = _short_answer(last.text) or ""
     is_name = len(name.split()) <= 6 and not re.match(r"(?:the|a|an|this)\s", name, re.IGNORECASE)
     if len(sentences) == 1:
-        return name if is_name and canonical(name) is not None else None
+        return name if is_name and last.closed and canonical(name) is not None else None
     return name if is_name and names_disease(name) else None
 
 
@@ -287,7 +275,9 @@ def _is_cut(last: Sentence, text: str) -> bool:
         return True
     if last.closed or (thinking and text.rstrip().endswith(">")):
         return False
-    if len(last.text.split()) <= _SHORT_LINE and _is_finished(last.text):
+    bare = phrase.plain(last.text)
+    is_bare_name = could_be_name(bare) and names_disease(bare)  # how a longer name may begin
+    if len(bare.split()) <= _SHORT_LINE and phrase.is_finished(last.text) and not is_bare_name:
         return False
     found = phrase.conclusion(last.text)
     name = found.name or found.kind
@@ -302,7 +292,7 @@ def _explicit(sentences: list[Sentence], text: str) -> str | None:
         sentence = sentences[index]
         value = _explicit_value(sentences, index)
         name = _short_answer(value) if value else None
-        if name is None or not (sentence.closed or _is_finished(value or "")):
+        if name is None or not (sentence.closed or phrase.is_finished(value or "")):
             continue
         if _CONTRAST.match(sentence.text):
             before = _concluding(sentences[:index], text, is_cut=False)
@@ -321,11 +311,6 @@ def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
         return None
     value = _CLOSING_QUOTE.split(text[match.end() :], maxsplit=1)[0]
     return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
-
-
-def _is_finished(value: str) -> bool:
-    """Whether a name at the end of a text, without a full stop, is a whole one."""
-    return _DANGLING.search(value) is None and value.count("(") <= value.count(")")
 
 
 def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | None:
