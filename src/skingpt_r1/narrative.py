@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from skingpt_r1 import narrative_reading
 from skingpt_r1.errors import NarrativeError
+from skingpt_r1.narrative_tokens import control_token
 
 # reason code -> what it means; every NarrativeError carries one of these.
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -23,7 +24,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_MARKS = ("<think>", "</think>", "<answer>", "</answer>")
+MARKS = ("<think>", "</think>", "<answer>", "</answer>")
 _TITLES = ("Observation:", "Reasoning:", "Differential:")
 
 
@@ -53,7 +54,7 @@ def format_narrative(
 
     Raises:
         NarrativeError: reason `not_canonical`: a field is empty where it must not be, or holds a
-            tag, a section title or, in the differential, a semicolon.
+            tag, a section title, a control token or, in the differential, a semicolon.
     """
     return make_narrative(observation, reasoning, diagnosis, differential).text
 
@@ -116,9 +117,13 @@ def _field(name: str, value: str, forbidden: tuple[str, ...] = ()) -> str:
     plain = " ".join(value.split())
     if not plain:
         raise NarrativeError("not_canonical", f"the {name} is empty; every field needs words")
-    for mark in (*_MARKS, *_TITLES, *forbidden):
+    for mark in (*MARKS, *_TITLES, *forbidden):
         if mark in plain:
             raise NarrativeError(
                 "not_canonical", f"the {name} contains {mark!r}, which separates the fields"
             )
+    if token := control_token(plain):
+        raise NarrativeError(
+            "not_canonical", f"the {name} contains the control token {token!r}; remove it"
+        )
     return plain

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from skingpt_r1.narrative_words import could_be_name, is_kind, names_disease
+from skingpt_r1.narrative_words import could_be_name, is_kind, is_known, names_disease
 from skingpt_r1.taxonomy import holds_malignancy, is_malignant, is_name
 
 
@@ -14,11 +14,13 @@ class Conclusion(NamedTuple):
         name: the diagnosis; empty when the sentence names none.
         several: the sentence leaves several diagnoses open.
         hedged: the sentence offers a name only as a possibility.
+        kind: a kind of disease, such as `vascular lesion`; counts where no disease is named.
     """
 
     name: str = ""
     several: bool = False
     hedged: bool = False
+    kind: str = ""
 
 
 # A noun for the verdict, then the verdict itself.
@@ -113,6 +115,14 @@ _CLAUSE = re.compile(
 )
 
 
+# A name does not end so: the text was cut.
+_DANGLING = re.compile(
+    r"(?:[,(/\-–—]|\b(?:a|an|the|of|and|or|with|in|on|to|by|from|due|versus|vs|likely|most|probably"
+    r"|possible|possibly|suspected|is|as))[\s*_]*$",
+    re.IGNORECASE,
+)
+
+
 def plain(text: str) -> str:
     """A phrase without markdown, quotes, closing punctuation and surplus white space.
 
@@ -120,7 +130,7 @@ def plain(text: str) -> str:
     """
     text = _SHARE.sub("", _NUMBER.sub("", text))
     bare = re.sub(r"[*_`#]+", " ", text)
-    return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—')
+    return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—|{}')
 
 
 def is_clause(phrase: str) -> bool:
@@ -134,6 +144,17 @@ def has_alternatives(phrase: str) -> bool:
     return sum(bool(part.strip()) and not is_kind(part) for part in parts) > 1
 
 
+def is_finished(value: str) -> bool:
+    """Whether a name at the end of a text, without a full stop, is a whole one."""
+    return _DANGLING.search(value) is None and value.count("(") <= value.count(")")
+
+
+def goes_on(rest: str) -> bool:
+    """Whether a name in bold goes on behind it, as in `**nevus** with melanoma in situ`."""
+    clause = re.split(r"[.:;\n]|\s[-–—]\s", rest[:120], maxsplit=1)[0]
+    return names_disease(clause)
+
+
 def conclusion(sentence: str) -> Conclusion:
     """What a sentence concludes; a strong cue counts more than a weak one, the first most."""
     sentence = re.sub(
@@ -141,14 +162,14 @@ def conclusion(sentence: str) -> Conclusion:
     )
     for match in _VERDICT.finditer(sentence):
         found = _after(sentence, match, strong=True)
-        if found is not None:
+        if found is not None and not found.kind:
             return found
     before = _before(sentence)
     if before is not None:
         return before
     cues = [_after(sentence, match, strong=False) for match in _CUE.finditer(sentence)]
-    found = next((cue for cue in cues if cue is not None and not cue.hedged), None)
-    return found or next((cue for cue in cues if cue is not None), Conclusion())
+    said = [cue for cue in cues if cue is not None]
+    return min(said, key=lambda cue: (bool(cue.kind), cue.hedged), default=Conclusion())
 
 
 def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | None:
@@ -163,7 +184,8 @@ def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | N
     hedged = hedged or _HEDGE.match(name) is not None
     name = re.sub(r"^(?:possible|potential|suspected|probable|likely)\s", "", name, flags=re.I)
     if not _is_name(name, trusted=strong and bold is not None):
-        return None
+        is_class = is_kind(name) and is_known(name) and not hedged
+        return Conclusion(kind=name) if is_class and not _is_alternative(tail) else None
     if has_alternatives(name) or _is_alternative(tail):
         return Conclusion(several=True)
     name, alone = _with_part(name, tail), name

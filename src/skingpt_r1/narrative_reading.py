@@ -10,9 +10,22 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
+from skingpt_r1 import narrative_list
 from skingpt_r1 import narrative_phrase as phrase
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative_words import could_be_name, is_kind, names_disease
+from skingpt_r1.narrative_absence import absence
+from skingpt_r1.narrative_json import Fields, read_json
+from skingpt_r1.narrative_sections import (
+    TAG,
+    is_answer,
+    observation_and_reasoning,
+    sections,
+    spans,
+    texts_of,
+)
+from skingpt_r1.narrative_tokens import readings
+from skingpt_r1.narrative_words import could_be_name, is_english, names_disease
+from skingpt_r1.taxonomy import canonical
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -24,6 +37,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "contradictory": "two conclusions exclude each other",
         "normal_skin": "the conclusion is that nothing is wrong",
         "insufficient_information": "the writer says that too little is known to conclude",
+        "other_language": "the text is in another language than English",
     }
 )
 
@@ -48,7 +62,6 @@ class Sentence(NamedTuple):
 
 _LONGEST_SENTENCE = 3000
 _NUM_CLOSING = 100  # a conclusion stands in the last sentences; this bounds the work
-_TAG = re.compile(r"<\s?(/?)\s?(think|thinking|answer)\s?>", re.IGNORECASE)
 _END = re.compile(r"[.!?][*\"”’)\]]*(?=\s)|\n")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|dr|no|spp|approx|incl|[a-z])|(?<![\w.])\d+)$", re.I
@@ -69,12 +82,16 @@ _FINAL = re.compile(
     re.IGNORECASE,
 )
 _EXPLICIT = re.compile(
-    r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(?:(?:the|my|so|thus|therefore|hence),?\s){0,2}"
+    r"^[\s#>*_\-|{\"']*(?:\d+[.)]\s*)?[*_]*(?:(?:the|my|so|thus|therefore|hence),?\s){0,2}"
     r"(?:(?:final|primary|most\slikely|leading|main|presumptive|working|provisional|clinical"
-    r"|likely|probable|correct|predicted)\s){0,2}(?:answer|diagnosis|impression)\s?[*_]*"
-    r"(?:\s?:|\sis\b:?)[\s*_]*",
+    r"|likely|probable|correct|predicted)[\s_]){0,2}"
+    r"(?:answer|diagnos[ie]s|impression|dx|(?P<weak>conclusion|assessment|verdict|prediction|label))"
+    r"[\"'*_]*\s?(?:[:=|]|[—–]|-{1,2}>?\s|\bis\b:?)[\s*_\"']*",
     re.IGNORECASE,
 )
+_BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
+_CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
+_SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
 _FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
 _HEADING = re.compile(
     r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(?:final\s|most\slikely\s|primary\s)?(?:answer|diagnosis)"
@@ -103,17 +120,6 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
-_OBSERVES = re.compile(
-    r"\b(?:observ\w+|description|described|image|photo\w*|picture|presents?|shows|visible|features)\b",
-    re.IGNORECASE,
-)
-_SECTION = re.compile(
-    r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(observations?|findings|description|reasoning|analysis"
-    r"|differential(?:\sdiagnos[ie]s)?)\s?[*_]*:[*_]*\s?|^#+\s*(observations?|findings|description"
-    r"|reasoning|analysis|differential(?:\sdiagnos[ie]s)?)\s*$",
-    re.IGNORECASE,
-)
-_ANY_HEADING = re.compile(r"^\s*(?:#+\s|\*\*[^*\n]{1,60}:?\*\*:?\s*$)")
 _MENTIONS_OTHERS = re.compile(
     r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
 )
@@ -121,16 +127,39 @@ _LISTED = re.compile(r"(?:[-•*]|\d[.)])\s{1,3}\*\*([^*\n]{2,80})\*\*")
 
 
 def read(text: str) -> Reading:
-    """Read a foreign text; raises NarrativeError with one of `REASONS`."""
-    if not re.search(r"[^\W\d_]", _TAG.sub("", text)):
+    """Read a foreign text; raises NarrativeError with one of `REASONS`.
+
+    What a model wrote after the end of its turn counts only where the turn has no conclusion.
+    """
+    turn, *whole = readings(text)
+    try:
+        return _read(turn)
+    except NarrativeError as error:
+        if not whole or error.reason not in ("no_diagnosis", "truncated"):
+            raise
+    return _read(whole[0])
+
+
+def _read(text: str) -> Reading:
+    if not re.search(r"[^\W\d_]", TAG.sub("", text)):
         _fail("empty")
+    fields = read_json(text)
+    if fields is not None:
+        return _from_fields(fields)
     answer = _answer_tag(text)
     pieces = list(_sentences(text))
     diagnosis = _from_answer(answer) if answer is not None else _conclusion(pieces, text)
-    end = pieces[-1].start if pieces else len(text)
-    blocks = _blocks(text)
-    observation, reasoning = _parts(blocks)
-    return Reading(observation, reasoning, diagnosis, _differential(text[: end + 1], diagnosis))
+    end = pieces[-1].start + 1 if pieces else len(text)
+    return Reading(*observation_and_reasoning(text), diagnosis, _differential(text, end, diagnosis))
+
+
+def _from_fields(fields: Fields) -> Reading:
+    if len(fields.diagnoses) > 1:
+        _fail("several_diagnoses")
+    diagnosis = _from_answer("".join(fields.diagnoses))
+    named = (item.name for text in fields.differential for item in narrative_list.items(text))
+    others = dict.fromkeys(name for name in named if name.lower() != diagnosis.lower())
+    return Reading(fields.observation, fields.reasoning, diagnosis, tuple(others))
 
 
 def declines(text: str) -> bool:
@@ -146,8 +175,8 @@ def _answer_tag(text: str) -> str | None:
     """What stands in the answer tags; None without them."""
     opened: int | None = None
     found: list[str] = []
-    for tag in _TAG.finditer(text):
-        if tag[2].lower() != "answer":
+    for tag in TAG.finditer(text):
+        if not is_answer(tag):
             continue
         if not tag[1]:
             opened = tag.end()
@@ -169,15 +198,17 @@ def _from_answer(answer: str) -> str:
     if not re.search(r"[^\W\d_]", answer):
         _fail("no_diagnosis")
     explicit = _EXPLICIT.sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
-    return _short_answer(explicit) or _conclusion(list(_sentences(answer)), answer)
+    return _short_answer(explicit) or _conclusion(list(_sentences(f"{answer}.")), answer)
 
 
 def _short_answer(value: str) -> str | None:
     """The value of an explicit answer when it is a name; None when it is a longer sentence."""
     value = value.strip()
+    if (nothing := absence(phrase.plain(value[:200]))) is not None:
+        _fail(nothing)
     first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
-    bold = re.match(r"\*\*([^*\n]{2,120})\*\*", value)
-    name = phrase.plain(bold[1] if bold else first)
+    bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
+    name = phrase.plain(bold[1] if bold and not phrase.goes_on(value[bold.end() :]) else first)
     if not name or phrase.is_clause(name) or not could_be_name(name):
         return None
     if _NORMAL.search(name):
@@ -191,7 +222,7 @@ def _short_answer(value: str) -> str | None:
 
 def _sentences(text: str) -> Iterator[Sentence]:
     start, block = 0, 0
-    for begin, end in _spans(text):
+    for begin, end in spans(text):
         block += 1
         start = begin
         for stop in _END.finditer(text, begin, end):
@@ -211,14 +242,6 @@ def _sentence(text: str, start: int, end: int, block: int, *, closed: bool) -> I
         yield Sentence(" ".join(piece.split()), start, block, closed)
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    begin = 0
-    for tag in _TAG.finditer(text):
-        yield begin, tag.start()
-        begin = tag.end()
-    yield begin, len(text)
-
-
 def _conclusion(sentences: list[Sentence], text: str) -> str:
     if not sentences:
         _fail("no_diagnosis")
@@ -234,20 +257,31 @@ def _conclusion(sentences: list[Sentence], text: str) -> str:
 
 
 def _bare_name(sentences: list[Sentence]) -> str | None:
-    """The name of a disease that stands alone after the thinking."""
-    if len(sentences) < 2 or sentences[-1].block == sentences[-2].block:
+    """The name of a disease that stands alone: as the whole text, or after the thinking."""
+    last = sentences[-1]
+    if len(sentences) > 1 and last.block == sentences[-2].block:
         return None
-    name = _short_answer(sentences[-1].text) or ""
+    name = _short_answer(last.text) or ""
     is_name = len(name.split()) <= 6 and not re.match(r"(?:the|a|an|this)\s", name, re.IGNORECASE)
+    if len(sentences) == 1:
+        return name if is_name and last.closed and canonical(name) is not None else None
     return name if is_name and names_disease(name) else None
 
 
 def _is_cut(last: Sentence, text: str) -> bool:
     """Whether the text breaks off: in the middle of a sentence, or inside a thinking block."""
-    thinking = [tag[1] for tag in _TAG.finditer(text) if tag[2].lower() != "answer"]
+    thinking = [tag[1] for tag in TAG.finditer(text) if not is_answer(tag)]
     if thinking and not thinking[-1]:
         return True
-    return not last.closed and not (thinking and text.rstrip().endswith(">"))
+    if last.closed or (thinking and text.rstrip().endswith(">")):
+        return False
+    bare = phrase.plain(last.text)
+    is_bare_name = could_be_name(bare) and names_disease(bare)  # how a longer name may begin
+    if len(bare.split()) <= _SHORT_LINE and phrase.is_finished(last.text) and not is_bare_name:
+        return False
+    found = phrase.conclusion(last.text)
+    name = found.name or found.kind
+    return not (name and canonical(name) and phrase.plain(last.text).endswith(name))
 
 
 def _explicit(sentences: list[Sentence], text: str) -> str | None:
@@ -258,7 +292,7 @@ def _explicit(sentences: list[Sentence], text: str) -> str | None:
         sentence = sentences[index]
         value = _explicit_value(sentences, index)
         name = _short_answer(value) if value else None
-        if name is None or not (sentence.closed or "*" in str(value) or names_disease(name)):
+        if name is None or not (sentence.closed or phrase.is_finished(value or "")):
             continue
         if _CONTRAST.match(sentence.text):
             before = _concluding(sentences[:index], text, is_cut=False)
@@ -273,7 +307,10 @@ def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
     if _HEADING.match(text):
         return sentences[index + 1].text if index + 1 < len(sentences) else None
     match = _EXPLICIT.match(text) or _FINAL_ANSWER.search(text)
-    return text[match.end() :] if match else None
+    if match is None:
+        return None
+    value = _CLOSING_QUOTE.split(text[match.end() :], maxsplit=1)[0]
+    return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
 
 
 def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | None:
@@ -317,6 +354,8 @@ def _last_words(sentences: list[Sentence]) -> str | None:
         for found in (phrase.conclusion(sentence.text) for sentence in sentences[-5:])
         if found.name
     }
+    if not names:
+        return phrase.conclusion(sentences[-1].text).kind or None
     return next(iter(names.values())) if len(names) == 1 else None
 
 
@@ -324,6 +363,8 @@ def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
     closing = " ".join(sentence.text for sentence in sentences[-8:])
     if any(declines(sentence.text) for sentence in sentences[:2]):
         _fail("refusal")
+    if not is_english(text):
+        _fail("other_language")
     if is_cut:
         _fail("truncated")
     if _NORMAL.search(closing):
@@ -333,48 +374,12 @@ def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
     _fail("no_diagnosis")
 
 
-def _blocks(text: str) -> list[str]:
-    pieces = [text[begin:end] for begin, end in _spans(text)]
-    return [part.strip() for piece in pieces for part in piece.split("\n\n") if part.strip()]
-
-
-def _parts(blocks: list[str]) -> tuple[str, str]:
-    """Observation and reasoning: by their headings, else the first block and the blocks between."""
-    sections = _sections("\n".join(blocks))
-    seen = sections.get("o", "")
-    thought = sections.get("r", "")
-    if seen or thought:
-        return seen, thought
-    middle = blocks[:-1] if len(blocks) > 1 else blocks
-    if len(blocks) > 1 and _OBSERVES.search(blocks[0][:600]):
-        return blocks[0], "\n\n".join(middle[1:])
-    return "", "\n\n".join(middle)
-
-
-def _sections(text: str) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
-    key: str | None = None
-    for line in text.split("\n"):
-        short = line[:200]
-        title = _SECTION.match(short)
-        if title:
-            word = (title[1] or title[2]).lower()
-            key = "d" if word.startswith("differential") else "r" if word[0] in "ra" else "o"
-            line = line[title.end() :]
-        elif _ANY_HEADING.match(short) or _HEADING.match(short) or _EXPLICIT.match(short):
-            key = None
-        if key and line.strip():
-            found.setdefault(key, []).append(line.strip())
-    return {name: "\n".join(lines) for name, lines in found.items()}
-
-
-def _differential(text: str, diagnosis: str) -> tuple[str, ...]:
-    listed = _sections(text).get("d", "")
-    named = [phrase.plain(match[1]) for match in _LISTED.finditer(listed)]
-    if listed and not named:
-        named = [phrase.plain(item) for item in re.split(r"[;,\n]", listed[:1000])]
-    mention = None if named else _MENTIONS_OTHERS.search(text)
+def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:
+    """The names that stand under a title; else those of a list that is announced before the end."""
+    listed = texts_of(sections(text), "differential")
+    named = [item.name for item in narrative_list.items(listed)]
+    mention = None if named else _MENTIONS_OTHERS.search(text, 0, end)
     if mention:
-        named = [phrase.plain(match[1]) for match in _LISTED.finditer(text, mention.start())]
-    kept = (name for name in named if names_disease(name) and not is_kind(name))
-    return tuple(dict.fromkeys(name for name in kept if name.lower() != diagnosis.lower()))
+        bold = (phrase.plain(match[1]) for match in _LISTED.finditer(text, mention.start(), end))
+        named = [name for name in bold if names_disease(name)]
+    return tuple(dict.fromkeys(name for name in named if name.lower() != diagnosis.lower()))

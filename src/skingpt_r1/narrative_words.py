@@ -1,6 +1,8 @@
-"""Words by which a diagnosis is recognised in free text; used by `narrative_reading.py` alone."""
+"""Words by which a diagnosis is recognised in free text; used by the reader of narratives alone."""
 
 import re
+
+from skingpt_r1.taxonomy import canonical
 
 # Endings and words that name a disease of the skin, or a systemic disease that is seen there.
 _DISEASE = re.compile(
@@ -71,14 +73,40 @@ _OTHER_WORDS = """
     context overgrown absence
 """
 
+# Qualities that are a part of names, and words after which another thing is meant.
+_NAMED_QUALITIES = frozenset(("benign", "inflamed", "irritated", "well", "well-differentiated"))
+_JOINING = frozenset(("no", "not", "non", "nor", "without", "than", "rather", "and", "or", "but"))
+_LONGEST_NAME = 120  # characters
+_NO_NAME = "other finding"  # of the taxonomy: what data sets call `other` or `unknown`
+
+_ENGLISH_WORDS = "the a an is are was of and with this that it in on to no not by"
+# Small words of other languages, and their word for a diagnosis.
+_FOREIGN_WORDS = """
+    der die das und ist sind mit eine ein einer nicht von el la los las es un una con de del que
+    se le les est une et des du avec il lo di che per sono o os as uma e em com não een het van met
+    en och är med diagnose diagnóstico diagnostico diagnosi diagnostic diagnostik rozpoznanie
+    zmiana jest na i
+"""
+_LAST_LATIN = "\u024f"
+
+_ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
 _KINDS = frozenset(_KIND_WORDS.split())
 _QUALITIES = frozenset(_QUALITY_WORDS.split())
 _OTHERS = frozenset(_OTHER_WORDS.split())
 
 
+def is_english(text: str) -> bool:
+    """Whether a text is in English, as far as its letters and its smallest words tell."""
+    letters = re.findall(r"[^\W\d_]", text)
+    if 2 * sum(letter > _LAST_LATIN for letter in letters) > len(letters):
+        return False
+    words = [word.lower() for word in re.findall(r"[^\W\d_]+", text)]
+    return sum(word in _FOREIGN for word in words) <= sum(word in _ENGLISH for word in words)
+
+
 def names_disease(phrase: str) -> bool:
-    """Whether a phrase holds a word that names a disease, not only a kind of disease."""
-    return _DISEASE.search(phrase) is not None and not is_kind(phrase)
+    """Whether a phrase names a disease, by its words or in the taxonomy, not only a kind."""
+    return not is_kind(phrase) and (_DISEASE.search(phrase) is not None or is_known(phrase))
 
 
 def is_kind(phrase: str) -> bool:
@@ -86,9 +114,23 @@ def is_kind(phrase: str) -> bool:
     return all(word.lower() in _KINDS for word in _WORD.findall(phrase))
 
 
+def is_known(phrase: str) -> bool:
+    """Whether the taxonomy has the phrase, as a disease or as a kind such as `vascular lesion`."""
+    return len(phrase) <= _LONGEST_NAME and canonical(phrase) not in (None, _NO_NAME)
+
+
 def could_be_name(phrase: str) -> bool:
     """Whether a phrase has the shape of a name: short, and not a quality or a back reference."""
     words = [word.lower() for word in _WORD.findall(phrase)]
-    if not 0 < len(words) <= 12 or len(phrase) > 120:
+    if not 0 < len(words) <= 12 or len(phrase) > _LONGEST_NAME:
         return False
-    return words[0] not in _QUALITIES and _OTHERS.isdisjoint(words)
+    if words[0] in _QUALITIES and not _is_described(phrase, words):
+        return False
+    return _OTHERS.isdisjoint(words)
+
+
+def _is_described(phrase: str, words: list[str]) -> bool:
+    """Whether a quality belongs to a name, as in `benign keratosis` and `inflamed nevus`."""
+    if words[0] not in _NAMED_QUALITIES or not _JOINING.isdisjoint(words):
+        return False
+    return is_known(phrase) or is_known(" ".join(words[1:]))

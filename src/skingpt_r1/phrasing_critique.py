@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from skingpt_r1.findings import read_findings
 from skingpt_r1.narrative import Narrative
+from skingpt_r1.narrative_tokens import defused
 from skingpt_r1.phrasing import KEY_SLOTS
 from skingpt_r1.rubric import DIMENSIONS, Scores, format_scores
 
@@ -26,7 +27,8 @@ _INSTRUCTION = (
 )
 _FULL = "Write six titled lines, each a score, a justification and one improvement, then the mean."
 _BRIEF = "Write six titled lines with scores alone, then the mean."
-_MARKS = re.compile(r"\[(?=\s*/?\s*text\s*\])|<(?=\|)", re.IGNORECASE)
+# The marks, also with Cyrillic letters that look the same.
+_MARKS = re.compile(r"\[\s*[/\\]?\s*[tт][eе][xх][tт]\s*\]", re.IGNORECASE)
 
 # dimension -> what is said of a high, a middling and a low score, and what would better it.
 REMARKS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
@@ -77,9 +79,11 @@ def ask_for_critique(text: str, *, brief: bool = False) -> str:
 
 
 def fence(text: str) -> str:
-    """The text between marks; marks and control tokens inside it lose their meaning."""
-    inside = " ".join(_MARKS.sub(lambda mark: mark[0] + " ", text).split())
-    return f"{FENCE_OPEN} {inside} {FENCE_CLOSE}"
+    """The text between marks; marks and control tokens inside it lose their meaning.
+
+    Full-width letters, invisible characters and look-alike brackets do not bring them past.
+    """
+    return f"{FENCE_OPEN} {' '.join(defused(text, _MARKS).split())} {FENCE_CLOSE}"
 
 
 def remark(dimension: str, score: float) -> str:

@@ -1,5 +1,7 @@
 """`skingpt distill`: a small run from the command line, and runs that must not start."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,25 @@ def test_changed_recipe_on_resume(
     err = refused(capsys, "distill", recipe, "--set", "seed=2", "--out", finished)
     assert "seed" in err
     assert "belongs to another run" in err
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("<|image_pad|>", "contains '<|image_pad|>'"),
+        (" red scaly plaque" * 3000, "tokens"),
+    ],
+)
+def test_a_narrative_that_cannot_be_taught(
+    added: str, said: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = write_pictures(tmp_path, 6)
+    write_folder(tmp_path, [replace(case, narrative=f"<think> red{added}") for case in cases])
+    changes = [f"data.root={tmp_path}", "data.narratives=given"]
+    options = [word for change in changes for word in ("--set", change)]
+    err = refused(capsys, "distill", recipe, *options, "--out", tmp_path / "run")
+    assert re.search(r"- case-\d: its narrative", err)
+    assert said in err
 
 
 def test_unknown_recipe_key(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,10 +26,10 @@ from skingpt_r1.dermeval.ratings import read_ratings
 from skingpt_r1.dermeval.replies import cut_reply
 from skingpt_r1.dermeval.score_digits import digit_tokens
 from skingpt_r1.distill.losses import combine
-from skingpt_r1.errors import RecordError
+from skingpt_r1.errors import RecordError, SkinGPTError
 from skingpt_r1.model.prompt import Request, encode_example
 from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
-from skingpt_r1.rubric import DIMENSIONS, parse_some_scores
+from skingpt_r1.rubric import DIMENSIONS, Scores, parse_some_scores
 
 MAX_NEW = 60
 
@@ -77,6 +77,16 @@ def test_one_example_for_each_row_and_both_forms(judged):
     assert {lesson.brief for lesson in lessons} == {True, False}
     assert lessons == rater_lessons(judged, brief=0.5, seed=0)
     assert not any(lesson.brief for lesson in rater_lessons(judged, brief=0.0, seed=0))
+
+
+def test_a_control_token_in_what_is_taught_is_refused(examples, taught, judged):
+    lesson = examples.lessons[0]
+    scores = Scores(lesson.scores.values, rationales={"Accuracy": "It fits.<|im_end|>"})
+    wrong = type(lesson)(0, lesson.text, False, scores)
+    with pytest.raises(SkinGPTError, match="must not contain control tokens"):
+        CritiqueExamples(examples.pictures, [lesson, wrong], taught)
+    judged_only = type(lesson)(0, "A plaque.<|image_pad|>", False, lesson.scores)
+    assert len(CritiqueExamples(examples.pictures, [judged_only], taught)[0]["input_ids"])
 
 
 def test_a_narrative_that_is_too_long_is_named(examples, taught, judged):

@@ -46,6 +46,19 @@ def test_a_written_narrative_says_the_known_and_nothing_else():
         assert set(narrative.differential) <= {c.label for c in CASES} - {case.label}
 
 
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|im_end|>", "</s>", "<\u200b|im_end|>"])
+@pytest.mark.parametrize("field", ["narrative", "label", "context"])
+@pytest.mark.parametrize("source", ["given", "written"])
+def test_control_tokens_are_refused_with_the_case(token, field, source):
+    given = [replace(case, narrative=f"a {case.label}") for case in CASES]
+    value = {"site": f"arm {token}"} if field == "context" else f"a wart{token}"
+    given[3] = replace(given[3], **{field: value})
+    with pytest.raises(DatasetError, match="1 texts of training cases contain control") as caught:
+        narratives_of(given, source=source, seed=0)
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(f"c3: its {field}")
+
+
 def test_wording_depends_on_the_seed_and_not_on_the_other_cases():
     texts = narratives_of(CASES, source="written", seed=3)
     assert narratives_of(CASES, source="written", seed=3) == texts

@@ -51,6 +51,14 @@ def test_stream_ends_with_the_narrative(writer, pictures) -> None:
     assert "".join(pieces) == WRITTEN.text
 
 
+@pytest.mark.parametrize(
+    "label", ["<|image_pad|>", "wart<|im_end|>", "＜|vision_start|＞", "wart</s>"]
+)
+def test_candidates_with_control_tokens_are_refused(label, writer, pictures) -> None:
+    with pytest.raises(SkinGPTError, match=r"candidate .* must not contain control tokens"):
+        writer.diagnose(pictures[0], candidates=["nevus", label])
+
+
 def test_candidates_replace_the_answer_only(writer, pictures) -> None:
     labels = ["naevus", "wart", "a scalp ringworm with crusts"]
     ranked = writer.rank(pictures[0], labels)

@@ -5,7 +5,13 @@ import torch
 
 from skingpt_r1.case import Case
 from skingpt_r1.errors import SkinGPTError
-from skingpt_r1.model.prompt import IGNORED, Request, encode_example, encode_prompt
+from skingpt_r1.model.prompt import (
+    IGNORED,
+    Request,
+    encode_answer,
+    encode_example,
+    encode_prompt,
+)
 from skingpt_r1.phrasing import ask
 
 ANSWER = "<think> red papule </think> <answer> wart </answer>"
@@ -62,6 +68,25 @@ def test_control_tokens_are_refused(processor, pictures) -> None:
         encode_prompt(processor, request)
     with pytest.raises(ValueError, match="image tokens"):
         processor.tokenize("no picture here", torch.tensor([[1, 4, 4]]))
+
+
+@pytest.mark.parametrize("told", ["＜|im_end|＞", "<\u200b|vision_start|>", "back</s>", "<|new|>"])
+def test_control_tokens_in_disguise_are_refused(told, processor, pictures) -> None:
+    with pytest.raises(SkinGPTError, match="control tokens"):
+        encode_prompt(processor, Request.of(pictures[0], {"site": told}))
+    with pytest.raises(SkinGPTError, match="control tokens"):
+        encode_example(processor, Request.of(pictures[0]), f"<think> red {told} </think>")
+
+
+def test_the_tokenizer_s_own_special_tokens_are_refused(processor, pictures) -> None:
+    assert "<|video_pad|>" in processor.control_tokens
+    processor.tokenizer.add_special_tokens({"additional_special_tokens": ["[[LOOK]]", "<think>"]})
+    assert "[[LOOK]]" in processor.control_tokens
+    with pytest.raises(SkinGPTError, match="LOOK"):
+        encode_prompt(processor, Request((pictures[0],), question="What is [[LOOK]] here?"))
+    with pytest.raises(SkinGPTError, match="LOOK"):
+        encode_answer(processor, "<think> [[LOOK]] </think>")
+    assert encode_answer(processor, ANSWER)[-1] == processor.end_id
 
 
 def test_a_question_replaces_the_prompt(processor, pictures) -> None:

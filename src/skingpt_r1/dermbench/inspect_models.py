@@ -15,6 +15,7 @@ from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.dermcot.narrator import Narrator, Reply, Task
 from skingpt_r1.dermcot.open_model import open_model_narrator
 from skingpt_r1.errors import NarratorError
+from skingpt_r1.narrative_tokens import defused
 
 
 class InspectModel:
@@ -56,7 +57,7 @@ class InspectModel:
     def _task(self, item: Asked) -> Task:
         question = item.question
         case = Case(id=question.id, images=item.pictures, dataset="blind", group=question.group)
-        return Task(case, "observe", question.prompt, self._seed)
+        return Task(case, "observe", defused(question.prompt), self._seed)
 
     def _read(self, question: Question, reply: Reply) -> Answer:
         # What was written before the limit, or was only thought, is an answer: it is treated as

@@ -41,6 +41,7 @@ from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.dermcot.inspect_narrator import thoughts_of
 from skingpt_r1.distill.recipe_values import check_recipe
 from skingpt_r1.errors import RecipeError
+from skingpt_r1.narrative_tokens import defused
 from skingpt_r1.rubric import DIMENSIONS, Protocol, Unscored
 
 DRAWN = 30
@@ -134,7 +135,7 @@ def make_samples(questions: Sequence[Question], root: Path, recipe: BenchRecipe)
         if pictures:
             side = recipe.api.longest_side
             images = [ContentImage(image=picture_uri(path, side)) for path in pictures]
-            content = [*images, ContentText(text=question.prompt)]
+            content = [*images, ContentText(text=defused(question.prompt))]
             samples.append(
                 Sample(
                     id=question.id,

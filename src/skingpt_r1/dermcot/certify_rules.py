@@ -1,6 +1,5 @@
 """When a narrative counts as certified: the rule, its numbers, and the decision for one case."""
 
-import re
 from collections.abc import Sequence
 from statistics import median
 from typing import Annotated, Literal, Self
@@ -8,9 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from skingpt_r1.dermcot.candidate import Record
+from skingpt_r1.dermcot.corrected import canonical_text
 from skingpt_r1.dermcot.rating import Rating
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative import format_narrative, parse_narrative
+from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.rubric import DIMENSIONS
 from skingpt_r1.taxonomy import Closeness, closeness
 
@@ -18,7 +18,6 @@ State = Literal["pending", "third_rater", "certified", "rejected"]
 STATES: tuple[State, ...] = ("pending", "third_rater", "certified", "rejected")
 # Named in every decision, so that an old one can be told from one of another rule.
 RULE, RULE_VERSION = "median of raters, mean and minimum", "1"
-_TAG = re.compile(r"(</?(?:think|answer)>)")
 
 Score = Annotated[float, Field(ge=0, le=5)]
 Gap = Annotated[float, Field(gt=0, le=5)]
@@ -108,8 +107,8 @@ def decide(case: str, label: str, ratings: Sequence[Rating], rules: CertifyRules
         return Decision(case=case, state="third_rater", reasons=apart, ratings=names, disputed=True)
     consensus = tuple(median(column) for column in _columns(ratings))
     by = _correction(ratings, rules)
-    text = None if by is None else canonical_text(by.corrected or "")
-    reasons = _shortfalls(consensus, rules) + _label_dispute(text, label)
+    text, unusable = _corrected(by)
+    reasons = _shortfalls(consensus, rules) + unusable + _label_dispute(text, label)
     return Decision(
         case=case,
         state="rejected" if reasons else "certified",
@@ -120,23 +119,6 @@ def decide(case: str, label: str, ratings: Sequence[Rating], rules: CertifyRules
         corrected=None if reasons else text,
         corrected_by=None if by is None or reasons else by.name,
     )
-
-
-def canonical_text(text: str) -> str:
-    """A corrected text in canonical form; line breaks and spaces around tags do not matter.
-
-    Raises:
-        NarrativeError: the text is no narrative, or lacks an observation or a reasoning.
-    """
-    one_line = " ".join(_TAG.sub(r" \1 ", text).split())
-    is_canonical = one_line.startswith("<think> Observation: ")
-    read = parse_narrative(one_line if is_canonical else text)
-    for name, part in (("Observation", read.observation), ("Reasoning", read.reasoning)):
-        if not part:
-            raise NarrativeError(
-                "not_canonical", f"no {name.lower()} stands apart; begin it with '{name}:'"
-            )
-    return format_narrative(read.observation, read.reasoning, read.diagnosis, read.differential)
 
 
 def _columns(ratings: Sequence[Rating]) -> list[tuple[float, ...]]:
@@ -171,6 +153,16 @@ def _correction(ratings: Sequence[Rating], rules: CertifyRules) -> Rating | None
     if rules.corrected == "none":
         return None
     return next((rating for rating in reversed(ratings) if rating.corrected is not None), None)
+
+
+def _corrected(by: Rating | None) -> tuple[str | None, tuple[str, ...]]:
+    """The corrected text in canonical form, and why it cannot be used where it cannot."""
+    if by is None:
+        return None, ()
+    try:
+        return canonical_text(by.corrected or ""), ()
+    except NarrativeError as error:
+        return None, (f"the corrected text of {by.name} cannot be used: {error}",)
 
 
 def _label_dispute(text: str | None, label: str) -> tuple[str, ...]:

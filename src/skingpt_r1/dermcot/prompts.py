@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 
 from skingpt_r1.dermcot.narrator import NOT_SUPPORTED
+from skingpt_r1.narrative_tokens import defused
 from skingpt_r1.phrasing import CONTEXT_KEYS
 from skingpt_r1.phrasing_critique import fence
 
@@ -38,14 +39,14 @@ def observe_prompt(context: Mapping[str, str]) -> str:
     Args:
         context: site and age, where known; nothing else of the case is told.
     """
-    told = [f"{key} {context[key]}" for key in CONTEXT_KEYS if context.get(key)]
+    told = [f"{key} {defused(context[key])}" for key in CONTEXT_KEYS if context.get(key)]
     return f"{_OBSERVE} Told: {', '.join(told)}." if told else _OBSERVE
 
 
 def reason_prompt(observation: str, diagnosis: str) -> str:
     """The task of the reasoning, with the description between marks."""
     return _REASON.format(
-        diagnosis=diagnosis, not_supported=NOT_SUPPORTED, description=fence(observation)
+        diagnosis=defused(diagnosis), not_supported=NOT_SUPPORTED, description=fence(observation)
     )
 
 

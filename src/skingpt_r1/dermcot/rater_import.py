@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from skingpt_r1.datasets.info import DatasetInfo
 from skingpt_r1.datasets.reading import Reading
 from skingpt_r1.datasets.table import read_csv, read_jsonl
-from skingpt_r1.dermcot.certify_rules import canonical_text
+from skingpt_r1.dermcot.corrected import canonical_text
 from skingpt_r1.dermcot.identity import identity_words
 from skingpt_r1.dermcot.rater_sheet import (
     CASE,

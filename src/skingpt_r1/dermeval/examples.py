@@ -20,7 +20,13 @@ from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.errors import RecordError
 from skingpt_r1.model.diagnosis import needed_processor
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import Request, build_messages, encode_answer
+from skingpt_r1.model.prompt import (
+    Request,
+    build_messages,
+    encode_answer,
+    longest_input,
+    refuse_control_tokens,
+)
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
 from skingpt_r1.rubric import Scores
@@ -67,11 +73,16 @@ class CritiqueExamples:
 
         Raises:
             RecordError: an example is longer than the model can read.
+            SkinGPTError: what an example teaches contains a control token.
         """
         self.pictures = pictures
         self.lessons = lessons
         self._processor = needed_processor(model)
         limit = longest_input(model)
+        for lesson in lessons:
+            said = " ".join((*lesson.scores.rationales.values(), lesson.notes))
+            where = f"the critique of the narrative that begins with {lesson.text[:40]!r}"
+            refuse_control_tokens(said, where, self._processor.control_tokens)
         self._prompts = [self._prompt(lesson) for lesson in lessons]
         long = [at for at in range(len(lessons)) if len(self._prompts[at]) > limit]
         if long:
@@ -122,13 +133,9 @@ def prompt_ids(processor: SkinProcessor, grids: Tensor, text: str, *, brief: boo
     """
     pictures = (Path("stored"),) * len(grids)  # only their number is used
     request = Request(pictures, question=ask_for_critique(text, brief=brief))
-    chat = processor.render_chat(build_messages(request), answer_follows=True)
+    messages = build_messages(request, processor.control_tokens)
+    chat = processor.render_chat(messages, answer_follows=True)
     return processor.tokenize(chat, grids)
-
-
-def longest_input(model: SkinGPT) -> int:
-    """Positions that the backbone was made for."""
-    return int(model.backbone.config.text_config.max_position_embeddings)
 
 
 def rater_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[Lesson]:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from skingpt_r1.dermeval.examples import longest_input
 from skingpt_r1.model.decoding import Decoding, generate_ids
 from skingpt_r1.model.diagnosis import needed_processor
-from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
+from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts, longest_input
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.narrative_content import NO_WORDS, no_content
 from skingpt_r1.phrasing_critique import ask_for_critique

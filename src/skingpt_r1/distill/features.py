@@ -24,11 +24,12 @@ from torch import Tensor
 from skingpt_r1.case import Case
 from skingpt_r1.distill.losses import UNKNOWN_TONE
 from skingpt_r1.distill.views import turn_request
-from skingpt_r1.errors import FeatureStoreError, TeacherError
+from skingpt_r1.errors import DatasetError, FeatureStoreError, TeacherError
 from skingpt_r1.model.patches import PIXEL_MEAN, PIXEL_STD, patch_pictures
-from skingpt_r1.model.processor import pad_rows
-from skingpt_r1.model.prompt import Example, Request, encode_example
+from skingpt_r1.model.processor import SkinProcessor, pad_rows
+from skingpt_r1.model.prompt import Example, Request, encode_answer, encode_example, longest_input
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.narrative_tokens import control_token
 
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -101,11 +102,16 @@ class FeaturePass:
             dtype: of what is kept.
             batch_size: cases that are computed together.
             fields: what to keep; all that training the model needs when None.
+
+        Raises:
+            DatasetError: narratives that are longer than the backbone reads, or hold one of its
+                special tokens; all of them.
         """
         assert model.processor is not None, "a feature pass needs the backbone's tokenizer"
         self.model = model
         self.processor = model.processor
         self.cases = cases
+        _check_narratives(cases, self.processor, longest_input(model))
         self.dtype = DTYPES[dtype]
         self.batch_size = batch_size
         has_teacher = _check_teacher(cases)
@@ -121,7 +127,14 @@ class FeaturePass:
 
     def _encode(self, item: StoredCase) -> Example:
         request = turn_request(Request.of_case(item.case), item.view)
-        return encode_example(self.processor, request, item.narrative)
+        example = encode_example(self.processor, request, item.narrative)
+        length, limit = len(example.input_ids), longest_input(self.model)
+        if length > limit:
+            raise DatasetError(
+                f"case {item.case.id!r} has {length} tokens with its pictures and the backbone "
+                f"reads {limit}; shorten its narrative, or leave it out"
+            )
+        return example
 
     @torch.no_grad()
     def _run(
@@ -285,6 +298,26 @@ def store_key(
         "teacher": teacher,
         "data": {"manifest": manifest},
     }
+
+
+def _check_narratives(cases: Sequence[StoredCase], processor: SkinProcessor, limit: int) -> None:
+    """Refuse, before any work, what the backbone cannot be taught."""
+    special = processor.control_tokens
+    problems = []
+    for item in cases:
+        if token := control_token(item.narrative, special):
+            problems.append(f"{item.id}: its narrative contains the control token {token!r}")
+        # No token is shorter than a byte.
+        elif len(item.narrative.encode()) >= limit:
+            length = len(encode_answer(processor, item.narrative))
+            if length > limit:
+                problems.append(f"{item.id}: its narrative has {length} tokens")
+    if problems:
+        raise DatasetError(
+            f"{len(problems)} narratives cannot be taught: the backbone reads {limit} tokens, and "
+            "no special token; shorten them, or leave the cases out",
+            problems,
+        )
 
 
 def _check_teacher(cases: Sequence[StoredCase]) -> bool:

@@ -8,7 +8,7 @@ share most of these findings.
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -17,6 +17,7 @@ from skingpt_r1.datasets.intake import open_image
 from skingpt_r1.datasets.measure import findings_of, measure
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.findings import WORDS
+from skingpt_r1.narrative_tokens import control_token
 from skingpt_r1.phrasing import urgency_of, write_narrative
 
 DIFFERENTIALS = 2
@@ -55,8 +56,10 @@ def narratives_of(
         seed: of the wording; a case's wording does not depend on the other cases.
 
     Raises:
-        DatasetError: cases without a narrative, or without a label to write one from; all of them.
+        DatasetError: cases without a narrative, or without a label to write one from, or with a
+            control token in narrative, label or context; all of them.
     """
+    _refuse_control_tokens(cases)
     if source == "given":
         _refuse([case.id for case in cases if case.narrative is None], "no narrative of their own")
     _refuse(
@@ -152,6 +155,30 @@ class FindingsByLabel:
             values = len(WORDS[slot])
             total += math.log((counts[slot, value] + SMOOTHING) / (known + SMOOTHING * values))
         return total
+
+
+def _refuse_control_tokens(cases: Sequence[Case]) -> None:
+    found = [
+        f"{case.id}: its {name} contains {token!r}"
+        for case in cases
+        for name, text in _texts(case)
+        if (token := control_token(text)) is not None
+    ]
+    if found:
+        raise DatasetError(
+            f"{len(found)} texts of training cases contain control tokens, which would end a turn "
+            "or stand for a picture; remove the tokens, or leave the cases out",
+            found,
+        )
+
+
+def _texts(case: Case) -> Iterator[tuple[str, str]]:
+    """What of a case a model is told or taught."""
+    if case.narrative is not None:
+        yield "narrative", case.narrative
+    if case.label is not None:
+        yield "label", case.label
+    yield from ((f"context {name}", text) for name, text in case.context.items())
 
 
 def _refuse(ids: Sequence[str], lack: str) -> None:

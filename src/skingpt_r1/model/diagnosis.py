@@ -14,8 +14,9 @@ from skingpt_r1.model.contract import ConditionedModel
 from skingpt_r1.model.decoding import Decoding, generate_ids
 from skingpt_r1.model.likelihood import score_answers
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import Request, encode_prompts
+from skingpt_r1.model.prompt import Request, encode_prompts, refuse_control_tokens
 from skingpt_r1.narrative import Narrative, parse_narrative
+from skingpt_r1.narrative_tokens import defused
 
 ANSWER_OPENS = "<answer>"
 ANSWER_CLOSES = "</answer>"
@@ -59,6 +60,8 @@ def diagnose(
     Raises:
         NarrativeError: the text is not a readable narrative; nothing is guessed.
     """
+    if candidates is not None:
+        _check_candidates(needed_processor(model), candidates)
     text = generate_batch(model, [request], decoding=decoding, bias=bias)[0]
     if candidates is None:
         return parse_narrative(text)
@@ -76,6 +79,7 @@ def rank(
     bias: bool,
 ) -> list[Candidate]:
     """Reason freely, then weigh the candidates; the likeliest first."""
+    _check_candidates(needed_processor(model), candidates)
     text = generate_batch(model, [request], decoding=decoding, bias=bias)[0]
     return weigh(model, request, text.partition(ANSWER_OPENS)[0], candidates, bias=bias)
 
@@ -94,19 +98,27 @@ def weigh(
     reasoning and `<answer>`, so that a long name is not at a disadvantage (our choice).
 
     Raises:
-        SkinGPTError: there are no candidates, or one is given twice or empty.
+        SkinGPTError: there are no candidates, or one is given twice, empty or holds a control
+            token.
     """
-    labels = [label.strip() for label in candidates]
-    if not labels or not all(labels) or len(set(labels)) != len(labels):
-        raise SkinGPTError(f"candidates must be distinct and not empty; got {list(candidates)}")
     processor = needed_processor(model)
-    opening = _plain_ids(processor, f"{reasoning}{ANSWER_OPENS}")
+    labels = _check_candidates(processor, candidates)
+    opening = _plain_ids(processor, f"{defused(reasoning)}{ANSWER_OPENS}")
     answers = [_plain_ids(processor, f" {label} {ANSWER_CLOSES}") for label in labels]
     batch = encode_prompts(processor, [request])
     scores = score_answers(model, batch, opening, answers, bias=bias)
     order = torch.argsort(scores, descending=True, stable=True).tolist()
     shares = scores.softmax(0)
     return [Candidate(labels[i], float(scores[i]), float(shares[i])) for i in order]
+
+
+def _check_candidates(processor: SkinProcessor, candidates: Sequence[str]) -> list[str]:
+    labels = [label.strip() for label in candidates]
+    if not labels or not all(labels) or len(set(labels)) != len(labels):
+        raise SkinGPTError(f"candidates must be distinct and not empty; got {list(candidates)}")
+    for label in labels:
+        refuse_control_tokens(label, f"candidate {label!r}", processor.control_tokens)
+    return labels
 
 
 def stream(

@@ -20,6 +20,7 @@ from skingpt_r1.model.chat_template import IMAGE_TOKEN as IMAGE_TOKEN
 from skingpt_r1.model.chat_template import render_chat
 from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.image_settings import read_image_processor
+from skingpt_r1.narrative import MARKS
 from skingpt_r1.records_json import read_json
 
 _ANSWER = "The answer."
@@ -99,6 +100,12 @@ class SkinProcessor:
         """Token used to fill short rows; the end-of-turn token where there is no pad token."""
         pad: int | None = self.tokenizer.pad_token_id
         return self.end_id if pad is None else pad
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """The tokenizer's own special tokens, but the tags of narratives."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return tuple(str(token) for token in added if token.special and str(token) not in MARKS)
 
     @property
     def end_id(self) -> int:

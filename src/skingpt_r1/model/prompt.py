@@ -1,9 +1,9 @@
 """From a case to token ids: the one prompt that training and diagnosis share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import torch
 from PIL import Image
@@ -13,7 +13,11 @@ from skingpt_r1.case import Case
 from skingpt_r1.datasets.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
+from skingpt_r1.narrative_tokens import control_token
 from skingpt_r1.phrasing import ask, check_context
+
+if TYPE_CHECKING:
+    from skingpt_r1.model.skingpt import SkinGPT
 
 IGNORED = -100
 Picture: TypeAlias = str | Path | Image.Image
@@ -110,23 +114,49 @@ class Example(NamedTuple):
     pictures: Pictures
 
 
-def build_messages(request: Request) -> list[dict[str, Any]]:
+def build_messages(request: Request, also: Iterable[str] = ()) -> list[dict[str, Any]]:
     """The chat of one case: its pictures, then the dermatology prompt with what the asker knows.
+
+    Args:
+        request: the question.
+        also: the special tokens of the tokenizer that reads the chat.
 
     Raises:
         SkinGPTError: the text contains a control token.
     """
     text = request.question or ask(request.context)
-    if "<|" in text:
-        raise SkinGPTError(f"the prompt must not contain control tokens such as <|...|>: {text!r}")
+    refuse_control_tokens(text, "the prompt", also)
     content: list[dict[str, str]] = [{"type": "image"}] * len(request.images)
     return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+
+
+def refuse_control_tokens(text: str, what: str, also: Iterable[str] = ()) -> None:
+    """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
+
+    Args:
+        text: of a user, a data set or a model.
+        what: what the text is, for the message.
+        also: the special tokens of the tokenizer that reads the text.
+
+    Raises:
+        SkinGPTError: the text contains a control token.
+    """
+    if token := control_token(text, also):
+        raise SkinGPTError(
+            f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
+        )
+
+
+def longest_input(model: "SkinGPT") -> int:
+    """Positions that the backbone was made for."""
+    return int(model.backbone.config.text_config.max_position_embeddings)
 
 
 def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int], Pictures]:
     """Token ids up to where the model answers, and the processed pictures."""
     pictures = processor.pictures(request.open())
-    text = processor.render_chat(build_messages(request), answer_follows=True)
+    messages = build_messages(request, processor.control_tokens)
+    text = processor.render_chat(messages, answer_follows=True)
     return processor.tokenize(text, pictures.image_grid_thw), pictures
 
 
@@ -144,8 +174,15 @@ def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> Pro
 
 
 def encode_answer(processor: SkinProcessor, narrative: str) -> list[int]:
-    """Token ids of what the model should write: the narrative and the end of turn."""
-    ids: list[int] = processor.tokenizer(narrative, add_special_tokens=False)["input_ids"]
+    """Token ids of what the model should write: the narrative and the end of turn.
+
+    Raises:
+        SkinGPTError: the narrative contains a control token.
+    """
+    refuse_control_tokens(narrative, "a text to be taught", processor.control_tokens)
+    # Whoever calls checks the length and names the case; the tokenizer's own warning names none.
+    encoded = processor.tokenizer(narrative, add_special_tokens=False, verbose=False)
+    ids: list[int] = encoded["input_ids"]
     return [*ids, processor.end_id]
 
 

@@ -1,0 +1,113 @@
+"""Control tokens of language models in foreign text, however they are disguised.
+
+A control token ends a turn or stands for a picture; written into a text it would do so there. Full
+width letters, invisible characters and look-alike brackets hide one from a search, and some
+tokenizers undo them: a text is looked at in its plain form.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# What looks like a bracket or a bar and is not made one by NFKC.
+_ALIKE = str.maketrans("‹〈⟨❬❮›〉⟩❭❯∣❘│┃ǀ⟦〔【❲⟧〕】❳", "<<<<<>>>>>|||||[[[[]]]]")
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+# Tokens that end what the model says: of Qwen, Llama, Gemma, Mistral, DeepSeek, Phi and others.
+_END = (
+    r"<\|(?:im_end|endoftext|end_?of_?text|eot_id|eom_id|end_of_turn|return|eos"
+    r"|end[▁_ ]of[▁_ ]sentence)\|>|</s>|<eos>|<end_of_turn>|<end_of_utterance>"
+)
+_OTHER = (
+    r"<\|(?:im_start|start|start_header_id)\|>\s?(?:assistant|model)?(?:<\|end_header_id\|>)?"
+    r"|<start_of_turn>(?:assistant|model)?|<\|[^<>|\n]{1,60}\|>|<s>|<bos>|<pad>|<unk>"
+    r"|\[/?INST\]|<</?SYS>>"
+)
+_TOKEN = re.compile(f"(?P<end>{_END})|{_OTHER}", re.IGNORECASE)
+_NEW_TURN = re.compile(
+    r"<\|(?:im_start|start_header_id)\|>|<start_of_turn>|\[INST\]", re.IGNORECASE
+)
+_LETTER = re.compile(r"[^\W\d_]")
+_OPENED = "<|"  # half a token is none, and yet no sound text has one
+
+
+def plain_form(text: str) -> str:
+    """The text in the letters that it seems to have: NFKC, nothing invisible, plain brackets."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_ALIKE)
+
+
+def with_plain_marks(text: str) -> str:
+    """The text without invisible characters, and with full-width letters and marks as plain ones.
+
+    What else NFKC would change, such as `½` and `mm²`, stays as written.
+    """
+    return _INVISIBLE.sub("", text).translate(_FULL_WIDTH)
+
+
+def control_token(text: str, also: Iterable[str] = ()) -> str | None:
+    """A control token that a text holds, plainly or in disguise; None when it holds none.
+
+    Args:
+        text: of a person, a data set or a model.
+        also: the special tokens of the tokenizer that is to read the text.
+    """
+    for form in dict.fromkeys((text, plain_form(text))):
+        if found := _TOKEN.search(form):
+            return found[0]
+        if named := next((token for token in (*also, _OPENED) if token in form), None):
+            return named
+    return None
+
+
+def defused(text: str, marks: re.Pattern[str] | None = None) -> str:
+    """The text with a space inside every control token, so that it is none.
+
+    Without one, plain or in disguise, the text stays as it is; else it is in its plain form.
+
+    Args:
+        text: that goes into a prompt.
+        marks: further signs that are to lose their meaning; a match begins with the sign's bracket.
+    """
+    form = plain_form(text)
+    if marks is not None:
+        form = marks.sub(_spaced, form)
+    form = _TOKEN.sub(_spaced, form).replace(_OPENED, "< |")
+    return text if form == plain_form(text) else form
+
+
+def _spaced(found: re.Match[str]) -> str:
+    return f"{found[0][0]} {found[0][1:]}"
+
+
+def without_control_tokens(text: str) -> str:
+    """The text with a space in place of every control token that a server left in it."""
+    return _TOKEN.sub(" ", text)
+
+
+def readings(text: str) -> tuple[str, ...]:
+    """The text as it is read: without what a server left in it, and without invisible characters.
+
+    First what stands before the end of the model's turn, then, where no other turn begins behind
+    it, the whole.
+    """
+    text = with_plain_marks(text)
+    end = _end_of_turn(text)
+    if end is None:
+        return (without_control_tokens(text),)
+    turn = without_control_tokens(text[:end])
+    return (turn,) if _NEW_TURN.search(text, end) else (turn, without_control_tokens(text))
+
+
+def _end_of_turn(text: str) -> int | None:
+    """Where the first turn with words ends; None where no token ends it."""
+    begin = 0
+    has_words = False
+    for token in _TOKEN.finditer(text):
+        has_words = has_words or _LETTER.search(text, begin, token.start()) is not None
+        if has_words and token["end"]:
+            return token.start()
+        begin = token.end()
+    return None
