@@ -71,3 +71,20 @@ def test_what_is_said_about_an_item_is_kept_beside_it() -> None:
 def test_prose_gives_the_names_that_stand_alone_in_it() -> None:
     text = "Eczema is less likely because the border is sharp, psoriasis, and the rest is unclear."
     assert names(text) == ("psoriasis",)
+
+
+@pytest.mark.parametrize(
+    ("text", "others", "diagnosis"),
+    [
+        ("Differential: nevus; lentigo. Diagnosis: melanoma.", ("nevus", "lentigo"), "melanoma"),
+        ("Differential: nevus, BCC. Final diagnosis: melanoma", ("nevus", "BCC"), "melanoma"),
+        ("Differential: nevus; AK (10%). Answer: BCC. Follow-up: biopsy.", ("nevus", "AK"), "BCC"),
+        ("**Differential diagnosis:** nevus; AK. **Diagnosis:** BCC", ("nevus", "AK"), "BCC"),
+    ],
+)
+def test_a_title_inside_a_line_ends_the_list(
+    text: str, others: tuple[str, ...], diagnosis: str
+) -> None:
+    found = parse_narrative(f"Observation: a brown macule. Reasoning: it is dark. {text}")
+    assert (found.differential, found.diagnosis) == (others, diagnosis)
+    assert found.reasoning == "it is dark."

@@ -54,7 +54,10 @@ _OTHER = re.compile(
 _HEADING = re.compile(
     r"^\s*(?:#{1,6}\s+(?P<hash>[^\n]{1,80})|\*\*(?P<bold>[^*\n]{1,60})\*\*:?)\s*$"
 )
-_IN_LINE = re.compile(r"[ \t](?=(?:Observation|Reasoning|Differential):\s)")
+_IN_LINE = re.compile(
+    r"[ \t](?=(?:Observation|Reasoning|Differential):\s)"
+    rf"|(?<=[.;!?)*_])[ \t](?=[*_]{{0,3}}[A-Z])(?=[*_]{{0,3}}(?i:{_LISTED}|{_NAMED})[*_]{{0,3}}:)"
+)
 # Words that stand in front of a title and belong to it, as in `Clinical Reasoning:`.
 _PART_OF_TITLE = re.compile(r"(?:^|\n)[\s#>*_]*(?:\w+\s){0,2}\w+$")
 
