@@ -2,6 +2,7 @@
 
 import pytest
 
+from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.narrative_list import Item, items
 
 THREE = ("nevus", "BCC", "lentigo")
