@@ -26,7 +26,7 @@ demo: .venv/core
 
 # Every test; no network, no GPU. Two processes with one thread each.
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The lowest transformers that pyproject.toml allows, beside the pinned rest: quick tests of models.
 LOWEST := transformers==5.18.0
@@ -35,7 +35,7 @@ LOWEST := transformers==5.18.0
 	$(INSTALL:-c constraints.txt=) --no-deps --target $@ $(LOWEST)
 
 test-lowest: .venv/lowest
-	PYTHONPATH=.venv/lowest OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/model tests/parity
+	CUDA_VISIBLE_DEVICES= PYTHONPATH=.venv/lowest OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/model tests/parity
 
 # Lint, format, types and the rules of the layout.
 check: .venv/dev

@@ -46,7 +46,9 @@ def main() -> None:
     for device, dtype in places():
         model = load_model(arguments.model, device=device, dtype=dtype)
         evaluator = load_evaluator(arguments.evaluator, device=device, dtype=dtype)
-        model.generate_batch(requests[:4], decoding=Decoding(max_new_tokens=16))
+        # The first call in a number format loads its kernels, which takes seconds.
+        model.generate_batch(requests, decoding=Decoding(max_new_tokens=160))
+        list(judge(evaluator, [(requests[0].images, "A red papule: wart.")], brief=True))
         start = time.perf_counter()
         texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=160))
         written = len(texts) / (time.perf_counter() - start)

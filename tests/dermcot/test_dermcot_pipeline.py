@@ -123,23 +123,24 @@ def test_processes_do_not_change_a_byte(finished, tmp_path):
     assert contents(tmp_path / "two") == contents(finished)
 
 
-def test_killed_at_random_moments_it_ends_the_same(finished, tmp_path):
+@pytest.mark.parametrize(("sent", "times"), [(signal.SIGKILL, 10), (signal.SIGINT, 4)])
+def test_killed_at_random_moments_it_ends_the_same(finished, tmp_path, sent, times):
     folder = tmp_path / "killed"
     rng = random.Random(11)
     command = [sys.executable, small_corpus.__file__, str(folder)]
     kills = 0
-    while kills < 10:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    while kills < times:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert child.stdout is not None
         assert child.stdout.readline() == b"begun\n"
         time.sleep(rng.uniform(0.01, 0.3))
         kills += child.poll() is None
-        child.send_signal(signal.SIGKILL)
+        child.send_signal(sent)
         child.wait()
         child.stdout.close()
         if corpus.corpus_path(folder, "held_out").exists():
             break
-    assert kills == 10, f"the build was finished after {kills} kills"
+    assert kills == times, f"the build was finished after {kills} kills"
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert contents(folder) == contents(finished)
 
