@@ -2,7 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DATA ?= ../shared/data
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(PIP) -c constraints.txt
 
 .PHONY: demo test test-lowest check nano real bench docs clean
 .DEFAULT_GOAL := demo
@@ -32,7 +33,7 @@ test: .venv/dev
 LOWEST := transformers==5.18.0
 .venv/lowest: .venv/dev
 	rm -rf $@
-	$(INSTALL:-c constraints.txt=) --no-deps --target $@ $(LOWEST)
+	$(PIP) --no-deps --target $@ $(LOWEST)
 
 test-lowest: .venv/lowest
 	CUDA_VISIBLE_DEVICES= PYTHONPATH=.venv/lowest OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/model tests/parity
