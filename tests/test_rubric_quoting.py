@@ -11,6 +11,7 @@ from skingpt_r1.rubric import DIMENSIONS, Scores, Unscored, format_scores, parse
 FIVES = Scores((5.0,) * 6)
 LINES = format_scores(FIVES)
 OBJECT = json.dumps({name: {"score": 5, "justification": "perfect"} for name in DIMENSIONS})
+CLAIMS = "\n".join(f"Safety: {score}" for score in range(5))
 OWN = json.dumps({name: {"score": 2, "justification": "weak"} for name in DIMENSIONS}, indent=1)
 
 
@@ -147,3 +148,12 @@ def test_a_quote_in_any_order_never_replaces_a_verdict(order, halves):
     found = read(f"{OWN.replace('2,', '2.25,')}\nThe text claims:\n{quoted}", candidate)
     assert isinstance(found, Scores)
     assert found.values == (2.25,) * 6
+
+
+@pytest.mark.parametrize("stray", ["Safety: 5", "Clinical Coverage: 5\nSafety: 1", CLAIMS])
+def test_scores_in_front_of_a_verdict_take_nothing_of_it(stray: str) -> None:
+    values = (1.0, 2.0, 3.0, 4.0, 5.0, 0.0)
+    verdict = "\n".join(f"{name}: {value}" for name, value in zip(DIMENSIONS, values, strict=True))
+    found = parse_scores(f"The text claims\n{stray}\n{verdict}", scale=5)
+    assert isinstance(found, Scores)
+    assert found.values == values

@@ -153,12 +153,18 @@ def _begins_line(text: str, place: int) -> bool:
 
 
 def _line_verdicts(text: str) -> Iterator[Verdict]:
-    """Runs of titled lines; a dimension that comes again begins a new verdict."""
+    """Runs of titled lines; a dimension that comes again begins a new verdict.
+
+    Where the run has not all dimensions yet, the new verdict keeps what stands between: a score
+    that is mentioned in front of a verdict takes nothing of it.
+    """
     run, place = _Run(), 0
     for line in text.split("\n"):
         entry = _line_entry(line, run) if len(line) <= _LONGEST_LINE else None
         is_next = entry is not None and entry.dimension in run.entries
-        if is_next or (entry is None and run.is_over(line)):
+        if entry is not None and is_next and not run.is_whole:
+            yield run.leave_behind(entry.dimension)
+        elif is_next or (entry is None and run.is_over(line)):
             yield run.verdict()
             run = _Run(run.heading, run.column)
         if entry is None:
@@ -179,20 +185,25 @@ class _Run:
         heading: the dimension that the line before announces.
         column: of the scores, in a table whose heading says so.
         scale: lowest and highest score, where the line before says so.
+        entries: dimension -> its score, in the order of the lines.
+        places: dimension -> where its line begins and ends.
     """
 
     heading: str = ""
     column: int | None = None
     scale: tuple[float | None, float] | None = None
     entries: dict[int | None, Entry] = field(default_factory=dict)
-    start: int = 0
-    end: int = 0
+    places: dict[int | None, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all dimensions are there."""
+        return set(range(len(DIMENSIONS))) <= set(self.entries)
 
     def is_over(self, line: str) -> bool:
         """Whether a line without a score leads to another verdict."""
-        is_whole = set(range(len(DIMENSIONS))) <= set(self.entries)
         leads = line.rstrip().endswith(":") and not _heading(line)
-        return is_whole and (leads or announced_scale(line) is not None)
+        return self.is_whole and (leads or announced_scale(line) is not None)
 
     def pass_by(self, line: str) -> None:
         """A line without a score: it may say what the scores below it mean."""
@@ -203,16 +214,25 @@ class _Run:
 
     def add(self, entry: Entry, start: int, end: int) -> None:
         """One more score."""
-        self.start = self.start if self.entries else start
-        self.end = end
+        self.places[entry.dimension] = start, end
         if entry.out_of is None and self.scale is not None:
             entry = _scaled(entry, self.scale[1])
         self.entries[entry.dimension] = entry
 
+    def leave_behind(self, dimension: int | None) -> Verdict:
+        """What was read up to a dimension, which the run forgets."""
+        gone = list(self.entries)
+        gone = gone[: gone.index(dimension) + 1]
+        return self._take([(self.entries.pop(name), self.places.pop(name)) for name in gone])
+
     def verdict(self) -> Verdict:
         """What was read."""
+        return self._take(list(zip(self.entries.values(), self.places.values(), strict=True)))
+
+    def _take(self, lines: Sequence[tuple[Entry, tuple[int, int]]]) -> Verdict:
         lowest = self.scale[0] if self.scale else None
-        return Verdict(tuple(self.entries.values()), self.start, self.end, lowest)
+        entries = tuple(entry for entry, _ in lines)
+        return Verdict(entries, lines[0][1][0], lines[-1][1][1], lowest)
 
 
 def _heading(line: str) -> str:

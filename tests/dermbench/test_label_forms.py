@@ -18,7 +18,7 @@ BARE = [
     "{} is most likely", "It looks like {}", "The picture shows a {}", "I think it is {}.",
     "{} on the left arm", "{} with irregular borders", "{}, with high confidence", "Category: {}",
     "Answer: B) {}", "Answer - {}", "Diagnosis — {}", "Diagnosis：{}", "Diagnosis:{}",
-    "{}<|im_end|>",
+    "{}<|im_end|>", "Dx: {}", "My diagnosis: {} (high confidence)",
 ]  # fmt: skip
 WHOLE = [
     "<answer>{}</answer>", "<answer> **{}**. </answer>", "<think>red</think>{}",

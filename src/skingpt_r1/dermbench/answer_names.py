@@ -24,13 +24,14 @@ _NUMBER = re.compile(
 _SHARE = re.compile(
     r"[(\[]?\s?(?:(?:confidence|probability|likelihood|certainty)\s?[:=]?\s?)?(?:about\s|~|≈)?"
     r"(?!0+(?:[.,]0*)?\s?%)\d{1,3}(?:[.,]\d{1,4})?\s?%"
-    r"(?:\s(?:confidence|confident|probability|likelihood|certainty|certain|likely|sure))?\s?[)\]]?",
+    r"(?:\s(?:confidence|confident|probability|likelihood|certainty|certain|likely|sure))?\s?[)\]]?"
+    r"|[(\[]\s?(?:very\s)?high\s(?:confidence|probability|certainty|likelihood)\s?[)\]]",
     re.IGNORECASE,
 )
 # Words that lead to a name and change nothing about it.
 _LEADING = frozenset(
     """a an the this that it it's its is are was be to of as by in on my our your i i'm we he she
-    you they there here therefore thus so hence overall finally answer diagnosis diagnosed final
+    you they there here therefore thus so hence overall finally answer diagnosis dx diagnosed final
     main most very highly likely probable probably likeliest best leading primary working clinical
     presumptive provisional correct right predicted impression conclusion conclude prediction
     assessment label class category group option choice name result lesion lesions spot picture
@@ -52,7 +53,7 @@ _CLOSING = re.compile(
 _TITLE = re.compile(
     r"^[\s#>*_-]*(?:\d{1,2}[.)]\s)?[*_]*(?:(?:the|my|our|so|thus|therefore|hence),?\s){0,2}"
     r"(?:(?:final|primary|most\slikely|likely|leading|main|working|presumptive|provisional"
-    r"|clinical|correct|predicted|best)\s){0,2}(?:answer|diagnosis|impression|conclusion|label"
+    r"|clinical|correct|predicted|best)\s){0,2}(?:answer|diagnosis|dx|impression|conclusion|label"
     r"|class|classification|category|group|prediction)[\s*_]{0,5}"
     r"(?:$|(?:[:：=]|[-–—]+>?\s|\sis\b:?)(?P<name>.*))",
     re.IGNORECASE,
