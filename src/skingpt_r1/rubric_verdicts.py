@@ -23,13 +23,9 @@ from skingpt_r1.rubric_numbers import (
 )
 
 DIMENSIONS = (
-    "Accuracy",
-    "Safety",
-    "Medical Groundedness",
-    "Clinical Coverage",
-    "Reasoning Coherence",
+    "Accuracy", "Safety", "Medical Groundedness", "Clinical Coverage", "Reasoning Coherence",
     "Description Precision",
-)
+)  # fmt: skip
 
 # Other names that judges give the dimensions; the official names are added below.
 _ALIASES = MappingProxyType(
@@ -185,15 +181,13 @@ class _Run:
         heading: the dimension that the line before announces.
         column: of the scores, in a table whose heading says so.
         scale: lowest and highest score, where the line before says so.
-        entries: dimension -> its score, in the order of the lines.
-        places: dimension -> where its line begins and ends.
+        entries: dimension -> its score, and where its line begins and ends.
     """
 
     heading: str = ""
     column: int | None = None
     scale: tuple[float | None, float] | None = None
-    entries: dict[int | None, Entry] = field(default_factory=dict)
-    places: dict[int | None, tuple[int, int]] = field(default_factory=dict)
+    entries: dict[int | None, tuple[Entry, int, int]] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
@@ -214,25 +208,21 @@ class _Run:
 
     def add(self, entry: Entry, start: int, end: int) -> None:
         """One more score."""
-        self.places[entry.dimension] = start, end
-        if entry.out_of is None and self.scale is not None:
-            entry = _scaled(entry, self.scale[1])
-        self.entries[entry.dimension] = entry
+        highest = self.scale[1] if self.scale else None
+        self.entries[entry.dimension] = _scaled(entry, highest), start, end
 
     def leave_behind(self, dimension: int | None) -> Verdict:
         """What was read up to a dimension, which the run forgets."""
-        gone = list(self.entries)
-        gone = gone[: gone.index(dimension) + 1]
-        return self._take([(self.entries.pop(name), self.places.pop(name)) for name in gone])
+        names = list(self.entries)
+        return self._of([self.entries.pop(n) for n in names[: names.index(dimension) + 1]])
 
     def verdict(self) -> Verdict:
         """What was read."""
-        return self._take(list(zip(self.entries.values(), self.places.values(), strict=True)))
+        return self._of(list(self.entries.values()))
 
-    def _take(self, lines: Sequence[tuple[Entry, tuple[int, int]]]) -> Verdict:
+    def _of(self, lines: Sequence[tuple[Entry, int, int]]) -> Verdict:
         lowest = self.scale[0] if self.scale else None
-        entries = tuple(entry for entry, _ in lines)
-        return Verdict(entries, lines[0][1][0], lines[-1][1][1], lowest)
+        return Verdict(tuple(line[0] for line in lines), lines[0][1], lines[-1][2], lowest)
 
 
 def _heading(line: str) -> str:
