@@ -137,7 +137,8 @@ def test_rating_files_saved_by_an_editor(
     second.write_bytes(second.read_bytes() + b"\n")
     assert run(["dermeval", "agree", str(first), str(second), "--resamples", "100"]) == 0
     assert "3 narratives in both files" in capsys.readouterr().out
-    second.write_text(json.dumps([json.loads(line) for line in second.open() if line.strip()]))
+    rows = [json.loads(line) for line in second.read_text().splitlines() if line.strip()]
+    second.write_text(json.dumps(rows))
     assert "is one JSON list (Label Studio" in refused(capsys, "agree", first, second)
 
 

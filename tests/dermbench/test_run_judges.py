@@ -20,7 +20,7 @@ from skingpt_r1.dermbench.several_runs import summarise_runs
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.narrative import format_narrative
-from skingpt_r1.records import append_records, read_records, start_run
+from skingpt_r1.records import append_records, read_records, sha256_file, start_run
 from skingpt_r1.rubric import Protocol
 
 GOOD = format_narrative("A red plaque.", "Red fits.", "psoriasis")
@@ -240,7 +240,8 @@ def test_dermeval_judges_without_a_reference_but_not_without_a_picture(
     path = tmp_path / "a.png"
     pictures[0].save(path)
     write_run(tmp_path)
-    question = read_records(tmp_path / "questions.jsonl", Question)[3]
+    seen_as = {"images": ("a.png",), "sha256": (sha256_file(path),)}
+    question = read_records(tmp_path / "questions.jsonl", Question)[3].model_copy(update=seen_as)
     answer = Answer(system="one", id="q3", text="A wart.")
     judge = EvaluatorJudge("dermeval:tiny", tiny_model(), "0", brief=True)
     assert not judge.needs_reference

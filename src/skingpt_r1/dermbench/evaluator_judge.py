@@ -52,7 +52,8 @@ class EvaluatorJudge:
 
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         """Judgements in the order of the tasks; one without a picture is unscored."""
-        refuse_changed_pictures([Asked(task.question, task.images) for task in tasks])
+        shown = [Asked(task.question, task.images) for task in tasks if task.images]
+        refuse_changed_pictures(shown)
         for start in range(0, len(tasks), BATCH_SIZE):
             yield from self._judge_batch(tasks[start : start + BATCH_SIZE])
 
