@@ -113,3 +113,13 @@ def test_question(context, line) -> None:
 def test_unknown_context_is_named() -> None:
     assert check_context(dict.fromkeys(CONTEXT_KEYS, "x")) == []
     assert check_context({"sex": "f", "age": "4"}) == ["unknown context 'sex'; known: site, age"]
+
+
+@pytest.mark.parametrize("age", ["0", "45", "63.0", "0,5", "120", "30 to 39", "adult", ""])
+def test_ages_that_somebody_may_have(age: str) -> None:
+    assert check_context({"age": age}) == []
+
+
+@pytest.mark.parametrize("age", ["-5", "-0.5", "121", "120,5", "1000"])
+def test_ages_that_nobody_has(age: str) -> None:
+    assert check_context({"age": age}) == [f"age {age!r} is not a number of years from 0 to 120"]

@@ -5,6 +5,7 @@ words for a finding come from `findings.WORDS`, so that `findings.read_findings`
 """
 
 import random
+import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
@@ -75,12 +76,16 @@ KEY_SLOTS = ("surface", "colour", "border", "morphology", "symmetry", "elevation
 
 
 def check_context(context: Mapping[str, str]) -> list[str]:
-    """Problems of a context, each in one sentence: keys that the prompt has no words for."""
-    return [
+    """Problems of a context, each in one sentence: unknown keys, and an age that nobody has."""
+    problems = [
         f"unknown context {key!r}; known: {', '.join(CONTEXT_KEYS)}"
         for key in context
         if key not in CONTEXT_KEYS
     ]
+    age = context.get("age", "").strip()
+    if re.fullmatch(r"[+-]?\d+(?:[.,]\d*)?", age) and not 0 <= float(age.replace(",", ".")) <= 120:
+        problems.append(f"age {age!r} is not a number of years from 0 to 120")
+    return problems
 
 
 def ask(context: Mapping[str, str] | None = None) -> str:
