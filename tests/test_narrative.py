@@ -233,7 +233,7 @@ fragments = st.sampled_from(
 
 
 @given(st.lists(st.one_of(fragments, st.text(max_size=12)), max_size=30).map("".join))
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_random_text_crashes(text: str) -> None:
     assert outcome(text)
 
