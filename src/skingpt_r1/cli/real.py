@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from skingpt_r1.cli.comparison import print_comparison
-from skingpt_r1.cli.demo import PAPER, PAPER_TEXT, STRONGER
+from skingpt_r1.cli.demo import PAPER, PAPER_TEXT
 from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.distill.recipe_values import RECIPES
 
+# Without matrices in the tower, which the demo's strongest row has.
+STRONGER = "bias + lora + inject: + text + visual"
 DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
 # name of the row, end of the recipe's name, feature store, the system it starts from.
 SYSTEMS = (
