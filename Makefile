@@ -27,7 +27,7 @@ demo: .venv/core
 
 # Every test; no network, no GPU. Two processes with one thread each.
 test: .venv/dev
-	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The lowest transformers that pyproject.toml allows, beside the pinned rest: quick tests of models.
 LOWEST := transformers==5.18.0
