@@ -5,9 +5,10 @@ The clients of the providers name their errors alike and share no class, so that
 
 import asyncio
 import re
+from urllib.parse import urlsplit
 
 from skingpt_r1.dermcot.ledger import INTERRUPTED
-from skingpt_r1.errors import NarrativeError
+from skingpt_r1.errors import NarrativeError, NarratorError
 from skingpt_r1.findings import read_findings
 from skingpt_r1.narrative import parse_narrative
 
@@ -63,6 +64,23 @@ def failure_code(error: BaseException) -> str:
 def is_senseless(error: BaseException) -> bool:
     """Whether every further call must fail as well: wrong key, unknown model, missing package."""
     return bool(class_names(error) & _NO_SENSE)
+
+
+def refuse_redirection(narrator: str, error: BaseException) -> None:
+    """Stop where a server answers with the address of another one.
+
+    Raises:
+        NarratorError: the error is such an answer; it names the other address without its path.
+    """
+    response = getattr(error, "response", None)
+    if response is None or not 300 <= getattr(error, "status_code", 0) < 400:
+        return
+    parts = urlsplit(response.headers.get("location", ""))
+    there = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "a new path"
+    raise NarratorError(
+        f"the server of {narrator!r} redirects to {there}; nothing was sent there, since pictures "
+        "go to the server that was named and to no other. If it is the right one, name it"
+    ) from None
 
 
 def class_names(error: BaseException) -> frozenset[str]:

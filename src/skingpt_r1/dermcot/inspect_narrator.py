@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 from skingpt_r1.dermcot.api_recipe import ApiRecipe, CallsRecipe
 from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.dermcot.estimate import images_sent
-from skingpt_r1.dermcot.failures import PASSING, failure_code, is_senseless, text_problem
+from skingpt_r1.dermcot.failures import (
+    PASSING,
+    failure_code,
+    is_senseless,
+    refuse_redirection,
+    text_problem,
+)
 from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.dermcot.narrator import Reply, Task
 from skingpt_r1.errors import NarratorError, SkinGPTError
@@ -127,6 +133,7 @@ class InspectNarrator:
     def _failed(self, error: BaseException) -> Reply:
         if isinstance(error, SkinGPTError):
             raise error
+        refuse_redirection(self._name, error)
         kind = type(error).__name__
         if is_senseless(error):
             raise NarratorError(

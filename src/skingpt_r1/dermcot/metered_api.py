@@ -8,7 +8,6 @@ Importing this module needs the extra `bench`.
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from inspect_ai.model import (
     ChatMessage,
@@ -28,7 +27,6 @@ from skingpt_r1.dermcot.estimate import most_input_tokens
 from skingpt_r1.dermcot.failures import failure_code
 from skingpt_r1.dermcot.ledger import Asked, Ledger
 from skingpt_r1.dermcot.prompts import prompt_sha256
-from skingpt_r1.errors import NarratorError
 
 METERED = "metered"
 
@@ -76,29 +74,17 @@ class MeteredAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
         config: GenerateConfig,
     ) -> ModelOutput:
         """One call, reserved before and written down after."""
+        client = getattr(self._inner, "http_client", None)
+        if client is not None:
+            client.follow_redirects = False  # a picture goes to the server that was named alone
         with await self._ledger.reserve(self._asked(input, config), failure_code) as running:
-            output = await self._call(input, tools, tool_choice, config)
+            result = await self._inner.generate(input, tools, tool_choice, config)
+            output = result[0] if isinstance(result, tuple) else result
+            if isinstance(output, Exception):
+                raise output
             used = tokens_of(output.usage)
             running.answered(used)
         self._most_read = max(self._most_read, used[0] if used else 0)
-        return output
-
-    async def _call(
-        self, messages: list[ChatMessage], tools: Any, tool_choice: Any, config: GenerateConfig
-    ) -> ModelOutput:
-        """What the provider gives; a redirection is refused, as it would take a picture along."""
-        client = getattr(self._inner, "http_client", None)
-        if client is not None:
-            client.follow_redirects = False
-        try:
-            result = await self._inner.generate(messages, tools, tool_choice, config)
-        except Exception as error:
-            refuse_redirection(self._narrator, error)
-            raise
-        output = result[0] if isinstance(result, tuple) else result
-        if isinstance(output, Exception):
-            refuse_redirection(self._narrator, output)
-            raise output
         return output
 
     def should_retry(self, ex: Exception) -> Any:
@@ -145,23 +131,6 @@ class MeteredAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
             input_tokens=max(most_input_tokens(prompt, images, self._calls), self._most_read),
             output_tokens=config.max_tokens or 0,
         )
-
-
-def refuse_redirection(narrator: str, error: Exception) -> None:
-    """Stop where a server answers with the address of another one.
-
-    Raises:
-        NarratorError: the error is such an answer; it names the other address without its path.
-    """
-    response = getattr(error, "response", None)
-    if response is None or not 300 <= getattr(error, "status_code", 0) < 400:
-        return
-    parts = urlsplit(response.headers.get("location", ""))
-    there = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "a new path"
-    raise NarratorError(
-        f"the server of {narrator!r} redirects to {there}; nothing was sent there, since pictures "
-        "go to the server that was named and to no other. If it is the right one, name it"
-    ) from None
 
 
 def tokens_of(usage: ModelUsage | None) -> tuple[int, int] | None:
