@@ -8,12 +8,12 @@ import unicodedata
 from collections.abc import Iterator
 
 from skingpt_r1.dermbench.benchmark_records import Answer
+from skingpt_r1.narrative_tokens import without_control_tokens
 from skingpt_r1.taxonomy_names import LONGEST_NAME
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
 _TAG = re.compile(r"<\s?(/?)\s?(think|answer)\w*\b[^<>]{0,60}>", re.IGNORECASE)
-_CONTROL = re.compile(r"<\|[^<>|\s]{1,30}\|>")
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
 _MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
 _TIGHT = re.compile(r"(?<=[a-z]):(?=\w)")
@@ -83,7 +83,7 @@ def readings(text: str) -> Iterator[str]:
 
 def without_frame(name: str) -> str:
     """A name without its number or letter, the share it is given, and marks around it."""
-    bare = _SHARE.sub(" ", _CONTROL.sub(" ", name)).strip(_MARKS)
+    bare = _SHARE.sub(" ", without_control_tokens(name)).strip(_MARKS)
     return _NUMBER.sub("", bare).strip(_MARKS)
 
 
