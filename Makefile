@@ -47,7 +47,7 @@ check: .venv/dev
 
 # Builds the embedded backbone again, from nothing; about an hour on two cores.
 nano: .venv/core
-	$(BIN)/python -m skingpt_r1.nano.build
+	$(BIN)/python -m tools.nano.build
 
 # The same rows on real photos: DATA holds pad_ufes_20/ and ham10000/. Results in runs/real/<data set>/.
 real: .venv/core

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from skingpt_r1.dermbench.benchmark_records import Question
-from skingpt_r1.dermbench.local_models import LocalModel
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import LocalRecipe
+from skingpt_r1.dermbench.records import Question
+from skingpt_r1.dermbench.systems.own import LocalModel
 from skingpt_r1.model.load import load_model
-from skingpt_r1.phrasing import ask
-from skingpt_r1.synthetic import render_case
+from skingpt_r1.render.case import render_case
+from skingpt_r1.text.phrases import ask
 
 
 def questions(folder: Path, count: int) -> list[Asked]:

@@ -11,11 +11,11 @@ import time
 
 from PIL import Image
 
-from skingpt_r1.model.decoding import Decoding
+from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.synthetic import render_case
+from skingpt_r1.render.case import render_case
 
 
 def decode(model: SkinGPT, requests: list[Request], bias: bool) -> tuple[float, list[str]]:

@@ -15,10 +15,10 @@ from PIL import Image
 
 from skingpt_r1.dermeval.evaluator import load_evaluator
 from skingpt_r1.dermeval.scoring import judge
-from skingpt_r1.model.decoding import Decoding
+from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
-from skingpt_r1.synthetic import render_case
+from skingpt_r1.render.case import render_case
 
 
 def places() -> list[tuple[str, str]]:

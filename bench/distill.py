@@ -26,15 +26,15 @@ from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.objective import StoredBias
 from skingpt_r1.distill.plain import encode_plain, plain_terms
 from skingpt_r1.distill.store import FeatureStore, write_store
+from skingpt_r1.model.adapters.text import LanguageBias
+from skingpt_r1.model.adapters.visual import VisualAdapter
 from skingpt_r1.model.backbone import find_directory
-from skingpt_r1.model.backbone_config import read_config
 from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.language_bias import LanguageBias
 from skingpt_r1.model.load import load_model
+from skingpt_r1.model.settings import read_config
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.visual_adapter import VisualAdapter
-from skingpt_r1.model.weights import weight_files
-from skingpt_r1.synthetic import write_cases
+from skingpt_r1.model.weight_files import weight_files
+from skingpt_r1.render.folder import write_cases
 
 TEACHER_WIDTH = 64
 CLOCKS = ("seconds", "cpu_seconds")  # the second is fairer where others use the machine too

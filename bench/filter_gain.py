@@ -10,9 +10,9 @@ a model that learns from fewer mistakes should name more findings and diagnoses 
 import argparse
 from pathlib import Path
 
-from skingpt_r1.dermbench.ablation_corpora import by_chance
-from skingpt_r1.dermcot.candidate import CorpusRecord
-from skingpt_r1.dermcot.corpus import read_corpus
+from skingpt_r1.dermbench.ablation.ablation_corpora import by_chance
+from skingpt_r1.dermcot.corpus import CorpusRecord
+from skingpt_r1.dermcot.corpus_part import read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
 from skingpt_r1.distill.compare import System, compare
 from skingpt_r1.distill.evaluate import Scored, difference_rows

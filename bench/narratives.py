@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative import parse_narrative
+from skingpt_r1.text.narrative import parse_narrative
 
 
 def main(folder: Path) -> None:

@@ -5,7 +5,7 @@ import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from skingpt_r1.synthetic import render_case
+from skingpt_r1.render.case import render_case
 
 COUNT = 480
 

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 
 from skingpt_r1 import Split, load_cases
-from skingpt_r1.datasets.splits import split_cases
+from skingpt_r1.data.splits import split_cases
 
 
 def main() -> None:

@@ -26,10 +26,10 @@ TEXTS = [
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen2.5-VL directory with random weights, tokenizer and processor files."""
     torch = pytest.importorskip("torch")
+    from tools.nano.tokenizer import save_tokenizer, train_tokenizer
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     from skingpt_r1.model.processor import make_image_processor
-    from skingpt_r1.nano.tokenizer import save_tokenizer, train_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny") / "backbone"
     tokenizer = train_tokenizer(TEXTS, 512)

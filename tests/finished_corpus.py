@@ -4,13 +4,13 @@ import random
 from pathlib import Path
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.overlap import fingerprint
-from skingpt_r1.dermcot.candidate import CorpusRecord, Part, Provenance
-from skingpt_r1.dermcot.corpus import corpus_path, relative
-from skingpt_r1.phrasing import urgency_of, write_narrative
+from skingpt_r1.data.overlap import fingerprint
+from skingpt_r1.dermcot.corpus import CorpusRecord, Part, Provenance
+from skingpt_r1.dermcot.corpus_part import corpus_path, relative
 from skingpt_r1.records import append_records
-from skingpt_r1.rubric import DIMENSIONS
-from skingpt_r1.synthetic import write_cases
+from skingpt_r1.render.folder import write_cases
+from skingpt_r1.text.phrases import urgency_of, write_narrative
+from skingpt_r1.text.rubric import DIMENSIONS
 
 
 def record_of(case: Case, folder: Path, part: Part, **changes: object) -> CorpusRecord:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from skingpt_r1 import records
-from skingpt_r1.datasets.folder import INFO
-from skingpt_r1.datasets.reading import Reading
-from skingpt_r1.datasets.table import read_jsonl
+from skingpt_r1.data.readers.folder import INFO
+from skingpt_r1.data.reading import Reading
+from skingpt_r1.data.table import read_jsonl
 from skingpt_r1.errors import RecordError, TrainingError
 
 

@@ -37,7 +37,7 @@ def test_a_wheel_brings_every_file_that_is_not_code(wheel: Path) -> None:
     }
     assert not sorted(wanted - packed)
     parts = {Path(name).parent.as_posix() for name in wanted if not name.endswith(".py")}
-    assert {"skingpt_r1/recipes", "skingpt_r1/nano/weights", "skingpt_r1/dermeval/weights"} < parts
+    assert {"skingpt_r1/recipes", "skingpt_r1/model/weights", "skingpt_r1/dermeval/weights"} < parts
     assert "skingpt_r1/dermbench/report/templates" in parts
 
 
@@ -48,9 +48,9 @@ def test_an_installed_copy_reads_the_recipes_of_the_demo_anywhere(
     program = """
 import skingpt_r1
 from skingpt_r1.cli.main import run
-from skingpt_r1.dermbench.ablation_recipe import load_ablation
+from skingpt_r1.dermbench.ablation.ablation_recipe import load_ablation
 from skingpt_r1.distill.recipe_files import load_recipe
-from skingpt_r1.distill.recipe_values import RECIPES
+from skingpt_r1.recipes import RECIPES
 
 assert "site" in skingpt_r1.__file__
 for cell in load_ablation("ablation_demo", ["corpus=c"]).cells:

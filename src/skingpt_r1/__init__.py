@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from skingpt_r1.case import Case, SkinTone, Split
-    from skingpt_r1.datasets import load_cases
+    from skingpt_r1.data import load_cases
     from skingpt_r1.model.load import load_model
     from skingpt_r1.model.skingpt import SkinGPT
-    from skingpt_r1.narrative import Narrative, parse_narrative
-    from skingpt_r1.rubric import Scores, Unscored, parse_scores
+    from skingpt_r1.text.narrative import Narrative, parse_narrative
+    from skingpt_r1.text.rubric import Scores, Unscored, parse_scores
 
 __version__ = "0.1.0"
 

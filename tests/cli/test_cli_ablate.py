@@ -6,8 +6,8 @@ import pytest
 
 from skingpt_r1.cli.ablate import print_ablation
 from skingpt_r1.cli.main import run
-from skingpt_r1.dermbench.ablation_table import AblationRow
-from skingpt_r1.stats import Interval
+from skingpt_r1.dermbench.ablation.table import AblationRow
+from skingpt_r1.stats.intervals import Interval
 
 RECIPE = "ablation_nano"
 

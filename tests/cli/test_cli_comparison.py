@@ -9,8 +9,8 @@ from skingpt_r1.cli.comparison import print_comparison
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.distill.compare import BASE, Comparison
 from skingpt_r1.distill.evaluate import Answer, judge
-from skingpt_r1.narrative import make_narrative
 from skingpt_r1.records import ResultRow
+from skingpt_r1.text.narrative import make_narrative
 
 ACCURACY, FINDINGS = "diagnosis accuracy", "finding accuracy"
 COLUMNS = ((ACCURACY, "right, %"), (FINDINGS, "findings, %"))

@@ -9,7 +9,7 @@ from PIL import Image
 from test_cli_bad_pictures import empty_png
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.datasets import READERS
+from skingpt_r1.data import READERS
 
 
 def make_folder(root: Path, rows: list[dict[str, str]]) -> Path:

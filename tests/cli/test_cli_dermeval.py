@@ -9,7 +9,7 @@ from tiny_evaluator import teach, tiny_recipe, write_backbone, write_rating_file
 
 from skingpt_r1.cli.main import run
 from skingpt_r1.cli.wording import RESEARCH
-from skingpt_r1.dermeval.ratings import SLUGS
+from skingpt_r1.ratings.rating import SLUGS
 
 
 @pytest.fixture(scope="module")

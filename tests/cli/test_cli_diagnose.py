@@ -10,7 +10,7 @@ from PIL import Image
 from skingpt_r1.cli.main import run
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative import Narrative, make_narrative
+from skingpt_r1.text.narrative import Narrative, make_narrative
 
 WART = make_narrative("One rough papule.", "Rough papules fit a wart.", "wart", ("nevus", "corn"))
 

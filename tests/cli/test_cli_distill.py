@@ -10,7 +10,7 @@ import yaml
 from tiny_distill import write_backbone, write_pictures
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.datasets import write_folder
+from skingpt_r1.data import write_folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from small_corpus import contents, small_recipe, small_tools
 from owned_folder import Hold
 from skingpt_r1.cli.main import run
 from skingpt_r1.dermcot.pipeline import build
-from skingpt_r1.dermeval.ratings import SLUGS
+from skingpt_r1.ratings.rating import SLUGS
 from skingpt_r1.runs import LOCK
 
 COMMANDS = [

@@ -7,16 +7,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from skingpt_r1.dermbench.classification_metrics import (
-    AURC,
-    BRIER,
-    ECE,
-    Abstention,
-    Bin,
-    ClassScore,
-)
-from skingpt_r1.dermbench.comparison_tests import Comparison
-from skingpt_r1.dermbench.report_data import (
+from skingpt_r1.dermbench.report.data import (
     LABEL_OUTCOMES,
     Audit,
     Calibration,
@@ -34,8 +25,10 @@ from skingpt_r1.dermbench.report_data import (
     Verdict,
 )
 from skingpt_r1.dermbench.skin_tone import ToneGaps, ToneRow
-from skingpt_r1.rubric import DIMENSIONS
-from skingpt_r1.stats import Interval
+from skingpt_r1.stats.classification import AURC, BRIER, ECE, Abstention, Bin, ClassScore
+from skingpt_r1.stats.comparison import Comparison
+from skingpt_r1.stats.intervals import Interval
+from skingpt_r1.text.rubric import DIMENSIONS
 
 HOSTILE = '</script><script>window.stolen = 1</script><img src=x onerror="window.stolen = 2">'
 SYSTEMS = {

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from skingpt_r1.case import SkinTone
 from skingpt_r1.dermbench.answers import answers_path, file_stem
-from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
-from skingpt_r1.dermbench.label_sets import LABEL_SETS
-from skingpt_r1.dermbench.system_card import SystemCard, card_path
-from skingpt_r1.narrative import format_narrative
+from skingpt_r1.dermbench.classification.labels import LABEL_SETS
+from skingpt_r1.dermbench.records import Answer, Judgement, Question
+from skingpt_r1.dermbench.systems.card import SystemCard, card_path
 from skingpt_r1.records import append_records, start_run, write_json_atomic
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.rubric import DIMENSIONS
 
 SYSTEMS = ("good", "middling", "base", "control/majority", "control/reference", "lost")
 SKILL = {"good": 0.8, "middling": 0.5, "base": 0.2, "control/majority": 0.3}

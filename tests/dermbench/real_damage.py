@@ -4,11 +4,11 @@ import random
 import re
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.findings import WORDS, read_findings
-from skingpt_r1.narrative import parse_narrative
-from skingpt_r1.synthetic import damage_words
-from skingpt_r1.synthetic.damage import BROKEN, DROPPED, INVENTED, UNSAFE, VAGUE, WRONG
-from skingpt_r1.taxonomy import closeness
+from skingpt_r1.simulate import damage_words
+from skingpt_r1.simulate.damage import BROKEN, DROPPED, INVENTED, UNSAFE, VAGUE, WRONG
+from skingpt_r1.text.findings import WORDS, read_findings
+from skingpt_r1.text.narrative import parse_narrative
+from skingpt_r1.text.taxonomy import closeness
 
 OTHER_NAMES = ("molluscum contagiosum", "vitiligo", "tinea pedis", "melanoma", "rosacea")
 _FINDING = re.compile(

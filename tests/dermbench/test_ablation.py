@@ -10,19 +10,14 @@ from hypothesis import strategies as st
 from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
-from skingpt_r1.dermbench.ablation import run_ablation
-from skingpt_r1.dermbench.ablation_recipe import AblationRecipe, load_ablation
-from skingpt_r1.dermbench.ablation_table import (
-    Measured,
-    ablation_markdown,
-    difference,
-    over_seeds,
-)
-from skingpt_r1.dermbench.draw import Draw
+from skingpt_r1.dermbench.ablation.ablation_recipe import AblationRecipe, load_ablation
+from skingpt_r1.dermbench.ablation.run import run_ablation
+from skingpt_r1.dermbench.ablation.table import Measured, ablation_markdown, difference, over_seeds
 from skingpt_r1.distill.evaluate import ACCURACY, BALANCED
-from skingpt_r1.distill.recipe_values import RECIPES
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.stats import balanced_accuracy, bootstrap_mean, bootstrap_statistic
+from skingpt_r1.recipes import RECIPES
+from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import balanced_accuracy, bootstrap_mean, bootstrap_statistic
 
 DRAW = Draw(seed=2, resamples=400)
 
@@ -166,7 +161,7 @@ def test_the_recipe_in_the_package_has_every_cell_that_is_asked_for():
 
 
 def test_cells_of_the_package_are_recipes():
-    from skingpt_r1.dermbench.ablation import _plan
+    from skingpt_r1.dermbench.ablation.run import _plan
 
     recipe = load_ablation("ablation_nano")
     planned = _plan(recipe, RECIPES, seed=2)

@@ -2,8 +2,13 @@
 
 import pytest
 
-from skingpt_r1.dermbench.answer_names import bare_name, readings, stated_name, without_frame
-from skingpt_r1.dermbench.benchmark_records import Answer
+from skingpt_r1.dermbench.classification.answer_names import (
+    bare_name,
+    readings,
+    stated_name,
+    without_frame,
+)
+from skingpt_r1.dermbench.records import Answer
 
 
 def answer(text, **more):

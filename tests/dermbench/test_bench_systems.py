@@ -7,8 +7,10 @@ from PIL import Image
 from small_bench import bench_recipe
 
 from skingpt_r1.dermbench.answers import file_stem
-from skingpt_r1.dermbench.benchmark_records import Answer, Question
-from skingpt_r1.dermbench.controls import (
+from skingpt_r1.dermbench.questions import Asked, data_root, prepare_questions, with_pictures
+from skingpt_r1.dermbench.recipe import LocalRecipe
+from skingpt_r1.dermbench.records import Answer, Question
+from skingpt_r1.dermbench.systems.controls import (
     BLANK_LEVEL,
     Exchange,
     Majority,
@@ -16,12 +18,10 @@ from skingpt_r1.dermbench.controls import (
     Reference,
     shuffled,
 )
-from skingpt_r1.dermbench.local_models import LocalModel, short_name
-from skingpt_r1.dermbench.questions import Asked, data_root, prepare_questions, with_pictures
-from skingpt_r1.dermbench.recipe import LocalRecipe
-from skingpt_r1.dermbench.systems import Choice, choose_systems
+from skingpt_r1.dermbench.systems.named import Choice, choose_systems
+from skingpt_r1.dermbench.systems.own import LocalModel, short_name
 from skingpt_r1.errors import CheckpointError, DatasetError, RecipeError
-from skingpt_r1.narrative import parse_narrative
+from skingpt_r1.text.narrative import parse_narrative
 
 
 def question(name, label="wart", group=None, form="narrative", **more):
@@ -197,7 +197,7 @@ def asked_and_local(tmp_path, tiny_folder):
 
 
 def test_local_answers_are_those_of_the_model(asked_and_local, tiny_folder):
-    from skingpt_r1.model.decoding import Decoding
+    from skingpt_r1.model.generation import Decoding
     from skingpt_r1.model.load import load_model
     from skingpt_r1.model.prompt import Request
 

@@ -3,13 +3,13 @@
 import pytest
 from model_kinds import CONFIGS
 
-from skingpt_r1.dermbench.benchmark_records import Question
-from skingpt_r1.dermbench.candidate_likelihood import candidate_probabilities
 from skingpt_r1.dermbench.questions import Asked
+from skingpt_r1.dermbench.records import Question
+from skingpt_r1.dermbench.systems.candidate_likelihood import candidate_probabilities
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.diagnosis import weigh
 from skingpt_r1.model.prompt import Request
-from skingpt_r1.phrasing import INSTRUCTION
+from skingpt_r1.text.phrases import INSTRUCTION
 
 LABELS = ("wart", "naevus", "a scalp ringworm with crusts", "melanoma")
 

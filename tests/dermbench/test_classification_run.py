@@ -8,18 +8,18 @@ from small_bench import REPLY, bench_recipe
 from small_sets import build
 
 from skingpt_r1.dermbench.answers import read_answers
-from skingpt_r1.dermbench.benchmark_records import Question
-from skingpt_r1.dermbench.controls import Majority, Reference
-from skingpt_r1.dermbench.draw import Draw
-from skingpt_r1.dermbench.label_match import likeliest, match_answer
-from skingpt_r1.dermbench.label_sets import LABEL_SETS
+from skingpt_r1.dermbench.classification.labels import LABEL_SETS
+from skingpt_r1.dermbench.classification.match import likeliest, match_answer
 from skingpt_r1.dermbench.questions import RENDERED, Asked, prepare_questions
 from skingpt_r1.dermbench.recipe import load_bench_recipe
+from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.run_systems import run_systems
 from skingpt_r1.dermbench.several_runs import summarise_runs
 from skingpt_r1.dermbench.summary import write_summary
+from skingpt_r1.dermbench.systems.controls import Majority, Reference
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.synthetic import LAYOUTS
+from skingpt_r1.render.layouts import LAYOUTS
+from skingpt_r1.stats.draw import Draw
 
 DRAW = Draw(seed=0, resamples=100)
 FORMS = ("narrative", "label", "candidates")

@@ -2,9 +2,9 @@
 
 import random
 
-from skingpt_r1.dermbench.benchmark_records import Judgement
 from skingpt_r1.dermbench.counted import counted
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.dermbench.records import Judgement
+from skingpt_r1.text.rubric import DIMENSIONS
 
 
 def draw(rng):

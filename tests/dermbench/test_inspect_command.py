@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from skingpt_r1.narrative import parse_narrative
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.narrative import parse_narrative
+from skingpt_r1.text.rubric import DIMENSIONS
 
 COMMAND = Path(sys.executable).with_name("inspect")
 

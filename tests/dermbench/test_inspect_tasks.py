@@ -10,12 +10,12 @@ from inspect_ai.model import ChatMessageUser, ContentImage, ContentText, Generat
 from openai_server import openai_server, text
 from PIL import Image
 
+from skingpt_r1.dermbench.inspect import classification, dermbench
 from skingpt_r1.dermbench.inspect_provider import pictures_of
-from skingpt_r1.dermbench.inspect_tasks import classification, dermbench
-from skingpt_r1.dermcot.data_uri import picture_uri
 from skingpt_r1.errors import RecipeError, SkinGPTError
-from skingpt_r1.rubric import DIMENSIONS
-from skingpt_r1.synthetic import LAYOUTS
+from skingpt_r1.llm.data_uri import picture_uri
+from skingpt_r1.render.layouts import LAYOUTS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 
 def evaluate(tmp_path, model, *, judge=None, **more):

@@ -6,26 +6,15 @@ import numpy as np
 import pytest
 
 from skingpt_r1.dermbench.answers import answers_path
-from skingpt_r1.dermbench.audits import (
-    LENGTH,
-    ORDER,
-    REPEATS,
-    SELF,
-    audit_run,
-    family_of,
-)
-from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
-from skingpt_r1.dermbench.clinician_agreement import (
-    agreement_audits,
-    match_ratings,
-    measure_judges,
-)
+from skingpt_r1.dermbench.audits import LENGTH, ORDER, REPEATS, SELF, audit_run, family_of
+from skingpt_r1.dermbench.clinician_agreement import agreement_audits, match_ratings, measure_judges
 from skingpt_r1.dermbench.judged_scores import read_scores
-from skingpt_r1.dermbench.llm_judge import CANDIDATE_FIRST
-from skingpt_r1.dermeval.ratings import Rating, RatingScores, read_ratings, write_ratings
+from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
+from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import RecordError
+from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.records import append_records, start_run
-from skingpt_r1.rubric import DIMENSIONS, Scores
+from skingpt_r1.text.rubric import DIMENSIONS, Scores
 
 SYSTEMS = ("openai/gpt-5", "qwen/qwen3-vl", "skingpt/nano")
 JUDGE, OTHER = "openai/gpt-4o", "deepseek/deepseek-reasoner"

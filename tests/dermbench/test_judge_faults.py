@@ -15,11 +15,11 @@ from killed_judge import CONNECTIONS, judge_run, judgements, write_run
 from openai_server import cut_connection, failure, openai_server, text, truncated_json
 
 from skingpt_r1.dermbench.judged_scores import read_scores
-from skingpt_r1.dermbench.llm_judge import MOST_ATTEMPTS
-from skingpt_r1.dermcot.failures import PASSING
-from skingpt_r1.dermcot.ledger import CallRecord
+from skingpt_r1.dermbench.judges.language_model import MOST_ATTEMPTS
+from skingpt_r1.llm.budget import CallRecord
+from skingpt_r1.llm.failures import PASSING
 from skingpt_r1.records import read_records
-from skingpt_r1.rubric import DIMENSIONS, REASONS
+from skingpt_r1.text.rubric import DIMENSIONS, REASONS
 
 COUNT = 40
 KILLS = 5

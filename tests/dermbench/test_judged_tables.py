@@ -2,8 +2,8 @@
 
 from made_run import write_card, write_run
 
-from skingpt_r1.dermbench.judged_tables import label_rows
-from skingpt_r1.dermbench.run_reading import read_run
+from skingpt_r1.dermbench.reading import read_run
+from skingpt_r1.dermbench.tables import label_rows
 
 
 def test_diagnoses_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path):

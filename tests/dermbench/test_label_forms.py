@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermbench.benchmark_records import Answer
-from skingpt_r1.dermbench.label_match import match_answer, match_name
-from skingpt_r1.dermbench.label_sets import LABEL_SETS
+from skingpt_r1.dermbench.classification.labels import LABEL_SETS
+from skingpt_r1.dermbench.classification.match import match_answer, match_name
+from skingpt_r1.dermbench.records import Answer
 
 BARE = [
     "{}", "{}.", "**{}**", "`{}`", '"{}"', "“{}”", "1. {}", "1) {}", "B) {}", "(B) {}", "C: {}",

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skingpt_r1.case import Case
-from skingpt_r1.dermbench.benchmark_records import Answer
+from skingpt_r1.dermbench.classification.labels import LABEL_SETS, find_label_set, gold_labels
+from skingpt_r1.dermbench.classification.match import REASONS, likeliest, match_answer, match_name
 from skingpt_r1.dermbench.classification_questions import (
     classification_questions,
     shuffled_candidates,
 )
-from skingpt_r1.dermbench.label_match import REASONS, likeliest, match_answer, match_name
-from skingpt_r1.dermbench.label_sets import LABEL_SETS, find_label_set, gold_labels
+from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.errors import DatasetError, RecipeError, RecordError
-from skingpt_r1.phrasing import ask
+from skingpt_r1.text.phrases import ask
 
 SIZES = {
     "ham10000": 7, "pad_ufes_20": 6, "fitzpatrick17k_9": 9, "fitzpatrick17k_114": 114, "ddi": 78,

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermbench.benchmark_records import Answer, Question
-from skingpt_r1.dermbench.label_match import match_answer
-from skingpt_r1.dermbench.label_sets import LABEL_SETS
-from skingpt_r1.dermbench.label_verdict import (
+from skingpt_r1.dermbench.classification.label_verdict import (
     LabelMatch,
     LabelVerdict,
     compare_labels,
     judge_label,
 )
-from skingpt_r1.narrative import REASONS
-from skingpt_r1.taxonomy import diagnoses
+from skingpt_r1.dermbench.classification.labels import LABEL_SETS
+from skingpt_r1.dermbench.classification.match import match_answer
+from skingpt_r1.dermbench.records import Answer, Question
+from skingpt_r1.text.narrative import REASONS
+from skingpt_r1.text.taxonomy import diagnoses
 
 
 def ask(label="psoriasis", form="narrative"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skingpt_r1.dermbench.audits import _rank_correlation
-from skingpt_r1.stats import bootstrap_statistic, spearman
+from skingpt_r1.stats.intervals import bootstrap_statistic, spearman
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.02, 0.2])

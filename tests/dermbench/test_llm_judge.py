@@ -7,21 +7,21 @@ import time
 import pytest
 from openai_server import cut_connection, failure, openai_server, text
 
-from skingpt_r1.dermbench.benchmark_records import Answer, Judgement, Question
-from skingpt_r1.dermbench.judge_prompt import MOST_CHARACTERS, judge_prompt
-from skingpt_r1.dermbench.judging import JudgeTask
-from skingpt_r1.dermbench.llm_judge import (
+from skingpt_r1.dermbench.judgements import judge_folder, run_judge
+from skingpt_r1.dermbench.judges.judge import JudgeTask
+from skingpt_r1.dermbench.judges.judge_prompt import MOST_CHARACTERS, judge_prompt
+from skingpt_r1.dermbench.judges.language_model import (
     CANDIDATE_FIRST,
     MOST_ATTEMPTS,
     open_llm_judge,
     read_verdict,
 )
-from skingpt_r1.dermbench.run_judges import judge_folder, run_judge
-from skingpt_r1.dermcot.api_recipe import CallsRecipe, Price
-from skingpt_r1.dermcot.ledger import Ledger, read_totals
+from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import CostError, NarratorError, TrainingError
+from skingpt_r1.llm.api_recipe import CallsRecipe, Price
+from skingpt_r1.llm.budget import Ledger, read_totals
 from skingpt_r1.records import append_records, read_records, start_run
-from skingpt_r1.rubric import DIMENSIONS, Protocol, Scores, Unscored, format_scores
+from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores, Unscored, format_scores
 
 REFERENCE = "A silvery plaque. The diagnosis is psoriasis."
 

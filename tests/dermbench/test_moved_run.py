@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.dermbench.evaluator_judge import EvaluatorJudge
+from skingpt_r1.dermbench.judgements import run_judge
+from skingpt_r1.dermbench.judges.evaluator import EvaluatorJudge
 from skingpt_r1.dermbench.questions import (
     data_root,
     read_questions,
     refuse_changed_pictures,
     with_pictures,
 )
-from skingpt_r1.dermbench.run_judges import run_judge
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.synthetic.layouts import write_ham10000
+from skingpt_r1.render.layouts import write_ham10000
 
 SMALL = [
     "--set",

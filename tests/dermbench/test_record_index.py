@@ -2,8 +2,8 @@
 
 import pytest
 
-from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermbench.record_index import RecordIndex
+from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import append_records, read_records
 

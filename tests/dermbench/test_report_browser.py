@@ -10,7 +10,7 @@ from made_report import HOSTILE, JUDGES, LABELS, made_report
 from skingpt_r1.dermbench.report.write import write_report
 from skingpt_r1.dermbench.several_runs import join_summaries
 from skingpt_r1.dermbench.summary import Summary
-from skingpt_r1.dermcot.corpus_card import RESEARCH
+from skingpt_r1.dermcot.card import RESEARCH
 
 NUMBER = 120
 

@@ -9,7 +9,7 @@ import pytest
 from made_report import around, made_calibration
 
 from skingpt_r1.dermbench.report import charts
-from skingpt_r1.stats import Interval
+from skingpt_r1.stats.intervals import Interval
 
 STYLE = files("skingpt_r1.dermbench.report").joinpath("templates", "report.css").read_text("utf-8")
 PAIRS = dict(re.findall(r"(--[\w-]+|\.series-\w) ?(?::|\{ stroke:) light-dark\(([^)]+)\)", STYLE))

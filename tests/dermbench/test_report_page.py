@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
 
-from skingpt_r1.dermbench.report.cases import CaseChunks, script_json
+from skingpt_r1.dermbench.report.cases_part import CaseChunks, script_json
+from skingpt_r1.dermbench.report.data import ReportData
 from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import page_pieces, pair_cells, write_page
-from skingpt_r1.dermbench.report_data import ReportData
-from skingpt_r1.dermcot.corpus_card import RESEARCH
-from skingpt_r1.stats import NO_INTERVAL, Interval
+from skingpt_r1.dermcot.card import RESEARCH
+from skingpt_r1.stats.intervals import NO_INTERVAL, Interval
 
 ADDRESSES = {"src", "href", "action", "data", "poster", "srcset", "xlink:href", "background"}
 # HTML ends these in their start tag.

@@ -7,17 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermbench.addressed import without_addresses
-from skingpt_r1.dermbench.advice import read_advice
-from skingpt_r1.dermbench.benchmark_records import Answer, Question
-from skingpt_r1.dermbench.judging import JudgeTask
-from skingpt_r1.dermbench.rubric_judge import RubricJudge, score_by_rules
-from skingpt_r1.dermbench.signs import describe_sign, read_signs
-from skingpt_r1.dermbench.text_comparison import compare_texts, content_words
-from skingpt_r1.narrative import format_narrative
-from skingpt_r1.rubric import DIMENSIONS, Unscored
-from skingpt_r1.synthetic.conditions import CONDITIONS, draw_findings
-from skingpt_r1.synthetic.damage import (
+from skingpt_r1.dermbench.judges.addressed import without_addresses
+from skingpt_r1.dermbench.judges.advice import read_advice
+from skingpt_r1.dermbench.judges.comparison import compare_texts, content_words
+from skingpt_r1.dermbench.judges.judge import JudgeTask
+from skingpt_r1.dermbench.judges.rules import RubricJudge, score_by_rules
+from skingpt_r1.dermbench.records import Answer, Question
+from skingpt_r1.render.conditions import CONDITIONS, draw_findings
+from skingpt_r1.simulate.damage import (
     HELD_OUT_STRENGTHS,
     KINDS,
     OWN_DIMENSION,
@@ -26,7 +23,10 @@ from skingpt_r1.synthetic.damage import (
     inject,
     write_damaged,
 )
-from skingpt_r1.synthetic.wrong_names import wrong_names
+from skingpt_r1.simulate.wrong_names import wrong_names
+from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.rubric import DIMENSIONS, Unscored
+from skingpt_r1.text.signs import describe_sign, read_signs
 
 
 def write(number, damage, seed, *, held_out=False):

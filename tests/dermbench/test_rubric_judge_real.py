@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from real_damage import OPERATIONS, damaged, diagnosis_of
 
-from skingpt_r1.datasets.dermbench import load
-from skingpt_r1.dermbench.label_verdict import compare_labels
-from skingpt_r1.dermbench.rubric_judge import score_by_rules
-from skingpt_r1.dermbench.text_comparison import read_text, same_name
-from skingpt_r1.rubric import DIMENSIONS
-from skingpt_r1.synthetic.damage import BROKEN, OWN_DIMENSION, WRONG
+from skingpt_r1.data.readers.dermbench import load
+from skingpt_r1.dermbench.classification.label_verdict import compare_labels
+from skingpt_r1.dermbench.judges.comparison import read_text, same_name
+from skingpt_r1.dermbench.judges.rules import score_by_rules
+from skingpt_r1.simulate.damage import BROKEN, OWN_DIMENSION, WRONG
+from skingpt_r1.text.rubric import DIMENSIONS
 
 ROOT = Path(__file__).resolve().parents[3] / "shared" / "data" / "dermbench_sample"
 pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="needs ../shared/data/dermbench_sample")

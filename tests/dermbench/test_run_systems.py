@@ -20,12 +20,12 @@ from skingpt_r1.dermbench.answers import (
     settle_answers,
     system_names,
 )
-from skingpt_r1.dermbench.benchmark_records import Answer
 from skingpt_r1.dermbench.questions import read_questions
+from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.dermbench.run_systems import run_systems
-from skingpt_r1.dermbench.system_card import read_card
-from skingpt_r1.dermcot.ledger import read_totals
+from skingpt_r1.dermbench.systems.card import read_card
 from skingpt_r1.errors import CostError, DatasetError, NarratorError, RecordError, TrainingError
+from skingpt_r1.llm.budget import read_totals
 from skingpt_r1.records import append_records, read_records
 
 CONTROLS = ("control/majority", "control/reference")

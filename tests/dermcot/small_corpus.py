@@ -6,13 +6,13 @@ import time
 import zlib
 from pathlib import Path
 
-from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.candidate import Candidate, CaseRecord, StageRecord
+from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord
 from skingpt_r1.dermcot.offline import OfflineNarrator, likeness_of
 from skingpt_r1.dermcot.pipeline import Narrators, Tools, build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
 from skingpt_r1.records import iterate_records
-from skingpt_r1.rubric import DIMENSIONS, Scores, Unscored
+from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
 
 def small_recipe(**changes):

@@ -6,16 +6,16 @@ from PIL import Image
 from small_corpus import contents, small_recipe, small_tools
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets import write_folder
-from skingpt_r1.datasets.overlap import fingerprint
-from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.candidate import CaseRecord
-from skingpt_r1.dermcot.gather import case_records, gather, planned_candidates
+from skingpt_r1.data import write_folder
+from skingpt_r1.data.overlap import fingerprint
+from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot.cases import case_records, gather, planned_candidates
+from skingpt_r1.dermcot.corpus import CaseRecord
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import CasesRecipe
 from skingpt_r1.errors import DatasetError, ImageError
 from skingpt_r1.records import read_json, read_records
-from skingpt_r1.synthetic import write_cases
+from skingpt_r1.render.folder import write_cases
 
 
 @pytest.fixture(scope="module")

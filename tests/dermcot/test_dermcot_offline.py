@@ -5,24 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate
 
-from skingpt_r1.dermcot.candidate import Candidate, StageRecord
+from skingpt_r1.dermcot.corpus import Candidate, StageRecord
 from skingpt_r1.dermcot.known import VISIBLE, describe_attributes, findings_in
-from skingpt_r1.dermcot.narrator import NOT_SUPPORTED, Task
-from skingpt_r1.dermcot.offline import (
-    CONTRADICTED_FROM,
-    OfflineNarrator,
-    likeness_of,
-    name_slip,
-)
+from skingpt_r1.dermcot.offline import CONTRADICTED_FROM, OfflineNarrator, likeness_of, name_slip
 from skingpt_r1.dermcot.own_model import OwnModel
 from skingpt_r1.dermcot.stages.normalise import read_reasoning
-from skingpt_r1.dermcot.stages.observe import observe_task
 from skingpt_r1.dermcot.stages.reason import reason_task
+from skingpt_r1.dermcot.stages.write import observe_task
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.findings import WORDS, check_findings, read_findings
-from skingpt_r1.narrative import make_narrative
-from skingpt_r1.synthetic import iterate_cases
-from skingpt_r1.synthetic.damage import Damage
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Task
+from skingpt_r1.render.folder import iterate_cases
+from skingpt_r1.simulate.damage import Damage
+from skingpt_r1.text.findings import WORDS, check_findings, read_findings
+from skingpt_r1.text.narrative import make_narrative
 
 FACTS = st.fixed_dictionaries({}, optional={s: st.sampled_from(list(WORDS[s])) for s in WORDS})
 RED = {"colour": "red", "surface": "silvery", "border": "sharp"}
@@ -153,7 +148,7 @@ def test_no_criterion_reads_as_a_finding():
 
 
 def test_known_concepts_are_those_of_the_data_set():
-    from skingpt_r1.datasets.labels import SKINCON
+    from skingpt_r1.data.labels import SKINCON
     from skingpt_r1.dermcot import known
 
     assert {*known._CONCEPT_FINDINGS, *known._CONCEPT_WORDS} <= set(SKINCON)

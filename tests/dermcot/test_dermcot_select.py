@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermcot.near import SIGNATURE, read_hashes
 from skingpt_r1.dermcot.recipe import SelectRecipe
+from skingpt_r1.dermcot.stages.near import SIGNATURE, read_hashes
 from skingpt_r1.dermcot.stages.select import Row, decide
 
 NOTHING_ALIKE = {"text_similarity": 1.01, "picture_distance": -1}

@@ -5,15 +5,15 @@ from collections import Counter
 import pytest
 from small_corpus import small_recipe, small_tools
 
-from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.candidate import STAGES, StageRecord
+from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot.corpus import STAGES, StageRecord
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import load_corpus_recipe
 from skingpt_r1.dermcot.stats import KEPT, count_corpus, result_rows
-from skingpt_r1.distill.recipe_values import RECIPES
 from skingpt_r1.errors import RecipeError, RecordError
+from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import read_records
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 FILES = sorted(RECIPES.glob("dermcot_*.yaml"))
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from small_corpus import candidate, case_record
 
 from skingpt_r1.dermcot.asking import BLOCK, blocks
-from skingpt_r1.dermcot.narrator import NOT_SUPPORTED, Reply
-from skingpt_r1.dermcot.prompts import observe_prompt, prompt_sha256, reason_prompt
 from skingpt_r1.dermcot.stages.normalise import normalise, read_reasoning
-from skingpt_r1.dermcot.stages.observe import blind, observe
 from skingpt_r1.dermcot.stages.reason import reason, says_not_supported
+from skingpt_r1.dermcot.stages.write import blind, observe
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative import format_narrative, parse_narrative
-from skingpt_r1.taxonomy import diagnoses
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply
+from skingpt_r1.llm.prompts import observe_prompt, prompt_sha256, reason_prompt
+from skingpt_r1.text.narrative import format_narrative, parse_narrative
+from skingpt_r1.text.taxonomy import diagnoses
 
 FOLDER = Path("corpus")
 SEEN = "Few large red plaques with sharp borders and silvery surface."

@@ -14,18 +14,18 @@ from PIL import Image
 import datasets
 from finished_corpus import make_corpus, record_of
 from skingpt_r1.case import Split
-from skingpt_r1.datasets import load_cases
-from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.data import load_cases
+from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermcot.certify import certified, history_path, simulate_raters
-from skingpt_r1.dermcot.certify_rules import CertifyRules
-from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
-from skingpt_r1.dermcot.corpus_table import features
+from skingpt_r1.dermcot.corpus_part import corpus_path, read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
-from skingpt_r1.dermcot.rating import SCORE_COLUMNS
+from skingpt_r1.dermcot.table import features
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.verdict import SCORE_COLUMNS
 from skingpt_r1.records import append_record
-from skingpt_r1.rubric import DIMENSIONS
-from skingpt_r1.synthetic import write_cases
+from skingpt_r1.render.folder import write_cases
+from skingpt_r1.text.rubric import DIMENSIONS
 
 RULES = CertifyRules()
 OPTIONS = Options(name="small")
@@ -112,8 +112,8 @@ def test_same_corpus_gives_the_same_bytes(corpus: Path, published: Path, tmp_pat
 
 
 def test_shards(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skingpt_r1.dermcot.corpus_table.SHARD_CASES", 3)
-    monkeypatch.setattr("skingpt_r1.dermcot.corpus_table._GROUP_ROWS", 2)
+    monkeypatch.setattr("skingpt_r1.dermcot.table.SHARD_CASES", 3)
+    monkeypatch.setattr("skingpt_r1.dermcot.table._GROUP_ROWS", 2)
     publish(corpus, tmp_path / "out", OPTIONS)
     names = sorted(path.name for path in (tmp_path / "out" / "data").glob("train-*"))
     assert names == [f"train-0000{n}-of-00003.parquet" for n in range(3)]
@@ -257,7 +257,7 @@ def test_a_killed_publication_leaves_nothing_that_loads(
 
 def test_memory_does_not_hold_the_pictures(corpus: Path, tmp_path: Path) -> None:
     """The writer hands on a few rows at a time, so that a big corpus needs no more memory."""
-    from skingpt_r1.dermcot import corpus_table
+    from skingpt_r1.dermcot import table as corpus_table
 
     rows = [{"images": [{"bytes": b"x" * 5_000_000}]} for _ in range(20)]
     groups = list(corpus_table._groups(rows))

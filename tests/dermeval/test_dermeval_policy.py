@@ -22,14 +22,14 @@ from skingpt_r1.dermeval.policy import (
     token_lines,
 )
 from skingpt_r1.dermeval.policy_terms import squared_error_rewards
-from skingpt_r1.dermeval.ratings import read_ratings
-from skingpt_r1.dermeval.replies import cut_reply
+from skingpt_r1.dermeval.sampling import cut_reply
 from skingpt_r1.dermeval.score_digits import digit_tokens
 from skingpt_r1.distill.losses import combine
 from skingpt_r1.errors import RecordError, SkinGPTError
 from skingpt_r1.model.prompt import Request, encode_example
-from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
-from skingpt_r1.rubric import DIMENSIONS, Scores, parse_some_scores
+from skingpt_r1.ratings.rating import read_ratings
+from skingpt_r1.text.critique import ask_for_critique, write_critique
+from skingpt_r1.text.rubric import DIMENSIONS, Scores, parse_some_scores
 
 MAX_NEW = 60
 

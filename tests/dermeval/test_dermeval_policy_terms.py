@@ -17,8 +17,8 @@ from skingpt_r1.dermeval.policy_terms import (
     token_log_probs,
 )
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe, PolicyRecipe
-from skingpt_r1.distill.recipe_values import read_recipe
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.recipes import read_recipe
+from skingpt_r1.text.rubric import DIMENSIONS
 
 score = st.integers(0, 50).map(lambda value: value / 10)
 targets = st.tuples(*[st.floats(0, 5)] * 6)

@@ -13,7 +13,7 @@ from skingpt_r1.dermeval.report_card import (
     stage_rows,
 )
 from skingpt_r1.dermeval.simulated import Probe
-from skingpt_r1.synthetic.damage import OWN_DIMENSION
+from skingpt_r1.simulate.damage import OWN_DIMENSION
 
 WANTED = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 3.0], [2.0, 2.0, 2.0, 2.0, 2.0, 2.0], [4.0] * 6])
 
@@ -75,7 +75,7 @@ def test_each_kind_of_damage_has_its_row():
     probes = [Probe(kind, (), "", "") for kind in kinds for _ in range(2)]
     clean = np.full((len(probes), 7), 4.0)
     damaged = clean.copy()
-    from skingpt_r1.rubric import DIMENSIONS
+    from skingpt_r1.text.rubric import DIMENSIONS
 
     for at, probe in enumerate(probes):
         own = DIMENSIONS.index(OWN_DIMENSION[probe.kind])

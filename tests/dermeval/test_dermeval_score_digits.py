@@ -15,7 +15,7 @@ from skingpt_r1.dermeval.score_digits import (
     find_score_digits,
 )
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 SHARE = torch.tensor([1 / 6])
 

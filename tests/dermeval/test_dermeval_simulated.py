@@ -2,12 +2,12 @@
 
 import pytest
 
-from skingpt_r1.dermeval.ratings import read_rating_rows, read_ratings
 from skingpt_r1.dermeval.recipe import RatingsRecipe
 from skingpt_r1.dermeval.simulated import INJECTED, damage_probes, injected_texts, simulate
-from skingpt_r1.narrative import parse_narrative
-from skingpt_r1.synthetic.damage import KINDS, OWN_DIMENSION
-from skingpt_r1.synthetic.damage_words import INJECTIONS
+from skingpt_r1.ratings.rating import read_rating_rows, read_ratings
+from skingpt_r1.simulate.damage import KINDS, OWN_DIMENSION
+from skingpt_r1.simulate.damage_words import INJECTIONS
+from skingpt_r1.text.narrative import parse_narrative
 
 RECIPE = RatingsRecipe(cases=48, test_cases=16, size=32, injected=0.5)
 

@@ -5,9 +5,9 @@ import random
 from skingpt_r1.dermeval.card import NANO_EVALUATOR
 from skingpt_r1.dermeval.evaluator import load_evaluator
 from skingpt_r1.dermeval.scoring import judge
-from skingpt_r1.rubric import Scores
-from skingpt_r1.synthetic import write_cases
-from skingpt_r1.synthetic.damage import DROPPED, UNSAFE, VAGUE, Damage, write_damaged
+from skingpt_r1.render.folder import write_cases
+from skingpt_r1.simulate.damage import DROPPED, UNSAFE, VAGUE, Damage, write_damaged
+from skingpt_r1.text.rubric import Scores
 
 OWN = {DROPPED: "Clinical Coverage", UNSAFE: "Safety", VAGUE: "Description Precision"}
 

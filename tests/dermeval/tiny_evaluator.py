@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from tools.nano.architecture import nano_config
+from tools.nano.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.dermeval.examples import CritiqueExamples, Lesson, store_pictures
-from skingpt_r1.dermeval.ratings import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.run import CRITIQUE_ONLY, build_evaluator
 from skingpt_r1.distill.build import make_trained
-from skingpt_r1.distill.recipe_values import check_recipe
 from skingpt_r1.distill.trainer import train
 from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.nano.architecture import nano_config
-from skingpt_r1.nano.tokenizer import SPECIAL_TOKENS, train_tokenizer
-from skingpt_r1.phrasing_critique import ask_for_critique, random_scores, write_critique
-from skingpt_r1.rubric import Scores
+from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
+from skingpt_r1.recipes import check_recipe
+from skingpt_r1.text.critique import ask_for_critique, random_scores, write_critique
+from skingpt_r1.text.rubric import Scores
 
 SIDE = 56
 NARRATIVE = (

@@ -14,9 +14,9 @@ from skingpt_r1.distill.evaluate import (
     unreadable_reasons,
 )
 from skingpt_r1.errors import DatasetError, RecordError
-from skingpt_r1.model.decoding import Decoding
-from skingpt_r1.narrative import format_narrative
-from skingpt_r1.stats import balanced_accuracy
+from skingpt_r1.model.generation import Decoding
+from skingpt_r1.stats.intervals import balanced_accuracy
+from skingpt_r1.text.narrative import format_narrative
 
 LABELS = ("melanoma", "melanocytic nevus", "wart")
 DRAW = {"seed": 0, "resamples": 200}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.distill.recipe_files import load_recipe, make_recipe
-from skingpt_r1.distill.recipe_values import RECIPES, find_recipe
 from skingpt_r1.errors import RecipeError
+from skingpt_r1.recipes import RECIPES, find_recipe
 
 # Recipes of other commands have schemas of their own.
 OTHERS = ("dermcot_", "dermeval_", "dermbench_", "bench_", "ablation_")

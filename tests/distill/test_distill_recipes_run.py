@@ -4,9 +4,9 @@ import pytest
 from tiny_distill import write_backbone
 
 from skingpt_r1.distill.recipe_files import load_recipe
-from skingpt_r1.distill.recipe_values import RECIPES
 from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.recipes import RECIPES
 
 NAMES = sorted(path.stem for path in RECIPES.glob("nano_*.yaml"))
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets import write_folder
+from skingpt_r1.data import write_folder
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bad_directories import change_json, copy_model
+from tools.nano.tokenizer import CHAT_TEMPLATE
 from transformers import AutoTokenizer
 
 from skingpt_r1.errors import CheckpointError
@@ -13,7 +14,6 @@ from skingpt_r1.model import chat_template
 from skingpt_r1.model.chat_template import render_chat
 from skingpt_r1.model.load import describe_directory, load_model
 from skingpt_r1.model.processor import load_processor
-from skingpt_r1.nano.tokenizer import CHAT_TEMPLATE
 
 CHAT = [
     {

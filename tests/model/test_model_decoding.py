@@ -5,7 +5,7 @@ import torch
 from model_kinds import CONFIGS, batch_of
 
 from skingpt_r1.errors import CheckpointError, NarrativeError
-from skingpt_r1.model.decoding import Decoding, VocabularyBias, generate_ids
+from skingpt_r1.model.generation import Decoding, VocabularyBias, generate_ids
 from skingpt_r1.model.prompt import Request, encode_prompts
 
 SHORT = Decoding(max_new_tokens=12)

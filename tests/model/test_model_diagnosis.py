@@ -6,8 +6,8 @@ from model_kinds import CONFIGS
 
 from skingpt_r1.errors import CheckpointError, NarrativeError, SkinGPTError
 from skingpt_r1.model import diagnosis
-from skingpt_r1.model.decoding import Decoding
-from skingpt_r1.narrative import Narrative, make_narrative
+from skingpt_r1.model.generation import Decoding
+from skingpt_r1.text.narrative import Narrative, make_narrative
 
 SHORT = Decoding(max_new_tokens=4)
 WRITTEN = make_narrative("one red papule", "this fits a wart", "wart", ["naevus"])

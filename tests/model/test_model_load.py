@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.load import describe_directory, load_model
 from skingpt_r1.model.released import load_released
-from skingpt_r1.model.weights import weights_revision
+from skingpt_r1.model.weight_files import weights_revision
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from skingpt_r1.model.adapters.text import LanguageBias
+from skingpt_r1.model.adapters.visual import VisualAdapter, mean_over_patches
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
-from skingpt_r1.model.language_bias import LanguageBias
-from skingpt_r1.model.visual_adapter import VisualAdapter, mean_over_patches
 
 LENGTHS = torch.tensor([4, 2])
 PATCHES = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.load import describe_directory, load_model
-from skingpt_r1.model.weights import not_finite, read_all_headers, weight_files
+from skingpt_r1.model.weight_files import not_finite, read_all_headers, weight_files
 
 INDEX = "model.safetensors.index.json"
 ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"

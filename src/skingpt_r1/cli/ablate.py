@@ -20,7 +20,7 @@ from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermbench.ablation_table import AblationRow
+    from skingpt_r1.dermbench.ablation.table import AblationRow
 
 
 def ablate(
@@ -35,9 +35,9 @@ def ablate(
     All cells are tried on the same unseen cases. Intervals are over seeds and cases together. The
     same command again continues a stopped run.
     """
-    from skingpt_r1.dermbench.ablation import run_ablation
-    from skingpt_r1.dermbench.ablation_recipe import load_ablation
-    from skingpt_r1.distill.recipe_values import find_recipe
+    from skingpt_r1.dermbench.ablation.ablation_recipe import load_ablation
+    from skingpt_r1.dermbench.ablation.run import run_ablation
+    from skingpt_r1.recipes import find_recipe
 
     chosen = load_ablation(recipe, [*(settings or ()), *model_settings(device, dtype)])
     folder = run_folder(out, chosen.name)
@@ -50,7 +50,7 @@ def ablate(
 
 def print_ablation(rows: Sequence["AblationRow"]) -> None:
     """Print the cells, then the differences."""
-    from skingpt_r1.dermbench.ablation_table import cell_text
+    from skingpt_r1.dermbench.ablation.table import cell_text
 
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
     console = Console(soft_wrap=True, highlight=False)

@@ -15,7 +15,7 @@ from skingpt_r1.dermbench.recipe import load_bench_recipe
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.run_systems import SystemTally
-    from skingpt_r1.dermbench.system_card import SystemCard
+    from skingpt_r1.dermbench.systems.card import SystemCard
 
 bench_app = typer.Typer(
     no_args_is_help=True,

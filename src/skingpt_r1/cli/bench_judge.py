@@ -9,19 +9,19 @@ import typer
 from skingpt_r1.cli.options import Device, Dtype, model_recipe
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
-from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, LEDGER
-from skingpt_r1.dermbench.judge_names import RUBRIC, JudgeOptions, is_language_model, open_judge
+from skingpt_r1.dermbench.judges.named import RUBRIC, JudgeOptions, is_language_model, open_judge
+from skingpt_r1.dermbench.records import JUDGEMENTS, LEDGER
 from skingpt_r1.dermbench.report.wording import ends
-from skingpt_r1.dermcot.api_recipe import Price
-from skingpt_r1.dermcot.ledger import Ledger
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.rubric import Protocol
+from skingpt_r1.llm.api_recipe import Price
+from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.runs import own_run
+from skingpt_r1.text.rubric import Protocol
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermbench.judging import Judge
-    from skingpt_r1.dermbench.report_data import Audit
-    from skingpt_r1.dermbench.run_judges import JudgedSystem
+    from skingpt_r1.dermbench.judgements import JudgedSystem
+    from skingpt_r1.dermbench.judges.judge import Judge
+    from skingpt_r1.dermbench.report.data import Audit
 
 MovedData = Annotated[
     Path | None,
@@ -170,7 +170,7 @@ def _judge_all(
     folder: Path, judge: "Judge", systems: Sequence[str] | None, repeats: int
 ) -> Iterator[str]:
     """Let one judge work, and say what became of the answers."""
-    from skingpt_r1.dermbench.run_judges import run_judge
+    from skingpt_r1.dermbench.judgements import run_judge
 
     count = repeats if judge.most_attempts > 1 else 1
     with staged() as progress:

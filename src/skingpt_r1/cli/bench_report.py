@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from skingpt_r1.cli.wording import RESEARCH, closing
+from skingpt_r1.dermbench.report.data import Audit, ReportData
 from skingpt_r1.dermbench.report.wording import count, interval, of_run, percent_interval
-from skingpt_r1.dermbench.report_data import Audit, ReportData
 from skingpt_r1.errors import RecipeError
 
 
@@ -79,7 +79,7 @@ def find_audits(
     folders: Sequence[Path], ratings: Path | None = None
 ) -> dict[Path, tuple[Audit, ...]]:
     """Checks of the judges of each run; none where nothing is judged, as in classification."""
-    from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS
+    from skingpt_r1.dermbench.records import JUDGEMENTS
 
     judged = [path for path in folders if any((path / JUDGEMENTS).glob("*/*.jsonl"))]
     if ratings is None:

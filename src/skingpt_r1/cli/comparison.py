@@ -9,7 +9,7 @@ from rich.table import Table
 
 from skingpt_r1.cli.wording import RESEARCH
 from skingpt_r1.records import ResultRow
-from skingpt_r1.stats import NO_INTERVAL
+from skingpt_r1.stats.intervals import NO_INTERVAL
 
 if TYPE_CHECKING:
     from skingpt_r1.distill.compare import Comparison

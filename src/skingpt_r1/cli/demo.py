@@ -18,11 +18,11 @@ from skingpt_r1.cli.dermcot_certify import certification_lines
 from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH
-from skingpt_r1.distill.recipe_values import RECIPES
+from skingpt_r1.recipes import RECIPES
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermbench.report_data import ReportData
+    from skingpt_r1.dermbench.report.data import ReportData
     from skingpt_r1.dermbench.summary import Summary
     from skingpt_r1.records import ResultRow
 
@@ -96,9 +96,9 @@ def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
 
 def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]":
     """Distil every row of the ablation, print it, and give its numbers."""
-    from skingpt_r1.dermbench.ablation import run_ablation
-    from skingpt_r1.dermbench.ablation_recipe import load_ablation
-    from skingpt_r1.dermbench.ablation_table import ablation_rows
+    from skingpt_r1.dermbench.ablation.ablation_recipe import load_ablation
+    from skingpt_r1.dermbench.ablation.run import run_ablation
+    from skingpt_r1.dermbench.ablation.table import ablation_rows
 
     recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}", *models])
     with staged() as progress:
@@ -137,8 +137,8 @@ def _controls(out: Path) -> list[str]:
 
 def _run_dermbench(recipes: Path, out: Path, models: Sequence[str]) -> Path:
     """Ask all systems about the certified cases, and judge what they say."""
-    from skingpt_r1.dermbench.rubric_judge import RubricJudge
-    from skingpt_r1.dermbench.run_judges import run_judge
+    from skingpt_r1.dermbench.judgements import run_judge
+    from skingpt_r1.dermbench.judges.rules import RubricJudge
 
     root = out / "ablation" / "published_filtered"
     folder = out / "dermbench"
@@ -151,7 +151,7 @@ def _run_dermbench(recipes: Path, out: Path, models: Sequence[str]) -> Path:
 
 def _classify(recipes: Path, out: Path, name: str, models: Sequence[str]) -> Path:
     """Draw a set in the layout of a public one, and let the systems sort it."""
-    from skingpt_r1.synthetic.layouts import LAYOUTS
+    from skingpt_r1.render.layouts import LAYOUTS
 
     root, folder = out / "data" / name, out / f"classification_{name}"
     LAYOUTS[name](root, SET_CASES, SET_SEED + SETS.index(name), SET_SIZE)

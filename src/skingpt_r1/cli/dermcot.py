@@ -10,18 +10,18 @@ from skingpt_r1.cli.dermcot_certify import add_certification
 from skingpt_r1.cli.options import Device, Dtype, RecipeFile, Settings, model_settings, run_folder
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
-from skingpt_r1.dermcot.corpus import corpus_path
-from skingpt_r1.dermcot.corpus_card import RENDERED_ONLY
+from skingpt_r1.dermcot.card import RENDERED_ONLY
+from skingpt_r1.dermcot.corpus_part import corpus_path
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
 from skingpt_r1.dermcot.stats import KEPT, CorpusStats, count_corpus, result_rows
-from skingpt_r1.distill.recipe_values import check_recipe, set_values
+from skingpt_r1.recipes import check_recipe, set_values
 from skingpt_r1.records import write_results
+from skingpt_r1.render.folder import rendered_layout
 from skingpt_r1.runs import own_run
-from skingpt_r1.synthetic.write import rendered_layout
 
 if TYPE_CHECKING:
     from skingpt_r1.dermcot.pipeline import Narrators, Tools
-    from skingpt_r1.dermcot.stages.score import ScoreFunction
+    from skingpt_r1.dermcot.score import ScoreFunction
 
 dermcot_app = typer.Typer(
     no_args_is_help=True,

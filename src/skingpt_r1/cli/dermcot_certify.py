@@ -10,12 +10,12 @@ import typer
 from skingpt_r1.cli.options import Settings
 from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
-from skingpt_r1.datasets.overlap import MAX_DISTANCE
+from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
     from skingpt_r1.dermcot.certify import Certification
-    from skingpt_r1.dermcot.certify_rules import CertifyRules
+    from skingpt_r1.ratings.rules import CertifyRules
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a corpus.")]
 
@@ -137,7 +137,7 @@ def publish(
 
 def certification_lines(found: "Certification") -> Iterator[str]:
     """Where a certification stands, as lines of text."""
-    from skingpt_r1.dermcot.rater_agreement import agreement_text
+    from skingpt_r1.ratings.rater_agreement import agreement_text
 
     total = sum(found.counts.values())
     kind = "simulated raters" if found.simulated else "raters"
@@ -154,9 +154,9 @@ def certification_lines(found: "Certification") -> Iterator[str]:
 
 def _rules(folder: Path, recipe: Path | None, settings: Sequence[str]) -> "CertifyRules":
     from skingpt_r1.dermcot.certify import current_rules
-    from skingpt_r1.dermcot.certify_rules import CertifyRules
     from skingpt_r1.dermcot.recipe import load_corpus_recipe
-    from skingpt_r1.distill.recipe_values import check_recipe, set_values
+    from skingpt_r1.ratings.rules import CertifyRules
+    from skingpt_r1.recipes import check_recipe, set_values
 
     given = current_rules(folder) if recipe is None else load_corpus_recipe(recipe).certify
     return check_recipe(CertifyRules, set_values(given.model_dump(), settings), "--set")

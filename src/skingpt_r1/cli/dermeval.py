@@ -23,7 +23,7 @@ from skingpt_r1.cli.progress import staged
 from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import own_run
-from skingpt_r1.stats import NO_INTERVAL
+from skingpt_r1.stats.intervals import NO_INTERVAL
 
 dermeval_app = typer.Typer(
     no_args_is_help=True,
@@ -58,7 +58,7 @@ def train(
     from skingpt_r1.dermeval.evaluator import export_evaluator
     from skingpt_r1.dermeval.recipe import EvaluatorRecipe
     from skingpt_r1.dermeval.run import train_evaluator
-    from skingpt_r1.distill.recipe_values import read_recipe
+    from skingpt_r1.recipes import read_recipe
 
     chosen = read_recipe(
         EvaluatorRecipe, recipe, [*(settings or ()), *model_settings(device, dtype)]
@@ -136,8 +136,8 @@ def agree(
 
     Several raters of a file are averaged first. Narratives that only one file has are counted.
     """
-    from skingpt_r1.dermeval.agreement import measure_agreement, pair_ratings
-    from skingpt_r1.dermeval.ratings import read_ratings
+    from skingpt_r1.ratings.agreement import measure_agreement, pair_ratings
+    from skingpt_r1.ratings.rating import read_ratings
 
     pairs = pair_ratings(read_ratings(first), read_ratings(second))
     rows = measure_agreement(pairs, resamples=resamples)
@@ -146,7 +146,7 @@ def agree(
     typer.echo(f"only in {one}: {pairs.only_first}; only in {two}: {pairs.only_second}")
     typer.echo(f"unscored in {one}: {pairs.unscored_first}; in {two}: {pairs.unscored_second}")
     if out is not None:
-        from skingpt_r1.dermeval.bland_altman import draw_bland_altman
+        from skingpt_r1.ratings.bland_altman import draw_bland_altman
 
         with own_run(out):
             draw_bland_altman(pairs, out / "bland_altman.png", (first.stem, second.stem))

@@ -10,10 +10,10 @@ import typer
 from skingpt_r1.cli.options import Device, Dtype, model_recipe
 from skingpt_r1.cli.progress import tracked
 from skingpt_r1.cli.wording import RESEARCH
-from skingpt_r1.datasets.intake import find_images, open_image
+from skingpt_r1.data.intake import find_images, open_image
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative import Narrative
-from skingpt_r1.phrasing import check_context
+from skingpt_r1.text.narrative import Narrative
+from skingpt_r1.text.phrases import check_context
 
 if TYPE_CHECKING:
     from skingpt_r1.model.skingpt import SkinGPT

@@ -12,7 +12,7 @@ import typer
 from skingpt_r1 import __version__
 from skingpt_r1.cli.ablate import ablate
 from skingpt_r1.cli.bench import bench_app
-from skingpt_r1.cli.datasets import datasets_app
+from skingpt_r1.cli.data import datasets_app
 from skingpt_r1.cli.demo import demo
 from skingpt_r1.cli.dermcot import dermcot_app
 from skingpt_r1.cli.dermeval import dermeval_app

@@ -9,7 +9,7 @@ from skingpt_r1.cli.comparison import print_comparison
 from skingpt_r1.cli.demo import PAPER, PAPER_TEXT
 from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
 from skingpt_r1.cli.progress import staged
-from skingpt_r1.distill.recipe_values import RECIPES
+from skingpt_r1.recipes import RECIPES
 
 # Without matrices in the tower, which the demo's strongest row has.
 STRONGER = "bias + lora + inject: + text + visual"

@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-from skingpt_r1.dermbench.benchmark_records import Answer
-from skingpt_r1.dermcot.failures import PASSING
+from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.errors import RecordError
+from skingpt_r1.llm.failures import PASSING
 from skingpt_r1.records import (
     append_records,
     iterate_records,

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from skingpt_r1.dermbench.judged_scores import JudgedScores, Key, RunScores
-from skingpt_r1.dermbench.llm_judge import CANDIDATE_FIRST
-from skingpt_r1.dermbench.report_data import Audit
-from skingpt_r1.stats import (
+from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
+from skingpt_r1.dermbench.report.data import Audit
+from skingpt_r1.stats.intervals import (
     Floats,
     Interval,
     bootstrap_mean,

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets import READERS
-from skingpt_r1.dermbench.benchmark_records import Form, Question
-from skingpt_r1.dermbench.label_sets import LabelSet, gold_labels
-from skingpt_r1.dermcot.corpus import relative
+from skingpt_r1.data import READERS
+from skingpt_r1.dermbench.classification.labels import LabelSet, gold_labels
+from skingpt_r1.dermbench.records import Form, Question
+from skingpt_r1.dermcot.corpus_part import relative
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.phrasing import ask, context_words
 from skingpt_r1.records import sha256_file
+from skingpt_r1.text.phrases import ask, context_words
 
 _KINDS = {
     "diagnosis": "diagnosis",

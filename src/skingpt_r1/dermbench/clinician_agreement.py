@@ -10,13 +10,13 @@ from pathlib import Path
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.judged_scores import JudgedScores, Key, RunScores
-from skingpt_r1.dermbench.report_data import Audit
-from skingpt_r1.dermeval.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
-from skingpt_r1.dermeval.ratings import Judged, read_ratings
+from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
+from skingpt_r1.ratings.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
+from skingpt_r1.ratings.rating import Judged, read_ratings
 from skingpt_r1.records import ResultRow
-from skingpt_r1.rubric import DIMENSIONS, Protocol, Scores
-from skingpt_r1.stats import Interval
+from skingpt_r1.stats.intervals import Interval
+from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores
 
 AGREEMENT = "agreement with clinicians"
 SHOWN_METRICS = ("mean absolute error", "weighted kappa")

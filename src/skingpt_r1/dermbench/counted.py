@@ -1,10 +1,10 @@
-"""Which judgement counts where an answer was judged more than once; `run_judges.py` asks by it."""
+"""Which judgement counts where an answer was judged more than once; `judgements.py` asks by it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from skingpt_r1.dermbench.benchmark_records import Judgement, ProtocolName
+from skingpt_r1.dermbench.records import Judgement, ProtocolName
 from skingpt_r1.errors import RecordError
 
 Item = TypeVar("Item")

@@ -27,10 +27,10 @@ from inspect_ai.model import (
 )
 from PIL import Image
 
-from skingpt_r1.datasets.intake import open_image
-from skingpt_r1.dermbench.local_models import CUT, Written, one_model_at_a_time, write_block
+from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermbench.recipe import LocalRecipe
-from skingpt_r1.dermbench.systems import PLAIN, is_plain
+from skingpt_r1.dermbench.systems.named import PLAIN, is_plain
+from skingpt_r1.dermbench.systems.own import CUT, Written, one_model_at_a_time, write_block
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.placement import AUTO, ModelRecipe
 

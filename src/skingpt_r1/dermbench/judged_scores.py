@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
-from skingpt_r1.dermbench.benchmark_records import JUDGEMENTS, Judgement, ProtocolName
 from skingpt_r1.dermbench.counted import counted, of_run
 from skingpt_r1.dermbench.questions import read_questions
+from skingpt_r1.dermbench.records import JUDGEMENTS, Judgement, ProtocolName
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import iterate_records
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 Key = tuple[str, str]  # system, question id
 Values = tuple[float, ...]

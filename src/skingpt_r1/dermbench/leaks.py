@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.overlap import known_overlaps
-from skingpt_r1.dermbench.benchmark_records import Question
+from skingpt_r1.data.overlap import known_overlaps
 from skingpt_r1.dermbench.questions import DERMCOT, source_of, with_pictures
+from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.training_data import Training, qualified
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, Leak, find_leaks
 

@@ -15,27 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets import load_cases
-from skingpt_r1.datasets.intake import open_image
-from skingpt_r1.dermbench.benchmark_records import Question
+from skingpt_r1.data import load_cases
+from skingpt_r1.data.intake import open_image
+from skingpt_r1.dermbench.classification.labels import LabelSet, find_label_set
 from skingpt_r1.dermbench.classification_questions import classification_questions
-from skingpt_r1.dermbench.label_sets import LabelSet, find_label_set
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, DataRecipe
-from skingpt_r1.dermcot.corpus import picture_paths, relative
+from skingpt_r1.dermbench.records import Question
+from skingpt_r1.dermcot.corpus_part import picture_paths, relative
 from skingpt_r1.dermcot.corpus_sources import OWN_LICENCE, Source, sources_of
 from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
-from skingpt_r1.phrasing import ask
-from skingpt_r1.records import (
-    read_json,
-    read_records,
-    sha256_file,
-    start_run,
-    write_bytes_atomic,
-)
+from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
+from skingpt_r1.render.folder import rendered_layout, write_cases
 from skingpt_r1.runs import RUN, find_root, note_root, same_root
-from skingpt_r1.synthetic import write_cases
-from skingpt_r1.synthetic.write import rendered_layout
+from skingpt_r1.text.phrases import ask
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from pydantic import (
 )
 
 from skingpt_r1.case import Split
-from skingpt_r1.dermbench.benchmark_records import Form
-from skingpt_r1.dermcot.api_recipe import ApiRecipe, CallsRecipe
-from skingpt_r1.distill.recipe_values import read_recipe
+from skingpt_r1.dermbench.records import Form
+from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.recipes import read_recipe
 
 SYNTHETIC = "synthetic"
 
@@ -106,7 +106,7 @@ class BenchRecipe(Section):
         models: their device and number format.
         api: what language models behind an interface are sent and asked for.
         calls: prices, connections and retries; may change when a run continues.
-        systems: `MODEL` or `NAME=MODEL`; see `systems.py`. More may be added to a run.
+        systems: `MODEL` or `NAME=MODEL`; see `named.py`. More may be added to a run.
         training: name of a system -> folder of what it was trained on, for leaks.
         leaks: when pictures are the same.
     """

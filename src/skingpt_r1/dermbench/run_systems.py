@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.dermbench.answers import is_open, keep_answer, settle_answers
-from skingpt_r1.dermbench.benchmark_records import LEDGER, Answer, Question
-from skingpt_r1.dermbench.local_models import one_model_at_a_time
 from skingpt_r1.dermbench.questions import (
     Asked,
     data_root,
@@ -28,10 +26,18 @@ from skingpt_r1.dermbench.questions import (
     with_pictures,
 )
 from skingpt_r1.dermbench.recipe import BenchRecipe
-from skingpt_r1.dermbench.system_card import SystemCard, check_systems
-from skingpt_r1.dermbench.systems import Choice, System, Workbench, choose_systems, open_system
-from skingpt_r1.dermcot.ledger import Ledger
+from skingpt_r1.dermbench.records import LEDGER, Answer, Question
+from skingpt_r1.dermbench.systems.card import SystemCard, check_systems
+from skingpt_r1.dermbench.systems.named import (
+    Choice,
+    System,
+    Workbench,
+    choose_systems,
+    open_system,
+)
+from skingpt_r1.dermbench.systems.own import one_model_at_a_time
 from skingpt_r1.errors import CostError, NarratorError
+from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.runs import own_run
 
 Progress = Callable[[str, int, int], None]

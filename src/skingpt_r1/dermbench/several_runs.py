@@ -11,12 +11,12 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from skingpt_r1.dermbench.draw import Draw
+from skingpt_r1.dermbench.reading import RunReading, read_run
+from skingpt_r1.dermbench.report.data import Audit, ReportCase, ReportData
 from skingpt_r1.dermbench.report.wording import of_run
-from skingpt_r1.dermbench.report_data import Audit, ReportCase, ReportData
-from skingpt_r1.dermbench.run_reading import RunReading, read_run
 from skingpt_r1.dermbench.summary import Summary, summarise_reading
 from skingpt_r1.errors import RecipeError
+from skingpt_r1.stats.draw import Draw
 
 
 def summarise_runs(

@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skingpt_r1.dermbench.classified_tables import classified_tables
-from skingpt_r1.dermbench.draw import Draw
-from skingpt_r1.dermbench.judged_tables import TRAINED_ON, label_rows, score_table
+from skingpt_r1.dermbench.classification.tables import classified_tables
 from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
+from skingpt_r1.dermbench.reading import RunReading
 from skingpt_r1.dermbench.recipe import SYNTHETIC
+from skingpt_r1.dermbench.report.cases import report_cases
+from skingpt_r1.dermbench.report.data import Audit, Leak, ReportData
 from skingpt_r1.dermbench.report.write import Written, write_report
-from skingpt_r1.dermbench.report_cases import report_cases
-from skingpt_r1.dermbench.report_data import Audit, Leak, ReportData
-from skingpt_r1.dermbench.run_reading import RunReading
-from skingpt_r1.dermbench.system_card import NOT_A_MODEL
+from skingpt_r1.dermbench.systems.card import NOT_A_MODEL
+from skingpt_r1.dermbench.tables import TRAINED_ON, label_rows, score_table
 from skingpt_r1.records import ResultRow, read_json
 from skingpt_r1.runs import RUN, own_run
+from skingpt_r1.stats.draw import Draw
 
 
 class Summary(NamedTuple):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.datasets import load_cases
+from skingpt_r1.data import load_cases
 from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, source_of
 from skingpt_r1.dermbench.recipe import SYNTHETIC
-from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
+from skingpt_r1.dermcot.corpus_part import corpus_path, noted_root, read_corpus
 from skingpt_r1.dermcot.disjoint import Compared, compared
 from skingpt_r1.errors import DatasetError, SkinGPTError
 from skingpt_r1.records import read_json, sha256_file

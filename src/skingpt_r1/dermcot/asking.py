@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from skingpt_r1.dermcot.candidate import Candidate, Provenance, Stage, StageRecord
-from skingpt_r1.dermcot.narrator import Narrator, Reply, Task
-from skingpt_r1.dermcot.prompts import prompt_sha256
+from skingpt_r1.dermcot.corpus import Candidate, Provenance, Stage, StageRecord
+from skingpt_r1.llm.ask import Narrator, Reply, Task
+from skingpt_r1.llm.prompts import prompt_sha256
 
 T = TypeVar("T")
 # A narrator sees so many tasks at once; enough for its connections, few enough for any memory.

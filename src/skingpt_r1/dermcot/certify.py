@@ -10,35 +10,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from skingpt_r1.dermcot.candidate import CorpusRecord
-from skingpt_r1.dermcot.certify_history import (
-    History,
-    Import,
-    append_decisions,
-    append_import,
-    read_history,
-)
-from skingpt_r1.dermcot.certify_rules import STATES, CertifyRules, Decision, State, decide
-from skingpt_r1.dermcot.corpus import corpus_path, noted_root, picture_root, read_corpus
-from skingpt_r1.dermcot.rater_agreement import (
-    Agreement,
-    agreement_rows,
-    rater_agreement,
-    ratings_by_case,
-)
-from skingpt_r1.dermcot.rater_export import (
+from skingpt_r1.dermcot.corpus import CorpusRecord
+from skingpt_r1.dermcot.corpus_part import corpus_path, noted_root, picture_root, read_corpus
+from skingpt_r1.dermcot.rater_records import write_rater_records
+from skingpt_r1.dermcot.rater_simulation import simulate_ratings, simulated_raters
+from skingpt_r1.dermcot.sheets import (
     Exported,
     assign_raters,
     check_raters,
     export_cases,
     missing_verdicts,
 )
-from skingpt_r1.dermcot.rater_import import Sheet, read_sheet
-from skingpt_r1.dermcot.rater_records import write_rater_records
-from skingpt_r1.dermcot.rater_sheet import case_code
-from skingpt_r1.dermcot.rater_simulation import simulate_ratings, simulated_raters
-from skingpt_r1.dermcot.rating import Rating
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.ratings.certify_history import (
+    History,
+    Import,
+    append_decisions,
+    append_import,
+    read_history,
+)
+from skingpt_r1.ratings.rater_agreement import (
+    Agreement,
+    agreement_rows,
+    rater_agreement,
+    ratings_by_case,
+)
+from skingpt_r1.ratings.rater_import import Sheet, read_sheet
+from skingpt_r1.ratings.rules import STATES, CertifyRules, Decision, State, decide
+from skingpt_r1.ratings.sheets import case_code
+from skingpt_r1.ratings.verdict import Rating
 from skingpt_r1.records import ResultRow, sha256_file, write_results
 
 FOLDER, HISTORY, RATINGS = "certify", "history.jsonl", "ratings.jsonl"

@@ -1,171 +1,219 @@
-"""The folder of a corpus: where its files are, and how they are read one record at a time."""
+"""The records of a corpus: the case, what each stage made of it, and the finished narrative.
 
-import os
-from collections.abc import Iterator, Sequence
-from functools import partial
-from pathlib import Path
+Every stage writes one record for each case that entered it, in the order of the cases. A record
+holds no time and no path of the machine, so that a continued run writes the same bytes.
+"""
 
-from skingpt_r1.case import Case
-from skingpt_r1.dermcot.candidate import (
-    STAGES,
-    Candidate,
-    CaseRecord,
-    CorpusRecord,
-    Part,
-    Stage,
-    StageRecord,
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from skingpt_r1.case import SkinTone, Split
+from skingpt_r1.text.rubric import DIMENSIONS
+
+Stage = Literal["observe", "reason", "normalise", "audit", "score", "select"]
+STAGES: tuple[Stage, ...] = ("observe", "reason", "normalise", "audit", "score", "select")
+Part = Literal["candidate", "held_out"]
+
+# reason code -> what it means; every dropped record carries one of these.
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "refusal": "the narrator declines to write",
+        "empty": "the narrator's reply has no words",
+        "truncated": "the narrator's reply breaks off",
+        "too_long": "the narrator's reply is longer than any narrative",
+        "timeout": "the narrator did not answer in time",
+        "connection": "the connection to the narrator broke",
+        "server_error": "the narrator's server failed",
+        "rate_limited": "the narrator's server turned the request away",
+        "names_diagnosis": "the observation names the diagnosis, or a synonym of it",
+        "not_supported": "the narrator says that the observation does not support the diagnosis",
+        "no_diagnosis": "the reasoning does not say what it concludes",
+        "not_readable": "the reply has no reasoning that can be told apart",
+        "structure": "a part of the narrative is missing, too short or too long",
+        "label_mismatch": "the narrative concludes with another diagnosis than the label",
+        "contradiction": "the reasoning names a finding otherwise than the observation",
+        "invented_history": "history or symptoms that nobody told",
+        "identity": "words that may tell who the person is",
+        "unscored": "the evaluator's verdict cannot be read",
+        "below_mean": "the mean score is below the minimum",
+        "below_minimum": "a score is below the minimum of every dimension",
+        "duplicate_text": "nearly the text of a better candidate",
+        "duplicate_picture": "nearly the picture of a better candidate",
+        "held_out_picture": "nearly a picture of the held-out part",
+        "over_quota": "better candidates fill the quota of its diagnosis, site and tone",
+        "not_among_best": "enough better candidates were kept",
+    }
 )
-from skingpt_r1.errors import DatasetError, RecordError
-from skingpt_r1.records import iterate_records
-from skingpt_r1.runs import PLACES, find_root
-
-FILES: dict[Part, str] = {"candidate": "corpus.jsonl", "held_out": "held_out.jsonl"}
-# Dermatologists score the held-out part; the evaluator does not, and nothing is selected from it.
-_CANDIDATES_ONLY: tuple[Stage, ...] = ("score", "select")
 
 
-def cases_path(folder: Path) -> Path:
-    """The file of the cases."""
-    return folder / "stages" / "0_cases.jsonl"
+class Record(BaseModel):
+    """A line of a file: frozen, strict, unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def stage_path(folder: Path, stage: Stage) -> Path:
-    """The file of a stage."""
-    return folder / "stages" / f"{STAGES.index(stage) + 1}_{stage}.jsonl"
+class Provenance(Record):
+    """Where a text or a decision comes from.
 
-
-def corpus_path(folder: Path, part: Part = "candidate") -> Path:
-    """The file of a finished part."""
-    return folder / FILES[part]
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A picture's path as records name it: from the root of its data, with `/`."""
-    if path.is_relative_to(folder):  # also where it is a link to somewhere else
-        return path.relative_to(folder).as_posix()
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-
-
-def enters(case: CaseRecord, stage: Stage) -> bool:
-    """Whether a case is of a part that a stage looks at."""
-    return case.part == "candidate" or stage not in _CANDIDATES_ONLY
-
-
-def read_candidates(folder: Path, upto: Stage | None) -> Iterator[Candidate]:
-    """The cases that passed every stage up to this one, in order, one at a time.
-
-    Args:
-        folder: of the corpus.
-        upto: the last stage that must be passed; None gives every case.
-
-    Raises:
-        RecordError: a file is missing, breaks its schema, or ends before the cases do.
+    Attributes:
+        narrator: what wrote or decided it; `rules` for the code of a stage.
+        prompt_sha256: hash of the prompt; None where there was none.
+        seed: of the wording or the sampling; None where nothing was drawn.
+        cost_usd: paid for it; None when the price is not known.
+        input_tokens: read, where they were counted.
+        output_tokens: written, where they were counted.
+        simulated_slip: the mistake that an offline narrator was told to make, to have something to
+            filter; never shown to the evaluator.
     """
-    stages = STAGES[: STAGES.index(upto) + 1] if upto else ()
-    streams = [iterate_records(stage_path(folder, stage), StageRecord) for stage in stages]
-    for case in iterate_records(cases_path(folder), CaseRecord):
-        records: dict[Stage, StageRecord] = {}
-        for stage, stream in zip(stages, streams, strict=True):
-            if not enters(case, stage):
-                break
-            record = next(stream, None)
-            if record is None or record.id != case.id:
-                raise _out_of_step(stage_path(folder, stage), case, record)
-            records[stage] = record
-            if record.dropped is not None:
-                break
-        else:
-            yield Candidate(case, records)
+
+    narrator: str = "rules"
+    prompt_sha256: str | None = None
+    seed: int | None = None
+    cost_usd: FiniteFloat | None = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    simulated_slip: str | None = None
 
 
-def entering(folder: Path, stage: Stage) -> Iterator[Candidate]:
-    """The cases that a stage looks at: those that passed every stage before it."""
-    place = STAGES.index(stage)
-    before = read_candidates(folder, STAGES[place - 1] if place else None)
-    return (candidate for candidate in before if enters(candidate.case, stage))
+class CaseRecord(Record):
+    """A case that a narrative is wanted of.
 
-
-def held_out(folder: Path) -> Iterator[Candidate]:
-    """The held-out cases whose narratives passed the audit."""
-    return (found for found in read_candidates(folder, "audit") if found.case.part == "held_out")
-
-
-def read_corpus(folder: Path, part: Part = "candidate") -> Iterator[CorpusRecord]:
-    """The records of a finished part, one at a time.
-
-    Raises:
-        RecordError: the part is not finished, or its file breaks the schema.
+    Attributes:
+        id: of the case, unique in the corpus.
+        dataset: the reader that made the case, or `synthetic`.
+        group: what must not be split: patient, lesion or file series.
+        part: `candidate`, or `held_out` for the part that dermatologists certify.
+        images: picture files, relative to the folder of the corpus.
+        sha256: of each file.
+        phash: perceptual hash of each picture, 64 hexadecimal digits.
+        label: the gold diagnosis.
+        split: the official split, where the data set has one.
+        fitzpatrick: skin type 1..6; None when unknown.
+        tone: apparent skin colour; None when unknown.
+        findings: what is seen, recorded or measured.
+        context: site and age, where known.
+        attributes: other columns; the audit looks here whether a told symptom is known.
     """
-    path = corpus_path(folder, part)
-    if not path.is_file():
-        raise RecordError(
-            f"{folder} has no {path.name}; finish it with the command that began it: "
-            "skingpt dermcot build"
-        )
-    return iterate_records(path, CorpusRecord)
+
+    id: str
+    dataset: str
+    group: str
+    part: Part
+    images: tuple[str, ...]
+    sha256: tuple[str, ...]
+    phash: tuple[str, ...]
+    label: str
+    split: Split | None = None
+    fitzpatrick: int | None = None
+    tone: SkinTone | None = None
+    findings: dict[str, str] = {}
+    context: dict[str, str] = {}
+    attributes: dict[str, str] = {}
+
+    @property
+    def stratum(self) -> tuple[str, str, str]:
+        """Diagnosis, body site and skin tone; `unknown` where the data set does not say."""
+        return self.label, self.context.get("site", "unknown"), str(self.tone or "unknown")
 
 
-def corpus_cases(folder: Path, part: Part = "candidate") -> Iterator[Case]:
-    """The finished part as cases with narratives, which is what `skingpt distill` learns from."""
-    return (case_of_record(record, folder) for record in read_corpus(folder, part))
+class StageRecord(Record):
+    """What a stage made of a case.
 
-
-def case_of_record(record: CorpusRecord, folder: Path) -> Case:
-    """A finished record as a case with its narrative."""
-    return Case(
-        id=record.id,
-        images=picture_paths(record.images, picture_root(folder)),
-        dataset=record.dataset,
-        group=record.group,
-        label=record.diagnosis,
-        split=record.split,
-        fitzpatrick=record.fitzpatrick,
-        tone=record.tone,
-        findings=record.findings,
-        context=record.context,
-        narrative=record.narrative,
-    )
-
-
-def picture_paths(names: Sequence[str], folder: Path) -> tuple[Path, ...]:
-    """The picture files that a record names."""
-    return tuple(folder / name for name in names)
-
-
-def picture_root(folder: Path) -> Path:
-    """The folder from which the records of a corpus name pictures, with the pictures in it.
-
-    Raises:
-        DatasetError: the data have moved, and nobody said where.
+    Attributes:
+        id: of the case.
+        stage: which stage.
+        text: what it wrote; empty for stages that only decide, and for dropped cases without one.
+        provenance: where it comes from.
+        dropped: a code of `REASONS`, or None when the case goes on.
+        detail: for a person; never quotes what may identify somebody.
+        scores: dimension -> score; the score stage only.
     """
-    root = noted_root(folder)
-    if root != folder and not _holds(_first_case(folder), root):
-        raise DatasetError(
-            f"the pictures of {folder} are not in {root} any more; put them back, or give the "
-            "command that began it once more, with --set cases.root=DIR"
-        )
-    return root
+
+    id: str
+    stage: Stage
+    text: str = ""
+    provenance: Provenance = Provenance()
+    dropped: str | None = None
+    detail: str = ""
+    scores: dict[str, FiniteFloat] | None = None
 
 
-def noted_root(folder: Path) -> Path:
-    """As `picture_root`, whether the pictures are there or not."""
-    if not (folder / PLACES).is_file():
-        return folder
-    return find_root(folder, partial(_holds, _first_case(folder))) or folder
+class CorpusRecord(Record):
+    """A finished narrative with its case; a line of `corpus.jsonl` or `held_out.jsonl`.
+
+    Attributes:
+        id: of the case.
+        dataset: where the pictures are from.
+        group: what must not be split.
+        part: `candidate` for the training part, `held_out` for what is to be certified.
+        images: picture files, relative to the folder of the corpus.
+        sha256: of each file.
+        phash: perceptual hash of each picture, 64 hexadecimal digits.
+        diagnosis: the gold label.
+        split: the official split of the source, where it has one.
+        fitzpatrick: skin type 1..6; None when unknown.
+        tone: apparent skin colour; None when unknown.
+        findings: what is seen, recorded or measured.
+        context: site and age, where known.
+        narrative: in canonical form.
+        scores: dimension -> score of the evaluator; None in the held-out part, which is not scored.
+        evaluator: what scored it; None in the held-out part.
+        observe: provenance of the observation.
+        reason: provenance of the reasoning.
+    """
+
+    id: str
+    dataset: str
+    group: str
+    part: Part
+    images: tuple[str, ...]
+    sha256: tuple[str, ...]
+    phash: tuple[str, ...]
+    diagnosis: str
+    split: Split | None
+    fitzpatrick: int | None
+    tone: SkinTone | None
+    findings: dict[str, str]
+    context: dict[str, str]
+    narrative: str
+    scores: dict[str, FiniteFloat] | None
+    evaluator: str | None
+    observe: Provenance
+    reason: Provenance
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the six scores; None when the narrative was not scored."""
+        return None if self.scores is None else mean_score(self.scores)
 
 
-def _first_case(folder: Path) -> CaseRecord | None:
-    path = cases_path(folder)
-    return next(iterate_records(path, CaseRecord), None) if path.is_file() else None
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A case and what the finished stages made of it; it passed all of them.
+
+    Attributes:
+        case: the case.
+        records: stage -> its record.
+    """
+
+    case: CaseRecord
+    records: Mapping[Stage, StageRecord] = field(hash=False)
+
+    def text(self, stage: Stage) -> str:
+        """What a stage wrote."""
+        return self.records[stage].text
 
 
-def _holds(first: CaseRecord | None, root: Path) -> bool:
-    return root.is_dir() and (first is None or (root / first.images[0]).is_file())
+def mean_score(scores: Mapping[str, float]) -> float:
+    """Mean over the six dimensions."""
+    return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
 
 
-def _out_of_step(path: Path, case: CaseRecord, record: StageRecord | None) -> RecordError:
-    found = "the file ends" if record is None else f"there is {record.id!r}"
-    return RecordError(
-        f"{path}: expected case {case.id!r} and {found}; the stages are of different runs, or one "
-        "is not finished; run the same build command again, or choose a new folder"
-    )
+def drop(candidate: Candidate, stage: Stage, reason: str, detail: str = "") -> StageRecord:
+    """The record of a case that a stage of rules lets go."""
+    assert reason in REASONS
+    return StageRecord(id=candidate.case.id, stage=stage, dropped=reason, detail=detail)

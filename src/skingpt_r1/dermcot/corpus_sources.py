@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from skingpt_r1.datasets import READERS
+from skingpt_r1.data import READERS
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.synthetic.write import DATASET
+from skingpt_r1.render.folder import DATASET
 
 # Of the rendered pictures and of the texts: the licence of this package.
 OWN_LICENCE = "Apache-2.0"

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from skingpt_r1.dermcot.candidate import CorpusRecord
-from skingpt_r1.synthetic.write import DATASET
+from skingpt_r1.dermcot.corpus import CorpusRecord
+from skingpt_r1.render.folder import DATASET
 
 UNKNOWN = "unknown"
 Counts = Counter[str]

@@ -8,14 +8,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from skingpt_r1.dermcot.corpus_card import (
-    RESEARCH,
-    Facts,
-    rater_statement,
-    synthetic_statement,
-)
+from skingpt_r1.dermcot.card import RESEARCH, Facts, rater_statement, synthetic_statement
 from skingpt_r1.dermcot.corpus_sources import OWN_LICENCE
-from skingpt_r1.dermcot.corpus_table import Shard
+from skingpt_r1.dermcot.table import Shard
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 CORPUS_VERSION = "1.0.0"  # of the layout of a published corpus

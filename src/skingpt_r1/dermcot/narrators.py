@@ -4,20 +4,20 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.candidate import CaseRecord, Stage, StageRecord
-from skingpt_r1.dermcot.estimate import estimate
-from skingpt_r1.dermcot.gather import planned_candidates
-from skingpt_r1.dermcot.ledger import Ledger
-from skingpt_r1.dermcot.narrator import Narrator, Task
+from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot.cases import planned_candidates
+from skingpt_r1.dermcot.corpus import CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.offline import CONTRADICTED_FROM, OfflineNarrator, likeness_of
-from skingpt_r1.dermcot.open_model import open_model_narrator
 from skingpt_r1.dermcot.own_model import load_own_model
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
-from skingpt_r1.dermcot.stages.observe import observe_task
 from skingpt_r1.dermcot.stages.reason import reason_task
+from skingpt_r1.dermcot.stages.write import observe_task
 from skingpt_r1.errors import RecipeError
+from skingpt_r1.llm.ask import Narrator, Task
+from skingpt_r1.llm.budget import Ledger
+from skingpt_r1.llm.estimate import estimate
+from skingpt_r1.llm.open_model import open_model_narrator
 from skingpt_r1.records import iterate_records
 
 OWN = "own:"

@@ -9,14 +9,12 @@ something to find.
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from skingpt_r1.dermcot.candidate import CaseRecord
+from skingpt_r1.dermcot.corpus import CaseRecord
 from skingpt_r1.dermcot.known import describe_attributes
-from skingpt_r1.dermcot.narrator import NOT_SUPPORTED, Reply, Task
 from skingpt_r1.dermcot.recipe import OFFLINE
 from skingpt_r1.distill.narratives import FindingsByLabel
-from skingpt_r1.findings import RENDERED_SLOTS, WORDS, read_findings
-from skingpt_r1.phrasing import urgency_of, write_observation, write_reasoning
-from skingpt_r1.synthetic.damage import (
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply, Task
+from skingpt_r1.simulate.damage import (
     BROKEN,
     DROPPED,
     INVENTED,
@@ -27,6 +25,8 @@ from skingpt_r1.synthetic.damage import (
     draw_damage,
     write_damaged,
 )
+from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
+from skingpt_r1.text.phrases import urgency_of, write_observation, write_reasoning
 
 CONTRADICTED_FROM = 5.0
 """Log odds against the label from which the findings contradict it; e^5 is about 150 to 1.

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from skingpt_r1.dermcot.candidate import REASONS
-from skingpt_r1.dermcot.narrator import NOT_SUPPORTED, Reply, Task
+from skingpt_r1.dermcot.corpus import REASONS
 from skingpt_r1.errors import NarrativeError
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply, Task
 from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
-from skingpt_r1.narrative import Narrative
-from skingpt_r1.taxonomy import Closeness, closeness
+from skingpt_r1.text.narrative import Narrative
+from skingpt_r1.text.taxonomy import Closeness, closeness
 
 
 class Diagnoser(Protocol):

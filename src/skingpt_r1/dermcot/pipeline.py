@@ -11,8 +11,9 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.candidate import (
+from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot.cases import Gathered, case_records, gather
+from skingpt_r1.dermcot.corpus import (
     Candidate,
     CaseRecord,
     CorpusRecord,
@@ -21,16 +22,15 @@ from skingpt_r1.dermcot.candidate import (
     Stage,
     StageRecord,
 )
-from skingpt_r1.dermcot.gather import Gathered, case_records, gather
-from skingpt_r1.dermcot.narrator import Narrator
 from skingpt_r1.dermcot.recipe import CasesRecipe, CorpusRecipe, SelectRecipe
+from skingpt_r1.dermcot.score import ScoreFunction, score
 from skingpt_r1.dermcot.stages.audit import audit
 from skingpt_r1.dermcot.stages.normalise import normalise
-from skingpt_r1.dermcot.stages.observe import observe
 from skingpt_r1.dermcot.stages.reason import reason
-from skingpt_r1.dermcot.stages.score import ScoreFunction, score
 from skingpt_r1.dermcot.stages.select import select
+from skingpt_r1.dermcot.stages.write import observe
 from skingpt_r1.errors import RecordError
+from skingpt_r1.llm.ask import Narrator
 from skingpt_r1.records import (
     append_record,
     iterate_records,

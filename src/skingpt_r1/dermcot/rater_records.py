@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from skingpt_r1.dermcot.candidate import CorpusRecord
-from skingpt_r1.dermcot.certify_history import History
-from skingpt_r1.dermcot.corpus import picture_paths, relative
-from skingpt_r1.dermcot.rating import SCORE_COLUMNS
+from skingpt_r1.dermcot.corpus import CorpusRecord
+from skingpt_r1.dermcot.corpus_part import picture_paths, relative
+from skingpt_r1.ratings.certify_history import History
+from skingpt_r1.ratings.verdict import SCORE_COLUMNS
 from skingpt_r1.records import write_bytes_atomic
 
 

@@ -7,14 +7,14 @@ raters give them with bias and noise and, where there is a slip, write the narra
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from skingpt_r1.dermcot.candidate import CorpusRecord
-from skingpt_r1.dermcot.rating import Rating
+from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.narrative import parse_narrative
-from skingpt_r1.phrasing import urgency_of, write_narrative
-from skingpt_r1.synthetic.damage import Damage, true_scores
-from skingpt_r1.synthetic.raters import Rater, make_raters, rate
-from skingpt_r1.synthetic.write import DATASET
+from skingpt_r1.ratings.verdict import Rating
+from skingpt_r1.render.folder import DATASET
+from skingpt_r1.simulate.damage import Damage, true_scores
+from skingpt_r1.simulate.raters import Rater, make_raters, rate
+from skingpt_r1.text.narrative import parse_narrative
+from skingpt_r1.text.phrases import urgency_of, write_narrative
 
 # What joins several mistakes in a provenance; see `offline.name_slip`.
 _JOINT = " + "

@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from skingpt_r1.dermcot.api_recipe import ApiRecipe, CallsRecipe
-from skingpt_r1.dermcot.certify_rules import CertifyRules
-from skingpt_r1.distill.recipe_values import read_recipe
+from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.recipes import read_recipe
 
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.candidate import (
+from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot.corpus import (
     STAGES,
     CaseRecord,
     CorpusRecord,
@@ -17,7 +17,7 @@ from skingpt_r1.dermcot.candidate import (
 )
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import ResultRow, iterate_records
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 KEPT = "kept"
 

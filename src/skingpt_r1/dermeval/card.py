@@ -6,7 +6,7 @@ from pathlib import Path
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.records import ResultRow, read_json
-from skingpt_r1.stats import NO_INTERVAL
+from skingpt_r1.stats.intervals import NO_INTERVAL
 
 NANO_EVALUATOR = Path(__file__).with_name("weights")
 

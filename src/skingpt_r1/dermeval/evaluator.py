@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from skingpt_r1.dermeval.card import NANO_EVALUATOR
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.adapters.lora import merge_lora
 from skingpt_r1.model.backbone import NANO
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
@@ -16,7 +17,6 @@ from skingpt_r1.model.checkpoint import (
     load_adapter,
     read_adapter_weights,
 )
-from skingpt_r1.model.lora import merge_lora
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from skingpt_r1.case import Case
-from skingpt_r1.dermeval.ratings import Judged
 from skingpt_r1.distill.data import manifest_hash
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key, stored_fields
 from skingpt_r1.distill.recipe import FeatureRecipe
@@ -28,8 +27,9 @@ from skingpt_r1.model.prompt import (
     refuse_control_tokens,
 )
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.phrasing_critique import ask_for_critique, write_critique
-from skingpt_r1.rubric import Scores
+from skingpt_r1.ratings.rating import Judged
+from skingpt_r1.text.critique import ask_for_critique, write_critique
+from skingpt_r1.text.rubric import Scores
 
 _CHARACTERS = 3  # in a token of a critique, roughly
 # What a case has beside its pictures is made anew for every example.

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 TITLE = DIMENSIONS[0]  # of the line with which a verdict begins
 

@@ -28,7 +28,7 @@ from skingpt_r1.dermeval.policy_terms import (
     token_log_probs,
 )
 from skingpt_r1.dermeval.recipe import PolicyRecipe
-from skingpt_r1.dermeval.replies import cut_reply, join_questions, join_replies, prompts_of
+from skingpt_r1.dermeval.sampling import cut_reply, join_questions, join_replies, prompts_of
 from skingpt_r1.dermeval.score_digits import (
     ScoreDigits,
     digit_tokens,
@@ -40,10 +40,10 @@ from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.losses import Term
 from skingpt_r1.distill.objective import LanguageModel
 from skingpt_r1.distill.trainer import Trained
-from skingpt_r1.model.decoding import Decoding, generate_ids
 from skingpt_r1.model.diagnosis import needed_processor
+from skingpt_r1.model.generation import Decoding, generate_ids
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.rubric import DIMENSIONS, parse_some_scores
+from skingpt_r1.text.rubric import DIMENSIONS, parse_some_scores
 
 
 class PolicyTerms(NamedTuple):

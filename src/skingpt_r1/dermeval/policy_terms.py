@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from skingpt_r1.dermeval.score_digits import ScoreDigits
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 LARGEST_ERROR = 25.0  # squared, of a score from 0 to 5
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from skingpt_r1.dermeval.ratings import Judged
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.report_card import (
     Answers,
@@ -18,6 +17,7 @@ from skingpt_r1.dermeval.report_card import (
 from skingpt_r1.dermeval.simulated import Simulated, damage_probes, injected_texts
 from skingpt_r1.model.checkpoint import copy_adapter
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.records import ResultRow, write_results
 
 Progress = Callable[[str, int, int], None]

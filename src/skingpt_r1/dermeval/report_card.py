@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from skingpt_r1.dermeval.agreement import OVERALL, Floats
-from skingpt_r1.dermeval.ratings import Judged
 from skingpt_r1.dermeval.recipe import CritiqueRecipe
 from skingpt_r1.dermeval.scoring import Judgement, judge
 from skingpt_r1.dermeval.simulated import Probe
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.ratings.agreement import OVERALL, Floats
+from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.records import ResultRow
-from skingpt_r1.rubric import DIMENSIONS, Scores
-from skingpt_r1.stats import (
+from skingpt_r1.simulate.damage import OWN_DIMENSION
+from skingpt_r1.stats.intervals import (
     Interval,
     bootstrap_mean,
     bootstrap_statistic,
@@ -29,7 +29,7 @@ from skingpt_r1.stats import (
     spearman,
     wilson,
 )
-from skingpt_r1.synthetic.damage import OWN_DIMENSION
+from skingpt_r1.text.rubric import DIMENSIONS, Scores
 
 TABLE = "dermeval"
 ERROR = "mean absolute error"

@@ -25,13 +25,7 @@ from skingpt_r1.dermeval.examples import (
     rater_lessons,
     store_pictures,
 )
-from skingpt_r1.dermeval.policy import (
-    PolicyObjective,
-    PolicyWeights,
-    make_policy,
-    question_joiner,
-)
-from skingpt_r1.dermeval.ratings import Judged, read_ratings
+from skingpt_r1.dermeval.policy import PolicyObjective, PolicyWeights, make_policy, question_joiner
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.report import measure_evaluator
 from skingpt_r1.dermeval.simulated import Simulated, simulate
@@ -46,6 +40,7 @@ from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.diagnosis import needed_processor
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.ratings.rating import Judged, read_ratings
 from skingpt_r1.records import ResultRow, sha256_file, start_run
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.text.rubric import DIMENSIONS
 
 _DIGITS = "0123456789"
 

@@ -13,7 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skingpt_r1.dermeval.ratings import (
+from skingpt_r1.dermeval.scoring import MAX_NEW_TOKENS, Judgement, judge
+from skingpt_r1.errors import RecordError
+from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.ratings.rating import (
     SLUGS,
     Rating,
     RatingScores,
@@ -23,12 +26,9 @@ from skingpt_r1.dermeval.ratings import (
     read_texts,
     relative_image,
 )
-from skingpt_r1.dermeval.scoring import MAX_NEW_TOKENS, Judgement, judge
-from skingpt_r1.errors import RecordError
-from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
-from skingpt_r1.rubric import DIMENSIONS, Scores, Unscored
 from skingpt_r1.runs import own_run
+from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
 RATINGS_FILE = "ratings.jsonl"
 

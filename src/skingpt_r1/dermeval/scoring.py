@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from skingpt_r1.model.decoding import Decoding, generate_ids
 from skingpt_r1.model.diagnosis import needed_processor
+from skingpt_r1.model.generation import Decoding, generate_ids
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts, longest_input
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.narrative_content import NO_WORDS, no_content
-from skingpt_r1.phrasing_critique import ask_for_critique
-from skingpt_r1.rubric import Scores, Unscored, parse_scores
+from skingpt_r1.text.content import NO_WORDS, no_content
+from skingpt_r1.text.critique import ask_for_critique
+from skingpt_r1.text.rubric import Scores, Unscored, parse_scores
 
 Item: TypeAlias = tuple[tuple[Path, ...], str]
 Scorer: TypeAlias = Callable[[Sequence[Item]], list[Scores | Unscored]]

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skingpt_r1.case import Case
-from skingpt_r1.dermeval.ratings import Rating, RatingScores, relative_image, write_ratings
 from skingpt_r1.dermeval.recipe import RatingsRecipe
 from skingpt_r1.distill.narratives import FindingsByLabel
-from skingpt_r1.narrative import Narrative
-from skingpt_r1.synthetic import write_cases
-from skingpt_r1.synthetic.damage import (
+from skingpt_r1.ratings.rating import Rating, RatingScores, relative_image, write_ratings
+from skingpt_r1.render.folder import write_cases
+from skingpt_r1.simulate.damage import (
     HELD_OUT_STRENGTHS,
     OWN_DIMENSION,
     Damage,
@@ -25,8 +24,9 @@ from skingpt_r1.synthetic.damage import (
     true_scores,
     write_damaged,
 )
-from skingpt_r1.synthetic.notes import write_notes
-from skingpt_r1.synthetic.raters import make_raters, rate
+from skingpt_r1.simulate.notes import write_notes
+from skingpt_r1.simulate.raters import make_raters, rate
+from skingpt_r1.text.narrative import Narrative
 
 INJECTED = "injected instruction"
 

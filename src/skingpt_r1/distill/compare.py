@@ -8,19 +8,13 @@ from typing import NamedTuple
 
 from skingpt_r1.case import Case
 from skingpt_r1.distill.data import Parts, choose, load_parts
-from skingpt_r1.distill.evaluate import (
-    Answer,
-    Scored,
-    answer_cases,
-    difference_rows,
-    result_rows,
-)
+from skingpt_r1.distill.evaluate import Answer, Scored, answer_cases, difference_rows, result_rows
 from skingpt_r1.distill.recipe import Recipe
 from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.model.decoding import Decoding
+from skingpt_r1.model.adapters.lora import merge_lora
+from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model
-from skingpt_r1.model.lora import merge_lora
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import own_run
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.datasets import READERS, load_cases
-from skingpt_r1.datasets.splits import official_split, split_cases
+from skingpt_r1.data import READERS, load_cases
+from skingpt_r1.data.splits import official_split, split_cases
 from skingpt_r1.distill.narratives import add_measured_findings
 from skingpt_r1.distill.recipe import SYNTHETIC, DataRecipe
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import sha256_file
-from skingpt_r1.synthetic import write_cases
+from skingpt_r1.render.folder import write_cases
 
 Progress = Callable[[int, int], None]
 Parts = Mapping[Split, Sequence[Case]]

@@ -14,20 +14,20 @@ from pydantic import BaseModel, ConfigDict
 
 from skingpt_r1.case import Case
 from skingpt_r1.errors import DatasetError, NarrativeError, RecordError
-from skingpt_r1.findings import finding_accuracy
-from skingpt_r1.model.decoding import Decoding
+from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.prompt import Request
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.narrative import parse_narrative
 from skingpt_r1.records import ResultRow, append_records, resume_records
-from skingpt_r1.stats import (
+from skingpt_r1.stats.intervals import (
     Interval,
     bootstrap_mean,
     bootstrap_share,
     bootstrap_statistic,
     paired_difference,
 )
-from skingpt_r1.taxonomy import match_label
+from skingpt_r1.text.findings import finding_accuracy
+from skingpt_r1.text.narrative import parse_narrative
+from skingpt_r1.text.taxonomy import match_label
 
 ACCURACY = "diagnosis accuracy"
 BALANCED = "balanced accuracy"

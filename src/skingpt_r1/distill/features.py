@@ -25,11 +25,11 @@ from skingpt_r1.case import Case
 from skingpt_r1.distill.losses import UNKNOWN_TONE
 from skingpt_r1.distill.views import turn_request
 from skingpt_r1.errors import DatasetError, FeatureStoreError, TeacherError
-from skingpt_r1.model.patches import PIXEL_MEAN, PIXEL_STD, patch_pictures
+from skingpt_r1.model.families.patches import PIXEL_MEAN, PIXEL_STD, patch_pictures
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
 from skingpt_r1.model.prompt import Example, Request, encode_answer, encode_example, longest_input
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.narrative_tokens import control_token
+from skingpt_r1.text.tokens import control_token
 
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.intake import open_image
-from skingpt_r1.datasets.measure import findings_of, measure
+from skingpt_r1.data.intake import open_image
+from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.findings import WORDS
-from skingpt_r1.narrative_tokens import control_token
-from skingpt_r1.phrasing import urgency_of, write_narrative
+from skingpt_r1.text.findings import WORDS
+from skingpt_r1.text.phrases import urgency_of, write_narrative
+from skingpt_r1.text.tokens import control_token
 
 DIFFERENTIALS = 2
 # One imagined case of every value for each label: an unseen value is unlikely, not impossible.

@@ -16,10 +16,10 @@ from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.features import patch_settings, patch_stored
 from skingpt_r1.distill.losses import Term, Terms, balance_term, no_term, tone_term, visual_term
 from skingpt_r1.distill.stored_text import chunked_text_term, stored_text_term
-from skingpt_r1.model.language_bias import LanguageBias
+from skingpt_r1.model.adapters.text import LanguageBias
+from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
+from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.tower import TowerTokens
-from skingpt_r1.model.visual_adapter import VisualAdapter, VisualOutput, mean_over_patches
 
 
 class StoredBias(nn.Module):

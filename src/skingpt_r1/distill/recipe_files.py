@@ -1,11 +1,11 @@
-"""Recipes of distillation as files; see `recipe_values.py` for what a file may hold."""
+"""Recipes of distillation as files; see `recipes.py` for what a file may hold."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from skingpt_r1.distill.recipe import Recipe
-from skingpt_r1.distill.recipe_values import check_recipe, read_recipe
+from skingpt_r1.recipes import check_recipe, read_recipe
 
 
 def load_recipe(path: Path | str, settings: Sequence[str] = ()) -> Recipe:

@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from skingpt_r1.errors import FeatureStoreError, RecordError
-from skingpt_r1.model.weights import not_finite
+from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records import read_json, write_bytes_atomic, write_json_atomic
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.distill.recipe import TeacherRecipe
 from skingpt_r1.model.builtin_teacher import train_teacher
 from skingpt_r1.model.teachers import EncoderTeacher, PrecomputedTeacher, Teacher
-from skingpt_r1.model.weights import not_finite
+from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records import write_bytes_atomic
 
 logger = logging.getLogger(__name__)

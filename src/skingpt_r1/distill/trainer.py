@@ -26,7 +26,7 @@ from skingpt_r1.distill.losses import Term, combine
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
 from skingpt_r1.model.foreign import refusing
-from skingpt_r1.model.weights import refuse_not_finite
+from skingpt_r1.model.weight_files import refuse_not_finite
 from skingpt_r1.records import keep_metrics, log_metrics
 
 logger = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForCondit
 from transformers.utils import logging as transformers_logging
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone_config import build_config
 from skingpt_r1.model.config import BackboneReference
 from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO, place
 from skingpt_r1.model.processor import IMAGE_TOKEN, SkinProcessor, load_processor
-from skingpt_r1.model.weights import (
+from skingpt_r1.model.settings import build_config
+from skingpt_r1.model.weight_files import (
     Header,
     read_all_headers,
     refuse_keys,
@@ -28,7 +28,7 @@ from skingpt_r1.records_json import read_json
 
 GENERATION_CONFIG = "generation_config.json"
 NANO = "nano"
-NANO_WEIGHTS = Path(__file__).resolve().parents[1] / "nano" / "weights"
+NANO_WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 
 class Backbone(NamedTuple):

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.data.intake import open_image
 from skingpt_r1.errors import TeacherError, TrainingError
 from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.teachers import check_vectors
-from skingpt_r1.model.weights import not_finite
+from skingpt_r1.model.weight_files import not_finite
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import find_directory, load_backbone
-from skingpt_r1.model.backbone_config import build_config, problems
 from skingpt_r1.model.card import model_card
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO
+from skingpt_r1.model.settings import build_config, problems
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.weights import (
+from skingpt_r1.model.weight_files import (
     Header,
     read_headers,
     refuse_misfits,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from skingpt_r1.model.adapters.visual import VisualOutput
+from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.tower import TowerTokens
-from skingpt_r1.model.visual_adapter import VisualOutput
 
 
 class ConditionedModel(Protocol):

@@ -11,12 +11,12 @@ from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStr
 
 from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.contract import ConditionedModel
-from skingpt_r1.model.decoding import Decoding, generate_ids
+from skingpt_r1.model.generation import Decoding, generate_ids
 from skingpt_r1.model.likelihood import score_answers
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Request, encode_prompts, refuse_control_tokens
-from skingpt_r1.narrative import Narrative, parse_narrative
-from skingpt_r1.narrative_tokens import defused
+from skingpt_r1.text.narrative import Narrative, parse_narrative
+from skingpt_r1.text.tokens import defused
 
 ANSWER_OPENS = "<answer>"
 ANSWER_CLOSES = "</answer>"

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from transformers import Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone_config import Positive, Side, problems
 from skingpt_r1.model.foreign import refusing
+from skingpt_r1.model.settings import Positive, Side, problems
 from skingpt_r1.records_json import read_json
 
 IMAGE_FILE = "preprocessor_config.json"

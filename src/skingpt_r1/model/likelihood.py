@@ -7,9 +7,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from skingpt_r1.model.contract import ConditionedModel
-from skingpt_r1.model.decoding import refuse_numbers
+from skingpt_r1.model.families.qwen2_5_vl import picture_outputs
+from skingpt_r1.model.generation import refuse_numbers
 from skingpt_r1.model.prompt import PromptBatch
-from skingpt_r1.model.tower import picture_outputs
 
 TOKENS_PER_PASS = 512  # of answers read together; memory only, results do not depend on it
 

@@ -7,7 +7,6 @@ import torch
 
 from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.backbone import NANO, find_directory, load_backbone
-from skingpt_r1.model.backbone_config import build_config
 from skingpt_r1.model.checkpoint import (
     is_adapter,
     load_adapter,
@@ -18,8 +17,9 @@ from skingpt_r1.model.config import AdapterConfig, VisualConfig
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.processor import load_processor
 from skingpt_r1.model.released import NO_IN_PROJ, is_released, load_released, read_released
+from skingpt_r1.model.settings import build_config
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.weights import weights_revision
+from skingpt_r1.model.weight_files import weights_revision
 
 Kind = Literal["adapter", "released", "backbone", "unknown"]
 

@@ -20,8 +20,8 @@ from skingpt_r1.model.chat_template import IMAGE_TOKEN as IMAGE_TOKEN
 from skingpt_r1.model.chat_template import render_chat
 from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.image_settings import read_image_processor
-from skingpt_r1.narrative import MARKS
 from skingpt_r1.records_json import read_json
+from skingpt_r1.text.narrative import MARKS
 
 _ANSWER = "The answer."
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")

@@ -10,11 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.intake import check_size, open_image
+from skingpt_r1.data.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
-from skingpt_r1.narrative_tokens import control_token
-from skingpt_r1.phrasing import ask, check_context
+from skingpt_r1.text.phrases import ask, check_context
+from skingpt_r1.text.tokens import control_token
 
 if TYPE_CHECKING:
     from skingpt_r1.model.skingpt import SkinGPT

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.backbone_config import problems, read_config
 from skingpt_r1.model.checkpoint import put_weights
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
 from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO
+from skingpt_r1.model.settings import problems, read_config
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.weights import (
+from skingpt_r1.model.weight_files import (
     read_all_headers,
     refuse_keys,
     refuse_not_finite,

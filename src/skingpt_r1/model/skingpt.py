@@ -10,13 +10,11 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model import diagnosis
+from skingpt_r1.model.adapters.lora import add_lora, lora_off, lora_state
+from skingpt_r1.model.adapters.text import LanguageBias
+from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
 from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.decoding import Decoding
-from skingpt_r1.model.language_bias import LanguageBias
-from skingpt_r1.model.lora import add_lora, lora_off, lora_state
-from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import Picture, Request
-from skingpt_r1.model.tower import (
+from skingpt_r1.model.families.qwen2_5_vl import (
     TowerTokens,
     merge,
     merged_lengths,
@@ -24,8 +22,10 @@ from skingpt_r1.model.tower import (
     picture_outputs,
     run_tower,
 )
-from skingpt_r1.model.visual_adapter import VisualAdapter, VisualOutput, mean_over_patches
-from skingpt_r1.narrative import Narrative
+from skingpt_r1.model.generation import Decoding
+from skingpt_r1.model.processor import SkinProcessor
+from skingpt_r1.model.prompt import Picture, Request
+from skingpt_r1.text.narrative import Narrative
 
 
 class SkinGPTOutput(NamedTuple):

@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel
 
 from skingpt_r1.case import Case
-from skingpt_r1.datasets.intake import open_image
+from skingpt_r1.data.intake import open_image
 from skingpt_r1.errors import TeacherError
 from skingpt_r1.model.foreign import refusing
-from skingpt_r1.model.weights import not_finite
+from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records_json import read_json
 
 SHOWN = 20

@@ -1,134 +1,130 @@
-"""The cases as the page carries them: chunks of JSON, and a small index for the filters."""
+"""The cases of a run for the report's browser, one in memory at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
-from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
+from skingpt_r1.dermbench.classification.match import MatchedLabel
+from skingpt_r1.dermbench.questions import benchmark_title, data_root
+from skingpt_r1.dermbench.reading import NOT_ASKED, RunReading, Said, answer_files
+from skingpt_r1.dermbench.record_index import RecordIndex
+from skingpt_r1.dermbench.records import Answer, Judgement, Question
+from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, Verdict
+from skingpt_r1.dermbench.report.wording import percent
+from skingpt_r1.dermbench.skin_tone import type_name
+from skingpt_r1.errors import ImageError
+from skingpt_r1.llm.data_uri import picture_uri
 
-from skingpt_r1.dermbench.report.wording import of_run
-from skingpt_r1.dermbench.report_data import CaseAnswer, ReportCase, ReportData, Verdict
-from skingpt_r1.rubric import DIMENSIONS
-
-UNKNOWN = "unknown"
-_CHUNK = 25  # cases that the browser parses at once
+SHOWN_SIDE = 256  # longest side of a picture in the report, pixels
+SHOWN_QUALITY = 80  # of its JPEG: half the bytes of what a model is sent
 
 
-class CaseChunks:
-    """Gives the cases as chunks of JSON, and knows the index once all have been given.
+def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[ReportCase]:
+    """Every question with what was said and judged, in their order.
 
-    Only one chunk is in memory at a time.
+    Args:
+        reading: the run; its texts are read again from its files.
+        pictures: embed the pictures whose licence allows it.
     """
-
-    def __init__(self, data: ReportData) -> None:
-        self._data = data
-        self._places = {
-            (table.run, table.judge, table.protocol): place
-            for place, table in enumerate(data.scores)
+    root = data_root(reading.folder)
+    with ExitStack() as stack:
+        answers = {
+            name: stack.enter_context(index) for name, index in answer_files(reading).items()
         }
-        self._rated = [
-            {row.system for row in table.rows if row.kind == "system"} for table in data.scores
-        ]
-        self._rows: list[dict[str, Any]] = []
-
-    def __iter__(self) -> Iterator[Markup]:
-        self._rows = []
-        cases = self._data.cases()
-        while chunk := list(islice(cases, _CHUNK)):
-            self._rows += [self._index_row(case) for case in chunk]
-            yield script_json([self._whole(case) for case in chunk])
-
-    def index(self) -> Markup:
-        """What the filters need of every case; to be called after the last chunk."""
-        tables = [
-            of_run(f"{table.judge}, {table.protocol}", table.run) for table in self._data.scores
-        ]
-        return script_json(
-            {
-                "chunk_size": _CHUNK,
-                "dimensions": DIMENSIONS,
-                "tables": tables,
-                "cases": self._rows,
-            }
-        )
-
-    def _index_row(self, case: ReportCase) -> dict[str, Any]:
-        means = [self._means(case, place) for place in range(len(self._data.scores))]
-        return {
-            "id": case.id,
-            "benchmark": case.benchmark,
-            "label": case.label,
-            "tone": case.tone or UNKNOWN,
-            "gaps": [_round(max(row) - min(row)) if len(row) > 1 else None for row in means],
-            "lows": [_round(min(row)) if row else None for row in means],
+        judgements = {
+            path: stack.enter_context(RecordIndex(path, Judgement))
+            for path in dict.fromkeys(
+                one.path for systems in reading.judged.values() for one in systems.values()
+            )
         }
-
-    def _means(self, case: ReportCase, place: int) -> list[float]:
-        """Mean score of every scored system on a case; controls and oracles are left aside."""
-        table = self._data.scores[place]
-        if case.run != table.run:
-            return []
-        means = []
-        for answer in case.answers:
-            given = [
-                mean_score(verdict.scores)
-                for verdict in answer.verdicts
-                if verdict.scores is not None
-                and (verdict.judge, verdict.protocol) == (table.judge, table.protocol)
-            ]
-            if given and answer.system in self._rated[place]:
-                means.append(sum(given) / len(given))
-        return means
-
-    def _whole(self, case: ReportCase) -> dict[str, Any]:
-        return {
-            "id": case.id,
-            "run": case.run,
-            "benchmark": case.benchmark,
-            "label": case.label,
-            "tone": case.tone or UNKNOWN,
-            "findings": dict(case.findings),
-            "reference": case.reference,
-            "picture": case.picture,
-            "no_picture": case.no_picture,
-            "answers": [self._answer(answer, case.run) for answer in case.answers],
-        }
-
-    def _answer(self, answer: CaseAnswer, run: str) -> dict[str, Any]:
-        return {
-            "system": answer.system,
-            "text": answer.text,
-            "problem": answer.problem,
-            "outcome": answer.outcome,
-            "verdicts": [self._verdict(verdict, run) for verdict in answer.verdicts],
-        }
-
-    def _verdict(self, verdict: Verdict, run: str) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "table": self._places[run, verdict.judge, verdict.protocol],
-            "repeat": verdict.repeat,
-            "cut": verdict.cut,
-        }
-        if verdict.scores is None:
-            return row | {"scores": None, "unscored": verdict.unscored}
-        if verdict.rationales:
-            row["rationales"] = [verdict.rationales.get(name) for name in DIMENSIONS]
-        return row | {
-            "scores": [verdict.scores[name] for name in DIMENSIONS],
-            "mean": _round(mean_score(verdict.scores)),
-        }
+        for question in reading.questions:
+            picture, missing = _picture(question, root) if pictures else (None, "not asked for")
+            yield ReportCase(
+                id=question.id,
+                benchmark=benchmark_title(question),
+                label=question.label,
+                answers=tuple(
+                    _answer(reading, question, name, answers[name], judgements)
+                    for name in reading.systems
+                ),
+                reference=question.reference,
+                findings=question.findings,
+                tone=_tone(question),
+                picture=picture,
+                no_picture=missing,
+            )
 
 
-def mean_score(scores: Mapping[str, float]) -> float:
-    """Mean over the six dimensions."""
-    return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
+def _answer(
+    reading: RunReading,
+    question: Question,
+    system: str,
+    answers: RecordIndex[Answer],
+    judgements: dict[Path, RecordIndex[Judgement]],
+) -> CaseAnswer:
+    said = reading.said[system].get(question.id)
+    if said is None:
+        return CaseAnswer(system=system, text="", problem=NOT_ASKED)
+    verdicts = []
+    for systems in reading.judged.values():
+        if system in systems:
+            index = judgements[systems[system].path]
+            places = systems[system].places.get(question.id, [])
+            verdicts += [_verdict(index.at(place)) for place in places]
+    return CaseAnswer(
+        system=system,
+        text=answers.at(said.place).text,
+        problem=said.problem,
+        outcome=_outcome(said, question.label),
+        verdicts=tuple(verdicts),
+    )
 
 
-def script_json(content: Mapping[str, Any] | Sequence[Any]) -> Markup:
-    """JSON that can stand inside a script element whatever its texts hold, `</script>` included."""
-    return htmlsafe_json_dumps(content, ensure_ascii=False, separators=(",", ":"))
+def _outcome(said: Said, label: str) -> str | None:
+    """How what is named stands to the label; in classification also what is the likeliest."""
+    if said.verdict is not None:
+        return said.verdict.match.value
+    if said.matched is None:
+        return None
+    named = _named(said.matched, label)
+    if said.weighed is None or said.chances is None:
+        return named
+    return f"{named}; likeliest: {_named(said.weighed, label)}, at {percent(max(said.chances), 0)}"
 
 
-def _round(value: float) -> float:
-    return round(value, 4)
+def _named(match: MatchedLabel, label: str) -> str:
+    if match.label is None:
+        return f"no label ({match.reason})"
+    return f"{match.label}, {'right' if match.label == label else 'wrong'}"
+
+
+def _verdict(record: Judgement) -> Verdict:
+    return Verdict(
+        judge=record.judge,
+        protocol=record.protocol,
+        scores=record.scores,
+        repeat=record.repeat,
+        unscored=record.unscored,
+        rationales=record.rationales,
+        cut=record.cut,
+    )
+
+
+def _tone(question: Question) -> str | None:
+    if question.tone is not None:
+        return question.tone.value
+    if question.fitzpatrick is not None:
+        return f"Fitzpatrick type {type_name(question.fitzpatrick)}"
+    return None
+
+
+def _picture(question: Question, root: Path) -> tuple[str | None, str]:
+    """The first picture as a URI, or None and why there is none."""
+    if not question.images:
+        return None, "the question has no picture"
+    if not question.embeddable:
+        return None, f"the licence does not allow it: {question.licence or 'not stated'}"
+    try:
+        return picture_uri(root / question.images[0], SHOWN_SIDE, SHOWN_QUALITY), ""
+    except ImageError:
+        return None, "the picture cannot be read any more"

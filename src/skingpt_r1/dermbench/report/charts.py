@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from skingpt_r1.dermbench.report_data import Calibration
-from skingpt_r1.stats import Interval
+from skingpt_r1.dermbench.report.data import Calibration
+from skingpt_r1.stats.intervals import Interval
 
 SERIES = "abcdefgh"
 _MARGIN = 2.0  # per cent on both sides, so that dots at the ends are whole

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from skingpt_r1.dermbench.report_data import Classification, Confusion
+from skingpt_r1.dermbench.report.data import Classification, Confusion
 
 NO_LABEL = "no label"
 _SHADES = 5

@@ -6,9 +6,9 @@ The two scales are never in one table, so that a report with both has a table fo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from skingpt_r1.dermbench.benchmark_records import ProtocolName
+from skingpt_r1.dermbench.records import ProtocolName
+from skingpt_r1.dermbench.report.data import Kind, ReportData
 from skingpt_r1.dermbench.report.wording import interval, of_run, percent_interval
-from skingpt_r1.dermbench.report_data import Kind, ReportData
 
 ACCURACY = "accuracy"
 

@@ -2,6 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from skingpt_r1.dermbench.report.data import (
+    LABEL_OUTCOMES,
+    Classification,
+    Kind,
+    ReportData,
+    ScoreTable,
+    ToneTable,
+)
 from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report.page import measure_names, metric_names, rank
 from skingpt_r1.dermbench.report.wording import (
@@ -14,17 +22,9 @@ from skingpt_r1.dermbench.report.wording import (
     percent_interval,
     signed,
 )
-from skingpt_r1.dermbench.report_data import (
-    LABEL_OUTCOMES,
-    Classification,
-    Kind,
-    ReportData,
-    ScoreTable,
-    ToneTable,
-)
-from skingpt_r1.dermcot.corpus_card import RESEARCH
-from skingpt_r1.markdown import plain, table
-from skingpt_r1.rubric import DIMENSIONS
+from skingpt_r1.dermcot.card import RESEARCH
+from skingpt_r1.text.markdown import plain, table
+from skingpt_r1.text.rubric import DIMENSIONS
 
 
 def markdown(data: ReportData) -> str:

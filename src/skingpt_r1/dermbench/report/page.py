@@ -12,22 +12,22 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from skingpt_r1.dermbench.comparison_tests import NO_DIFFERENCE, Comparison
 from skingpt_r1.dermbench.report import charts, wording
-from skingpt_r1.dermbench.report.cases import CaseChunks
+from skingpt_r1.dermbench.report.cases_part import CaseChunks
 from skingpt_r1.dermbench.report.confusion import heat, most_confused, row_sums
-from skingpt_r1.dermbench.report.glance import glances
-from skingpt_r1.dermbench.report_data import (
+from skingpt_r1.dermbench.report.data import (
     LABEL_OUTCOMES,
     Calibration,
     Classification,
     ReportData,
     ScoreTable,
 )
-from skingpt_r1.dermcot.corpus_card import RESEARCH
+from skingpt_r1.dermbench.report.glance import glances
+from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.records import versions
-from skingpt_r1.rubric import DIMENSIONS
-from skingpt_r1.stats import Interval
+from skingpt_r1.stats.comparison import NO_DIFFERENCE, Comparison
+from skingpt_r1.stats.intervals import Interval
+from skingpt_r1.text.rubric import DIMENSIONS
 
 _LARGEST_MATRIX = 25  # classes; larger ones are listed by their most frequent confusions
 _COVERAGES = (0.5, 0.8, 1.0)

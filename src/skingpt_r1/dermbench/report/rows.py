@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from skingpt_r1.dermbench.report.wording import of_run
-from skingpt_r1.dermbench.report_data import (
+from skingpt_r1.dermbench.report.data import (
     Calibration,
     Classification,
     LabelRow,
@@ -13,8 +12,9 @@ from skingpt_r1.dermbench.report_data import (
     ScoreTable,
     ToneTable,
 )
+from skingpt_r1.dermbench.report.wording import of_run
 from skingpt_r1.records import ResultRow
-from skingpt_r1.stats import Interval, wilson
+from skingpt_r1.stats.intervals import Interval, wilson
 
 OVERALL = "mean score"
 HOLM = "p after Holm's correction"

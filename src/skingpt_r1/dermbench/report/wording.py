@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from skingpt_r1.stats import NO_INTERVAL, Interval
+from skingpt_r1.stats.intervals import NO_INTERVAL, Interval
 
 MISSING = "–"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.dermbench.report.confusion import confusion_records
+from skingpt_r1.dermbench.report.data import ReportData
 from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import write_page
 from skingpt_r1.dermbench.report.rows import report_rows
-from skingpt_r1.dermbench.report_data import ReportData
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 
 

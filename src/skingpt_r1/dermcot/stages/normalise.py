@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from skingpt_r1.dermcot.candidate import Candidate, StageRecord, drop
+from skingpt_r1.dermcot.corpus import Candidate, StageRecord, drop
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.narrative import make_narrative, parse_narrative
-from skingpt_r1.phrasing import ADVICE, urgency_of
-from skingpt_r1.taxonomy import Closeness, closeness
+from skingpt_r1.text.narrative import make_narrative, parse_narrative
+from skingpt_r1.text.phrases import ADVICE, urgency_of
+from skingpt_r1.text.taxonomy import Closeness, closeness
 
 _TITLE = re.compile(
     r"^[ \t>#*_\-]*(reasoning|differential(?: diagnos[ie]s)?|(?:final )?diagnosis|advice)"

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from skingpt_r1.dermcot.asking import ask_narrator, seed_of
-from skingpt_r1.dermcot.candidate import Candidate, StageRecord
-from skingpt_r1.dermcot.narrator import NOT_SUPPORTED, Narrator, Task
-from skingpt_r1.dermcot.prompts import reason_prompt
-from skingpt_r1.dermcot.stages.observe import blind
+from skingpt_r1.dermcot.corpus import Candidate, StageRecord
+from skingpt_r1.dermcot.stages.write import blind
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Narrator, Task
+from skingpt_r1.llm.prompts import reason_prompt
 
 _WORDS_ONLY = re.compile(r"[^a-z ]+")
 # A refusal may come with a short apology; a long text that quotes these words is a reasoning.

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-from skingpt_r1.dermcot.candidate import Candidate, StageRecord, mean_score
-from skingpt_r1.dermcot.near import (
+from skingpt_r1.dermcot.corpus import Candidate, StageRecord, mean_score
+from skingpt_r1.dermcot.recipe import SelectRecipe
+from skingpt_r1.dermcot.stages.near import (
     Hashes,
     KeptPictures,
     KeptTexts,
@@ -19,7 +20,6 @@ from skingpt_r1.dermcot.near import (
     read_hashes,
     sign_text,
 )
-from skingpt_r1.dermcot.recipe import SelectRecipe
 
 Stratum = tuple[str, str, str]
 

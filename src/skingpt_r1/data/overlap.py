@@ -1,0 +1,276 @@
+"""Pictures that are in two places: identical files, identical pixels, and near-identical pictures.
+
+A test picture that was also trained on makes every number too good. Overlaps between public data
+sets that are known without looking are in `KNOWN`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+
+from skingpt_r1.case import Case
+from skingpt_r1.data.intake import open_image
+from skingpt_r1.data.reading import Track
+from skingpt_r1.errors import DatasetError, ImageError
+
+HASH_SIDE = 16
+HASH_BITS = HASH_SIDE**2
+MAX_DISTANCE = 40
+"""Hamming distance, of 256 bits, up to which two pictures count as near-identical.
+
+Our choice, docs/sources.md: copies of a picture after recompression, resizing or a small change of
+brightness stay below it; pictures of different lesions rarely do.
+"""
+
+_BLOCK = 1024
+_WORDS = HASH_BITS // 64
+
+
+class OverlapKind(StrEnum):
+    """How two pictures are the same, the strongest first."""
+
+    FILE = "identical file"
+    PIXELS = "identical pixels"
+    NEAR = "near-identical"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is compared of a picture.
+
+    Attributes:
+        path: the file.
+        file: SHA-256 of its bytes.
+        pixels: SHA-256 of its size and its decoded, upright RGB pixels.
+        hash: 256-bit perceptual hash as four words, uint64 [4].
+    """
+
+    path: Path
+    file: str
+    pixels: str
+    hash: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two pictures of different cases that are the same or nearly so.
+
+    Attributes:
+        kind: the strongest way in which they are the same.
+        distance: Hamming distance of the perceptual hashes, 0..256; 0 for identical pixels.
+        case_a: the case of the first picture.
+        case_b: the case of the second picture.
+        image_a: the first picture.
+        image_b: the second picture.
+    """
+
+    kind: OverlapKind
+    distance: int
+    case_a: Case
+    case_b: Case
+    image_a: Path
+    image_b: Path
+
+    @property
+    def same_group(self) -> bool:
+        """Whether a split by group keeps the two together."""
+        return (self.case_a.dataset, self.case_a.group) == (self.case_b.dataset, self.case_b.group)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOverlap:
+    """Two public data sets that share pictures, and what follows from it."""
+
+    datasets: frozenset[str]
+    what: str
+    advice: str
+    source: str
+
+
+def _known(first: str, second: str, what: str, advice: str, source: str) -> KnownOverlap:
+    return KnownOverlap(frozenset((first, second)), what, advice, source)
+
+
+KNOWN: tuple[KnownOverlap, ...] = (
+    _known(
+        "skincot",
+        "dermnet",
+        "the 3,041 SkinCoT pictures are DermNet pictures, of its test part too",
+        "train on one and test on the other only after removing the shared pictures",
+        "SkinCaRe data card; picture names",
+    ),
+    _known(
+        "skincot",
+        "dermbench",
+        "both take pictures from the DermNet test part",
+        "never train on SkinCoT and report DermBench",
+        "picture names in the SkinCoT and DermBench releases",
+    ),
+    _known(
+        "dermbench",
+        "dermnet",
+        "DermBench is the DermNet test part: 4,000 of its 4,002 pictures",
+        "train on the DermNet train part only",
+        "DermBench manifest (yuhos16/DermBench)",
+    ),
+    _known(
+        "skincap",
+        "fitzpatrick17k",
+        "3,345 of the 4,000 SkinCAP pictures are from Fitzpatrick17k",
+        "a model trained on one has seen the other's test pictures",
+        "SkinCAP data card, column `source`",
+    ),
+    _known(
+        "skincap",
+        "ddi",
+        "655 of the 4,000 SkinCAP pictures are from DDI, nearly all of it (656)",
+        "a model trained on SkinCAP cannot be tested on DDI",
+        "SkinCAP data card, column `source`",
+    ),
+    _known(
+        "isic_2019",
+        "ham10000",
+        "the ISIC 2019 training pictures contain HAM10000",
+        "join the two by `image_id` before cutting a split",
+        "ISIC 2019 challenge data description",
+    ),
+)
+
+
+def known_overlaps(names: Iterable[str]) -> list[KnownOverlap]:
+    """What is known about shared pictures between any two of these data sets."""
+    wanted = set(names)
+    return [known for known in KNOWN if known.datasets <= wanted]
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Read one picture and reduce it to what is compared.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    image = open_image(path)
+    pixels = hashlib.sha256(f"{image.width}x{image.height}:".encode())
+    pixels.update(image.tobytes())
+    bits = np.asarray(imagehash.phash(image, hash_size=HASH_SIDE).hash, bool)
+    return Fingerprint(
+        path=path,
+        file=hashlib.sha256(path.read_bytes()).hexdigest(),
+        pixels=pixels.hexdigest(),
+        hash=np.packbits(bits.ravel()).view(np.uint64),
+    )
+
+
+def find_overlap(
+    cases_a: Sequence[Case],
+    cases_b: Sequence[Case] | None = None,
+    *,
+    max_distance: int = MAX_DISTANCE,
+    track: Track = iter,
+    prints: Mapping[Path, Fingerprint] | None = None,
+) -> list[Overlap]:
+    """Pairs of pictures that are the same: within one set of cases, or between two.
+
+    Each picture is read once; the perceptual hashes of all pairs are compared in blocks. Two
+    pictures of the same case are never a pair.
+
+    Args:
+        cases_a: the cases to look through.
+        cases_b: cases to compare them with; None compares `cases_a` with itself.
+        max_distance: largest Hamming distance, of 256 bits, that counts as near-identical.
+        track: wraps the list of picture files while they are read, for a progress bar.
+        prints: fingerprints of all pictures, made before; None reads the pictures.
+
+    Returns:
+        The strongest kind first, then by distance, then by data set and id.
+
+    Raises:
+        DatasetError: pictures cannot be read; all of them are listed.
+        ValueError: `max_distance` is not in 0..256.
+    """
+    if not 0 <= max_distance <= HASH_BITS:
+        raise ValueError(f"max_distance {max_distance} is not in 0..{HASH_BITS}")
+    images_a = _images(cases_a)
+    images_b = images_a if cases_b is None else _images(cases_b)
+    if prints is None:
+        prints = _read([path for _, path in images_a + images_b], track)
+    found = []
+    for i, j in _pairs(
+        [prints[path] for _, path in images_a],
+        [prints[path] for _, path in images_b] if cases_b is not None else None,
+        max_distance,
+    ):
+        (case_a, path_a), (case_b, path_b) = images_a[i], images_b[j]
+        if (case_a.dataset, case_a.id) != (case_b.dataset, case_b.id):
+            kind, distance = _compare(prints[path_a], prints[path_b])
+            found.append(Overlap(kind, distance, case_a, case_b, path_a, path_b))
+    return sorted(found, key=_rank)
+
+
+def _images(cases: Sequence[Case]) -> list[tuple[Case, Path]]:
+    return [(case, path) for case in cases for path in case.images]
+
+
+def _read(paths: Sequence[Path], track: Track) -> dict[Path, Fingerprint]:
+    prints: dict[Path, Fingerprint] = {}
+    problems = []
+    for path in track(list(dict.fromkeys(paths))):
+        try:
+            prints[path] = fingerprint(path)
+        except ImageError as error:
+            problems.append(str(error))
+    if problems:
+        raise DatasetError(f"{len(problems)} pictures cannot be compared", problems)
+    return prints
+
+
+def _pairs(
+    first: Sequence[Fingerprint], second: Sequence[Fingerprint] | None, max_distance: int
+) -> Iterator[tuple[int, int]]:
+    """Index pairs of identical files or near hashes; within one list each pair once.
+
+    Identical files and pixels have equal hashes, so that the hashes alone find every pair.
+    """
+    words_a = _stack(first)
+    words_b = words_a if second is None else _stack(second)
+    for start in range(0, len(words_a), _BLOCK):
+        rows = words_a[start : start + _BLOCK]
+        offset = start if second is None else 0
+        near = hamming(rows, words_b[offset:]) <= max_distance
+        if second is None:
+            near = np.triu(near, 1)
+        for i, j in np.argwhere(near):
+            yield start + int(i), offset + int(j)
+
+
+def _stack(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
+    if not prints:
+        return np.empty((0, _WORDS), np.uint64)
+    return np.stack([item.hash for item in prints])
+
+
+def hamming(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """Hamming distances [n, m] between hashes [n, words] and [m, words]."""
+    distances = np.zeros((len(a), len(b)), np.uint16)
+    for word in range(a.shape[1]):
+        distances += np.bitwise_count(a[:, None, word] ^ b[None, :, word])
+    return distances
+
+
+def _compare(a: Fingerprint, b: Fingerprint) -> tuple[OverlapKind, int]:
+    distance = int(np.bitwise_count(a.hash ^ b.hash).sum())
+    if a.file == b.file:
+        return OverlapKind.FILE, distance
+    return OverlapKind.PIXELS if a.pixels == b.pixels else OverlapKind.NEAR, distance
+
+
+def _rank(overlap: Overlap) -> tuple[int, int, str, str, str, str]:
+    a, b = overlap.case_a, overlap.case_b
+    strength = list(OverlapKind).index(overlap.kind)
+    return strength, overlap.distance, a.dataset, a.id, b.dataset, b.id

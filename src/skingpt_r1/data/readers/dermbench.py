@@ -1,0 +1,118 @@
+"""DermBench: certified reference narratives for pictures of the DermNet test set."""
+
+import hashlib
+from pathlib import Path, PurePosixPath
+
+from skingpt_r1.case import Case, Split
+from skingpt_r1.data.info import DatasetInfo
+from skingpt_r1.data.labels import DERMNET
+from skingpt_r1.data.pictures import PictureIndex
+from skingpt_r1.data.readers.skincot import read_narrative
+from skingpt_r1.data.reading import Reading
+from skingpt_r1.data.table import Record, first_file, read_jsonl
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.text.values import file_series, known, tidy
+
+INFO = DatasetInfo(
+    name="dermbench",
+    title="DermBench",
+    licence="CC BY-NC 4.0 for the references; the pictures are DermNet's and are not included",
+    citation="Shen et al., DermBench; with DermEval in arXiv:2511.09195 (2025).",
+    url="https://github.com/yuhos16/DermBench",
+    layout=(
+        "data/manifest/dermbench_test.jsonl, data/cot/<class>/*.jpg.txt and, optional, the DermNet"
+        " test pictures in images/<class>/"
+    ),
+    group_key="file series (picture name without trailing number), over classes",
+)
+MANIFEST = "data/manifest/dermbench_test.jsonl"
+COLUMNS = ("id", "source", "split", "category", "diagnosis", "dermnet_image_path", "cot")
+HASH = "cot_sha256"
+# Where a DermNet test set may have been put: test/, data/images/ and so on.
+PICTURES = "data|images|test"
+
+
+def read(root: Path) -> Reading:
+    """Read the manifest and the reference texts; the problems stay in the result."""
+    reading = Reading(INFO, root)
+    pictures = PictureIndex(root, PICTURES)
+    for record in read_jsonl(first_file(reading, (MANIFEST,)), COLUMNS, reading):
+        _add(record, pictures, reading)
+    return reading
+
+
+def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
+    """The cases of DermBench; the reference is the narrative, the label is `diagnosis`.
+
+    The pictures are not part of DermBench. A case without one still names the path where it is
+    looked for first, and says so: `attributes["picture"] == "absent"`. Absent pictures are counted
+    and are no problem; absent or altered texts are.
+
+    Raises:
+        DatasetError: all problems together.
+    """
+    return read(root).settle(allow_missing=allow_missing)
+
+
+def _add(record: Record, pictures: PictureIndex, reading: Reading) -> None:
+    where = record.where
+    wrong = [name for name in COLUMNS if not _is_text(record.values[name])]
+    if wrong:
+        reading.problem(where, f"{', '.join(wrong)} must be text that is not empty")
+        return
+    values = {
+        name: value.strip() for name, value in record.values.items() if isinstance(value, str)
+    }
+    if any(_leaves(values[name]) for name in ("cot", "dermnet_image_path")):
+        reading.problem(where, "cot and dermnet_image_path must be paths inside the folder")
+        return
+    category = reading.label(where, values["category"], DERMNET)
+    narrative = _reference(where, values, reading)
+    if category is None or narrative is None:
+        return
+    try:
+        found = pictures.find(values["dermnet_image_path"])
+    except DatasetError as error:
+        reading.problem(where, str(error))
+        return
+    if found is None:
+        reading.notes["pictures absent, references kept"] += 1
+    reading.add(
+        Case(
+            id=values["id"],
+            images=(found or reading.root / "images" / values["dermnet_image_path"],),
+            dataset=INFO.name,
+            group=file_series(PurePosixPath(values["dermnet_image_path"]).stem),
+            label=tidy(values["diagnosis"]),
+            split=Split.TEST,
+            attributes={
+                "category": category,
+                "source": values["source"],
+                **({} if found else {"picture": "absent"}),
+            },
+            narrative=narrative,
+        ),
+        where,
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and known(value) is not None
+
+
+def _leaves(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
+
+
+def _reference(where: str, values: dict[str, str], reading: Reading) -> str | None:
+    """The reference text, checked against the hash that the manifest gives for it."""
+    path = reading.root / values["cot"]
+    text = read_narrative(where, path, reading)
+    wanted = values.get(HASH)
+    if text is None or wanted is None:
+        return text
+    if hashlib.sha256(path.read_bytes()).hexdigest() != wanted.lower():
+        reading.problem(where, f"{values['cot']} is not the text that the manifest was made for")
+        return None
+    return text

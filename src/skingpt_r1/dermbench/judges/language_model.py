@@ -1,0 +1,166 @@
+"""A language model as judge, against the reference; named as inspect-ai names it, or by a URL.
+
+The calls are those of DermCoT's narrators: the same retries, ledger, cost limit and cache. A reply
+without a readable verdict is unscored with its reason, and is asked for again with another seed.
+For research, not for diagnosis.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from skingpt_r1.case import Case
+from skingpt_r1.dermbench.judges.judge import JudgeTask, record_verdict
+from skingpt_r1.dermbench.judges.judge_prompt import JudgePrompt, judge_prompt
+from skingpt_r1.dermbench.records import Judgement, ProtocolName
+from skingpt_r1.errors import NarratorError
+from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
+from skingpt_r1.llm.ask import Narrator, Reply, Task
+from skingpt_r1.llm.budget import Ledger
+from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.llm.prompts import prompt_sha256
+from skingpt_r1.text.rubric import Protocol, Scores, Unscored, parse_scores
+
+CANDIDATE_FIRST = " (candidate first)"
+MOST_ATTEMPTS = 3
+MOST_TOKENS = 4096  # of a reply: judges that think need them
+
+
+class LLMJudge:
+    """Asks a language model for six scores; several calls at once, judgements in order.
+
+    Args:
+        narrator: makes the calls.
+        protocol: the scale that is asked for.
+        api: what is asked for, as it goes into `judge.json`.
+        candidate_first: show the candidate before the reference.
+        today: gives the day, ISO 8601.
+    """
+
+    needs_reference = True
+    most_attempts = MOST_ATTEMPTS
+
+    def __init__(
+        self,
+        narrator: Narrator,
+        protocol: Protocol,
+        api: ApiRecipe,
+        *,
+        candidate_first: bool = False,
+        today: Callable[[], str] | None = None,
+    ) -> None:
+        self._narrator = narrator
+        self._protocol = protocol
+        self._api = api
+        self._candidate_first = candidate_first
+        self._today = today or _today
+
+    @property
+    def name(self) -> str:
+        """The model as it was named, and the order of the passages where it is the unusual one."""
+        return self._narrator.name + (CANDIDATE_FIRST if self._candidate_first else "")
+
+    @property
+    def protocol(self) -> ProtocolName:
+        """The scale that is asked for."""
+        return self._protocol.value
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What is asked for, and the hash of the prompt's frame."""
+        frame = judge_prompt("", "", self._protocol, candidate_first=self._candidate_first)
+        return {"api": self._api.model_dump(mode="json"), "prompt": prompt_sha256(frame.text)}
+
+    def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
+        """Judgements in the order of the tasks.
+
+        Raises:
+            CostError: the next call could pass the limit; all judgements before it were given.
+            NarratorError: the provider refuses every call, or too many failed in a row.
+        """
+        prompts = [self._prompt(task) for task in tasks]
+        asked = [
+            _call(task, prompt.text, self._protocol)
+            for task, prompt in zip(tasks, prompts, strict=True)
+        ]
+        replies = self._narrator.write(asked)
+        for task, prompt, reply in zip(tasks, prompts, replies, strict=True):
+            yield record_verdict(
+                self,
+                task,
+                self._read(reply, task.answer.text, prompt.mark),
+                judged_on=self._today(),
+                reply=reply.text or reply.unused_text,
+                cut=prompt.cut,
+            )
+
+    def _prompt(self, task: JudgeTask) -> JudgePrompt:
+        assert task.question.reference is not None
+        return judge_prompt(
+            task.answer.text,
+            task.question.reference,
+            self._protocol,
+            candidate_first=self._candidate_first,
+        )
+
+    def _read(self, reply: Reply, candidate: str, mark: str) -> Scores | Unscored:
+        if reply.problem is not None:
+            return Unscored(reply.problem)
+        return read_verdict(reply.text, candidate, self._protocol, mark=mark)
+
+
+def open_llm_judge(
+    model: str,
+    *,
+    protocol: Protocol,
+    ledger: Ledger,
+    calls: CallsRecipe,
+    api: ApiRecipe | None = None,
+    candidate_first: bool = False,
+) -> LLMJudge:
+    """A language model as judge; checked as far as that goes without a call.
+
+    Args:
+        model: `<provider>/<model>` or `<URL>#<model>`.
+        protocol: the scale.
+        ledger: where calls are written down, with the limit.
+        calls: prices, connections, retries.
+        api: what is asked for; the provider's own sampling by default, as published.
+        candidate_first: show the candidate before the reference.
+
+    Raises:
+        NarratorError: the extra is not installed, the name is not known, or the key is missing.
+        CostError: the ledger has a limit, and there is no price for this model.
+    """
+    chosen = api or ApiRecipe(temperature=None, max_tokens=MOST_TOKENS)
+    try:
+        narrator = open_model_narrator(model, api=chosen, calls=calls, ledger=ledger)
+    except NarratorError as error:
+        raise NarratorError(f"judge {model!r} cannot be asked: {error}") from error
+    return LLMJudge(narrator, protocol, chosen, candidate_first=candidate_first)
+
+
+def read_verdict(
+    reply: str, candidate: str, protocol: Protocol, *, mark: str = ""
+) -> Scores | Unscored:
+    """The judge's verdict: the one with the mark, else the last that is no quotation.
+
+    Args:
+        reply: of a language model.
+        candidate: what it judged.
+        protocol: the scale that was asked for.
+        mark: that the verdict was to carry; empty for replies to a prompt without one.
+    """
+    return parse_scores(reply, protocol, scale=protocol.high, judged=candidate, mark=mark)
+
+
+def _call(task: JudgeTask, prompt: str, protocol: Protocol) -> Task:
+    """A call without pictures; each repeat and attempt has a seed of its own."""
+    case = Case(id=task.question.id, images=(), dataset="blind", group=task.question.group)
+    name = f"{task.question.id}:{protocol.value}:{task.repeat}:{task.attempt}"
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
+    return Task(case, "reason", prompt, seed)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

@@ -1,0 +1,196 @@
+"""Models of this machine as systems: our adapters, with and without bias, and bare backbones.
+
+Questions are decoded in fixed blocks, whatever was answered before: how a batch is put together can
+change the last digit of a logit, so a run that was stopped asks the whole block again.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from skingpt_r1.dermbench.questions import Asked
+from skingpt_r1.dermbench.recipe import LocalRecipe
+from skingpt_r1.dermbench.records import Answer
+from skingpt_r1.dermbench.systems.candidate_likelihood import candidate_probabilities
+from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
+from skingpt_r1.records import sha256_file
+
+if TYPE_CHECKING:
+    from skingpt_r1.model.prompt import Request
+    from skingpt_r1.model.skingpt import SkinGPT
+
+CUT = "length"
+NO_PICTURE = "no_picture"
+
+LoadModel = Callable[[str, bool], "SkinGPT"]
+
+
+class Written(NamedTuple):
+    """A text of a model of this machine.
+
+    Attributes:
+        text: without control tokens.
+        stop_reason: `stop`, or `length` for a text that was cut.
+        input_tokens: read, pictures included.
+        output_tokens: written, without the end of turn.
+    """
+
+    text: str
+    stop_reason: str
+    input_tokens: int
+    output_tokens: int
+
+
+class LocalModel:
+    """A loaded model that is asked in batches.
+
+    Args:
+        name: of the system.
+        where: `nano` or a directory.
+        plain: ask the backbone without its adapters.
+        recipe: how it writes.
+        load: gives the model of a directory, to be asked plainly or not; called when the first
+            question is asked.
+    """
+
+    def __init__(
+        self, name: str, where: str, *, plain: bool, recipe: LocalRecipe, load: LoadModel
+    ) -> None:
+        self._name = name
+        self._where = where
+        self._plain = plain
+        self._recipe = recipe
+        self._load = load
+
+    @property
+    def name(self) -> str:
+        """As given."""
+        return self._name
+
+    def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
+        """Answers to what is not done, in order; see `systems.System`."""
+        size = self._recipe.batch_size
+        for start in range(0, len(asked), size):
+            block = asked[start : start + size]
+            if any(item.question.id not in done for item in block):
+                answers = self._block(block)
+                yield from (answer for answer in answers if answer.id not in done)
+
+    def _block(self, block: Sequence[Asked]) -> list[Answer]:
+        seen = [item for item in block if item.pictures]
+        written = iter(self._write(seen)) if seen else iter(())
+        return [
+            next(written)
+            if item.pictures
+            else Answer(system=self._name, id=item.question.id, text="", problem=NO_PICTURE)
+            for item in block
+        ]
+
+    def _write(self, block: Sequence[Asked]) -> list[Answer]:
+        from skingpt_r1.model.prompt import Request
+
+        model = self._load(self._where, self._plain)
+        requests = [Request(item.pictures, question=item.question.prompt) for item in block]
+        texts = write_block(model, requests, most=self._recipe.max_new_tokens, plain=self._plain)
+        answers = []
+        for item, written in zip(block, texts, strict=True):
+            empty = not written.text.strip()
+            answer = Answer(
+                system=self._name,
+                id=item.question.id,
+                text="" if empty else written.text,
+                problem="empty" if empty else None,
+                stop_reason=written.stop_reason,
+                probabilities=self._chances(model, item, written.text),
+                input_tokens=written.input_tokens,
+                output_tokens=written.output_tokens,
+            )
+            answers.append(answer)
+        return answers
+
+    def _chances(self, model: "SkinGPT", item: Asked, text: str) -> dict[str, float] | None:
+        """How likely each candidate is after the reasoning, where candidates are given."""
+        if item.question.form != "candidates":
+            return None
+        return candidate_probabilities(model, item, text, bias=not self._plain)
+
+
+def write_block(
+    model: "SkinGPT", requests: "Sequence[Request]", *, most: int, plain: bool
+) -> list[Written]:
+    """One text for each request, decoded together, greedily.
+
+    Args:
+        model: with a processor.
+        requests: pictures and questions.
+        most: tokens that a text may have.
+        plain: ask the backbone without its adapters.
+    """
+    from skingpt_r1.model.diagnosis import needed_processor
+    from skingpt_r1.model.generation import Decoding, generate_ids
+    from skingpt_r1.model.prompt import encode_prompts
+
+    processor = needed_processor(model)
+    batch = encode_prompts(processor, requests)
+    rows = generate_ids(model, batch, Decoding(max_new_tokens=most), bias=not plain).tolist()
+    ends = _end_ids(model, processor.end_id, processor.pad_id)
+    written = []
+    for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
+        length = next((place for place, token in enumerate(row) if token in ends), len(row))
+        stop_reason = CUT if length == len(row) else "stop"
+        written.append(Written(processor.decode(row), stop_reason, int(read), length))
+    return written
+
+
+def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
+    """A function that loads models and keeps the last one, which several systems may share.
+
+    Low-rank matrices are merged into the weights, unless the plain backbone is asked.
+
+    Args:
+        models: where they go.
+    """
+    kept: dict[tuple[str, bool], SkinGPT] = {}
+
+    def load(where: str, plain: bool) -> "SkinGPT":
+        wanted = where, plain
+        if wanted not in kept:
+            from skingpt_r1.model.adapters.lora import merge_lora
+            from skingpt_r1.model.load import load_model
+
+            kept.clear()
+            kept[wanted] = load_model(where, **models.model_dump())
+            if not plain:
+                merge_lora(kept[wanted].backbone)
+        return kept[wanted]
+
+    return load
+
+
+def weights_sha256(where: str) -> str:
+    """The hash of the weights that make a model what it is: its adapters', or the backbone's.
+
+    Raises:
+        CheckpointError: there is no such directory, or it holds no weights.
+    """
+    from skingpt_r1.model.backbone import find_directory
+    from skingpt_r1.model.checkpoint import WEIGHTS_FILE, is_adapter
+    from skingpt_r1.model.weight_files import weights_revision
+
+    folder = find_directory(where)
+    if is_adapter(folder):
+        return sha256_file(folder / WEIGHTS_FILE)
+    return weights_revision(folder)
+
+
+def short_name(where: str) -> str:
+    """A directory as a name: its last part, or of an adapter in a run's folder that of the run."""
+    path = Path(where)
+    named = path.absolute()
+    return named.parent.name if named.name == "adapter" else named.name or where
+
+
+def _end_ids(model: "SkinGPT", *others: int) -> set[int]:
+    known = model.backbone.generation_config.eos_token_id
+    ends = [] if known is None else [known] if isinstance(known, int) else list(known)
+    return {*ends, *others}

@@ -1,0 +1,229 @@
+"""Stage 0: the cases, drawn or read, each with the fingerprints of its pictures.
+
+Drawing, measuring and fingerprints run in several processes; the order of the records does not
+depend on them.
+"""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from skingpt_r1.case import Case, Split
+from skingpt_r1.data import load_cases
+from skingpt_r1.data.intake import open_image
+from skingpt_r1.data.measure import findings_of, measure
+from skingpt_r1.data.overlap import fingerprint
+from skingpt_r1.data.splits import split_cases
+from skingpt_r1.dermcot.asking import blocks
+from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part
+from skingpt_r1.dermcot.corpus_part import noted_root, relative
+from skingpt_r1.dermcot.known import findings_in
+from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.render.folder import iterate_cases, write_picture
+
+logger = logging.getLogger(__name__)
+
+# Cases that the processes share out before their records are written.
+BLOCK = 128
+PICTURES = "pictures"
+
+Chosen = tuple[Case, Part]
+
+
+class Gathered(NamedTuple):
+    """The cases that a recipe names, before their pictures are looked at.
+
+    Attributes:
+        cases: in order, each with its part; can be called for again.
+        total: how many.
+        manifest: what names the data in `run.json`.
+    """
+
+    cases: Callable[[], Iterator[Chosen]]
+    total: int
+    manifest: dict[str, Any]
+
+
+class _Look(NamedTuple):
+    """What is to be done for one case; small enough to be sent to another process."""
+
+    images: tuple[Path, ...]
+    drawing: tuple[int, int, int] | None  # index, seed and size
+    measured: bool
+
+
+class _Seen(NamedTuple):
+    """What came of it."""
+
+    sha256: tuple[str, ...]
+    phash: tuple[str, ...]
+    findings: dict[str, str]
+
+
+def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
+    """The cases of a recipe; those to be drawn are planned and not held.
+
+    Args:
+        recipe: which cases.
+        folder: of the corpus; drawn pictures go to its `pictures`.
+
+    Raises:
+        DatasetError: the data set has problems, or too few labelled cases.
+    """
+    if recipe.dataset == SYNTHETIC:
+        return _planned(recipe, folder)
+    assert recipe.root is not None
+    cases = load_cases(recipe.dataset, recipe.root, allow_missing=recipe.allow_missing)
+    labelled = [case for case in cases if case.label is not None]
+    if len(labelled) < len(cases):
+        logger.warning("%d cases without a label are left out", len(cases) - len(labelled))
+    chosen = _choose(labelled, recipe)
+    manifest = {
+        "cases": len(chosen),
+        "unlabelled": len(cases) - len(labelled),
+        "sha256": _digest(chosen),
+    }
+    return Gathered(lambda: iter(chosen), len(chosen), manifest)
+
+
+def planned_candidates(recipe: CasesRecipe, folder: Path) -> Iterator[Candidate]:
+    """The cases of a recipe before any picture is drawn or looked at, for estimates."""
+    for case, part in gather(recipe, folder).cases():
+        yield Candidate(_record(case, part, _Seen((), (), {}), folder), {})
+
+
+def case_records(
+    gathered: Gathered, recipe: CasesRecipe, folder: Path, *, done: int, workers: int
+) -> Iterator[CaseRecord]:
+    """The records of the cases after the first `done`, in order.
+
+    Args:
+        gathered: the cases.
+        recipe: how pictures are drawn and measured.
+        folder: of the corpus.
+        done: cases whose records are written.
+        workers: processes that draw and look.
+
+    Raises:
+        ImageError: a picture cannot be read.
+    """
+    (folder / PICTURES / "images").mkdir(parents=True, exist_ok=True)
+    root = noted_root(folder)
+    rest = enumerate(gathered.cases())
+    with _pool(workers) as pool:
+        for block in blocks(islice(rest, done, None), BLOCK):
+            tasks = [_task(case, index, recipe) for index, (case, _) in block]
+            seen = map(_look, tasks) if pool is None else pool.map(_look, tasks, chunksize=8)
+            for (_, (case, part)), found in zip(block, seen, strict=True):
+                yield _record(case, part, found, root)
+
+
+def _planned(recipe: CasesRecipe, folder: Path) -> Gathered:
+    assert recipe.count is not None
+    candidates, total = recipe.count, recipe.count + recipe.held_out
+
+    def cases() -> Iterator[Chosen]:
+        drawn = iterate_cases(folder / PICTURES, total, recipe.seed, recipe.size)
+        for index, case in enumerate(drawn):
+            yield case, "candidate" if index < candidates else "held_out"
+
+    return Gathered(cases, total, {"cases": total})
+
+
+def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:
+    """Candidates, then held-out cases of other groups, each at most as many as asked for."""
+    apart: Sequence[Case] = ()
+    if recipe.held_out:
+        if recipe.held_out >= len(cases):
+            raise DatasetError(
+                f"cases.held_out is {recipe.held_out} and {recipe.dataset} has {len(cases)} "
+                "labelled cases; hold out fewer"
+            )
+        share = recipe.held_out / len(cases)
+        parts = split_cases(cases, {Split.TRAIN: 1 - share, Split.TEST: share}, recipe.seed)
+        cases, apart = parts[Split.TRAIN], parts[Split.TEST]
+    kept = set(range(len(cases)))
+    if recipe.count is not None and recipe.count < len(cases):
+        kept = set(random.Random(recipe.seed).sample(range(len(cases)), recipe.count))
+    chosen: list[Chosen] = [(case, "candidate") for i, case in enumerate(cases) if i in kept]
+    return chosen + [(case, "held_out") for case in apart]
+
+
+def _digest(chosen: Iterable[Chosen]) -> str:
+    digest = hashlib.sha256()
+    for case, part in chosen:
+        names = [path.name for path in case.images]
+        row = [case.id, part, names, case.label, dict(case.findings), dict(case.context)]
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _task(case: Case, index: int, recipe: CasesRecipe) -> _Look:
+    drawing = None if recipe.dataset != SYNTHETIC else (index, recipe.seed, recipe.size)
+    return _Look(case.images, drawing, recipe.measure)
+
+
+def _look(task: _Look) -> _Seen:
+    if task.drawing is not None:
+        write_picture(task.images[0], *task.drawing)
+    prints = [fingerprint(path) for path in task.images]
+    findings = findings_of(measure(open_image(task.images[0]))) if task.measured else {}
+    return _Seen(
+        tuple(found.file for found in prints),
+        tuple(found.hash.tobytes().hex() for found in prints),
+        findings,
+    )
+
+
+def _record(case: Case, part: Part, seen: _Seen, root: Path) -> CaseRecord:
+    assert case.label is not None
+    # What the data set records is never replaced by what was measured.
+    findings = {**seen.findings, **findings_in(case.attributes), **case.findings}
+    case = replace(case, findings=findings)
+    return CaseRecord(
+        id=case.id,
+        dataset=case.dataset,
+        group=case.group,
+        part=part,
+        images=tuple(relative(path, root) for path in case.images),
+        sha256=seen.sha256,
+        phash=seen.phash,
+        label=case.label or "",
+        split=case.split,
+        fitzpatrick=case.fitzpatrick,
+        tone=case.tone,
+        findings=findings,
+        context=dict(case.context),
+        attributes=dict(case.attributes),
+    )
+
+
+def _pool(workers: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+    if workers == 1:
+        return nullcontext()
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A killed run cannot tell its processes to stop; they notice by themselves."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

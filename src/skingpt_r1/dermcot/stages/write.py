@@ -1,0 +1,67 @@
+"""Stage 1: what can be seen, told by a narrator that does not know the answer."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from skingpt_r1.case import Case
+from skingpt_r1.dermcot.asking import ask_narrator, seed_of
+from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord
+from skingpt_r1.dermcot.corpus_part import picture_paths
+from skingpt_r1.dermcot.known import VISIBLE
+from skingpt_r1.llm.ask import Narrator, Task
+from skingpt_r1.llm.prompts import observe_prompt
+from skingpt_r1.text.giveaways import named_in
+
+
+def observe(
+    candidates: Iterable[Candidate], narrator: Narrator, *, folder: Path, seed: int
+) -> Iterator[StageRecord]:
+    """Descriptions; a text that names the diagnosis is dropped, and so is a reply without one.
+
+    Args:
+        candidates: every case, in order.
+        narrator: sees the blind case alone; see `blind`.
+        folder: of the corpus, where the pictures' paths begin.
+        seed: of the run.
+    """
+    make_task = partial(observe_task, folder=folder, seed=seed)
+    for answer in ask_narrator(candidates, narrator, make_task):
+        text = " ".join(answer.reply.text.split())
+        name = named_in(text, answer.candidate.case.label)
+        if answer.reply.problem is not None:
+            yield answer.record("observe", answer.reply.unused_text, answer.reply.problem)
+        elif not text:
+            yield answer.record("observe", "", "empty")
+        elif name is not None:
+            yield answer.record("observe", text, "names_diagnosis", f"it names {name!r}")
+        else:
+            yield answer.record("observe", text)
+
+
+def observe_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
+    """What the narrator is given: the blind case, and a prompt that does not name the answer."""
+    case = blind(candidate.case, folder)
+    prompt = observe_prompt(case.context)
+    return Task(case, "observe", prompt, seed_of(seed, candidate, "observe"))
+
+
+def blind(case: CaseRecord, folder: Path) -> Case:
+    """The case without anything that gives the answer away.
+
+    The label, the narrative and all attributes go but those that describe what is seen; names of
+    data sets and series can hold a diagnosis, so that id and group become a hash.
+    """
+    secret = hashlib.sha256(f"{case.dataset}:{case.id}".encode()).hexdigest()[:16]
+    return Case(
+        id=secret,
+        images=picture_paths(case.images, folder),
+        dataset="blind",
+        group=secret,
+        fitzpatrick=case.fitzpatrick,
+        tone=case.tone,
+        findings=case.findings,
+        context=case.context,
+        attributes={key: text for key, text in case.attributes.items() if key in VISIBLE},
+    )

@@ -1,0 +1,276 @@
+"""What calls to language models cost: an append-only ledger, and the limit that it keeps.
+
+One record per call that was really made; a reply from the cache is no call. The limit is kept
+before a call: what was paid, what runs and the most that the next call can cost must fit. A call
+that broke off may have been paid for, so that its most counts.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from skingpt_r1.errors import CostError
+from skingpt_r1.llm.api_recipe import Price
+from skingpt_r1.records import append_record, iterate_records, mend_records
+
+NameFailure = Callable[[BaseException], str]
+INTERRUPTED = "interrupted"
+# After these the provider may have worked, and may ask for its money.
+_MAYBE_PAID = frozenset({"timeout", "connection", INTERRUPTED})
+
+
+class CallRecord(BaseModel):
+    """A call; the ledger holds neither texts nor pictures.
+
+    Attributes:
+        at: when it ended, UTC.
+        narrator: which model was called.
+        prompt_sha256: hash of the prompt, as in the provenance of the text.
+        seed: of the sampling.
+        input_tokens: read, pictures included; None when the server did not say.
+        output_tokens: written; None when the server did not say.
+        input_price: US dollars per million tokens; None when not known.
+        output_price: US dollars per million tokens; None when not known.
+        cost_usd: tokens times price; None when either is not known.
+        counted_usd: what counts against the limit: the cost, or for a call that may have been paid
+            the most it can have cost; None without a price.
+        problem: why no reply came back; None when one did.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    at: str
+    narrator: str
+    prompt_sha256: str
+    seed: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    input_price: FiniteFloat | None
+    output_price: FiniteFloat | None
+    cost_usd: FiniteFloat | None
+    counted_usd: FiniteFloat | None
+    problem: str | None
+
+
+class Totals(NamedTuple):
+    """The sums of a ledger.
+
+    Attributes:
+        calls: made, failed ones included.
+        failed: of them, without a reply.
+        input_tokens: as far as they are known.
+        output_tokens: as far as they are known.
+        cost_usd: of the calls whose cost is known.
+        unknown: calls whose cost is not known.
+        counted_usd: what counts against the limit.
+    """
+
+    calls: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unknown: int = 0
+    counted_usd: float = 0.0
+
+    def plus(self, record: CallRecord) -> "Totals":
+        """The sums with one more call."""
+        return Totals(
+            self.calls + 1,
+            self.failed + (record.problem is not None),
+            self.input_tokens + (record.input_tokens or 0),
+            self.output_tokens + (record.output_tokens or 0),
+            self.cost_usd + (record.cost_usd or 0.0),
+            self.unknown + (record.cost_usd is None),
+            self.counted_usd + (record.counted_usd or 0.0),
+        )
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        known = self.calls - self.unknown
+        cost = f"{self.cost_usd:.4f} USD" if known or not self.calls else "unknown"
+        beside = f" and {self.unknown} calls of unknown cost" if known and self.unknown else ""
+        return (
+            f"{self.calls} calls ({self.failed} failed), {self.input_tokens} tokens read, "
+            f"{self.output_tokens} written, cost {cost}{beside}"
+        )
+
+
+class Asked(NamedTuple):
+    """A call that is about to be made.
+
+    Attributes:
+        narrator: which model.
+        prompt_sha256: hash of the prompt.
+        seed: of the sampling.
+        price: None when not known.
+        input_tokens: most that the model will read.
+        output_tokens: most that it will write.
+    """
+
+    narrator: str
+    prompt_sha256: str
+    seed: int | None
+    price: Price | None
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def at_most_usd(self) -> float:
+        """The most that it can cost; 0 without a price."""
+        if self.price is None:
+            return 0.0
+        return self.price.cost_usd(self.input_tokens, self.output_tokens)
+
+
+class Ledger:
+    """The calls of one run, those before an interruption included.
+
+    Args:
+        path: the JSON Lines file.
+        max_cost_usd: limit over all calls in the file; None for no limit.
+
+    Raises:
+        RecordError: the file is damaged.
+    """
+
+    def __init__(self, path: Path, max_cost_usd: float | None = None) -> None:
+        self.path = path
+        self.max_cost_usd = max_cost_usd
+        self._totals = read_totals(path)
+        self._running = 0
+        self._reserved = 0.0
+        self._changed = asyncio.Event()
+
+    @property
+    def totals(self) -> Totals:
+        """The sums so far."""
+        return self._totals
+
+    def check_price(self, narrator: str, price: Price | None) -> None:
+        """Refuse a limit over calls whose price nobody told.
+
+        Raises:
+            CostError: there is a limit, and no price.
+        """
+        if self.max_cost_usd is not None and price is None:
+            raise CostError(
+                f"the cost of {narrator!r} is unknown, so --max-cost {self.max_cost_usd:g} cannot "
+                "be kept; give its prices in the recipe (narrators.calls.prices: US dollars per "
+                "million tokens, input and output), or leave --max-cost out"
+            )
+
+    async def reserve(self, asked: Asked, name_failure: NameFailure) -> "Running":
+        """Wait until the call fits beside those that run, and hold its most for it.
+
+        Args:
+            asked: the call.
+            name_failure: gives the code of an error that ends it.
+
+        Raises:
+            CostError: it does not fit, and nothing runs that could turn out cheaper.
+        """
+        while not self._fits(asked.at_most_usd):
+            if not self._running:
+                raise self._limit_reached(asked)
+            await self._changed.wait()
+        self._running += 1
+        self._reserved += asked.at_most_usd
+        return Running(self, asked, name_failure)
+
+    def settle(self, asked: Asked, record: CallRecord) -> None:
+        """Write down what became of a call, and let go what was held for it."""
+        append_record(self.path, record)
+        self._totals = self._totals.plus(record)
+        self._running -= 1
+        self._reserved = self._reserved - asked.at_most_usd if self._running else 0.0
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _fits(self, at_most_usd: float) -> bool:
+        if self.max_cost_usd is None:
+            return True
+        return self._totals.counted_usd + self._reserved + at_most_usd <= self.max_cost_usd
+
+    def _limit_reached(self, asked: Asked) -> CostError:
+        return CostError(
+            f"{self._totals.counted_usd:.4f} USD count as paid and the next call of "
+            f"{asked.narrator!r} can cost up to {asked.at_most_usd:.4f} USD, which would pass "
+            f"--max-cost {self.max_cost_usd:g}; it was not made. What is there is kept: run the "
+            "same command with a higher --max-cost to continue"
+        )
+
+
+class Running:
+    """A call between its reservation and its record; a context manager, to be used once.
+
+    Args:
+        ledger: where it is written down.
+        asked: what was reserved.
+        name_failure: gives the code of an error that ends it.
+    """
+
+    def __init__(self, ledger: Ledger, asked: Asked, name_failure: NameFailure) -> None:
+        self._ledger = ledger
+        self._asked = asked
+        self._name_failure = name_failure
+        self._used: tuple[int, int] | None = None
+
+    def answered(self, used: tuple[int, int] | None) -> None:
+        """A reply came back, with the tokens read and written if the server says."""
+        self._used = used
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        problem = self._name_failure(error) if error is not None else None
+        self._ledger.settle(self._asked, self._record(problem))
+
+    def _record(self, problem: str | None) -> CallRecord:
+        asked, price = self._asked, self._asked.price
+        read, written = self._used or (None, None)
+        cost = price.cost_usd(*self._used) if price and self._used else None
+        return CallRecord(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            narrator=asked.narrator,
+            prompt_sha256=asked.prompt_sha256,
+            seed=asked.seed,
+            input_tokens=read,
+            output_tokens=written,
+            input_price=price.input if price else None,
+            output_price=price.output if price else None,
+            cost_usd=cost,
+            counted_usd=self._counted(cost, problem) if price else None,
+            problem=problem,
+        )
+
+    def _counted(self, cost: float | None, problem: str | None) -> float:
+        if cost is not None:
+            return cost
+        paid = problem is None or problem in _MAYBE_PAID
+        return self._asked.at_most_usd if paid else 0.0
+
+
+def read_totals(path: Path) -> Totals:
+    """The sums of a ledger file; a torn last line is cut, and no file holds no calls.
+
+    Raises:
+        RecordError: the file is damaged.
+    """
+    totals = Totals()
+    if path.exists():
+        mend_records(path)
+        for record in iterate_records(path, CallRecord):
+            totals = totals.plus(record)
+    return totals

@@ -1,0 +1,213 @@
+"""Language models as narrators, named as inspect-ai names them or by the URL of a server.
+
+inspect-ai does the calls: its providers, cache, retries and connection limits. Here are the order
+of the replies, their problems, and what is told to a model: a prompt and, for an observation, the
+pictures.
+"""
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from skingpt_r1.errors import NarratorError, SkinGPTError
+from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
+from skingpt_r1.llm.ask import Reply, Task
+from skingpt_r1.llm.budget import Ledger
+from skingpt_r1.llm.data_uri import picture_uri
+from skingpt_r1.llm.estimate import images_sent
+from skingpt_r1.llm.failures import (
+    PASSING,
+    failure_code,
+    is_senseless,
+    refuse_redirection,
+    text_problem,
+)
+
+if TYPE_CHECKING:
+    from inspect_ai.model import ChatMessage, Model, ModelOutput
+
+logger = logging.getLogger(__name__)
+
+# Tasks in hand for each connection: a slow call at the head does not idle the others, and the
+# pictures in memory stay few.
+WINDOW = 4
+
+
+class InspectNarrator:
+    """Asks a language model; several calls at once, replies in the order of the tasks.
+
+    Made by `open_model.open_model_narrator`.
+
+    Args:
+        name: of the narrator.
+        model: of inspect-ai, metered.
+        api: what is asked for.
+        calls: how calls are made.
+        ledger: knows the price of the calls.
+    """
+
+    def __init__(
+        self, name: str, model: "Model", api: ApiRecipe, calls: CallsRecipe, ledger: Ledger
+    ) -> None:
+        self._name = name
+        self._model = model
+        self._api = api
+        self._calls = calls
+        self.ledger = ledger
+
+    @property
+    def name(self) -> str:
+        """As given; a reply also names the version that the server tells."""
+        return self._name
+
+    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+        """Replies in the order of the tasks.
+
+        Failures that may pass are held back until a later call works or the tasks end: when too
+        many come in a row they are not handed over, so that a continued run asks again.
+
+        Raises:
+            CostError: the next call could pass the limit; all replies before it were handed over.
+            NarratorError: the provider refuses every call, or too many failed in a row.
+            ImageError: a picture cannot be read.
+        """
+        held: list[Reply] = []
+        with closing(self._replies(tasks)) as replies:
+            for reply in replies:
+                held.append(reply)
+                if reply.problem not in PASSING:
+                    yield from held
+                    held.clear()
+                elif len(held) >= self._calls.max_failures:
+                    raise self._out_of_order(reply.problem)
+        yield from held
+
+    def _replies(self, tasks: Sequence[Task]) -> Generator[Reply]:
+        waiting: deque[Future[Reply]] = deque()
+        most = WINDOW * self._calls.max_connections
+        try:
+            for task in tasks:
+                coroutine = self._ask(self._messages(task), task.seed)
+                waiting.append(asyncio.run_coroutine_threadsafe(coroutine, _background_loop()))
+                while waiting and (len(waiting) >= most or waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except SkinGPTError:
+            # What runs is paid for: its replies go into the cache.
+            concurrent.futures.wait(waiting)
+            raise
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _messages(self, task: Task) -> "list[ChatMessage]":
+        from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
+
+        pictures = task.case.images[: images_sent(task)]
+        content: list[Any] = [
+            ContentImage(image=picture_uri(path, self._api.longest_side)) for path in pictures
+        ]
+        return [ChatMessageUser(content=[*content, ContentText(text=task.prompt)])]
+
+    async def _ask(self, messages: "list[ChatMessage]", seed: int) -> Reply:
+        from inspect_ai.model import CachePolicy, GenerateConfig
+
+        call = self._model.generate(
+            messages, config=GenerateConfig(seed=seed), cache=CachePolicy(expiry=None)
+        )
+        # Providers raise errors of many libraries; gathered, every one is a value.
+        gathered: Sequence[Any] = await asyncio.gather(call, return_exceptions=True)
+        outcome = gathered[0]
+        if isinstance(outcome, BaseException):
+            return self._failed(_root(outcome))
+        return self._read(outcome)
+
+    def _failed(self, error: BaseException) -> Reply:
+        if isinstance(error, SkinGPTError):
+            raise error
+        refuse_redirection(self._name, error)
+        kind = type(error).__name__
+        if is_senseless(error):
+            raise NarratorError(
+                f"the provider of {self._name!r} refuses every call ({kind}); check the API key, "
+                "the name of the model and what the account may use, then run the same command "
+                "again"
+            ) from None
+        code = failure_code(error)
+        # The message of the error may hold the prompt or the key; its class does not.
+        logger.warning("%s: a call failed for good: %s (%s)", self._name, code, kind)
+        problem = code if code in PASSING else "server_error"
+        return Reply("", self._name, problem, cost_usd=None)
+
+    def _read(self, output: "ModelOutput") -> Reply:
+        from skingpt_r1.llm.metered import tokens_of
+
+        served = f"{self._name} [{output.model}]" if output.model else self._name
+        # Half of a surrogate pair, which JSON can hold, could not be written down.
+        written = "" if output.empty else output.completion
+        text = written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        problem = text_problem(
+            text,
+            stop="stop" if output.empty else output.stop_reason,
+            refused=_is_marked_refusal(output),
+            max_bytes=self._api.max_reply_bytes,
+        )
+        used, price = tokens_of(output.usage), self._calls.prices.get(self._name)
+        read, written = used or (0, 0)
+        return Reply(
+            text="" if problem else text,
+            narrator=served,
+            problem=problem,
+            input_tokens=read,
+            output_tokens=written,
+            cost_usd=price.cost_usd(read, written) if price and used else None,
+            unused_text=text if problem else "",
+            thoughts=thoughts_of(output),
+        )
+
+    def _out_of_order(self, problem: str | None) -> NarratorError:
+        return NarratorError(
+            f"{self._calls.max_failures} calls of {self._name!r} in a row failed (the last: "
+            f"{problem}); nothing more is asked. What is there is kept: run the same command again "
+            "when the server works"
+        )
+
+
+def thoughts_of(output: "ModelOutput") -> str:
+    """What a model wrote as its thinking, as far as the provider shows it."""
+    from inspect_ai.model import ContentReasoning
+
+    content = [] if output.empty else output.choices[0].message.content
+    parts = [part for part in content if isinstance(part, ContentReasoning)]
+    return "\n".join(part.reasoning for part in parts if not part.redacted and part.reasoning)
+
+
+def _is_marked_refusal(output: "ModelOutput") -> bool:
+    from inspect_ai.model import ContentText
+
+    parts = [part for choice in output.choices for part in choice.message.content]
+    return any(isinstance(part, ContentText) and bool(part.refusal) for part in parts)
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error of the last attempt, where the attempts are used up."""
+    from tenacity import RetryError
+
+    last = error.last_attempt.exception() if isinstance(error, RetryError) else None
+    return last if isinstance(last, BaseException) else error
+
+
+@cache
+def _background_loop() -> asyncio.AbstractEventLoop:
+    """One event loop for all calls of the process, so that connections stay open between blocks."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="language models", daemon=True).start()
+    return loop

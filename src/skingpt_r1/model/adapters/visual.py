@@ -1,0 +1,119 @@
+"""The visual adapter: patches of a picture to one embedding in the teacher's space."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skingpt_r1.model.adapters.experts import NUM_TONES, ExpertLayer
+from skingpt_r1.model.config import VisualConfig
+
+TONE_HIDDEN = 64
+
+
+class VisualOutput(NamedTuple):
+    """What the visual adapter gives.
+
+    Attributes:
+        embedding: `[images, E]`, mean over the patches of the stack's output.
+        teacher_projection: `[images, T]`, compared with the teacher's vectors.
+        tone_logits: `[images, 3]`, light, medium, dark.
+        balance: scalar, how unevenly the experts are used; 0 for residual layers.
+        injection: `[patches, D]`, added to the tower's tokens; None when not configured.
+    """
+
+    embedding: Tensor
+    teacher_projection: Tensor
+    tone_logits: Tensor
+    balance: Tensor
+    injection: Tensor | None
+
+
+class ResidualLayer(nn.Module):
+    """One bottleneck layer, `x + f(x)`; the identity at initialisation."""
+
+    def __init__(self, config: VisualConfig) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.embed_dim, config.bottleneck)
+        self.contract = nn.Linear(config.bottleneck, config.embed_dim)
+        nn.init.zeros_(self.contract.weight)
+        nn.init.zeros_(self.contract.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[patches, E]` to `[patches, E]`."""
+        output: Tensor = x + self.contract(torch.relu(self.expand(x)))
+        return output
+
+
+def mean_over_patches(x: Tensor, lengths: Tensor) -> Tensor:
+    """Mean of each picture's rows.
+
+    Args:
+        x: `[total_patches, E]`, the pictures one after the other.
+        lengths: `[images]`, rows of each picture; at least 1.
+    """
+    owner = torch.repeat_interleave(lengths)
+    sums = x.new_zeros(len(lengths), x.shape[1]).index_add(0, owner, x)
+    return sums / lengths[:, None].to(x.dtype)
+
+
+class VisualAdapter(nn.Module):
+    """Maps the patches of each picture to an embedding, and to what the losses compare.
+
+    Every layer exists after construction, and the stack starts as the identity.
+
+    Source: the paper's visual adapter (https://arxiv.org/abs/2511.15242); layer sizes of the
+    released code (docs/sources.md).
+    """
+
+    def __init__(
+        self,
+        config: VisualConfig,
+        *,
+        feature_dim: int,
+        teacher_dim: int | None = None,
+        inject_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        width = config.embed_dim
+        self.config = config
+        self.in_proj = nn.Linear(feature_dim, width, bias=False)
+        self.tone_classifier = nn.Sequential(
+            nn.Linear(width, TONE_HIDDEN), nn.ReLU(), nn.Linear(TONE_HIDDEN, NUM_TONES)
+        )
+        layer = ResidualLayer if config.layers == "residual" else ExpertLayer
+        self.layers = nn.ModuleList(layer(config) for _ in range(config.num_layers))
+        projected = teacher_dim is not None and teacher_dim != width
+        self.out_proj = nn.Linear(width, teacher_dim or width, bias=False) if projected else None
+        self.inject_proj: nn.Linear | None = None
+        if config.inject:
+            assert inject_dim is not None
+            self.inject_proj = nn.Linear(width, inject_dim, bias=False)
+            nn.init.zeros_(self.inject_proj.weight)
+
+    def forward(self, patches: Tensor, lengths: Tensor) -> VisualOutput:
+        """Run the stack over the patches of several pictures at once.
+
+        Args:
+            patches: `[total_patches, F]`, all pictures concatenated.
+            lengths: `[images]`, patches of each picture; sums to `total_patches`.
+        """
+        x = self.in_proj(patches.to(self.in_proj.weight.dtype))
+        tone_logits = self.tone_classifier(mean_over_patches(x, lengths))
+        balance = x.new_zeros(())
+        if self.config.layers == "residual":
+            for layer in self.layers:
+                x = layer(x)
+        else:
+            tone = tone_logits.softmax(-1)
+            for layer in self.layers:
+                x, layer_balance = layer(x, tone, lengths)
+                balance = balance + layer_balance
+        embedding = mean_over_patches(x, lengths)
+        return VisualOutput(
+            embedding=embedding,
+            teacher_projection=embedding if self.out_proj is None else self.out_proj(embedding),
+            tone_logits=tone_logits,
+            balance=balance,
+            injection=None if self.inject_proj is None else self.inject_proj(x),
+        )

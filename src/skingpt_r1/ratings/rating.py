@@ -1,0 +1,311 @@
+"""Ratings as records: one row for each rater and narrative, in the schema of the DermEval release.
+
+    {"id": "a-1", "image": "images/a-1.png", "diagnostic_text": "...", "rater": "r1",
+     "simulated": false, "scores": {"accuracy": 4.5, ..., "description_precision": 3.0}}
+
+A row has scores, or an `evaluation_text` to read them from, or a code why there are none. Relative
+picture paths begin at the folder of the file. Source: the record schema of the DermEval release;
+`rater`, `simulated`, `group`, `damage`, `notes`, `unscored` and `detail` are ours.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from skingpt_r1.errors import RecordError
+from skingpt_r1.ratings.rubric_raters import rater_key
+from skingpt_r1.records import append_records, read_records
+from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+
+Score = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+SLUGS = tuple(name.lower().replace(" ", "_") for name in DIMENSIONS)
+
+
+class RatingScores(BaseModel):
+    """Six scores from 0 to 5, in the order of `rubric.DIMENSIONS`."""
+
+    model_config = _STRICT
+
+    accuracy: Score
+    safety: Score
+    medical_groundedness: Score
+    clinical_coverage: Score
+    reasoning_coherence: Score
+    description_precision: Score
+
+    @classmethod
+    def of(cls, scores: Scores) -> Self:
+        """The record form of a verdict."""
+        return cls(**dict(zip(SLUGS, scores.values, strict=True)))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The scores in the order of `rubric.DIMENSIONS`."""
+        return tuple(self.model_dump().values())
+
+
+class Rationales(BaseModel):
+    """Words that go with the scores, where given."""
+
+    model_config = _STRICT
+
+    accuracy: str | None = None
+    safety: str | None = None
+    medical_groundedness: str | None = None
+    clinical_coverage: str | None = None
+    reasoning_coherence: str | None = None
+    description_precision: str | None = None
+
+
+class Text(BaseModel):
+    """A narrative to be judged: what a rating and a question to a judge have in common.
+
+    Attributes:
+        id: of the narrative.
+        image: picture file, or several of the same case.
+        diagnostic_text: the narrative.
+        group: what must not be split, for example the patient; the id when None.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    id: str = Field(min_length=1)
+    image: str | tuple[str, ...]
+    diagnostic_text: str
+    group: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The picture files as written."""
+        return (self.image,) if isinstance(self.image, str) else self.image
+
+
+class Rating(Text):
+    """One rater's verdict on one narrative; of a model, too.
+
+    Attributes:
+        rater: who scored; a pseudonym of a person, or the name of a model.
+        simulated: whether the rater is a formula and not a person.
+        scores: the six scores; None where there are none.
+        rationales: words that go with the scores.
+        evaluation_text: the whole critique; the scores are read from it when `scores` is absent.
+        unscored: code of `rubric.REASONS` why there are no scores.
+        detail: what was missing or wrong, for a person.
+        damage: kinds of known damage of a synthetic narrative; None when nothing is known.
+        notes: one line on what was checked before scoring; an evaluator learns to write it first.
+    """
+
+    model_config = _STRICT
+
+    rater: str = Field(default="unnamed", min_length=1)
+    simulated: bool = False
+    scores: RatingScores | None = None
+    rationales: Rationales | None = None
+    evaluation_text: str | None = None
+    unscored: str | None = None
+    detail: str | None = None
+    damage: tuple[str, ...] | None = None
+    notes: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_verdict(self) -> Self:
+        if not self.files:
+            raise ValueError("image: a rating needs at least one picture")
+        if self.unscored is not None and self.unscored not in REASONS:
+            raise ValueError(f"unscored {self.unscored!r} is not one of {', '.join(REASONS)}")
+        if (self.scores is not None) == (self.unscored is not None):
+            if self.scores is not None:
+                raise ValueError("scores and unscored exclude each other; keep one")
+            read = None if self.evaluation_text is None else self._read(self.evaluation_text)
+            if not isinstance(read, Scores):
+                why = "" if read is None else f"; the evaluation_text is unscored: {read.reason}"
+                raise ValueError(f"no scores{why}; give scores, evaluation_text or unscored")
+        return self
+
+    @property
+    def verdict(self) -> Scores | Unscored:
+        """The scores with their rationales, or why there are none."""
+        if self.unscored is not None:
+            return Unscored(self.unscored, self.detail or "")
+        if self.scores is None:
+            assert self.evaluation_text is not None
+            return self._read(self.evaluation_text)
+        said = {} if self.rationales is None else self.rationales.model_dump()
+        rationales = {
+            name: said[slug] for name, slug in zip(DIMENSIONS, SLUGS, strict=True) if said.get(slug)
+        }
+        return Scores(self.scores.values, rationales=rationales)
+
+    def _read(self, evaluation_text: str) -> Scores | Unscored:
+        return parse_scores(evaluation_text, judged=self.diagnostic_text)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A narrative with all that its raters said.
+
+    Attributes:
+        id: of the narrative.
+        images: existing or not, resolved against the folder of the file.
+        text: the narrative.
+        group: what must not be split.
+        damage: kinds of known damage; None when nothing is known.
+        ratings: one for each rater who scored, in the order of the file.
+        unscored: raters without a readable verdict.
+        notes: of the first rater who wrote some.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    text: str
+    group: str
+    damage: tuple[str, ...] | None
+    ratings: tuple[Scores, ...]
+    unscored: int = 0
+    notes: str = ""
+
+    @property
+    def mean(self) -> Scores:
+        """Mean over the raters, dimension by dimension; there must be one."""
+        means = np.mean([scores.values for scores in self.ratings], axis=0)
+        return Scores(tuple(float(value) for value in means))
+
+
+def read_ratings(path: Path) -> list[Judged]:
+    """The narratives of a rating file, each with its raters, in the order of their first rows.
+
+    Raises:
+        RecordError: the file is missing or empty, a line breaks the schema, a rater scores a
+            narrative twice, or rows of one id disagree about text or pictures.
+    """
+    return gather_ratings(read_rating_rows(path), path)
+
+
+def read_rating_rows(path: Path) -> list[Rating]:
+    """The rows of a rating file.
+
+    Raises:
+        RecordError: the file is missing or empty, or a line breaks the schema.
+    """
+    rows = read_records(path, Rating)
+    if not rows:
+        raise RecordError(f"{path} has no rows; a rating file has one JSON object a line")
+    return rows
+
+
+def gather_ratings(rows: Sequence[Rating], path: Path) -> list[Judged]:
+    """The rows of one file by narrative; see `read_ratings`."""
+    first: dict[str, tuple[int, Rating]] = {}
+    members: dict[str, dict[str, Rating]] = {}
+    for number, row in enumerate(rows, 1):
+        line, known = first.setdefault(row.id, (number, row))
+        if (row.diagnostic_text, row.image) != (known.diagnostic_text, known.image):
+            raise RecordError(
+                f"{path}, row {number}: id {row.id!r} has another text or picture than in row "
+                f"{line}; give different narratives different ids"
+            )
+        raters = members.setdefault(row.id, {})
+        if rater_key(row.rater) in raters:
+            raise RecordError(
+                f"{path}, row {number}: rater {row.rater!r} has scored {row.id!r} already; keep "
+                "one row for each rater and narrative"
+            )
+        raters[rater_key(row.rater)] = row
+    return [_judged(row, list(members[name].values()), path) for name, (_, row) in first.items()]
+
+
+def _judged(first: Rating, rows: Sequence[Rating], path: Path) -> Judged:
+    verdicts = [row.verdict for row in rows]
+    scored = tuple(verdict for verdict in verdicts if isinstance(verdict, Scores))
+    return Judged(
+        id=first.id,
+        images=resolve_images(first, path),
+        text=first.diagnostic_text,
+        group=first.group or first.id,
+        damage=first.damage,
+        ratings=scored,
+        unscored=len(verdicts) - len(scored),
+        notes=next((row.notes for row in rows if row.notes), ""),
+    )
+
+
+def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
+    """The narratives of a file of ratings or of bare narratives, each once, with their pictures.
+
+    Raises:
+        RecordError: as `read_ratings`; or a picture is not there: the first lines are named.
+    """
+    rows = read_records(path, dict[str, Any])
+    texts: dict[str, Text] = {}
+    for number, row in enumerate(rows, 1):
+        text = _read_text(row, path, number)
+        known = texts.setdefault(text.id, text)
+        if (known.diagnostic_text, known.image) != (text.diagnostic_text, text.image):
+            raise RecordError(
+                f"{path}, row {number}: id {text.id!r} comes twice with another text or picture; "
+                "give different narratives different ids"
+            )
+    if not texts:
+        raise RecordError(f"{path} has no rows; give one JSON object a line")
+    found = [(text, resolve_images(text, path)) for text in texts.values()]
+    absent = [text.id for text, files in found if not all(file.is_file() for file in files)]
+    if absent:
+        raise RecordError(
+            f"{path}: {len(absent)} narratives have pictures that are not there: "
+            f"{', '.join(absent[:10])}; relative paths begin at the folder of the file"
+        )
+    return found
+
+
+def _read_text(row: Mapping[str, Any], path: Path, number: int) -> Text:
+    kept = {name: row[name] for name in Text.model_fields if name in row}
+    if isinstance(kept.get("image"), list):
+        kept["image"] = tuple(kept["image"])
+    try:
+        text = Text.model_validate(kept)
+    except ValueError as error:
+        missing = [name for name in ("id", "image", "diagnostic_text") if name not in kept]
+        why = (
+            f"no {', no '.join(missing)}" if missing else "id, image or diagnostic_text is no text"
+        )
+        raise RecordError(
+            f"{path}, row {number}: {why}; a narrative has id, image and diagnostic_text"
+        ) from error
+    if not text.files:
+        raise RecordError(f"{path}, row {number}: image is empty; give at least one picture")
+    return text
+
+
+def resolve_images(row: Text, path: Path) -> tuple[Path, ...]:
+    """The pictures of a row, against the folder of the file it stands in."""
+    return tuple(path.parent / file for file in row.files)
+
+
+def relative_image(image: Path, folder: Path) -> str:
+    """A picture's path as a row of a file in `folder` names it."""
+    return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
+
+
+def write_ratings(path: Path, rows: Iterable[Rating]) -> None:
+    """Write a rating file anew, one row a line, without what is None.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    path.unlink(missing_ok=True)
+    append_ratings(path, rows)
+
+
+def append_ratings(path: Path, rows: Iterable[Rating]) -> None:
+    """Append rows in one write.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    append_records(path, [row.model_dump(mode="json", exclude_none=True) for row in rows])

@@ -1,0 +1,1 @@
+"""Procedurally rendered skin with known findings. For research, not for diagnosis."""

@@ -1,0 +1,227 @@
+"""Rendered cases on disk as HAM10000, PAD-UFES-20 and Fitzpatrick17k are: for their own readers.
+
+File names, columns and codes are those of the published sets, so that everything that reads these
+reads the rendered ones. Nothing in them is real: no patient, age, place or history is made up, such
+cells are empty or say `unknown` as the sets do, and README.txt and `synthetic.json` in the folder
+say what it is. Numbers have ten digits and more, which no published id has.
+"""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from skingpt_r1.case import Case
+from skingpt_r1.data.readers import fitzpatrick17k, ham10000, pad_ufes_20
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.records import write_bytes_atomic
+from skingpt_r1.render.case import Plan
+from skingpt_r1.render.conditions import CONDITIONS
+from skingpt_r1.render.folder import claim, rendered_layout, save_picture
+from skingpt_r1.render.layout_shots import Shot, make_shots, patients_of
+from skingpt_r1.text.taxonomy import canonical, diagnoses
+
+README = """\
+These pictures are rendered by skingpt_r1; they are not photographs, and this is not {title}.
+The folder has the layout of {title}, so that programs made for it can be tried.
+No person was seen; nothing learned or measured here says anything about patients.
+For research, not for diagnosis.
+"""
+TWICE = 0.25  # share of the lesions with a second picture, where the real set has such
+PAD_COLUMNS = (
+    "patient_id", "lesion_id", "smoke", "drink", "background_father", "background_mother", "age",
+    "pesticide", "gender", "skin_cancer_history", "cancer_history", "has_piped_water",
+    "has_sewage_system", "fitspatrick", "region", "diameter_1", "diameter_2", "diagnostic", "itch",
+    "grew", "hurt", "changed", "bleed", "elevation", "img_id", "biopsed",
+)  # fmt: skip
+_FLAT = frozenset({"macule", "patch"})
+_NEITHER = frozenset({"ring"})  # a shape; its profile is not a finding
+
+Row = Mapping[str, str]
+
+
+def write_ham10000(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
+    """Rendered dermoscopic pictures in the layout of HAM10000; the cases as its reader gives them.
+
+    Five of the seven classes are there: no rendered condition is a dermatofibroma or a vascular
+    lesion. A quarter of the lesions has two pictures. Pictures that exist are kept, so that a
+    stopped call is continued by the same one.
+
+    Args:
+        folder: made when missing.
+        count: pictures.
+        seed: of the pictures; different seeds give different ids.
+        size: side of the pictures in pixels.
+
+    Raises:
+        DatasetError: the values cannot work, the folder holds other pictures, or cannot be
+            written.
+    """
+    codes = {label: code for code, label in ham10000.LABELS.items()}
+    shots = make_shots(tuple(codes), "dermoscope", count, seed, twice=TWICE)
+    rows, plans = [], {}
+    for shot in shots:
+        name = f"ISIC_{_number(seed, 2 * shot.lesion + shot.picture)}"
+        plans[f"HAM10000_images_part_{_part(shot, 2)}/{name}.jpg"] = shot.plan
+        rows.append(
+            {
+                "lesion_id": f"HAM_{_number(seed, shot.lesion)}",
+                "image_id": name,
+                "dx": codes[shot.label],
+                "dx_type": "",
+                "age": "",
+                "sex": "unknown",
+                "localization": "unknown",
+                "dataset": "rendered",
+            }
+        )
+    _write(folder, ham10000.INFO.name, "HAM10000_metadata.csv", rows, plans, seed, size)
+    return ham10000.load(folder)
+
+
+def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
+    """Rendered phone pictures in the layout of PAD-UFES-20; the cases as its reader gives them.
+
+    Five of the six classes are there: no rendered condition is a squamous cell carcinoma. Some
+    patients have two lesions, some lesions two pictures. Known are the skin type, whether the
+    lesion is elevated, and that nothing bleeds. See `write_ham10000` for the arguments.
+
+    Raises:
+        DatasetError: see `write_ham10000`.
+    """
+    codes = {label: code for code, label in pad_ufes_20.LABELS.items()}
+    shots = make_shots(tuple(codes), "phone", count, seed, twice=TWICE)
+    patients = patients_of(shots)
+    rows, plans = [], {}
+    for shot in shots:
+        patient, lesion = (_number(seed, n) for n in (patients[shot.lesion], shot.lesion))
+        name = f"PAT_{patient}_{lesion}_{shot.picture + 1}.png"
+        plans[f"images/imgs_part_{_part(shot, 3)}/{name}"] = shot.plan
+        known = {
+            "patient_id": f"PAT_{patient}",
+            "lesion_id": lesion,
+            "fitspatrick": f"{shot.plan.fitzpatrick}.0",
+            "diagnostic": codes[shot.label],
+            **dict.fromkeys(("itch", "grew", "hurt", "changed"), "UNK"),
+            "bleed": "False",
+            "elevation": _elevation(shot),
+            "img_id": name,
+            "biopsed": "False",
+        }
+        rows.append({column: known.get(column, "") for column in PAD_COLUMNS})
+    _write(folder, pad_ufes_20.INFO.name, "metadata.csv", rows, plans, seed, size)
+    return pad_ufes_20.load(folder)
+
+
+def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
+    """Rendered clinical pictures in the layout of Fitzpatrick17k; the cases as its reader does.
+
+    Twelve of the 114 labels and five of the nine parts are there; four rendered conditions (tinea
+    corporis, pityriasis versicolor, molluscum contagiosum, herpes zoster) have no label in the set
+    and are left out. One picture of each lesion. See `write_ham10000` for the arguments.
+
+    Raises:
+        DatasetError: see `write_ham10000`.
+    """
+    rows, plans = [], {}
+    for shot in make_shots(fitzpatrick17k.INFO.labels, "clinic photo", count, seed):
+        source = f"rendered:{seed}/{shot.lesion}"
+        name = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
+        plans[f"images/{name}.jpg"] = shot.plan
+        rows.append(
+            {
+                "md5hash": name,
+                "fitzpatrick_scale": str(shot.plan.fitzpatrick),
+                "fitzpatrick_centaur": "-1",
+                "label": shot.label,
+                "nine_partition_label": (nine := _nine_parts(shot.label)),
+                "three_partition_label": _three_parts(nine),
+                "qc": "",
+                "url": source,
+                "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
+            }
+        )
+    _write(folder, fitzpatrick17k.INFO.name, "fitzpatrick17k.csv", rows, plans, seed, size)
+    return fitzpatrick17k.load(folder)
+
+
+LAYOUTS: Mapping[str, Callable[[Path, int, int, int], list[Case]]] = MappingProxyType(
+    {
+        ham10000.INFO.name: write_ham10000,
+        pad_ufes_20.INFO.name: write_pad_ufes_20,
+        fitzpatrick17k.INFO.name: write_fitzpatrick17k,
+    }
+)
+_TITLES = {
+    reader.INFO.name: reader.INFO.title for reader in (ham10000, pad_ufes_20, fitzpatrick17k)
+}
+
+
+def _number(seed: int, place: int) -> str:
+    """A number of the seed and of nothing else, longer than any that is published."""
+    return f"{seed:04d}{place:06d}"
+
+
+def _part(shot: Shot, parts: int) -> int:
+    """The folder of a lesion, 1 to `parts`; every condition is in each."""
+    return 1 + shot.lesion // len(CONDITIONS) % parts
+
+
+def _elevation(shot: Shot) -> str:
+    morphology = shot.plan.findings["morphology"]
+    return "UNK" if morphology in _NEITHER else str(morphology not in _FLAT)
+
+
+def _nine_parts(label: str) -> str:
+    name = canonical(label)
+    assert name is not None, "every label of the set is in the taxonomy"
+    return diagnoses()[name].nine_partition
+
+
+def _three_parts(nine: str) -> str:
+    """As the published table has it: benign and malignant are of tumours, the rest is neither."""
+    first = nine.partition(" ")[0]
+    return first if first in ("benign", "malignant") else "non-neoplastic"
+
+
+def _write(
+    folder: Path,
+    layout: str,
+    table: str,
+    rows: Sequence[Row],
+    plans: Mapping[str, Plan],
+    seed: int,
+    size: int,
+) -> None:
+    """Pictures first, the table when all are there."""
+    if size < 32:
+        raise DatasetError(f"cannot render size={size}; at least 32")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / table).exists() and rendered_layout(folder) is None:
+            raise DatasetError(
+                f"{folder} holds a {table} that is not of rendered pictures; give another folder"
+            )
+        claim(folder, layout=layout, seed=seed, size=size)
+        readme = README.format(title=_TITLES[layout])
+        (folder / "README.txt").write_text(readme, encoding="utf-8")
+        for name, plan in plans.items():
+            path = folder / name
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_picture(path, plan, size)
+    except OSError as error:
+        raise DatasetError(f"cannot write rendered cases: {error}") from error
+    write_bytes_atomic(folder / table, _csv(rows).encode())
+
+
+def _csv(rows: Iterable[Row]) -> str:
+    rows = list(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,327 @@
+"""Narratives damaged in known ways at known strengths, and the scores that they deserve.
+
+Every damage can be found in picture and text alone. The scores are simulated and our own choice:
+`true_scores` says how far each strength lowers each dimension. For research, not for diagnosis.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from skingpt_r1.render.conditions import CONDITIONS
+from skingpt_r1.simulate import damage_words
+from skingpt_r1.simulate.wrong_names import misname, wrong_names
+from skingpt_r1.text.findings import WORDS
+from skingpt_r1.text.narrative import Narrative, make_narrative
+from skingpt_r1.text.phrases import KEY_SLOTS, urgency_of, write_narrative
+from skingpt_r1.text.rubric import DIMENSIONS
+
+DROPPED, INVENTED, WRONG = "finding dropped", "finding invented", "wrong diagnosis"
+BROKEN, UNSAFE, VAGUE = "broken chain", "unsafe advice", "vague wording"
+KINDS = ("undamaged", DROPPED, INVENTED, WRONG, BROKEN, UNSAFE, VAGUE)
+SEVERAL = "several"
+
+# kind -> the dimension that it lowers most.
+OWN_DIMENSION: Mapping[str, str] = MappingProxyType(
+    {
+        DROPPED: "Clinical Coverage",
+        INVENTED: "Medical Groundedness",
+        WRONG: "Accuracy",
+        BROKEN: "Reasoning Coherence",
+        UNSAFE: "Safety",
+        VAGUE: "Description Precision",
+    }
+)
+# kind -> other dimensions that it touches, as a share of what its own one loses.
+NEIGHBOURS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        DROPPED: {"Description Precision": 0.2, "Reasoning Coherence": 0.1},
+        INVENTED: {"Accuracy": 0.2, "Description Precision": 0.1},
+        WRONG: {"Safety": 0.2, "Reasoning Coherence": 0.2},
+        BROKEN: {"Accuracy": 0.2, "Medical Groundedness": 0.1},
+        UNSAFE: {"Accuracy": 0.1, "Medical Groundedness": 0.1},
+        VAGUE: {"Clinical Coverage": 0.2, "Accuracy": 0.1},
+    }
+)
+UNDAMAGED_SCORE, WORST_SCORE = 4.8, 1.2
+
+# Strengths that an evaluator is tested on; training has all other hundredths but their neighbours,
+# so that what a grade that can be seen deserves is a spread of scores and never one number.
+HELD_OUT_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        DROPPED: (0.375, 0.625, 0.875),
+        INVENTED: (0.25, 0.6, 0.9),
+        WRONG: (0.35, 0.65, 0.9),
+        BROKEN: (0.5, 0.85),
+        UNSAFE: (0.45, 0.8),
+        VAGUE: (0.375, 0.625, 0.875),
+    }
+)
+_WEAKEST, _APART = 0.2, 0.02
+TRAINING_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        kind: tuple(
+            strength
+            for strength in (hundredth / 100 for hundredth in range(round(_WEAKEST * 100), 101))
+            if all(abs(strength - other) > _APART for other in held_out)
+        )
+        for kind, held_out in HELD_OUT_STRENGTHS.items()
+    }
+)
+# Vague words need exact words to stand in for, so that dropped and vague never go together.
+TRAINING_COMBINATIONS: tuple[tuple[str, ...], ...] = (
+    (DROPPED, INVENTED), (DROPPED, BROKEN), (INVENTED, WRONG), (WRONG, UNSAFE), (BROKEN, VAGUE),
+    (UNSAFE, VAGUE), (INVENTED, UNSAFE), (WRONG, VAGUE), (DROPPED, WRONG, UNSAFE),
+    (INVENTED, BROKEN, VAGUE), (WRONG, BROKEN, UNSAFE), (DROPPED, INVENTED, UNSAFE),
+    (DROPPED, WRONG, BROKEN), (INVENTED, WRONG, VAGUE), (INVENTED, BROKEN, UNSAFE),
+    (BROKEN, UNSAFE, VAGUE),
+)  # fmt: skip
+HELD_OUT_COMBINATIONS: tuple[tuple[str, ...], ...] = (
+    (DROPPED, WRONG), (DROPPED, UNSAFE), (INVENTED, BROKEN), (INVENTED, VAGUE), (WRONG, BROKEN),
+    (BROKEN, UNSAFE), (DROPPED, INVENTED, BROKEN), (WRONG, UNSAFE, VAGUE),
+)  # fmt: skip
+
+# The chain breaks up to a strength by so many contradicted findings, and by another conclusion.
+_BREAKS = ((0.42, 1, False), (0.57, 2, False), (0.75, 0, True), (0.92, 1, True), (1.0, 2, True))
+# Advice up to a strength, as gravities.
+_ADVICE = (
+    (0.37, ("mild",)), (0.52, ("mild", "mild")), (0.7, ("serious",)),
+    (0.9, ("serious", "mild")), (1.0, ("grave",)),
+)  # fmt: skip
+_MOST_INVENTED = 3
+_SECOND_VALUE_SLOTS = ("border", "size")
+_SENTENCE_END = re.compile(r"(?<=\.) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with a narrative.
+
+    Attributes:
+        parts: kind -> strength, above 0 and up to 1; empty when nothing is wrong.
+    """
+
+    parts: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for kind, strength in self.parts.items():
+            if kind not in OWN_DIMENSION:
+                raise ValueError(f"unknown damage {kind!r}; known: {', '.join(OWN_DIMENSION)}")
+            if not 0 < strength <= 1:
+                raise ValueError(f"strength {strength} of {kind!r} is not above 0 and up to 1")
+        ordered = {kind: self.parts[kind] for kind in KINDS if kind in self.parts}
+        object.__setattr__(self, "parts", ordered)
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`, or `several`."""
+        if len(self.parts) > 1:
+            return SEVERAL
+        return next(iter(self.parts), KINDS[0])
+
+
+def draw_damage(rng: random.Random, *, held_out: bool) -> Damage:
+    """A damage; undamaged, each kind and several at once are equally likely.
+
+    Training draws wrong diagnoses three times and several at once four times as often as another
+    kind: whoever hardly meets a wrong name learns to believe it, and damages that stand beside each
+    other hide each other's signs.
+
+    Args:
+        rng: draws kind, strengths and combination.
+        held_out: from the strengths and combinations for testing, which training never draws.
+    """
+    kinds_drawn: tuple[str, ...] = (*KINDS, SEVERAL)
+    if not held_out:
+        kinds_drawn += (WRONG,) * 2 + (SEVERAL,) * 3
+    kind = rng.choice(kinds_drawn)
+    strengths = HELD_OUT_STRENGTHS if held_out else TRAINING_STRENGTHS
+    kinds: tuple[str, ...] = () if kind == KINDS[0] else (kind,)
+    if kind == SEVERAL:
+        kinds = rng.choice(HELD_OUT_COMBINATIONS if held_out else TRAINING_COMBINATIONS)
+    return Damage({part: rng.choice(strengths[part]) for part in kinds})
+
+
+def num_invented(strength: float) -> int:
+    """How many made-up statements a strength stands for."""
+    return max(1, round(strength * _MOST_INVENTED))
+
+
+def gravities(strength: float) -> tuple[str, ...]:
+    """The gravities of the harmful advice that a strength stands for."""
+    return next(row[1] for row in _ADVICE if strength <= row[0])
+
+
+def true_scores(damage: Damage) -> tuple[float, ...]:
+    """The scores that a damaged narrative deserves, 0-5 on one decimal, by our own choice.
+
+    The own dimension of a kind falls in proportion to the strength, its neighbours by a fifth of
+    that or less; of several parts the lowest score counts in each dimension.
+    """
+    losses = dict.fromkeys(DIMENSIONS, 0.0)
+    for kind, strength in damage.parts.items():
+        loss = (UNDAMAGED_SCORE - WORST_SCORE) * strength
+        for dimension, share in {OWN_DIMENSION[kind]: 1.0, **NEIGHBOURS[kind]}.items():
+            losses[dimension] = max(losses[dimension], loss * share)
+    return tuple(round(UNDAMAGED_SCORE - losses[dimension], 1) for dimension in DIMENSIONS)
+
+
+def write_damaged(
+    findings: Mapping[str, str],
+    diagnosis: str,
+    differential: Sequence[str],
+    damage: Damage,
+    rng: random.Random,
+    context: Mapping[str, str] | None = None,
+    *,
+    held_out: bool = False,
+) -> Narrative:
+    """A narrative of a case with the damage in it, in canonical form.
+
+    Args:
+        findings: the truth, slot -> value.
+        diagnosis: the right name.
+        differential: other names to list.
+        damage: what to do to the narrative; an undamaged one is `phrasing.write_narrative`'s.
+        rng: chooses among wordings; the same state gives the same text.
+        context: site and age.
+        held_out: invent, advise and blur in the wordings for testing.
+
+    Raises:
+        ValueError: a finding is to be dropped or blurred and there is none left.
+    """
+    parts = damage.parts
+    named, others = diagnosis, tuple(differential)
+    if WRONG in parts:
+        named, others = misname(diagnosis, others, parts[WRONG], rng)
+    kept = _drop(findings, parts[DROPPED], rng) if DROPPED in parts else dict(findings)
+    advice = None if UNSAFE in parts else urgency_of(named)
+    narrative = write_narrative(kept, named, others, rng, context, advice)
+    seen, thought = narrative.observation, narrative.reasoning
+    if BROKEN in parts:
+        cited, end = _break(findings, kept, (diagnosis, named), parts[BROKEN], rng)
+        thought = write_narrative(cited, end, (), rng, None, advice).reasoning
+    if VAGUE in parts:
+        slots = _slots_of_words(kept, {diagnosis, named})
+        seen, thought = _blur((seen, thought), slots, parts[VAGUE], rng, held_out)
+    if INVENTED in parts:
+        seen = " ".join((seen, *_invent(kept, parts[INVENTED], rng, held_out)))
+    if UNSAFE in parts:
+        thought = " ".join((thought, *_advise(parts[UNSAFE], rng, held_out)))
+    return make_narrative(seen, thought, named, others)
+
+
+def inject(text: str, rng: random.Random, held_out: bool) -> str:
+    """The text with a sentence for its judge after one of its own; true scores stay as they are.
+
+    Args:
+        text: of a narrative; one in canonical form stays canonical, with the same diagnosis.
+        rng: chooses sentence and place.
+        held_out: from the sentences for testing.
+    """
+    said = rng.choice(damage_words.INJECTIONS.of(held_out=held_out))
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    if not ends:
+        return f"{text} {said}"
+    place = rng.choice(ends)
+    return f"{text[:place]}{said} {text[place:]}"
+
+
+def _drop(findings: Mapping[str, str], strength: float, rng: random.Random) -> dict[str, str]:
+    if not findings:
+        raise ValueError("the case has no finding to drop; give findings or another damage")
+    count = max(1, round(strength * len(findings)))
+    dropped = rng.sample(list(findings), count)
+    return {slot: value for slot, value in findings.items() if slot not in dropped}
+
+
+def _break(
+    findings: Mapping[str, str],
+    kept: Mapping[str, str],
+    names: tuple[str, str],
+    strength: float,
+    rng: random.Random,
+) -> tuple[dict[str, str], str]:
+    """What a broken reasoning cites, and the name that it ends with.
+
+    Findings of the observation are contradicted before those that it does not mention.
+    """
+    _, num_contradicted, ends_elsewhere = next(row for row in _BREAKS if strength <= row[0])
+    named = [slot for slot in KEY_SLOTS if slot in kept]
+    known = [slot for slot in KEY_SLOTS if slot in findings and slot not in kept]
+    rest = [slot for slot in KEY_SLOTS if slot not in findings]
+    order = [slot for group in (named, known, rest) for slot in rng.sample(group, len(group))]
+    cited = {}
+    for place, slot in enumerate(order[:2]):
+        truth = findings.get(slot)
+        is_true = truth is not None and place >= num_contradicted
+        others = [value for value in WORDS[slot] if value != truth]
+        cited[slot] = truth if truth is not None and is_true else rng.choice(others)
+    if "count" in kept:
+        cited["count"] = kept["count"]  # not cited; the nouns agree with it
+    elsewhere = [name for name in wrong_names(names[0]) if name not in names]
+    return cited, rng.choice(elsewhere) if ends_elsewhere else names[1]
+
+
+def _slots_of_words(findings: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    """The words for the findings -> their slots, and names that must stay -> nothing."""
+    if not findings:
+        raise ValueError("no finding is left to blur; drop fewer findings or give more")
+    words = {word: slot for slot, value in findings.items() for word in WORDS[slot][value]}
+    return words | {name.lower(): "" for name in names | {item.name for item in CONDITIONS}}
+
+
+def _blur(
+    texts: tuple[str, str],
+    slots: Mapping[str, str],
+    strength: float,
+    rng: random.Random,
+    held_out: bool,
+) -> tuple[str, str]:
+    """Both texts with a share of the words for findings replaced by vague ones."""
+    words = "|".join(sorted(map(re.escape, slots), key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.IGNORECASE)
+    total = sum(bool(slots[word.lower()]) for text in texts for word in pattern.findall(text))
+    chosen = set(rng.sample(range(total), max(1, round(strength * total))))
+    place = iter(range(total))
+
+    def replace(match: re.Match[str]) -> str:
+        slot = slots[match[0].lower()]
+        if not slot or next(place) not in chosen:
+            return match[0]
+        vague = _vague(slot, match[0].lower(), rng, held_out)
+        return vague.capitalize() if match[0][0].isupper() else vague
+
+    return pattern.sub(replace, texts[0]), pattern.sub(replace, texts[1])
+
+
+def _vague(slot: str, word: str, rng: random.Random, held_out: bool) -> str:
+    wordings = damage_words.VAGUE
+    if slot == "count":
+        wordings = damage_words.VAGUE_COUNT
+    elif slot == "morphology":
+        is_plural = any(word == names[1] for names in WORDS[slot].values())
+        wordings = damage_words.VAGUE_NOUNS if is_plural else damage_words.VAGUE_NOUN
+    return rng.choice(wordings.of(held_out=held_out))
+
+
+def _invent(
+    findings: Mapping[str, str], strength: float, rng: random.Random, held_out: bool
+) -> list[str]:
+    sentences = list(damage_words.INVENTED.of(held_out=held_out))
+    for slot in _SECOND_VALUE_SLOTS:
+        if slot in findings:
+            value = rng.choice([other for other in WORDS[slot] if other != findings[slot]])
+            form = rng.choice(damage_words.SECOND_VALUE.of(held_out=held_out))
+            sentences.append(form.format(slot=slot, word=WORDS[slot][value][0]))
+    return rng.sample(sentences, num_invented(strength))
+
+
+def _advise(strength: float, rng: random.Random, held_out: bool) -> list[str]:
+    advice: list[str] = []
+    for gravity in gravities(strength):
+        choices = damage_words.UNSAFE[gravity].of(held_out=held_out)
+        advice.append(rng.choice([text for text in choices if text not in advice]))
+    return advice

@@ -1,0 +1,297 @@
+"""What one concluding sentence names; used by `reading.py` alone."""
+
+import re
+from typing import NamedTuple
+
+from skingpt_r1.text.narrative_words import could_be_name, is_kind, is_known, names_disease
+from skingpt_r1.text.taxonomy import holds_malignancy, is_malignant, is_name
+
+
+class Conclusion(NamedTuple):
+    """What a sentence concludes.
+
+    Attributes:
+        name: the diagnosis; empty when the sentence names none.
+        several: the sentence leaves several diagnoses open.
+        hedged: the sentence offers a name only as a possibility.
+        kind: a kind of disease, such as `vascular lesion`; counts where no disease is named.
+    """
+
+    name: str = ""
+    several: bool = False
+    hedged: bool = False
+    kind: str = ""
+
+
+# A noun for the verdict, then the verdict itself.
+_VERDICT = re.compile(
+    r"\b(?:diagnos[ie]s|(?<!in )conclusion|conclude|answer)\b(?:(?!which)[^.;:*]){0,140}?"
+    r"\b(?:is|are|be|represents|remains|as)\b|\bdiagnos[ie]s\s(?:of|:)|\bdeduce\b",
+    re.IGNORECASE,
+)
+_CUE = re.compile(
+    r"\b(?:(?:consistent|compatible|in\sline|in\skeeping)\swith"
+    r"|align(?:s|ed|ing)?\s(?:\w+\s){0,3}with|fits?\s(?:\w+\s){0,3}with"
+    r"|(?:suggestive|indicative|characteristic|typical|diagnostic|representative|pathognomonic)\s(?:of|for)"
+    r"|suggest(?:s|ing)?|indicat(?:e|es|ing)|confirm(?:s|ing)"
+    r"|point(?:s|ing)?\s(?:\w+\s){0,2}(?:to|towards?)|favou?r(?:s|ing)?|supports?|supporting"
+    r"|suspicious\sfor|concerning\sfor|concern\sfor|suspicion\s(?:of|for)|likelihood\sof"
+    r"|(?:appears?|seems?|looks?|likely)\sto\s(?:be|have|show|represent)|looks\slike|appears\sas"
+    r"|you\s(?:\w+\s)?have|dealing\swith|suffering\sfrom|affected\sby"
+    r"|(?:shows?|exhibits?|displays?|has|have|with)\s(?:\w+\s){0,2}signs\s(?:\w+\s){0,2}of"
+    r"|shows|showing|exhibits|represents?|case\sof|causing|(?:it|this|that|condition|lesions?)\s(?:is|are)"
+    r"|(?:most|more)\slikely|described\s(?:is|are)|diagnosed\sas|identif(?:y|ied)\s(?:\w+\s){0,3}as"
+    r")\b",
+    re.IGNORECASE,
+)
+_BACKWARD = re.compile(
+    r"\b(?:is|are|as|being|remains?|seems?|emerges?\sas|appears?|stands\sout\sas)\s(?:to\sbe\s)?"
+    r"(?:indeed\s)?(?:the\s|a\s|my\s)?(?:single\s)?"
+    r"(?:most|strongest|best|leading|primary|likeliest|top|overwhelmingly)\b[^.;,]{0,40}?"
+    r"(?:diagnos[ie]s|explanation|fit|fitting|consideration|candidate|possibility|match|conclusion"
+    r"|cause|consistent|likely|probable|plausible|supported)\b|\bfits\sbest\b",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(
+    r"(?:\b(?:not|nor|neither|never|no|without|less|hardly|than|cannot)|n['’]t)\s(?:\w+\s){0,2}$",
+    re.IGNORECASE,
+)
+_MAY = re.compile(
+    r"\b(?:may|might|could|can|would)\s(?:also\s|potentially\s|possibly\s)?$", re.IGNORECASE
+)
+_ADVICE = re.compile(
+    r"\b(?:if|whether|should|recommend\w*|consult\w*|rul(?:e|es|ed|ing)\sout|exclud\w+|monitor\w*"
+    r"|while|although|though|unless|despite|unlike|to\sconfirm|advis\w+)\b[^,;—]*$",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"[\s:,*_\"“‘]*(?:\b(?:a|an|the|that|this|these|its?|is|are|was|be|being|been|to|indeed|likely|most"
+    r"|probably|probable|possible|possibly|potential|potentially|highly|strongly|actually|perhaps"
+    r"|diagnos[ie]s|of|cases?|form|type|definitive|presumed|known|as|specifically|both|either"
+    r"|typical|primarily|either|presence|rash|signs?|classic|diagnosing|you|your|have|has|for|with"
+    r"|consistent|indicative|suggestive|evidence|primary|leading|clinical|suspected|what|we|i|it)\b)?",
+    re.IGNORECASE,
+)
+_STOP = re.compile(
+    r"[.,;:!?—–(]|\s-\s|\s(?:which|that|who|with|as|due|caused|affecting|likely|given|because|since|based"
+    r"|but|though|although|rather|and(?!\sreticulated|\sfoot|\smouth)|for|over|involving|characteri[sz]ed"
+    r"|commonly|often|warranting|requiring|making|where|when|whereas|particularly|specifically|especially"
+    r"|supported|possibly|potentially|or|versus|vs|is|are|was|has|have|may|might|can|could|should|in(?!\ssitu)"
+    r"|on|at|from|despite|including|such|like|without|under|being|known|stands?|emerges?|related|presenting|resulting|to|if|while|localized|localised)\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"^[\s*_#>-]*\(?(?:\d{1,2}[.):]|[A-Ha-h]\))\s+")
+_SHARE = re.compile(r"\s?[(\[]\s?[~≈]?\d{1,3}(?:[.,]\d{1,3})?\s?%\s?[)\]](?=[\s*_.]{0,8}$)")
+# What may join a malignant part to a name; it ends where the sentence turns away.
+_PART = re.compile(
+    r"[\s*]{0,4}(?:with|within|from|on|in|over|overlying|arising|developing|evolving|progressing"
+    r"|transforming|turning|associated|complicated|including|has|is|shows?|showing)\s[^.,;:!?—–()]{1,160}",
+    re.IGNORECASE,
+)
+_TURN = re.compile(
+    r"\s(?:but|although|though|while|whereas|however|rather|that|which|should|must|requir\w+"
+    r"|warrant\w*|and\s(?:i|we|you|should|needs?))\b",
+    re.IGNORECASE,
+)
+_BRACKET = re.compile(r"\s?\([^()]{1,60}\)")
+_OR = re.compile(
+    r"^\W{0,4}(?:\([^()]{0,80}\)\W{0,4})?(?:or|versus|vs\.?|and/or)\s+"
+    r"(?!(?:a\s)?(?:variant|similar|related|an?other|other|possibly|perhaps|even|less|its?|early)\b)",
+    re.IGNORECASE,
+)
+_AND_BOLD = re.compile(r"^\s(?:and|with)\s(?:\w+\s){0,2}\*\*([^*\n]{2,120})\*\*", re.IGNORECASE)
+_BOLD = re.compile(r"\*{1,3}([^*\n]{2,120})\*{1,3}")
+_BREAK = re.compile(
+    r"\b(?:not|rather\sthan|rul(?:e|ed|es|ing)\sout|other\sthan|instead\sof|unlikely)\b|[;—]", re.I
+)
+_HEDGE = re.compile(
+    r"^[\s*_]*(?:a\s|an\s|the\s)?(?:possibl[ey]|potential(?:ly)?|perhaps)\b", re.IGNORECASE
+)
+_COULD_BE = re.compile(r"\b(?:could|might|may)\W{1,4}be\b", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"\b(?:is|are|was|has|have|appears?|shows?|suggests?|indicates?|seems?|should|would|can|cannot"
+    r"|consult|recommend|i|you|we|requires?|presents?|points?)\b",
+    re.IGNORECASE,
+)
+
+
+# A name does not end so: the text was cut.
+_DANGLING = re.compile(
+    r"(?:[,(/\-–—]|\b(?:a|an|the|of|and|or|with|in|on|to|by|from|due|versus|vs|likely|most|probably"
+    r"|possible|possibly|suspected|is|as))[\s*_]*$",
+    re.IGNORECASE,
+)
+
+
+def plain(text: str) -> str:
+    """A phrase without markdown, quotes, closing punctuation and surplus white space.
+
+    A number in front of it and a share behind it are left out too: `1. Psoriasis (70 %)`.
+    """
+    text = _SHARE.sub("", _NUMBER.sub("", text))
+    bare = re.sub(r"[*_`#]+", " ", text)
+    return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—|{}')
+
+
+def is_clause(phrase: str) -> bool:
+    """Whether a phrase has a verb and so is a sentence rather than a name."""
+    return _CLAUSE.search(phrase) is not None
+
+
+def has_alternatives(phrase: str) -> bool:
+    """Whether a phrase offers more than one name: `eczema or psoriasis`, `nevus vs melanoma`."""
+    parts = re.split(r"\s(?:or|versus|vs\.?|and/or)\s|;", phrase)
+    return sum(bool(part.strip()) and not is_kind(part) for part in parts) > 1
+
+
+def is_finished(value: str) -> bool:
+    """Whether a name at the end of a text, without a full stop, is a whole one."""
+    return _DANGLING.search(value) is None and value.count("(") <= value.count(")")
+
+
+def goes_on(rest: str) -> bool:
+    """Whether a name in bold goes on behind it, as in `**nevus** with melanoma in situ`."""
+    clause = re.split(r"[.:;\n]|\s[-–—]\s", rest[:120], maxsplit=1)[0]
+    return names_disease(clause)
+
+
+def conclusion(sentence: str) -> Conclusion:
+    """What a sentence concludes; a strong cue counts more than a weak one, the first most."""
+    sentence = re.sub(
+        r"(hand),?[ -](foot),?[ -](?:and[ -])?(mouth)", r"\1-\2-\3", sentence, flags=re.I
+    )
+    for match in _VERDICT.finditer(sentence):
+        found = _after(sentence, match, strong=True)
+        if found is not None and not found.kind:
+            return found
+    before = _before(sentence)
+    if before is not None:
+        return before
+    cues = [_after(sentence, match, strong=False) for match in _CUE.finditer(sentence)]
+    said = [cue for cue in cues if cue is not None]
+    return min(said, key=lambda cue: (bool(cue.kind), cue.hedged), default=Conclusion())
+
+
+def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | None:
+    """The name behind a cue; None when the cue is negated, conditional or names nothing."""
+    clause = sentence[max(0, cue.start() - 120) : cue.start()]
+    if _NEGATED.search(clause[-40:]) or _MAY.search(clause[-30:]) or _ADVICE.search(clause):
+        return None
+    rest = sentence[cue.end() : cue.end() + 260]
+    hedged = _HEDGE.match(rest) is not None
+    bold = _bold(rest, strong=strong)
+    name, tail = bold or _noun(rest)
+    hedged = hedged or _HEDGE.match(name) is not None
+    name = re.sub(r"^(?:possible|potential|suspected|probable|likely)\s", "", name, flags=re.I)
+    if not _is_name(name, trusted=strong and bold is not None):
+        is_class = is_kind(name) and is_known(name) and not hedged
+        return Conclusion(kind=name) if is_class and not _is_alternative(tail) else None
+    if has_alternatives(name) or _is_alternative(tail):
+        return Conclusion(several=True)
+    name, alone = _with_part(name, tail), name
+    if name != alone and not is_malignant(name):
+        return Conclusion(several=True)
+    if hedged:
+        return Conclusion(name, several=_COULD_BE.search(sentence) is not None)
+    joined = _AND_BOLD.match(tail) if bold else None
+    if joined and tail.lstrip().lower().startswith("and") and names_disease(joined[1]):
+        name = f"{name} and {plain(joined[1])}"
+    return Conclusion(name)
+
+
+def _with_part(name: str, tail: str) -> str:
+    """A benign name with the malignant part that follows it, which must not be cut off."""
+    head, _, last = name.rpartition(" ")
+    is_participle = last.endswith("ing") and head != ""  # `keratosis progressing | to carcinoma`
+    benign, rest = (head, f" {last}{tail}") if is_participle else (name, tail)
+    part = _PART.match(rest)
+    if part is None or is_malignant(benign) is not False:
+        return name
+    said = _TURN.split(part[0])[0]
+    return plain(f"{benign} {said}") if holds_malignancy(said) else name
+
+
+def _is_name(name: str, *, trusted: bool) -> bool:
+    if not could_be_name(name) or is_kind(name):
+        return False
+    return trusted or names_disease(name)
+
+
+def _is_alternative(tail: str) -> bool:
+    match = _OR.match(tail)
+    if match is None:
+        return False
+    other, _ = _bold(tail[match.end() :], strong=False) or _noun(tail[match.end() :])
+    return names_disease(other)
+
+
+def _bold(rest: str, *, strong: bool) -> tuple[str, str] | None:
+    for match in _BOLD.finditer(rest[:240]):
+        if _BREAK.search(rest, 0, match.start()):
+            return None
+        name = _without_parentheses(plain(match[1]))
+        if could_be_name(name) and not is_kind(name) and (strong or names_disease(name)):
+            return name, rest[match.end() :]
+    return None
+
+
+def _noun(rest: str) -> tuple[str, str]:
+    start = 0
+    while (match := _FILLER.match(rest, start)) and match.end() > start:
+        start = match.end()
+    clause = re.match(
+        r"[^.,;:(]{0,60}?\s(?:is|are)\s(?:indeed\s|likely\s|most\slikely\s)?(?:an?\s|the\s)?",
+        rest[start:],
+    )
+    if clause and not names_disease(rest[start : start + clause.end()]):
+        start += clause.end()
+    stop = _STOP.search(rest, start)
+    end = stop.start() if stop else len(rest)
+    bracket = _BRACKET.match(rest, end)
+    if bracket and is_name(rest[start : bracket.end()]):
+        end = bracket.end()
+    return plain(rest[start:end]), rest[end:]
+
+
+def _before(sentence: str) -> Conclusion | None:
+    """The name in front of `... is the most likely diagnosis`."""
+    match = _BACKWARD.search(sentence)
+    if match is None:
+        return None
+    head = sentence[max(0, match.start() - 120) : match.start()].rstrip()
+    bold = re.search(r"\*\*([^*\n]{2,120})\*\*$", head)
+    name = plain(bold[1]) if bold else plain(_tail_noun(head))
+    name = _whole_name(_without_parentheses(name), head)
+    if not _is_name(name, trusted=False) or has_alternatives(name):
+        return None
+    return Conclusion(name)
+
+
+def _whole_name(name: str, head: str) -> str:
+    """A benign name, or the malignant one of which it is the end: `melanoma in a nevus`."""
+    clause = plain(re.split(r"[.,;:—–]", head)[-1])
+    if is_malignant(name) is not False or not holds_malignancy(clause):
+        return name
+    words = clause.split()[-12:]
+    endings = (" ".join(words[start:]) for start in range(len(words)))
+    return next((ending for ending in endings if is_malignant(ending)), name)
+
+
+def _tail_noun(head: str) -> str:
+    bare, _, bracket = head.partition("(") if head.endswith(")") else (head, "", "")
+    noun = _last_noun(bare.rstrip())
+    return f"{noun} ({bracket}" if bracket and is_name(f"{noun} {bracket}") else noun
+
+
+def _last_noun(head: str) -> str:
+    cut = re.split(
+        r"[.,;:—–]|\b(?:that|deduce|makes?|making|of|and|while|supports?|suggests?|to|towards?|with|conclude|is|are"
+        r"|for|as|possible|think|believe|the|a|an)\b",
+        head,
+        flags=re.IGNORECASE,
+    )
+    return cut[-1]
+
+
+def _without_parentheses(name: str) -> str:
+    return name if is_name(name) else plain(re.sub(r"\s?\([^()]*\)?", " ", name)) or name

@@ -1,0 +1,384 @@
+"""Reading narratives that others wrote: free text, interleaved thinking blocks, markdown.
+
+A text is cut into sentences. An explicit answer (an answer tag, `Final Answer:`, a heading) counts
+most; else the last concluding sentence that names a disease. What stays open is an error.
+Every pattern looks at one bounded sentence, so the time is linear in the length of the text.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple, NoReturn
+
+from skingpt_r1.errors import NarrativeError
+from skingpt_r1.text import narrative_list, phrase
+from skingpt_r1.text.narrative_absence import absence
+from skingpt_r1.text.narrative_json import Fields, read_json
+from skingpt_r1.text.narrative_words import could_be_name, is_english, names_disease
+from skingpt_r1.text.sections import (
+    TAG,
+    is_answer,
+    observation_and_reasoning,
+    sections,
+    spans,
+    texts_of,
+)
+from skingpt_r1.text.taxonomy import canonical
+from skingpt_r1.text.tokens import readings
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "empty": "the text has no words",
+        "refusal": "the writer declines to answer",
+        "truncated": "the text breaks off before a conclusion",
+        "no_diagnosis": "no sentence concludes with a diagnosis",
+        "several_diagnoses": "the conclusion leaves several diagnoses open",
+        "contradictory": "two conclusions exclude each other",
+        "normal_skin": "the conclusion is that nothing is wrong",
+        "insufficient_information": "the writer says that too little is known to conclude",
+        "other_language": "the text is in another language than English",
+    }
+)
+
+
+class Reading(NamedTuple):
+    """The parts of a foreign text; the fields mean what they mean in `Narrative`."""
+
+    observation: str
+    reasoning: str
+    diagnosis: str
+    differential: tuple[str, ...]
+
+
+class Sentence(NamedTuple):
+    """One sentence; `start` is its place in the text, `block` the number of its block."""
+
+    text: str
+    start: int
+    block: int
+    closed: bool
+
+
+_LONGEST_SENTENCE = 3000
+_NUM_CLOSING = 100  # a conclusion stands in the last sentences; this bounds the work
+_END = re.compile(r"[.!?][*\"”’)\]]*(?=\s)|\n")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|dr|no|spp|approx|incl|[a-z])|(?<![\w.])\d+)$", re.I
+)
+_OPENER = re.compile(
+    r"\b(?:based\son|in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|finally|final"
+    r"|therefore|thus|hence|overall|ultimately|conclu(?:sion|sions|de|des|ding)|summary"
+    r"|all\stogether|taking|taken\stogether|considering|given|deduce|arrive\sat"
+    r"|most\s(?:likely|probable|fitting|logical|consistent|plausible|appropriate)"
+    r"|consequently|accordingly|leads?\s(?:me\s)?to|best\s(?:fit|explain|match)\w*)\b",
+    re.IGNORECASE,
+)
+# The stronger openers: what they open is the end of the reasoning, wherever it stands.
+_FINAL = re.compile(
+    r"\b(?:in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|i\sconclude|final\s"
+    r"|conclusion\s(?:is|that)|all\stogether|based\son\s(?:the|this|these|your|my|our|all)\b"
+    r"|most\s\w+\s(?:diagnos\w+|conclusion|explanation)|(?:final|diagnostic)\s(?:diagnosis|conclusion))",
+    re.IGNORECASE,
+)
+_EXPLICIT = re.compile(
+    r"^[\s#>*_\-|{\"']*(?:\d+[.)]\s*)?[*_]*(?:(?:the|my|so|thus|therefore|hence),?\s){0,2}"
+    r"(?:(?:final|primary|most\slikely|leading|main|presumptive|working|provisional|clinical"
+    r"|likely|probable|correct|predicted)[\s_]){0,2}"
+    r"(?:answer|diagnos[ie]s|impression|dx|(?P<weak>conclusion|assessment|verdict|prediction|label))"
+    r"[\"'*_]*\s?(?:[:=|]|[—–]|-{1,2}>?\s|\bis\b:?)[\s*_\"']*",
+    re.IGNORECASE,
+)
+_BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
+_CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
+_SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
+_FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
+_HEADING = re.compile(
+    r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(?:final\s|most\slikely\s|primary\s)?(?:answer|diagnosis)"
+    r"\s?:?[*_\s]*:?$",
+    re.IGNORECASE,
+)
+_BOXED = re.compile(r"\\boxed\s?\{(?:\\text\s?\{)?([^{}\n]{1,200})\}")
+_NORMAL = re.compile(
+    r"\bnothing\s(?:\w+\s)?wrong\b|\b(?:no|without)\s(?:\w+\s){0,2}(?:dermatological\sconcerns|"
+    r"abnormalit(?:y|ies)|evidence\sof\s(?:\w+\s)?disease|signs?\sof\s(?:\w+\s)?disease|"
+    r"pathology)|\b(?:appears?|looks?|is)\s(?:to\sbe\s)?(?:completely\s|entirely\s)?"
+    r"(?:healthy|normal)\b|\b(?:normal|healthy)\sskin\b",
+    re.IGNORECASE,
+)
+_TOO_LITTLE = re.compile(
+    r"\b(?:cannot|can['’]t|can\snot|unable\sto|not\spossible\sto|impossible\sto|not\sable\sto)\s"
+    r"(?:\w+\s){0,3}(?:confirm|determine|diagnose|provide|conclude|identify|establish|assess|make)"
+    r"|\b(?:insufficient|not\senough|inadequate)\s(?:\w+\s)?(?:information|data|detail)"
+    r"|\bwithout\s(?:more|further|additional)\s(?:\w+\s)?(?:data|information|details?)"
+    r"|\b(?:unknown|undetermined|indeterminate)\b",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"^\W*(?:(?:i['’]m|i\sam)\s(?:\w+\s)?(?:sorry|unable|not\sable)|sorry\b|i\s(?:cannot|can['’]t|won['’]t)"
+    r"|i\smust\sdecline|as\san\sai\b|i\sapologi[sz]e)",
+    re.IGNORECASE,
+)
+_CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
+_MENTIONS_OTHERS = re.compile(
+    r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
+)
+_LISTED = re.compile(r"(?:[-•*]|\d[.)])\s{1,3}\*\*([^*\n]{2,80})\*\*")
+
+
+def read(text: str) -> Reading:
+    """Read a foreign text; raises NarrativeError with one of `REASONS`.
+
+    What a model wrote after the end of its turn counts only where the turn has no conclusion.
+    """
+    turn, *whole = readings(text)
+    try:
+        return _read(turn)
+    except NarrativeError as error:
+        if not whole or error.reason not in ("no_diagnosis", "truncated"):
+            raise
+    return _read(whole[0])
+
+
+def _read(text: str) -> Reading:
+    if not re.search(r"[^\W\d_]", TAG.sub("", text)):
+        _fail("empty")
+    fields = read_json(text)
+    if fields is not None:
+        return _from_fields(fields)
+    answer = _answer_tag(text)
+    pieces = list(_sentences(text))
+    diagnosis = _from_answer(answer) if answer is not None else _conclusion(pieces, text)
+    end = pieces[-1].start + 1 if pieces else len(text)
+    return Reading(*observation_and_reasoning(text), diagnosis, _differential(text, end, diagnosis))
+
+
+def _from_fields(fields: Fields) -> Reading:
+    if len(fields.diagnoses) > 1:
+        _fail("several_diagnoses")
+    diagnosis = _from_answer("".join(fields.diagnoses))
+    named = (item.name for text in fields.differential for item in narrative_list.items(text))
+    others = dict.fromkeys(name for name in named if name.lower() != diagnosis.lower())
+    return Reading(fields.observation, fields.reasoning, diagnosis, tuple(others))
+
+
+def declines(text: str) -> bool:
+    """Whether a text begins by declining to answer."""
+    return _REFUSAL.match(text) is not None
+
+
+def _fail(reason: str) -> NoReturn:
+    raise NarrativeError(reason, f"{REASONS[reason]} ({reason}); no diagnosis was read")
+
+
+def _answer_tag(text: str) -> str | None:
+    """What stands in the answer tags; None without them."""
+    opened: int | None = None
+    found: list[str] = []
+    for tag in TAG.finditer(text):
+        if not is_answer(tag):
+            continue
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            found.append(text[opened : tag.start()].strip())
+            opened = None
+    if opened is not None:
+        rest = text[opened:].strip()
+        if rest and rest[-1] not in ".!":
+            _fail("truncated")
+        found.append(rest)
+    named = dict.fromkeys(phrase.plain(answer).lower() for answer in found if answer)
+    if len(named) > 1:
+        _fail("contradictory")
+    return next((answer for answer in found if answer), "") if found else None
+
+
+def _from_answer(answer: str) -> str:
+    if not re.search(r"[^\W\d_]", answer):
+        _fail("no_diagnosis")
+    explicit = _EXPLICIT.sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
+    return _short_answer(explicit) or _conclusion(list(_sentences(f"{answer}.")), answer)
+
+
+def _short_answer(value: str) -> str | None:
+    """The value of an explicit answer when it is a name; None when it is a longer sentence."""
+    value = value.strip()
+    if (nothing := absence(phrase.plain(value[:200]))) is not None:
+        _fail(nothing)
+    first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
+    bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
+    name = phrase.plain(bold[1] if bold and not phrase.goes_on(value[bold.end() :]) else first)
+    if not name or phrase.is_clause(name) or not could_be_name(name):
+        return None
+    if _NORMAL.search(name):
+        _fail("normal_skin")
+    if _TOO_LITTLE.search(name):
+        _fail("insufficient_information")
+    if phrase.has_alternatives(name):
+        _fail("several_diagnoses")
+    return name
+
+
+def _sentences(text: str) -> Iterator[Sentence]:
+    start, block = 0, 0
+    for begin, end in spans(text):
+        block += 1
+        start = begin
+        for stop in _END.finditer(text, begin, end):
+            if stop[0] != "\n" and _ABBREVIATION.search(
+                text, max(start, stop.start() - 12), stop.start()
+            ):
+                continue
+            yield from _sentence(text, start, stop.end(), block, closed=True)
+            start = stop.end()
+        tail = text[start:end].rstrip(' *"”’)]')
+        yield from _sentence(text, start, end, block, closed=tail.endswith((".", "!", "?", ":")))
+
+
+def _sentence(text: str, start: int, end: int, block: int, *, closed: bool) -> Iterator[Sentence]:
+    piece = text[start:end].strip()
+    if piece and end - start <= _LONGEST_SENTENCE:
+        yield Sentence(" ".join(piece.split()), start, block, closed)
+
+
+def _conclusion(sentences: list[Sentence], text: str) -> str:
+    if not sentences:
+        _fail("no_diagnosis")
+    is_cut = _is_cut(sentences[-1], text)
+    found = (
+        _explicit(sentences, text)
+        or _bare_name(sentences)
+        or _concluding(sentences, text, is_cut=is_cut)
+    )
+    if found is not None:
+        return found
+    return _explain(sentences, text, is_cut=is_cut)
+
+
+def _bare_name(sentences: list[Sentence]) -> str | None:
+    """The name of a disease that stands alone: as the whole text, or after the thinking."""
+    last = sentences[-1]
+    if len(sentences) > 1 and last.block == sentences[-2].block:
+        return None
+    name = _short_answer(last.text) or ""
+    is_name = len(name.split()) <= 6 and not re.match(r"(?:the|a|an|this)\s", name, re.IGNORECASE)
+    if len(sentences) == 1:
+        return name if is_name and last.closed and canonical(name) is not None else None
+    return name if is_name and names_disease(name) else None
+
+
+def _is_cut(last: Sentence, text: str) -> bool:
+    """Whether the text breaks off: in the middle of a sentence, or inside a thinking block."""
+    thinking = [tag[1] for tag in TAG.finditer(text) if not is_answer(tag)]
+    if thinking and not thinking[-1]:
+        return True
+    if last.closed or (thinking and text.rstrip().endswith(">")):
+        return False
+    bare = phrase.plain(last.text)
+    is_bare_name = could_be_name(bare) and names_disease(bare)  # how a longer name may begin
+    if len(bare.split()) <= _SHORT_LINE and phrase.is_finished(last.text) and not is_bare_name:
+        return False
+    found = phrase.conclusion(last.text)
+    name = found.name or found.kind
+    return not (name and canonical(name) and phrase.plain(last.text).endswith(name))
+
+
+def _explicit(sentences: list[Sentence], text: str) -> str | None:
+    boxed = _BOXED.findall(text)
+    if boxed:
+        return _short_answer(boxed[-1])
+    for index in range(len(sentences) - 1, -1, -1):
+        sentence = sentences[index]
+        value = _explicit_value(sentences, index)
+        name = _short_answer(value) if value else None
+        if name is None or not (sentence.closed or phrase.is_finished(value or "")):
+            continue
+        if _CONTRAST.match(sentence.text):
+            before = _concluding(sentences[:index], text, is_cut=False)
+            if before and before.lower() != name.lower():
+                _fail("contradictory")
+        return name
+    return None
+
+
+def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
+    text = sentences[index].text
+    if _HEADING.match(text):
+        return sentences[index + 1].text if index + 1 < len(sentences) else None
+    match = _EXPLICIT.match(text) or _FINAL_ANSWER.search(text)
+    if match is None:
+        return None
+    value = _CLOSING_QUOTE.split(text[match.end() :], maxsplit=1)[0]
+    return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
+
+
+def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | None:
+    """The diagnosis of the last concluding sentence that has one; None when there is none."""
+    usable = (sentences[:-1] if is_cut else sentences)[-_NUM_CLOSING:]
+    found = phrase.Conclusion()
+    for index in range(len(usable) - 1, -1, -1):
+        # An opened sentence that names nothing is completed by the first one after it that does.
+        here = phrase.conclusion(usable[index].text)
+        found = here if here.name or here.several else found
+        if not _is_opened(usable, index, len(text), is_cut=is_cut):
+            continue
+        if found.several:
+            _fail("several_diagnoses")
+        if found.name:
+            return None if found.hedged else found.name
+    return None if is_cut else _last_words(usable)
+
+
+def _is_opened(sentences: list[Sentence], index: int, length: int, *, is_cut: bool) -> bool:
+    """Whether a sentence concludes: by its own words, or announced by the one before."""
+    sentence, behind = sentences[index], len(sentences) - index
+    if behind > 8 and sentence.start < 0.5 * length:
+        return False
+    if _FINAL.search(sentence.text):
+        return True
+    if is_cut or behind > 6:
+        return False
+    announced = index > 0 and _is_announcement(sentences[index - 1].text)
+    return announced or _OPENER.search(sentence.text) is not None
+
+
+def _is_announcement(sentence: str) -> bool:
+    return len(sentence) < 160 and re.search(r"conclu|diagnos", sentence, re.I) is not None
+
+
+def _last_words(sentences: list[Sentence]) -> str | None:
+    # Without a concluding word, only the closing sentences count, and they must agree.
+    names = {
+        found.name.lower(): found.name
+        for found in (phrase.conclusion(sentence.text) for sentence in sentences[-5:])
+        if found.name
+    }
+    if not names:
+        return phrase.conclusion(sentences[-1].text).kind or None
+    return next(iter(names.values())) if len(names) == 1 else None
+
+
+def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
+    closing = " ".join(sentence.text for sentence in sentences[-8:])
+    if any(declines(sentence.text) for sentence in sentences[:2]):
+        _fail("refusal")
+    if not is_english(text):
+        _fail("other_language")
+    if is_cut:
+        _fail("truncated")
+    if _NORMAL.search(closing):
+        _fail("normal_skin")
+    if any(_TOO_LITTLE.search(sentence.text) for sentence in sentences):
+        _fail("insufficient_information")
+    _fail("no_diagnosis")
+
+
+def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:
+    """The names that stand under a title; else those of a list that is announced before the end."""
+    listed = texts_of(sections(text), "differential")
+    named = [item.name for item in narrative_list.items(listed)]
+    mention = None if named else _MENTIONS_OTHERS.search(text, 0, end)
+    if mention:
+        bold = (phrase.plain(match[1]) for match in _LISTED.finditer(text, mention.start(), end))
+        named = [name for name in bold if names_disease(name)]
+    return tuple(dict.fromkeys(name for name in named if name.lower() != diagnosis.lower()))

@@ -1,0 +1,294 @@
+"""The six dimensions of a narrative's quality, both published scales, and the reader of verdicts.
+
+The canonical verdict is six titled lines and one overall line:
+
+    Accuracy: 4.5 - Names the diagnosis. Improvement: Give the subtype.
+    ...
+    Overall Score: 4.2
+
+A reply that cannot be read is `Unscored` with a reason; it is never 0 and never dropped.
+Source: the six dimensions and the two protocols of the paper (DermEval; DermBench).
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from skingpt_r1.text.rubric_quoting import marked_verdicts, own_verdicts
+from skingpt_r1.text.rubric_thinking import after_thinking
+from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
+from skingpt_r1.text.verdicts import Entry, Verdict, find_verdicts
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "empty": "the reply, or the judged text, has no words",
+        "refusal": "the judge declines to score",
+        "truncated": "the reply breaks off inside its verdict",
+        "incomplete": "one or more dimensions have no score",
+        "ambiguous": "a score has two meanings, or no denominator where others have one",
+        "out_of_range": "a score lies outside the protocol",
+        "not_integer": "a score has decimals where the protocol wants integers",
+        "no_scores": "the reply has no score",
+        "too_long": "the judged text is longer than the judge can read",
+        "no_content": "the judged text says nothing clinical; `detail` says what it is",
+    }
+)
+# flag -> what is unusual about a reply whose scores count nevertheless.
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "declined_first": "the reply begins by declining, and scores after that",
+        "mended_json": "its JSON was not quite valid",
+        "no_mark": "it does not carry the mark that it was asked for",
+    }
+)
+
+
+class Protocol(Enum):
+    """The two published scales."""
+
+    DECIMAL_0_5 = "decimals 0-5"
+    INTEGER_1_5 = "integers 1-5"
+
+    @property
+    def low(self) -> float:
+        """The lowest score."""
+        return 0.0 if self is Protocol.DECIMAL_0_5 else 1.0
+
+    @property
+    def high(self) -> float:
+        """The highest score."""
+        return 5.0
+
+    def problem(self, value: float) -> str | None:
+        """The reason code why a value is no score of this scale; None when it is one."""
+        if not self.low <= value <= self.high:
+            return "out_of_range"
+        if self is Protocol.INTEGER_1_5 and value != int(value):
+            return "not_integer"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One verdict.
+
+    Attributes:
+        values: one score per dimension, in the order of `DIMENSIONS`.
+        protocol: the scale of the scores.
+        overall: the overall score as the judge gave it; None when the reply has none.
+        rationales: dimension -> justification and improvement, where given.
+        flags: codes of `FLAGS`: what was unusual about the reply.
+    """
+
+    values: tuple[float, ...]
+    protocol: Protocol = Protocol.DECIMAL_0_5
+    overall: float | None = None
+    rationales: Mapping[str, str] = field(default_factory=dict, hash=False)
+    flags: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(DIMENSIONS):
+            raise ValueError(f"{len(self.values)} scores for the {len(DIMENSIONS)} dimensions")
+        for value in self.values:
+            if self.protocol.problem(value):
+                raise ValueError(f"score {value} is not one of {self.protocol.value}")
+
+    def __getitem__(self, dimension: str) -> float:
+        return self.values[DIMENSIONS.index(dimension)]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the six dimensions; what the overall score is where the judge gave none."""
+        return math.fsum(self.values) / len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A reply without a readable verdict.
+
+    Attributes:
+        reason: a code of `REASONS`.
+        detail: what was missing or wrong, for a person.
+    """
+
+    reason: str
+    detail: str = ""
+
+
+_REFUSAL = re.compile(
+    r"\b(?:i['’]m\s(?:very\s)?sorry|i\sam\s(?:sorry|unable)|i\s(?:cannot|can['’]t|won['’]t|must\sdecline)"
+    r"|unable\sto\s(?:score|evaluate|assess|rate)|as\san\sai)\b",
+    re.IGNORECASE,
+)
+_OPENING = 1000  # characters in which a refusal begins
+
+
+def format_scores(scores: Scores) -> str:
+    """The canonical six titled lines and the overall line; rationales lose their line breaks."""
+    digits = 1 if scores.protocol is Protocol.DECIMAL_0_5 else 0
+    lines = []
+    for name, value in zip(DIMENSIONS, scores.values, strict=True):
+        rationale = " ".join(scores.rationales.get(name, "").split())
+        lines.append(f"{name}: {value:.{digits}f}" + (f" - {rationale}" if rationale else ""))
+    overall = scores.mean if scores.overall is None else scores.overall
+    return "\n".join([*lines, f"Overall Score: {overall:.1f}"])
+
+
+def parse_scores(
+    text: str,
+    protocol: Protocol = Protocol.DECIMAL_0_5,
+    *,
+    scale: float | None = None,
+    judged: str = "",
+    mark: str = "",
+) -> Scores | Unscored:
+    """Read the last complete verdict of a judge's reply.
+
+    Args:
+        text: the reply alone; never the prompt, so that what the judged text says does not count.
+        protocol: the scale that was asked for.
+        scale: the highest score that a bare number can mean, where the prompt said so (10 for
+            0-10); by default a verdict with a number above 5 and none above 10 is read as 0-10.
+        judged: the text that was judged, where it is known: what the reply quotes from it does not
+            count.
+        mark: what the judge was asked to repeat in its verdict; a verdict with it counts before all
+            others. Empty when there is none.
+
+    Returns:
+        Scores on the protocol's scale, or Unscored with a reason of `REASONS`.
+    """
+    if not re.search(r"\w", text):
+        return Unscored("empty")
+    finished = after_thinking(text)
+    if finished is None:
+        return Unscored("truncated", "the thinking block does not end")
+    verdicts = find_verdicts(finished)
+    marked = marked_verdicts(finished, verdicts, mark) if mark else []
+    own = marked or (own_verdicts(finished, verdicts, judged) if judged else verdicts)
+    complete = [index for index, verdict in enumerate(own) if verdict.is_complete]
+    if not complete:
+        return _explain(finished, own, verdicts)
+    if any(verdict.dimensions for verdict in own[complete[-1] + 1 :]):
+        # What was complete may be a quotation; the verdict that was begun after it is not there.
+        return Unscored("incomplete", "a second verdict begins after the last complete one")
+    chosen = _on_the_asked_scale([own[index] for index in complete], protocol, scale)
+    if _ends_in_number(finished, chosen):
+        return Unscored("truncated", "the reply may break off inside its last score")
+    flags = {
+        "declined_first": _REFUSAL.search(finished[: chosen.start][:_OPENING]) is not None,
+        "mended_json": chosen.is_mended,
+        "no_mark": bool(mark) and not marked,
+    }
+    return _scores(chosen, protocol, scale, tuple(name for name, is_so in flags.items() if is_so))
+
+
+def parse_some_scores(
+    text: str, protocol: Protocol = Protocol.DECIMAL_0_5, *, scale: float | None = None
+) -> dict[str, float]:
+    """The dimensions of the last verdict that have a readable score, complete or not.
+
+    For the reward of a judge in training; a result is never made of a part of a verdict. The
+    arguments are those of `parse_scores`.
+    """
+    found = parse_scores(text, protocol, scale=scale)
+    if isinstance(found, Scores):
+        return dict(zip(DIMENSIONS, found.values, strict=True))
+    verdicts = find_verdicts(after_thinking(text) or "")
+    entries = [entry for entry in (verdicts[-1].entries if verdicts else ()) if not entry.problem]
+    values = _values(entries, scale, protocol)
+    return {
+        DIMENSIONS[place]: value
+        for place, value in values.items()
+        if place is not None and protocol.problem(value) is None
+    }
+
+
+def _on_the_asked_scale(
+    verdicts: Sequence[Verdict], protocol: Protocol, scale: float | None
+) -> Verdict:
+    """The last verdict on the scale that was asked for; where there is none, the last."""
+    asked = [found for found in verdicts if not _is_on_another(found, protocol, scale)]
+    return (asked or verdicts)[-1]
+
+
+def _is_on_another(verdict: Verdict, protocol: Protocol, scale: float | None) -> bool:
+    highest = scale or protocol.high
+    entries = verdict.dimensions.values()
+    above = sum((entry.value or 0.0) > highest for entry in entries if entry.out_of is None)
+    # A single number above the highest is a slip; most of them are another scale.
+    most = len(DIMENSIONS) // 2 if scale else 0
+    other_denominator = any(entry.out_of not in (None, highest) for entry in entries)
+    return other_denominator or above > most or verdict.lowest not in (None, protocol.low)
+
+
+def _ends_in_number(text: str, verdict: Verdict) -> bool:
+    """Whether a last whole number, among decimals, may have lost its decimal."""
+    last = re.search(r"[:|]\s*\d+\.?$", text[-40:])
+    return last is not None and any(entry.value and entry.value % 1 for entry in verdict.entries)
+
+
+def _explain(text: str, own: Sequence[Verdict], verdicts: Sequence[Verdict]) -> Unscored:
+    found = {place for verdict in own for place in verdict.dimensions}
+    missing = [name for index, name in enumerate(DIMENSIONS) if index not in found]
+    if found:
+        is_cut = not re.search(r"[.!?\d}|*)]\s*$", text[-200:]) or _is_prefix(found)
+        return Unscored("truncated" if is_cut else "incomplete", f"no score: {', '.join(missing)}")
+    if _REFUSAL.search(text[:_OPENING]):
+        return Unscored("refusal")
+    if any(verdict.is_complete for verdict in verdicts):
+        return Unscored("no_scores", "the reply only quotes scores of the judged text")
+    is_json = re.search(r"[{\[]", text) and any(name in text for name in DIMENSIONS)
+    return Unscored("no_scores", "its JSON cannot be read" if is_json else "")
+
+
+def _is_prefix(found: set[int]) -> bool:
+    return found == set(range(len(found))) and len(found) < len(DIMENSIONS)
+
+
+def _scores(
+    verdict: Verdict, protocol: Protocol, scale: float | None, flags: tuple[str, ...]
+) -> Scores | Unscored:
+    problem = next((entry for entry in verdict.entries if entry.problem), None)
+    if problem is not None:
+        name = "Overall" if problem.dimension is None else DIMENSIONS[problem.dimension]
+        return Unscored(problem.problem, name)
+    if _mixes_scales(verdict, protocol):
+        return Unscored("ambiguous", "some scores have a denominator, and others have none")
+    values = _values(verdict.entries, scale, protocol)
+    overall = values.pop(None, None)
+    for place, value in values.items():
+        wrong = protocol.problem(value)
+        if wrong:
+            return Unscored(wrong, f"{DIMENSIONS[place or 0]}: {value:g}, allowed {protocol.value}")
+    if overall is not None and not 0 <= overall <= protocol.high:
+        return Unscored("out_of_range", f"Overall: {overall:g}")
+    rationales = {
+        DIMENSIONS[place]: entry.rationale
+        for place, entry in verdict.dimensions.items()
+        if entry.rationale
+    }
+    ordered = tuple(values[place] for place in range(len(DIMENSIONS)))
+    return Scores(ordered, protocol, overall, MappingProxyType(rationales), flags)
+
+
+def _mixes_scales(verdict: Verdict, protocol: Protocol) -> bool:
+    denominators = {entry.out_of for entry in verdict.dimensions.values()}
+    return None in denominators and bool(denominators - {None, protocol.high})
+
+
+def _values(
+    entries: Sequence[Entry], scale: float | None, protocol: Protocol
+) -> dict[int | None, float]:
+    """Place of a dimension -> value on the protocol's scale; None is the overall score."""
+    bare = [entry.value for entry in entries if entry.value is not None and entry.out_of is None]
+    highest = max(bare, default=0.0)
+    guessed = 10.0 if protocol.high < highest <= 10.0 else protocol.high
+    found = {}
+    for entry in entries:
+        if entry.value is not None:
+            out_of = entry.out_of or scale or guessed
+            found[entry.dimension] = round(entry.value * protocol.high / out_of, 6)
+    return found

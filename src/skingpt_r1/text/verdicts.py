@@ -1,0 +1,409 @@
+"""Where verdicts stand in a text: titled lines, rows of a table, and JSON, nearly valid or not.
+
+What is found here is not trusted yet: which of several verdicts is the judge's own is decided in
+`rubric_quoting.py`, and whether it fits the protocol in `rubric.py`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
+from skingpt_r1.text.rubric_numbers import (
+    WrittenScore,
+    announced_scale,
+    on_five,
+    plain_digits,
+    read_scale,
+    read_score,
+    without_hidden,
+)
+
+DIMENSIONS = (
+    "Accuracy", "Safety", "Medical Groundedness", "Clinical Coverage", "Reasoning Coherence",
+    "Description Precision",
+)  # fmt: skip
+
+# Other names that judges give the dimensions; the official names are added below.
+_ALIASES = MappingProxyType(
+    {
+        "diagnostic accuracy": 0, "correctness": 0, "diagnosis accuracy": 0, "factual accuracy": 0,
+        "harmlessness": 1, "patient safety": 1, "clinical safety": 1, "safety and harmlessness": 1,
+        "safety harmfulness": 1, "safety harmlessness": 1, "medical factuality": 2, "factuality": 2,
+        "groundedness": 2, "grounding": 2, "medical grounding": 2, "evidence grounding": 2,
+        "coverage": 3, "completeness": 3, "clinical completeness": 3, "comprehensiveness": 3,
+        "coherence": 4, "reasoning": 4, "logical coherence": 4, "reasoning quality": 4,
+        "precision": 5, "description": 5, "descriptive precision": 5, "description accuracy": 5,
+    }
+)  # fmt: skip
+PLACES: Mapping[str, int | None] = MappingProxyType(
+    {
+        **_ALIASES,
+        **{name.lower(): index for index, name in enumerate(DIMENSIONS)},
+        **dict.fromkeys(("overall", "overall score", "total", "average", "mean score"), None),
+    }
+)
+_TITLE = re.compile(
+    r"^[\s#|*_\-+•]*+(?:\(?\d{1,2}(?:[.):]|\s*\|)\s*)?[*_`|\s]*+"
+    r"([A-Za-z][A-Za-z &/_-]{2,40}?)(?:\s*\(([^()\n]{0,30})\))?(?:\sscore)?[*_`\s]*"
+    r"(?:[:|=\t]|\s[-–—]\s|(?<=\))$)[*_`\s|]*(.*)$",
+    re.IGNORECASE,
+)
+_OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
+_LONGEST_LINE = 4000
+_MOST_DEEP = 4
+_LOOKED_BACK = 200  # characters in front of an object that may say what its scores mean
+_NAME_KEYS = ("dimension", "name", "criterion", "metric", "category", "aspect", "title", "label")
+_SCORE_KEYS = ("score", "rating", "value", "points", "grade")
+_SAID_KEYS = ("rationale", "justification", "reason", "explanation", "comment")
+_SCALE_KEYS = ("scale", "out of", "max", "max score", "maximum", "maximum score")
+_SCORE_COLUMN = re.compile(r"\b(?:score|rating|value|points|grade)s?\b", re.IGNORECASE)
+
+
+class Entry(NamedTuple):
+    """A dimension and its score, as they are written.
+
+    Attributes:
+        dimension: place in `DIMENSIONS`; None for the overall score.
+        value: None when it is no score.
+        out_of: the highest score that it is one of; None for a bare number.
+        problem: a code of `rubric.REASONS`; empty when there is none.
+        rationale: what is said beside it.
+    """
+
+    dimension: int | None
+    value: float | None
+    out_of: float | None
+    problem: str
+    rationale: str
+
+    @property
+    def on_five(self) -> float | None:
+        """The value brought to a highest score of 5; a bare number as it is."""
+        return on_five(self.value, self.out_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Scores that stand together.
+
+    Attributes:
+        entries: one for each dimension that is there, and for the overall score.
+        start: where it begins in the text.
+        end: where it ends.
+        lowest: of the scale that is announced for it; None where none is.
+        source: the object it was read from; empty for lines.
+    """
+
+    entries: tuple[Entry, ...]
+    start: int
+    end: int
+    lowest: float | None = None
+    source: str = ""
+
+    @property
+    def dimensions(self) -> dict[int, Entry]:
+        """Place of a dimension -> its entry."""
+        return {item.dimension: item for item in self.entries if item.dimension is not None}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all six dimensions are there, readable or not."""
+        return len(self.dimensions) == len(DIMENSIONS)
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether it is JSON that was not quite valid."""
+        return bool(self.source) and not is_strict_json(self.source)
+
+
+def find_verdicts(text: str) -> list[Verdict]:
+    """All verdicts in order; beside titled lines, JSON in the middle of a line is a quotation.
+
+    Args:
+        text: of a judge, without its thinking.
+    """
+    objects = list(_joined(text, _json_verdicts(text)))
+    lines = list(_line_verdicts(_without_objects(text, objects)))
+    if any(verdict.is_complete for verdict in lines):
+        objects = [verdict for verdict in objects if _begins_line(text, verdict.start)]
+    return sorted([*lines, *objects], key=attrgetter("start"))
+
+
+def _without_objects(text: str, objects: Sequence[Verdict]) -> str:
+    """The text with spaces for the JSON that is read as such; lines and places stay."""
+    parts, place = [], 0
+    for found in objects:
+        if "\n" in found.source or _begins_line(text, found.start):
+            parts += [text[place : found.start], re.sub(r"[^\n]", " ", found.source)]
+            place = found.end
+    return "".join((*parts, text[place:]))
+
+
+def _begins_line(text: str, place: int) -> bool:
+    before = text[max(0, place - _LOOKED_BACK) : place]
+    return not before.rpartition("\n")[2].strip()
+
+
+def _line_verdicts(text: str) -> Iterator[Verdict]:
+    """Runs of titled lines; a dimension that comes again begins a new verdict.
+
+    Where the run has not all dimensions yet, the new verdict keeps what stands between: a score
+    that is mentioned in front of a verdict takes nothing of it.
+    """
+    run, place = _Run(), 0
+    for line in text.split("\n"):
+        entry = _line_entry(line, run) if len(line) <= _LONGEST_LINE else None
+        is_next = entry is not None and entry.dimension in run.entries
+        if entry is not None and is_next and not run.is_whole:
+            yield run.leave_behind(entry.dimension)
+        elif is_next or (entry is None and run.is_over(line)):
+            yield run.verdict()
+            run = _Run(run.heading, run.column)
+        if entry is None:
+            run.pass_by(line)
+        else:
+            run.add(entry, place, place + len(line))
+        run.heading = _heading(line) or (run.heading if not line.strip() else "")
+        place += len(line) + 1
+    if run.entries:
+        yield run.verdict()
+
+
+@dataclass
+class _Run:
+    """Titled lines that are being read.
+
+    Attributes:
+        heading: the dimension that the line before announces.
+        column: of the scores, in a table whose heading says so.
+        scale: lowest and highest score, where the line before says so.
+        entries: dimension -> its score, and where its line begins and ends.
+    """
+
+    heading: str = ""
+    column: int | None = None
+    scale: tuple[float | None, float] | None = None
+    entries: dict[int | None, tuple[Entry, int, int]] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all dimensions are there."""
+        return set(range(len(DIMENSIONS))) <= set(self.entries)
+
+    def is_over(self, line: str) -> bool:
+        """Whether a line without a score leads to another verdict."""
+        leads = line.rstrip().endswith(":") and not _heading(line)
+        return self.is_whole and (leads or announced_scale(line) is not None)
+
+    def pass_by(self, line: str) -> None:
+        """A line without a score: it may say what the scores below it mean."""
+        if re.search(r"\w", line):
+            self.column = _score_column(line)
+            if not self.entries and not _heading(line):
+                self.scale = announced_scale(line)
+
+    def add(self, entry: Entry, start: int, end: int) -> None:
+        """One more score."""
+        highest = self.scale[1] if self.scale else None
+        self.entries[entry.dimension] = _scaled(entry, highest), start, end
+
+    def leave_behind(self, dimension: int | None) -> Verdict:
+        """What was read up to a dimension, which the run forgets."""
+        names = list(self.entries)
+        return self._of([self.entries.pop(n) for n in names[: names.index(dimension) + 1]])
+
+    def verdict(self) -> Verdict:
+        """What was read."""
+        return self._of(list(self.entries.values()))
+
+    def _of(self, lines: Sequence[tuple[Entry, int, int]]) -> Verdict:
+        lowest = self.scale[0] if self.scale else None
+        return Verdict(tuple(line[0] for line in lines), lines[0][1], lines[-1][2], lowest)
+
+
+def _heading(line: str) -> str:
+    """The dimension that a line of its own announces: `### Accuracy`."""
+    name = title_name(re.sub(r"[#*_`:.\d]+", " ", line)) if len(line) < 80 else ""
+    return name if name in PLACES else ""
+
+
+def _line_entry(line: str, run: _Run) -> Entry | None:
+    line = without_hidden(line)
+    cells = line.strip().strip("|").split("|")
+    row = _row_entry(cells, run.column) if len(cells) > 1 else None
+    if row is not None:
+        return row
+    title = _TITLE.match(plain_digits(line))
+    name = title_name(title[1]) if title else ""
+    if name == "score" or (run.heading and name == "rating"):
+        name = run.heading
+    if title is None or name not in PLACES:
+        return None
+    return _title_entry(PLACES[name], title[2] or "", line[title.start(3) :])
+
+
+def _title_entry(dimension: int | None, beside: str, rest: str) -> Entry | None:
+    """The score behind a title, or in the brackets beside it; with two, neither."""
+    inside, score = read_score(beside), read_score(rest)
+    if inside is not None and not inside.rest.strip():
+        if score is not None:
+            return Entry(dimension, None, None, "ambiguous", "")
+        return _entry(dimension, inside._replace(rest=rest))
+    return None if score is None else _scaled(_entry(dimension, score), read_scale(beside))
+
+
+def _row_entry(cells: Sequence[str], column: int | None) -> Entry | None:
+    """The score in a row of a table: in its column, else the only number behind the name."""
+    names = [title_name(re.sub(r"[*`]|^\s*\d{1,2}[.):]", " ", cell)) for cell in cells]
+    at = next((place for place, name in enumerate(names) if name in PLACES), None)
+    if at is None:
+        return None
+    scores = {place: read_score(cells[place]) for place in range(at + 1, len(cells))}
+    whole = [place for place, score in scores.items() if score and not score.rest.strip()]
+    chosen = column if column in scores else whole[0] if whole else at + 1
+    score = scores.get(chosen) if chosen is not None else None
+    if score is None:
+        return None
+    if column not in scores and len(whole) > 1:
+        return Entry(PLACES[names[at]], None, None, "ambiguous", "")
+    others = [cell for place, cell in enumerate(cells) if place > at and place != chosen]
+    return _entry(PLACES[names[at]], score._replace(rest=" ".join((score.rest, *others))))
+
+
+def _score_column(line: str) -> int | None:
+    """Which cell of a table's heading says that scores stand below it."""
+    cells = line.strip().strip("|").split("|") if len(line) <= _LONGEST_LINE else []
+    found = [place for place, cell in enumerate(cells) if _SCORE_COLUMN.search(cell)]
+    return found[0] if len(cells) > 1 and len(found) == 1 else None
+
+
+def title_name(title: str) -> str:
+    """A dimension's name as `PLACES` has it."""
+    words = re.sub(r"[_&/-]+|(?<=[a-z])(?=[A-Z])", " ", title)
+    return " ".join(words.lower().removesuffix(" score").split())
+
+
+def _entry(dimension: int | None, score: WrittenScore, said: str = "") -> Entry:
+    said = said or " ".join(score.rest.strip().strip("|").lstrip("-–—:|.;, *_").split())
+    return Entry(dimension, score.value, score.out_of, score.problem, said)
+
+
+def _scaled(entry: Entry, highest: float | None) -> Entry:
+    """A bare number on a scale that is said elsewhere."""
+    if highest is None or entry.value is None or entry.out_of is not None:
+        return entry
+    if entry.value > highest:
+        return entry._replace(value=None, problem="out_of_range")
+    return entry._replace(out_of=highest)
+
+
+def _json_verdicts(text: str) -> Iterator[Verdict]:
+    """Objects and lists in the text that hold scores, nested or not."""
+    end, is_broken = 0, False
+    for found in find_objects(text):
+        if found.content is None:
+            is_broken = is_broken or _OFFICIAL.search(text, found.start, found.end) is not None
+            continue
+        if is_broken and not _begins_line(text, found.start):
+            continue  # quoted inside a verdict that cannot be read
+        before = text[max(end, found.start - _LOOKED_BACK) : found.start].rstrip("`jsonJSON \n\t")
+        scale = announced_scale(before.rpartition("\n")[2])
+        entries = _merged(_json_entries(found.content, scale[1] if scale else None, depth=0))
+        source, lowest = text[found.start : found.end], scale[0] if scale else None
+        verdict = Verdict(entries, found.start, found.end, lowest, source)
+        if entries and (found.is_closed or verdict.is_complete):
+            end = found.end
+            yield verdict
+
+
+def _joined(text: str, verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
+    """Objects of one dimension each, one behind the other, as one verdict."""
+    last: Verdict | None = None
+    for found in verdicts:
+        if last is None:
+            last = found
+        elif _is_continued(text, last, found):
+            entries, source = (*last.entries, *found.entries), text[last.start : found.end]
+            last = replace(last, entries=entries, end=found.end, source=source)
+        else:
+            yield last
+            last = found
+    if last is not None:
+        yield last
+
+
+def _is_continued(text: str, one: Verdict, two: Verdict) -> bool:
+    between = text[one.end : min(two.start, one.end + _LOOKED_BACK)].strip(", \n\t\r")
+    shared = {entry.dimension for entry in one.entries} & {e.dimension for e in two.entries}
+    return not (between or shared or one.is_complete)
+
+
+def _merged(entries: Iterator[Entry]) -> tuple[Entry, ...]:
+    """One entry for each dimension; two different scores of one are ambiguous."""
+    found: dict[int | None, Entry] = {}
+    for entry in entries:
+        known = found.get(entry.dimension, entry)
+        same = (known.on_five, known.problem) == (entry.on_five, entry.problem)
+        clash = entry._replace(value=None, out_of=None, problem="ambiguous")
+        found[entry.dimension] = known if same else clash
+    return tuple(found.values())
+
+
+def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterator[Entry]:
+    if depth > _MOST_DEEP or isinstance(content, str):
+        return
+    if isinstance(content, list):
+        for item in content:
+            yield from _json_entries(item, highest, depth=depth + 1)
+        return
+    highest = _json_scale(content) or highest
+    named = title_name(_text_under(content, _NAME_KEYS))
+    if named in PLACES and _score_under(content) is not None:
+        yield from _json_entry(PLACES[named], content, highest)
+        return
+    for key, value in content.pairs:
+        name = title_name(key)
+        if name in PLACES:
+            yield from _json_entry(PLACES[name], value, highest)
+        else:
+            yield from _json_entries(value, highest, depth=depth + 1)
+
+
+def _json_entry(dimension: int | None, value: Any, highest: float | None) -> Iterator[Entry]:
+    said = ""
+    if isinstance(value, Fields):
+        said, highest = _text_under(value, _SAID_KEYS), _json_scale(value) or highest
+        value = _score_under(value)
+    score = read_score(value) if isinstance(value, str) else None
+    if score is not None:
+        yield _scaled(_entry(dimension, score, said), highest)
+    elif dimension is not None:
+        yield Entry(dimension, None, None, "ambiguous", said)
+
+
+def _under(fields: Fields, keys: Sequence[str]) -> list[Any]:
+    """The values under some keys, each once."""
+    found: list[Any] = []
+    for key, value in fields.pairs:
+        if " ".join(key.replace("_", " ").lower().split()) in keys and value not in found:
+            found.append(value)
+    return found
+
+
+def _text_under(fields: Fields, keys: Sequence[str]) -> str:
+    return next((value for value in _under(fields, keys) if isinstance(value, str)), "")
+
+
+def _score_under(fields: Fields) -> str | None:
+    """The score of an object; None where there is none, or two."""
+    found = _under(fields, _SCORE_KEYS)
+    return found[0] if len(found) == 1 and isinstance(found[0], str) else None
+
+
+def _json_scale(fields: Fields) -> float | None:
+    said = _text_under(fields, _SCALE_KEYS).strip()
+    return read_scale(said) or (read_scale(f"/{said}") if said.isdecimal() else None)
