@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 
 from skingpt_r1.dermbench.classification.labels import find_label_set
-from skingpt_r1.model.diagnosis import ANSWER_CLOSES, ANSWER_OPENS, needed_processor
-from skingpt_r1.model.likelihood import score_answers
+from skingpt_r1.model.generation import ANSWER_CLOSES, ANSWER_OPENS, needed_processor, score_answers
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT

@@ -19,13 +19,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from skingpt_r1.distill.batches import StoredCases, collate
-from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.features import FeaturePass, StoredCase
 from skingpt_r1.distill.losses import LossWeights, Terms, combine
 from skingpt_r1.distill.narratives import narratives_of
-from skingpt_r1.distill.objective import StoredBias
-from skingpt_r1.distill.plain import encode_plain, plain_terms
+from skingpt_r1.distill.objective import StoredBias, encode_plain, plain_terms
 from skingpt_r1.distill.store import FeatureStore, write_store
+from skingpt_r1.distill.trainer import make_trained
 from skingpt_r1.model.adapters.text import LanguageBias
 from skingpt_r1.model.adapters.visual import VisualAdapter
 from skingpt_r1.model.backbone import find_directory

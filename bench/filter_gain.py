@@ -10,13 +10,11 @@ a model that learns from fewer mistakes should name more findings and diagnoses 
 import argparse
 from pathlib import Path
 
-from skingpt_r1.dermbench.ablation.ablation_corpora import by_chance
-from skingpt_r1.dermcot.corpus import CorpusRecord
-from skingpt_r1.dermcot.corpus_part import read_corpus
+from skingpt_r1.dermbench.ablation.run import by_chance
+from skingpt_r1.dermcot.corpus import CorpusRecord, read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
-from skingpt_r1.distill.compare import System, compare
-from skingpt_r1.distill.evaluate import Scored, difference_rows
-from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.distill.evaluate import Scored, System, compare, difference_rows
+from skingpt_r1.distill.recipe import load_recipe
 from skingpt_r1.records import ResultRow, write_results
 
 FILTERED, UNFILTERED = "filtered", "unfiltered"

@@ -12,8 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from skingpt_r1.dermeval.card import NANO_EVALUATOR
-from skingpt_r1.dermeval.evaluator import load_evaluator
+from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import Item, judge
 from skingpt_r1.model.checkpoint import load_adapter
 from skingpt_r1.model.skingpt import SkinGPT

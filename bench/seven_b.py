@@ -16,7 +16,7 @@ import torch
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.distill.losses import Term
-from skingpt_r1.distill.stored_text import stored_text_term
+from skingpt_r1.distill.objective import stored_text_term
 from skingpt_r1.model.adapters.visual import VisualOutput
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
 from skingpt_r1.model.skingpt import SkinGPT

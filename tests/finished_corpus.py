@@ -5,8 +5,7 @@ from pathlib import Path
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import fingerprint
-from skingpt_r1.dermcot.corpus import CorpusRecord, Part, Provenance
-from skingpt_r1.dermcot.corpus_part import corpus_path, relative
+from skingpt_r1.dermcot.corpus import CorpusRecord, Part, Provenance, corpus_path, relative
 from skingpt_r1.records import append_records
 from skingpt_r1.render.folder import write_cases
 from skingpt_r1.text.phrases import urgency_of, write_narrative

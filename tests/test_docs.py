@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from skingpt_r1.cli.main import app, run
-from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.cli.options import RESEARCH
 from source_tree import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -37,7 +37,7 @@ GRAPH = import_graph()
 def unit(module: str) -> str:
     """The folder or file directly below the package; the package itself is `.`.
 
-    A file such as `narrative_words.py` is a part of `narrative.py`.
+    A file such as `phrase.py` is a part of `narrative.py`.
     """
     parts = module.split(".")
     name = parts[1] if len(parts) > 1 else "."

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.errors import CheckpointError, RecordError
-from skingpt_r1.records_json import read_json
+from skingpt_r1.records import read_json
 
 BAD_JSON = {
     "empty": (b"", "not JSON"),

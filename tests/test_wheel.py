@@ -48,8 +48,8 @@ def test_an_installed_copy_reads_the_recipes_of_the_demo_anywhere(
     program = """
 import skingpt_r1
 from skingpt_r1.cli.main import run
-from skingpt_r1.dermbench.ablation.ablation_recipe import load_ablation
-from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.dermbench.ablation.run import load_ablation
+from skingpt_r1.distill.recipe import load_recipe
 from skingpt_r1.recipes import RECIPES
 
 assert "site" in skingpt_r1.__file__

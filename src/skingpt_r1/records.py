@@ -6,8 +6,13 @@ else that breaks the schema is an error with its line number.
 
 A run folder holds `run.json` (recipe, seed, versions, commit, data manifest), `metrics.jsonl` and,
 where the command ends in a table, `results.json`.
+
+Reading one small JSON file that may have been written, cut or changed by anyone.
+
+The lines of a JSON Lines file, as editors of all systems save them.
 """
 
+import codecs
 import hashlib
 import importlib.metadata
 import json
@@ -17,16 +22,94 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_jsonable_python
 
-from skingpt_r1.errors import RecordError, TrainingError
-from skingpt_r1.records_json import read_json as read_json
-from skingpt_r1.records_lines import first_line, numbered_lines
+from skingpt_r1.errors import RecordError, SkinGPTError, TrainingError
+
+MAX_JSON_MIB = 64  # the largest file in use, a tokenizer's, has about ten
+
+
+def read_json(path: Path, error: type[SkinGPTError] = RecordError) -> dict[str, Any]:
+    """The object in a JSON file, read strictly.
+
+    Refused are: other values than an object, NaN and Infinity, bytes that are no UTF-8, a
+    byte-order mark, half a surrogate pair, a key that stands twice in one object, numbers of
+    thousands of digits, hundreds of levels, and more than `MAX_JSON_MIB`.
+
+    Args:
+        path: the file.
+        error: the class to raise.
+
+    Raises:
+        SkinGPTError: of the class given; the message names the file and the problem.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read((MAX_JSON_MIB << 20) + 1)
+    except OSError as problem:
+        raise error(f"cannot read {path}: {problem.strerror or problem}") from problem
+    if len(content) > MAX_JSON_MIB << 20:
+        raise error(f"{path} has more than {MAX_JSON_MIB} MiB; a small JSON file is expected")
+    if content.startswith(b"\xef\xbb\xbf"):
+        raise error(f"{path} begins with a byte-order mark; save it as UTF-8 without one")
+    try:
+        from_json(content, allow_inf_nan=False)
+        found = json.loads(content, object_pairs_hook=_keys_once)
+    except ValueError as problem:
+        raise error(
+            f"{path} cannot be read: not JSON, {_cut(str(problem))}; fetch or write it again"
+        ) from None
+    if not isinstance(found, dict):
+        raise error(f"{path} holds a JSON {type(found).__name__}; an object {{...}} is expected")
+    return found
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {_cut(twice)!r} stands twice in one object")
+    return found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def numbered_lines(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each line that is not blank with its number from 1, without byte-order mark.
+
+    Raises:
+        RecordError: the file is written in UTF-16, or is one JSON list.
+    """
+    for number, line in enumerate(lines, 1):
+        said = first_line(line, path) if number == 1 else line
+        if said.strip():
+            yield number, said
+
+
+def first_line(line: bytes, path: Path) -> bytes:
+    """The first line of a JSON Lines file without byte-order mark (Notepad, PowerShell).
+
+    Raises:
+        RecordError: the file is written in UTF-16, or is one JSON list.
+    """
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line[:2]:
+        raise RecordError(f"{path} is written in UTF-16; save it as UTF-8")
+    line = line.removeprefix(codecs.BOM_UTF8)
+    if line.lstrip().startswith(b"["):
+        raise RecordError(
+            f"{path} is one JSON list (Label Studio exports such files); one JSON object a line is "
+            f"needed. `jq -c '.[]' {path.name}` writes each object of the list on a line of its own"
+        )
+    return line
+
 
 logger = logging.getLogger(__name__)
 

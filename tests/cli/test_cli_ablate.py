@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skingpt_r1.cli.ablate import print_ablation
+from skingpt_r1.cli.distill import print_ablation
 from skingpt_r1.cli.main import run
 from skingpt_r1.dermbench.ablation.table import AblationRow
 from skingpt_r1.stats.intervals import Interval

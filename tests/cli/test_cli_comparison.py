@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.case import Case
-from skingpt_r1.cli.comparison import print_comparison
-from skingpt_r1.cli.wording import RESEARCH
-from skingpt_r1.distill.compare import BASE, Comparison
-from skingpt_r1.distill.evaluate import Answer, judge
+from skingpt_r1.cli.demo import print_comparison
+from skingpt_r1.cli.options import RESEARCH
+from skingpt_r1.distill.evaluate import BASE, Answer, Comparison, judge
 from skingpt_r1.records import ResultRow
 from skingpt_r1.text.narrative import make_narrative
 

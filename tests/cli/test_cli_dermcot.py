@@ -12,11 +12,11 @@ from small_corpus import contents, small_recipe, small_tools
 
 from skingpt_r1.cli.dermcot import corpus_tools, judges_unknown_skin
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.wording import RESEARCH
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.cli.options import RESEARCH
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
-from skingpt_r1.dermeval.card import knows_rendered_skin_only
+from skingpt_r1.dermeval.evaluator import knows_rendered_skin_only
 from skingpt_r1.records import start_run
 from skingpt_r1.render.folder import NOTE
 from skingpt_r1.render.layouts import write_pad_ufes_20

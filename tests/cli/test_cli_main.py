@@ -9,7 +9,7 @@ import pytest
 
 from skingpt_r1 import __version__
 from skingpt_r1.cli import main
-from skingpt_r1.cli.wording import RESEARCH, closing
+from skingpt_r1.cli.options import RESEARCH, closing
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from skingpt_r1.cli.real import DATASETS, SYSTEMS
-from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.cli.demo import DATASETS
+from skingpt_r1.cli.demo import REAL_SYSTEMS as SYSTEMS
+from skingpt_r1.distill.recipe import load_recipe
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -9,8 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from skimage.color import rgb2lab
 
 from skingpt_r1.data import measure as module
-from skingpt_r1.data.lesion import find_lesion, solidity
-from skingpt_r1.data.measure import Measurements, findings_of, measure
+from skingpt_r1.data.measure import Measurements, find_lesion, findings_of, measure, solidity
 from skingpt_r1.text.findings import WORDS, check_findings
 
 SKIN = (226, 188, 164)

@@ -9,7 +9,7 @@ from small_sets import CLASS, build, edit, picture, rows_of, table
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.data import check_dataset, load_cases
-from skingpt_r1.data.labels import DDI, DERMNET, FITZPATRICK17K, SKINCON
+from skingpt_r1.data.info import DDI, DERMNET, FITZPATRICK17K, SKINCON
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.values import file_series, known, truth, whole_number
 

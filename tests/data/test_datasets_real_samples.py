@@ -7,7 +7,7 @@ import pytest
 
 from skingpt_r1.case import Case
 from skingpt_r1.data import check_dataset, load_cases
-from skingpt_r1.data.labels import FITZPATRICK17K
+from skingpt_r1.data.info import FITZPATRICK17K
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 

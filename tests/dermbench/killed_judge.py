@@ -6,8 +6,7 @@ from pathlib import Path
 from skingpt_r1.dermbench.judgements import JudgedSystem, judge_folder, run_judge
 from skingpt_r1.dermbench.judges.language_model import LLMJudge, open_llm_judge
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
-from skingpt_r1.llm.api_recipe import CallsRecipe
-from skingpt_r1.llm.budget import Ledger
+from skingpt_r1.llm.budget import CallsRecipe, Ledger
 from skingpt_r1.records import append_records, read_records, start_run
 from skingpt_r1.text.rubric import Protocol
 

@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
-from skingpt_r1.dermbench.ablation.ablation_recipe import AblationRecipe, load_ablation
-from skingpt_r1.dermbench.ablation.run import run_ablation
+from skingpt_r1.dermbench.ablation.run import AblationRecipe, load_ablation, run_ablation
 from skingpt_r1.dermbench.ablation.table import Measured, ablation_markdown, difference, over_seeds
 from skingpt_r1.distill.evaluate import ACCURACY, BALANCED
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.recipes import RECIPES
-from skingpt_r1.stats.draw import Draw
-from skingpt_r1.stats.intervals import balanced_accuracy, bootstrap_mean, bootstrap_statistic
+from skingpt_r1.stats.intervals import Draw, balanced_accuracy, bootstrap_mean, bootstrap_statistic
 
 DRAW = Draw(seed=2, resamples=400)
 

@@ -5,9 +5,9 @@ from small_corpus import contents, small_recipe, small_tools
 
 from skingpt_r1.case import Split
 from skingpt_r1.data import load_cases
-from skingpt_r1.dermbench.ablation.ablation_corpora import by_chance, published_corpora
+from skingpt_r1.dermbench.ablation.run import by_chance, published_corpora
 from skingpt_r1.dermcot.certify import simulate_raters
-from skingpt_r1.dermcot.corpus_part import read_corpus
+from skingpt_r1.dermcot.corpus import read_corpus
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.rules import CertifyRules

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skingpt_r1.dermbench.classification.answer_names import (
+from skingpt_r1.dermbench.classification.match import (
     bare_name,
     readings,
     stated_name,

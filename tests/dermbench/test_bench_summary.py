@@ -10,12 +10,11 @@ from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.reading import NOT_ASKED, NOT_JUDGED, read_run
 from skingpt_r1.dermbench.records import Answer, Judgement
 from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.several_runs import summarise_runs
-from skingpt_r1.dermbench.summary import write_summary
+from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import append_records, read_records
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import Draw
 from skingpt_r1.text.rubric import DIMENSIONS
 
 DRAW = Draw(seed=0, resamples=100)

@@ -10,15 +10,16 @@ from skingpt_r1.dermbench.answers import file_stem
 from skingpt_r1.dermbench.questions import Asked, data_root, prepare_questions, with_pictures
 from skingpt_r1.dermbench.recipe import LocalRecipe
 from skingpt_r1.dermbench.records import Answer, Question
-from skingpt_r1.dermbench.systems.controls import (
+from skingpt_r1.dermbench.systems.named import (
     BLANK_LEVEL,
+    Choice,
     Exchange,
     Majority,
     OtherPictures,
     Reference,
+    choose_systems,
     shuffled,
 )
-from skingpt_r1.dermbench.systems.named import Choice, choose_systems
 from skingpt_r1.dermbench.systems.own import LocalModel, short_name
 from skingpt_r1.errors import CheckpointError, DatasetError, RecipeError
 from skingpt_r1.text.narrative import parse_narrative

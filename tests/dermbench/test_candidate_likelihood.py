@@ -5,9 +5,9 @@ from model_kinds import CONFIGS
 
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.records import Question
-from skingpt_r1.dermbench.systems.candidate_likelihood import candidate_probabilities
+from skingpt_r1.dermbench.systems.own import candidate_probabilities
 from skingpt_r1.errors import SkinGPTError
-from skingpt_r1.model.diagnosis import weigh
+from skingpt_r1.model.generation import weigh
 from skingpt_r1.model.prompt import Request
 from skingpt_r1.text.phrases import INSTRUCTION
 

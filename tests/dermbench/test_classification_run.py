@@ -14,12 +14,11 @@ from skingpt_r1.dermbench.questions import RENDERED, Asked, prepare_questions
 from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.run_systems import run_systems
-from skingpt_r1.dermbench.several_runs import summarise_runs
-from skingpt_r1.dermbench.summary import write_summary
-from skingpt_r1.dermbench.systems.controls import Majority, Reference
+from skingpt_r1.dermbench.summary import summarise_runs, write_summary
+from skingpt_r1.dermbench.systems.named import Majority, Reference
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.render.layouts import LAYOUTS
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import Draw
 
 DRAW = Draw(seed=0, resamples=100)
 FORMS = ("narrative", "label", "candidates")

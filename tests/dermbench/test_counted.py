@@ -2,7 +2,7 @@
 
 import random
 
-from skingpt_r1.dermbench.counted import counted
+from skingpt_r1.dermbench.judgements import counted
 from skingpt_r1.dermbench.records import Judgement
 from skingpt_r1.text.rubric import DIMENSIONS
 

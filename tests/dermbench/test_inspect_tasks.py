@@ -10,10 +10,9 @@ from inspect_ai.model import ChatMessageUser, ContentImage, ContentText, Generat
 from openai_server import openai_server, text
 from PIL import Image
 
-from skingpt_r1.dermbench.inspect import classification, dermbench
-from skingpt_r1.dermbench.inspect_provider import pictures_of
+from skingpt_r1.dermbench.inspect import classification, dermbench, pictures_of
 from skingpt_r1.errors import RecipeError, SkinGPTError
-from skingpt_r1.llm.data_uri import picture_uri
+from skingpt_r1.llm.ask import picture_uri
 from skingpt_r1.render.layouts import LAYOUTS
 from skingpt_r1.text.rubric import DIMENSIONS
 

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from skingpt_r1.dermbench.answers import answers_path
-from skingpt_r1.dermbench.audits import LENGTH, ORDER, REPEATS, SELF, audit_run, family_of
-from skingpt_r1.dermbench.clinician_agreement import agreement_audits, match_ratings, measure_judges
-from skingpt_r1.dermbench.judged_scores import read_scores
+from skingpt_r1.dermbench.audits import (
+    LENGTH,
+    ORDER,
+    REPEATS,
+    SELF,
+    agreement_audits,
+    audit_run,
+    family_of,
+    match_ratings,
+    measure_judges,
+)
+from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import RecordError

@@ -14,7 +14,7 @@ import pytest
 from killed_judge import CONNECTIONS, judge_run, judgements, write_run
 from openai_server import cut_connection, failure, openai_server, text, truncated_json
 
-from skingpt_r1.dermbench.judged_scores import read_scores
+from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.judges.language_model import MOST_ATTEMPTS
 from skingpt_r1.llm.budget import CallRecord
 from skingpt_r1.llm.failures import PASSING

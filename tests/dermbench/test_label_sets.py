@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 from skingpt_r1.case import Case
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS, find_label_set, gold_labels
 from skingpt_r1.dermbench.classification.match import REASONS, likeliest, match_answer, match_name
-from skingpt_r1.dermbench.classification_questions import (
-    classification_questions,
-    shuffled_candidates,
-)
+from skingpt_r1.dermbench.questions import classification_questions, shuffled_candidates
 from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.errors import DatasetError, RecipeError, RecordError
 from skingpt_r1.text.phrases import ask

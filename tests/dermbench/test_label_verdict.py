@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermbench.classification.label_verdict import (
+from skingpt_r1.dermbench.classification.labels import LABEL_SETS
+from skingpt_r1.dermbench.classification.match import (
     LabelMatch,
     LabelVerdict,
     compare_labels,
     judge_label,
+    match_answer,
 )
-from skingpt_r1.dermbench.classification.labels import LABEL_SETS
-from skingpt_r1.dermbench.classification.match import match_answer
 from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.text.narrative import REASONS
 from skingpt_r1.text.taxonomy import diagnoses

@@ -9,17 +9,17 @@ from openai_server import cut_connection, failure, openai_server, text
 
 from skingpt_r1.dermbench.judgements import judge_folder, run_judge
 from skingpt_r1.dermbench.judges.judge import JudgeTask
-from skingpt_r1.dermbench.judges.judge_prompt import MOST_CHARACTERS, judge_prompt
 from skingpt_r1.dermbench.judges.language_model import (
     CANDIDATE_FIRST,
     MOST_ATTEMPTS,
+    MOST_CHARACTERS,
+    judge_prompt,
     open_llm_judge,
     read_verdict,
 )
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import CostError, NarratorError, TrainingError
-from skingpt_r1.llm.api_recipe import CallsRecipe, Price
-from skingpt_r1.llm.budget import Ledger, read_totals
+from skingpt_r1.llm.budget import CallsRecipe, Ledger, Price, read_totals
 from skingpt_r1.records import append_records, read_records, start_run
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores, Unscored, format_scores
 

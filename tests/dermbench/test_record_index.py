@@ -2,7 +2,7 @@
 
 import pytest
 
-from skingpt_r1.dermbench.record_index import RecordIndex
+from skingpt_r1.dermbench.reading import RecordIndex
 from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import append_records, read_records

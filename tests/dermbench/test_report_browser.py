@@ -7,9 +7,8 @@ import pytest
 from browser import FAINT, NAMELESS, WIDER, complaints, open_browser, open_page, resize
 from made_report import HOSTILE, JUDGES, LABELS, made_report
 
-from skingpt_r1.dermbench.report.write import write_report
-from skingpt_r1.dermbench.several_runs import join_summaries
-from skingpt_r1.dermbench.summary import Summary
+from skingpt_r1.dermbench.report.rows import write_report
+from skingpt_r1.dermbench.summary import Summary, join_summaries
 from skingpt_r1.dermcot.card import RESEARCH
 
 NUMBER = 120

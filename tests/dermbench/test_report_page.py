@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
 
-from skingpt_r1.dermbench.report.cases_part import CaseChunks, script_json
+from skingpt_r1.dermbench.report.cases import CaseChunks, script_json
 from skingpt_r1.dermbench.report.data import ReportData
 from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import page_pieces, pair_cells, write_page

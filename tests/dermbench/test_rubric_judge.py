@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermbench.judges.addressed import without_addresses
-from skingpt_r1.dermbench.judges.advice import read_advice
-from skingpt_r1.dermbench.judges.comparison import compare_texts, content_words
+from skingpt_r1.dermbench.judges.comparison import (
+    compare_texts,
+    content_words,
+    read_advice,
+    without_addresses,
+)
 from skingpt_r1.dermbench.judges.judge import JudgeTask
 from skingpt_r1.dermbench.judges.rules import RubricJudge, score_by_rules
 from skingpt_r1.dermbench.records import Answer, Question
@@ -22,8 +25,8 @@ from skingpt_r1.simulate.damage import (
     Damage,
     inject,
     write_damaged,
+    wrong_names,
 )
-from skingpt_r1.simulate.wrong_names import wrong_names
 from skingpt_r1.text.narrative import format_narrative
 from skingpt_r1.text.rubric import DIMENSIONS, Unscored
 from skingpt_r1.text.signs import describe_sign, read_signs

@@ -8,7 +8,7 @@ import pytest
 from real_damage import OPERATIONS, damaged, diagnosis_of
 
 from skingpt_r1.data.readers.dermbench import load
-from skingpt_r1.dermbench.classification.label_verdict import compare_labels
+from skingpt_r1.dermbench.classification.match import compare_labels
 from skingpt_r1.dermbench.judges.comparison import read_text, same_name
 from skingpt_r1.dermbench.judges.rules import score_by_rules
 from skingpt_r1.simulate.damage import BROKEN, OWN_DIMENSION, WRONG

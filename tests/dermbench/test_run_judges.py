@@ -7,19 +7,18 @@ import pytest
 
 from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.audits import audit_run
-from skingpt_r1.dermbench.judged_scores import read_scores
-from skingpt_r1.dermbench.judgements import judge_folder, run_judge
+from skingpt_r1.dermbench.judgements import judge_folder, read_scores, run_judge
 from skingpt_r1.dermbench.judges.evaluator import EvaluatorJudge
 from skingpt_r1.dermbench.judges.judge import JudgeTask
 from skingpt_r1.dermbench.judges.named import JudgeOptions, open_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.reading import NOT_JUDGED
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
-from skingpt_r1.dermbench.several_runs import summarise_runs
+from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.records import append_records, read_records, sha256_file, start_run
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import Draw
 from skingpt_r1.text.narrative import format_narrative
 from skingpt_r1.text.rubric import Protocol
 

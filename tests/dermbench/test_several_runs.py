@@ -10,12 +10,17 @@ from made_run import write_card, write_run
 
 from skingpt_r1.dermbench.reading import read_run
 from skingpt_r1.dermbench.report.data import Audit, ReportData
-from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report.markdown import markdown
-from skingpt_r1.dermbench.several_runs import join_summaries, summarise_runs
-from skingpt_r1.dermbench.summary import Summary, summarise_reading, write_summary
+from skingpt_r1.dermbench.report.wording import glances
+from skingpt_r1.dermbench.summary import (
+    Summary,
+    join_summaries,
+    summarise_reading,
+    summarise_runs,
+    write_summary,
+)
 from skingpt_r1.errors import RecipeError, RecordError
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import Draw
 
 DRAW = Draw(seed=0, resamples=100)
 BOARD, HAM, PARTS = "made up in board", "made up in ham", "made up in parts"

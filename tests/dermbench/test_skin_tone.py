@@ -5,7 +5,7 @@ import pytest
 
 from skingpt_r1.case import SkinTone
 from skingpt_r1.dermbench.skin_tone import TONE_ORDER, TYPE_ORDER, by_skin, tone_name, type_name
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import Draw
 
 DRAW = Draw(seed=0, resamples=300)
 

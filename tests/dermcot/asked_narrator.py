@@ -4,10 +4,9 @@ from openai_server import text
 
 from skingpt_r1.case import Case
 from skingpt_r1.errors import CostError, NarratorError
-from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe, Price
 from skingpt_r1.llm.ask import Task
-from skingpt_r1.llm.budget import CallRecord, Ledger
-from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.llm.budget import ApiRecipe, CallRecord, CallsRecipe, Ledger, Price
+from skingpt_r1.llm.models import open_model_narrator
 from skingpt_r1.records import read_records
 
 FINE = text("A single red papule with a sharp border is seen.")

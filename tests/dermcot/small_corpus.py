@@ -6,9 +6,9 @@ import time
 import zlib
 from pathlib import Path
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord
-from skingpt_r1.dermcot.offline import OfflineNarrator, likeness_of
+from skingpt_r1.dermcot.narrators import OfflineNarrator, likeness_of
 from skingpt_r1.dermcot.pipeline import Narrators, Tools, build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
 from skingpt_r1.records import iterate_records

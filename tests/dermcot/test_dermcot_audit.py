@@ -12,10 +12,10 @@ from skingpt_r1.dermcot.stages.audit import audit, find_problem
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.simulate.damage import BROKEN, Damage, write_damaged
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS
-from skingpt_r1.text.identity import identity_words
-from skingpt_r1.text.invented import invented_history
+from skingpt_r1.text.giveaways import identity_words
 from skingpt_r1.text.narrative import format_narrative
 from skingpt_r1.text.phrases import ADVICE, write_narrative
+from skingpt_r1.text.signs import invented_history
 
 SEEN = "Few large red plaques with sharp borders and silvery surface, scattered and widespread."
 THOUGHT = "Silvery surface and red colour point to psoriasis. A doctor can confirm this."

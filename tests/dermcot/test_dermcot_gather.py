@@ -8,7 +8,7 @@ from small_corpus import contents, small_recipe, small_tools
 from skingpt_r1.case import Case
 from skingpt_r1.data import write_folder
 from skingpt_r1.data.overlap import fingerprint
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.cases import case_records, gather, planned_candidates
 from skingpt_r1.dermcot.corpus import CaseRecord
 from skingpt_r1.dermcot.pipeline import build

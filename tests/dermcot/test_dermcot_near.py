@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermcot.stages.near import (
+from skingpt_r1.dermcot.stages.select import (
     SIGNATURE,
     KeptPictures,
     KeptTexts,

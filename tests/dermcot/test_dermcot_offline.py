@@ -5,13 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate
 
+from skingpt_r1.dermcot.asking import VISIBLE, describe_attributes, findings_in
 from skingpt_r1.dermcot.corpus import Candidate, StageRecord
-from skingpt_r1.dermcot.known import VISIBLE, describe_attributes, findings_in
-from skingpt_r1.dermcot.offline import CONTRADICTED_FROM, OfflineNarrator, likeness_of, name_slip
-from skingpt_r1.dermcot.own_model import OwnModel
+from skingpt_r1.dermcot.narrators import (
+    CONTRADICTED_FROM,
+    OfflineNarrator,
+    OwnModel,
+    likeness_of,
+    name_slip,
+)
 from skingpt_r1.dermcot.stages.normalise import read_reasoning
-from skingpt_r1.dermcot.stages.reason import reason_task
-from skingpt_r1.dermcot.stages.write import observe_task
+from skingpt_r1.dermcot.stages.write import observe_task, reason_task
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import NOT_SUPPORTED, Task
 from skingpt_r1.render.folder import iterate_cases
@@ -140,7 +144,7 @@ def test_criteria_and_concepts_in_words():
 
 
 def test_no_criterion_reads_as_a_finding():
-    from skingpt_r1.dermcot import known
+    from skingpt_r1.dermcot import asking as known
 
     sentences = [text for table in known._CRITERIA.values() for text in table.values()]
     sentences += [f"Also seen: {words}." for words in known._CONCEPT_WORDS.values()]
@@ -148,8 +152,8 @@ def test_no_criterion_reads_as_a_finding():
 
 
 def test_known_concepts_are_those_of_the_data_set():
-    from skingpt_r1.data.labels import SKINCON
-    from skingpt_r1.dermcot import known
+    from skingpt_r1.data.info import SKINCON
+    from skingpt_r1.dermcot import asking as known
 
     assert {*known._CONCEPT_FINDINGS, *known._CONCEPT_WORDS} <= set(SKINCON)
     assert not known._CONCEPT_FINDINGS.keys() & known._CONCEPT_WORDS.keys()

@@ -13,7 +13,7 @@ import pytest
 import small_corpus
 from small_corpus import contents, small_recipe, small_tools
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import REASONS, STAGES, StageRecord
 from skingpt_r1.dermcot.pipeline import build, read_selection, select_corpus
 from skingpt_r1.errors import RecordError, TrainingError

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.dermcot.recipe import SelectRecipe
-from skingpt_r1.dermcot.stages.near import SIGNATURE, read_hashes
-from skingpt_r1.dermcot.stages.select import Row, decide
+from skingpt_r1.dermcot.stages.select import SIGNATURE, Row, decide, read_hashes
 
 NOTHING_ALIKE = {"text_similarity": 1.01, "picture_distance": -1}
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from small_corpus import small_recipe, small_tools
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import STAGES, StageRecord
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import load_corpus_recipe

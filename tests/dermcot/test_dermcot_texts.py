@@ -10,11 +10,9 @@ from small_corpus import candidate, case_record
 
 from skingpt_r1.dermcot.asking import BLOCK, blocks
 from skingpt_r1.dermcot.stages.normalise import normalise, read_reasoning
-from skingpt_r1.dermcot.stages.reason import reason, says_not_supported
-from skingpt_r1.dermcot.stages.write import blind, observe
+from skingpt_r1.dermcot.stages.write import blind, observe, reason, says_not_supported
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply
-from skingpt_r1.llm.prompts import observe_prompt, prompt_sha256, reason_prompt
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply, observe_prompt, prompt_sha256, reason_prompt
 from skingpt_r1.text.narrative import format_narrative, parse_narrative
 from skingpt_r1.text.taxonomy import diagnoses
 

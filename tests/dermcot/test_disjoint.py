@@ -10,7 +10,7 @@ from PIL import Image
 from finished_corpus import make_corpus
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import fingerprint
-from skingpt_r1.dermcot.corpus_part import read_corpus
+from skingpt_r1.dermcot.corpus import read_corpus
 from skingpt_r1.dermcot.disjoint import Compared, Leak, compared, find_leaks
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import sha256_file

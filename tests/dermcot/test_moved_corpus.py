@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_corpus import contents, small_recipe, small_tools
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.certify import export_to_raters
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.errors import DatasetError

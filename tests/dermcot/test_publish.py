@@ -17,7 +17,7 @@ from skingpt_r1.case import Split
 from skingpt_r1.data import load_cases
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermcot.certify import certified, history_path, simulate_raters
-from skingpt_r1.dermcot.corpus_part import corpus_path, read_corpus
+from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
 from skingpt_r1.dermcot.table import features
 from skingpt_r1.errors import DatasetError

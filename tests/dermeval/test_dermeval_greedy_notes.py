@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from tiny_evaluator import tiny_recipe
 
 from skingpt_r1.dermeval.examples import CritiqueExamples, mean_lessons, store_pictures
-from skingpt_r1.dermeval.greedy_notes import TITLE, GreedyNotes, verdict_begins
 from skingpt_r1.dermeval.policy import PolicyObjective, question_joiner
-from skingpt_r1.dermeval.sampling import prompts_of
+from skingpt_r1.dermeval.sampling import TITLE, GreedyNotes, prompts_of, verdict_begins
 from skingpt_r1.model.generation import Decoding, generate_ids
 from skingpt_r1.ratings.rating import read_ratings
 

@@ -19,11 +19,10 @@ from skingpt_r1.dermeval.policy import (
     picture_tokens,
     question_joiner,
     score_lines,
+    squared_error_rewards,
     token_lines,
 )
-from skingpt_r1.dermeval.policy_terms import squared_error_rewards
-from skingpt_r1.dermeval.sampling import cut_reply
-from skingpt_r1.dermeval.score_digits import digit_tokens
+from skingpt_r1.dermeval.sampling import cut_reply, digit_tokens
 from skingpt_r1.distill.losses import combine
 from skingpt_r1.errors import RecordError, SkinGPTError
 from skingpt_r1.model.prompt import Request, encode_example

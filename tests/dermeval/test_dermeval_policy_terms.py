@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermeval.policy_terms import (
+from skingpt_r1.dermeval.policy import (
     advantages,
     divergence_total,
     move_baseline,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skingpt_r1.dermeval.report_card import (
+from skingpt_r1.dermeval.examples import Probe
+from skingpt_r1.dermeval.report import (
     ERROR,
     Answers,
     accuracy_rows,
@@ -12,7 +13,6 @@ from skingpt_r1.dermeval.report_card import (
     injection_rows,
     stage_rows,
 )
-from skingpt_r1.dermeval.simulated import Probe
 from skingpt_r1.simulate.damage import OWN_DIMENSION
 
 WANTED = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 3.0], [2.0, 2.0, 2.0, 2.0, 2.0, 2.0], [4.0] * 6])

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermeval.policy_terms import advantages
-from skingpt_r1.dermeval.score_digits import (
+from skingpt_r1.dermeval.policy import advantages
+from skingpt_r1.dermeval.sampling import (
     ScoreDigits,
     digit_tokens,
     expected_score_total,

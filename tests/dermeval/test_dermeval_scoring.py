@@ -7,9 +7,8 @@ from tiny_evaluator import VERDICT, write_rating_file
 
 from skingpt_r1.dermeval.examples import longest_input
 from skingpt_r1.dermeval.recipe import CritiqueRecipe
-from skingpt_r1.dermeval.report_card import ask_all
-from skingpt_r1.dermeval.score_file import RATINGS_FILE, score_file
-from skingpt_r1.dermeval.scoring import judge, make_scorer
+from skingpt_r1.dermeval.report import ask_all
+from skingpt_r1.dermeval.scoring import RATINGS_FILE, judge, make_scorer, score_file
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.ratings.rating import read_rating_rows, read_ratings
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, format_scores

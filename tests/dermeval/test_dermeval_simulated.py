@@ -2,8 +2,8 @@
 
 import pytest
 
+from skingpt_r1.dermeval.examples import INJECTED, damage_probes, injected_texts, simulate
 from skingpt_r1.dermeval.recipe import RatingsRecipe
-from skingpt_r1.dermeval.simulated import INJECTED, damage_probes, injected_texts, simulate
 from skingpt_r1.ratings.rating import read_rating_rows, read_ratings
 from skingpt_r1.simulate.damage import KINDS, OWN_DIMENSION
 from skingpt_r1.simulate.damage_words import INJECTIONS

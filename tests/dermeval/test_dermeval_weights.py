@@ -2,8 +2,7 @@
 
 import random
 
-from skingpt_r1.dermeval.card import NANO_EVALUATOR
-from skingpt_r1.dermeval.evaluator import load_evaluator
+from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import judge
 from skingpt_r1.render.folder import write_cases
 from skingpt_r1.simulate.damage import DROPPED, UNSAFE, VAGUE, Damage, write_damaged

@@ -14,8 +14,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from skingpt_r1.dermeval.examples import CritiqueExamples, Lesson, store_pictures
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.run import CRITIQUE_ONLY, build_evaluator
-from skingpt_r1.distill.build import make_trained
-from skingpt_r1.distill.trainer import train
+from skingpt_r1.distill.trainer import make_trained, train
 from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor
 from skingpt_r1.model.skingpt import SkinGPT

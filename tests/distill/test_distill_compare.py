@@ -7,7 +7,7 @@ from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
 from skingpt_r1.distill import evaluate
-from skingpt_r1.distill.compare import BASE, System, compare
+from skingpt_r1.distill.evaluate import BASE, System, compare
 from skingpt_r1.errors import RecipeError
 
 DIFFERENCES = (("Fast: + text", BASE), ("Fast: + text", "slow"))
@@ -123,7 +123,7 @@ def test_a_system_may_start_from_another(systems, tmp_path, monkeypatch):
         asked.append((folder.name, recipe.start))
         raise InterruptedError
 
-    monkeypatch.setattr("skingpt_r1.distill.compare.run_recipe", stop)
+    monkeypatch.setattr("skingpt_r1.distill.evaluate.run_recipe", stop)
     after = systems[1]._replace(start="slow")
     with pytest.raises(InterruptedError):
         compare([after, systems[0]], tmp_path, table="t", differences=())

@@ -5,11 +5,11 @@ import torch
 from tiny_distill import make_model, small_adapter, stored_cases, write_backbone, write_pictures
 
 from skingpt_r1.distill.batches import StoredCases, collate
-from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.features import FeaturePass, patch_stored
 from skingpt_r1.distill.losses import TERMS, LossWeights, combine
-from skingpt_r1.distill.plain import encode_plain, plain_terms
+from skingpt_r1.distill.objective import encode_plain, plain_terms
 from skingpt_r1.distill.store import FeatureStore, write_store
+from skingpt_r1.distill.trainer import make_trained
 from skingpt_r1.errors import FeatureStoreError, TeacherError
 
 ADAPTERS = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skingpt_r1.distill.recipe_files import load_recipe, make_recipe
+from skingpt_r1.distill.recipe import load_recipe, make_recipe
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.recipes import RECIPES, find_recipe
 

@@ -3,7 +3,7 @@
 import pytest
 from tiny_distill import write_backbone
 
-from skingpt_r1.distill.recipe_files import load_recipe
+from skingpt_r1.distill.recipe import load_recipe
 from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.recipes import RECIPES

@@ -15,9 +15,8 @@ from tiny_run import KILL_AT_STEP, tiny_recipe
 
 from skingpt_r1.case import Split
 from skingpt_r1.distill import run as run_module
-from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.run import run_recipe
-from skingpt_r1.distill.trainer import last_checkpoint, make_optimizer
+from skingpt_r1.distill.trainer import last_checkpoint, make_optimizer, make_trained
 from skingpt_r1.errors import FeatureStoreError, RecipeError, TrainingError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import load_adapter

@@ -4,7 +4,7 @@ import pytest
 import torch
 from accelerate import PartialState
 
-from skingpt_r1.distill.stage import finish_stage
+from skingpt_r1.distill.trainer import finish_stage
 from skingpt_r1.errors import TrainingError
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE
 from skingpt_r1.model.config import AdapterConfig, VisualConfig

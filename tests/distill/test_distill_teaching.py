@@ -6,10 +6,9 @@ import torch
 from tiny_distill import write_backbone, write_pictures
 from tiny_run import tiny_recipe
 
-import skingpt_r1.distill.teaching as teaching
+import skingpt_r1.distill.run as teaching
 from skingpt_r1.distill.recipe import TeacherRecipe
-from skingpt_r1.distill.run import run_recipe
-from skingpt_r1.distill.teaching import teacher_vectors
+from skingpt_r1.distill.run import run_recipe, teacher_vectors
 from skingpt_r1.errors import TeacherError
 
 BUILT_IN = TeacherRecipe(kind="built-in", width=8, epochs=1)

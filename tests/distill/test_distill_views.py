@@ -9,8 +9,8 @@ from tiny_distill import make_model, small_adapter, stored_cases, write_backbone
 from tiny_run import tiny_recipe
 
 from skingpt_r1.distill.features import FeaturePass
+from skingpt_r1.distill.recipe import MOST_VIEWS, turn
 from skingpt_r1.distill.run import run_features
-from skingpt_r1.distill.views import MOST_VIEWS, turn
 
 
 def test_views_are_the_symmetries_of_the_square():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from skingpt_r1.distill.stored_text import stored_text_term
+from skingpt_r1.distill.objective import stored_text_term
 
 
 def _batch(seed, lengths, width=12, vocabulary=37):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import skingpt_r1.distill.trainer as trainer
-from skingpt_r1.distill.recipe_files import make_recipe
+from skingpt_r1.distill.recipe import make_recipe
 from skingpt_r1.distill.run import run_recipe
 
 KILL_AT_STEP = 8

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 from skingpt_r1.case import Case
-from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe, Price
 from skingpt_r1.llm.ask import Task
-from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger, Price
+from skingpt_r1.llm.models import open_model_narrator
 from skingpt_r1.records import append_record
 
 

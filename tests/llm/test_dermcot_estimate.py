@@ -8,11 +8,9 @@ from skingpt_r1.case import Case
 from skingpt_r1.dermcot.narrators import check_models, check_name, estimate_lines, make_narrators
 from skingpt_r1.dermcot.recipe import CorpusRecipe
 from skingpt_r1.errors import CostError, NarratorError, RecipeError
-from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe, Price
 from skingpt_r1.llm.ask import Task
-from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.estimate import OVERHEAD_TOKENS, estimate
-from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.llm.budget import OVERHEAD_TOKENS, ApiRecipe, CallsRecipe, Ledger, Price, estimate
+from skingpt_r1.llm.models import open_model_narrator
 from skingpt_r1.recipes import check_recipe
 
 API = ApiRecipe(max_tokens=100)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skingpt_r1.errors import CostError, RecordError
-from skingpt_r1.llm.api_recipe import Price
-from skingpt_r1.llm.budget import Asked, CallRecord, Ledger, Totals, read_totals
+from skingpt_r1.llm.budget import Asked, CallRecord, Ledger, Price, Totals, read_totals
 from skingpt_r1.records import read_records
 
 PRICE = Price(input=3.0, output=15.0)

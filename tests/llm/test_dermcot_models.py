@@ -6,7 +6,7 @@ import pytest
 from openai_server import failure, openai_server, text
 from small_corpus import score_by_hash, small_recipe
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import StageRecord
 from skingpt_r1.dermcot.narrators import make_narrators, open_ledger
 from skingpt_r1.dermcot.pipeline import Tools, build

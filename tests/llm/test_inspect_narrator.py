@@ -22,7 +22,7 @@ from PIL import Image
 
 from skingpt_r1.dermcot.corpus import REASONS
 from skingpt_r1.errors import CostError, ImageError, NarratorError
-from skingpt_r1.llm.api_recipe import ApiRecipe
+from skingpt_r1.llm.budget import ApiRecipe
 from skingpt_r1.llm.models import WINDOW
 
 

@@ -8,9 +8,8 @@ from asked_narrator import FINE, make_task
 from openai_server import openai_server, scripted
 
 from skingpt_r1.errors import NarratorError
-from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
-from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger
+from skingpt_r1.llm.models import open_model_narrator
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +70,8 @@ def test_the_package_is_needed_only_to_open_a_model():
         "sys.modules['inspect_ai'] = None\n"
         "from pathlib import Path\n"
         "import skingpt_r1.dermcot.narrators\n"
-        "from skingpt_r1.llm.open_model import open_model_narrator\n"
-        "from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe\n"
+        "from skingpt_r1.llm.models import open_model_narrator\n"
+        "from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe\n"
         "from skingpt_r1.llm.budget import Ledger\n"
         "ledger = Ledger(Path('ledger.jsonl'))\n"
         "open_model_narrator('a/b', api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)\n"

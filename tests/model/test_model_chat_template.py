@@ -10,10 +10,9 @@ from tools.nano.tokenizer import CHAT_TEMPLATE
 from transformers import AutoTokenizer
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model import chat_template
-from skingpt_r1.model.chat_template import render_chat
+from skingpt_r1.model import processor as chat_template
 from skingpt_r1.model.load import describe_directory, load_model
-from skingpt_r1.model.processor import load_processor
+from skingpt_r1.model.processor import load_processor, render_chat
 
 CHAT = [
     {

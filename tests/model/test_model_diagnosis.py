@@ -5,7 +5,7 @@ import torch
 from model_kinds import CONFIGS
 
 from skingpt_r1.errors import CheckpointError, NarrativeError, SkinGPTError
-from skingpt_r1.model import diagnosis
+from skingpt_r1.model import generation as diagnosis
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.text.narrative import Narrative, make_narrative
 

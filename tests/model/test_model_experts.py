@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from skingpt_r1.model.adapters.experts import ExpertLayer
+from skingpt_r1.model.adapters.visual import ExpertLayer
 from skingpt_r1.model.config import VisualConfig
 
 CONFIG = VisualConfig(layers="experts", embed_dim=12, bottleneck=5)

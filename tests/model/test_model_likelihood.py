@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from model_kinds import CONFIGS
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model import likelihood
-from skingpt_r1.model.likelihood import score_answers
+from skingpt_r1.model import generation as likelihood
+from skingpt_r1.model.generation import score_answers
 from skingpt_r1.model.prompt import Request, encode_prompts
 
 ANSWERS = [[50, 51, 52], [60], [50, 51, 53, 54, 55, 56], [61, 50], [50, 51, 52]]

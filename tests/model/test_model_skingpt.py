@@ -4,7 +4,7 @@ import pytest
 import torch
 from model_kinds import CONFIGS, batch_of, differs
 
-from skingpt_r1.model.adapters.lora import is_lora_key, merge_lora
+from skingpt_r1.model.adapters.text import is_lora_key, merge_lora
 from skingpt_r1.model.prompt import Request, encode_prompts
 
 KINDS = pytest.mark.parametrize("kind", CONFIGS)

@@ -11,15 +11,16 @@ from torch.nn import functional
 
 from skingpt_r1.case import Case
 from skingpt_r1.errors import TeacherError
-from skingpt_r1.model.builtin_teacher import (
+from skingpt_r1.model.teachers import (
     DIAGNOSIS,
     UNLABELLED,
     BuiltinTeacher,
     Encoder,
+    EncoderTeacher,
+    PrecomputedTeacher,
     read_targets,
     train_teacher,
 )
-from skingpt_r1.model.teachers import EncoderTeacher, PrecomputedTeacher
 
 COLOURS = {"red": (200, 40, 40), "brown": (120, 80, 40)}
 

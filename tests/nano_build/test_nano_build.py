@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools.nano import build, pool
+from tools.nano import build
+from tools.nano import schooling as pool
 from tools.nano.build import WEIGHTS
 
 MANIFEST = json.loads((WEIGHTS / "manifest.json").read_text("utf-8"))

@@ -1,11 +1,10 @@
 import pytest
 import torch
-from tools.nano.architecture import nano_config
-from tools.nano.dense_tower import dense_tokens
+from tools.nano.architecture import dense_tokens, nano_config
 from tools.nano.tokenizer import SPECIAL_TOKENS
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from skingpt_r1.model.families.patches import patch_pictures
+from skingpt_r1.model.families.qwen2_5_vl import patch_pictures
 
 
 @pytest.mark.parametrize("shape", [(112, 112), (84, 112), (112, 56)])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools.nano.muon import COEFFICIENTS, STEPS, Muon, orthogonalise, schooling_optimizers
+from tools.nano.schooling import COEFFICIENTS, STEPS, Muon, orthogonalise, schooling_optimizers
 from torch import nn
 
 

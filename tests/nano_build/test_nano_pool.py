@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from tools.nano import pool as pools
+from tools.nano import schooling as pools
 from tools.nano.scenes import ATTRIBUTES, CELL
 
 

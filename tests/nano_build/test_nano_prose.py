@@ -3,8 +3,7 @@ from collections import Counter
 
 import numpy as np
 from scipy.stats import chi2_contingency, spearmanr
-from tools.nano.diseases import DISEASES
-from tools.nano.prose import critique_turn, dermatology_turn, general_turn
+from tools.nano.language import DISEASES, critique_turn, dermatology_turn, general_turn
 from tools.nano.scenes import draw_scene
 
 from skingpt_r1.render.conditions import CONDITIONS

@@ -6,8 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
-from tools.nano.diseases import DISEASES
-from tools.nano.reading import compare_turn, lookup_turn, pairs_turn, reading_turn, scene_turn
+from tools.nano.language import (
+    DISEASES,
+    compare_turn,
+    lookup_turn,
+    pairs_turn,
+    reading_turn,
+    scene_turn,
+)
 from tools.nano.scenes import draw_scene
 
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 from tools.nano import schooling
-from tools.nano.architecture import nano_config
-from tools.nano.dense_tower import dense_tokens
-from tools.nano.pool import draw_pool
+from tools.nano.architecture import dense_tokens, nano_config
 from tools.nano.scenes import ATTRIBUTES, CELL
+from tools.nano.schooling import draw_pool
 from tools.nano.tokenizer import SPECIAL_TOKENS
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from skingpt_r1.model.families.patches import patch_pictures
+from skingpt_r1.model.families.qwen2_5_vl import patch_pictures
 
 
 @pytest.fixture

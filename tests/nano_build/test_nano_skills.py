@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tools.nano.architecture import PICTURE_SIZE
 from tools.nano.build import WEIGHTS
-from tools.nano.prose import QUESTIONS, general_turn
+from tools.nano.language import QUESTIONS, general_turn
 from tools.nano.scenes import ATTRIBUTES, draw_scene
-from tools.nano.skills import is_readable_prose
+from tools.nano.tokenizer import is_readable_prose
 
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools.nano.build import WEIGHTS
-from tools.nano.diseases import DISEASES
+from tools.nano.language import DISEASES
 from tools.nano.tokenizer import SPECIAL_TOKENS
 from transformers import AutoTokenizer
 

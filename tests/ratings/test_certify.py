@@ -15,13 +15,12 @@ from skingpt_r1.dermcot.certify import (
     import_ratings,
     settle,
     simulate_raters,
+    slip_of,
 )
-from skingpt_r1.dermcot.corpus_part import corpus_path, read_corpus
-from skingpt_r1.dermcot.rater_simulation import slip_of
+from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.errors import DatasetError, RecordError
-from skingpt_r1.ratings.certify_history import read_history
 from skingpt_r1.ratings.rating import read_ratings
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.rules import CertifyRules, read_history
 from skingpt_r1.ratings.sheets import RECORDS
 from skingpt_r1.ratings.verdict import SCORE_COLUMNS
 

@@ -10,12 +10,13 @@ from skingpt_r1.ratings.agreement import (
     ALPHA,
     METRICS,
     OVERALL,
+    draw_bland_altman,
     krippendorff_alpha,
+    limits_of_agreement,
     measure_agreement,
     pair_ratings,
     weighted_kappa,
 )
-from skingpt_r1.ratings.bland_altman import draw_bland_altman, limits_of_agreement
 from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.text.rubric import DIMENSIONS, Scores
 

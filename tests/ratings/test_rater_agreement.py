@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.ratings.rater_agreement import (
+from skingpt_r1.ratings.agreement import (
     AGREEMENT_TABLE,
     OVERALL,
     agreement_rows,

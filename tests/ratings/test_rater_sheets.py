@@ -13,7 +13,7 @@ from PIL import Image
 
 from finished_corpus import make_corpus
 from skingpt_r1.dermcot.certify import export_to_raters, import_ratings, settle
-from skingpt_r1.dermcot.corpus_part import corpus_path, read_corpus
+from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.sheets import export_cases
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.rules import CertifyRules

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skingpt_r1.ratings.rubric_raters import rater_key
+from skingpt_r1.ratings.rating import rater_key
 
 
 @pytest.mark.parametrize(

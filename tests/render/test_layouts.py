@@ -15,8 +15,7 @@ from skingpt_r1.dermbench.classification.labels import LABEL_SETS, gold_labels
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.render.folder import rendered_layout
-from skingpt_r1.render.layout_shots import label_of, make_shots, patients_of
-from skingpt_r1.render.layouts import LAYOUTS
+from skingpt_r1.render.layouts import LAYOUTS, label_of, make_shots, patients_of
 
 NUMBER, SEED, SIZE = 30, 5, 32
 TABLES = {

@@ -5,10 +5,17 @@ import pytest
 from scipy.ndimage import label
 
 from skingpt_r1.render.camera import MODALITIES
-from skingpt_r1.render.case import draw, plain, plan_case, render_case
+from skingpt_r1.render.case import (
+    DIAMETERS,
+    NUMBERS,
+    contact_sheet,
+    draw,
+    place_lesions,
+    plain,
+    plan_case,
+    render_case,
+)
 from skingpt_r1.render.conditions import CONDITIONS, Condition
-from skingpt_r1.render.placement import DIAMETERS, NUMBERS, place_lesions
-from skingpt_r1.render.sheet import contact_sheet
 from skingpt_r1.render.skin import SKIN_COLOURS, lesion_colour
 from skingpt_r1.text.findings import RENDERED_SLOTS, check_findings
 

@@ -24,8 +24,8 @@ from skingpt_r1.simulate.damage import (
     inject,
     true_scores,
     write_damaged,
+    wrong_names,
 )
-from skingpt_r1.simulate.wrong_names import wrong_names
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.phrases import ADVICE, KEY_SLOTS, urgency_of, write_narrative

@@ -14,7 +14,7 @@ from skingpt_r1.simulate.damage import (
     Damage,
     write_damaged,
 )
-from skingpt_r1.simulate.notes import write_notes
+from skingpt_r1.simulate.raters import write_notes
 
 FACTS = {
     "count": "few", "size": "large", "colour": "red", "morphology": "plaque", "border": "sharp",

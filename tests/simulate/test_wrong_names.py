@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skingpt_r1.render.conditions import CONDITIONS, CONFUSABLE
-from skingpt_r1.simulate.wrong_names import LOOKS, looks_of, misname, wrong_names
+from skingpt_r1.simulate.damage import LOOKS, looks_of, misname, wrong_names
 from skingpt_r1.text.taxonomy import Closeness, closeness, diagnoses, is_malignant
 
 NAMES = [condition.name for condition in CONDITIONS]

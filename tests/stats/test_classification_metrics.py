@@ -14,8 +14,7 @@ from sklearn.metrics import (
 
 from skingpt_r1.stats import classification as metrics
 from skingpt_r1.stats.classification import UNMATCHED, Predictions
-from skingpt_r1.stats.draw import Draw
-from skingpt_r1.stats.intervals import bootstrap_statistic
+from skingpt_r1.stats.intervals import Draw, bootstrap_statistic
 
 CLASSES = tuple("abcdefg")
 DRAW = Draw(seed=3, resamples=200)

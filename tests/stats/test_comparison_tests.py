@@ -12,8 +12,7 @@ from skingpt_r1.stats.comparison import (
     means,
     ranks,
 )
-from skingpt_r1.stats.draw import Draw
-from skingpt_r1.stats.intervals import bootstrap_mean, holm, mcnemar, paired_difference
+from skingpt_r1.stats.intervals import Draw, bootstrap_mean, holm, mcnemar, paired_difference
 
 DRAW = Draw(seed=1, resamples=400)
 NAMES = ("good", "same", "bad")

@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from skingpt_r1.text.markdown import code, plain, table
+from skingpt_r1.text.tokens import code, plain, table
 
 HOSTILE = [
     "a | b",

@@ -3,7 +3,7 @@
 import pytest
 
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.narrative_list import Item, items
+from skingpt_r1.text.sections import Item, items
 
 THREE = ("nevus", "BCC", "lentigo")
 

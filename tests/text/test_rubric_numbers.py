@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.text.rubric_numbers import announced_scale, read_scale, read_score
+from skingpt_r1.text.verdicts import announced_scale, read_scale, read_score
 
 BARE = {
     "4": 4.0, "4.5": 4.5, "4,5": 4.5, "+4": 4.0, "-1": -1.0, "−1": -1.0, ".5": 0.5, "4.": 4.0,

@@ -44,7 +44,7 @@ def test_label_sets_are_known_and_kept_apart(name: str) -> None:
 
 
 def test_the_long_label_sets_of_the_readers_are_known() -> None:
-    labels = pytest.importorskip("skingpt_r1.data.labels")
+    labels = pytest.importorskip("skingpt_r1.data.info")
     for names in (labels.DERMNET, labels.FITZPATRICK17K, labels.DDI):
         assert [name for name in names if taxonomy.canonical(name) is None] == []
     for name in labels.DERMNET:

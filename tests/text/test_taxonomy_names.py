@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.text.taxonomy import (
+    LONGEST_NAME,
     canonical,
     diagnoses,
     fitting_labels,
@@ -12,7 +13,6 @@ from skingpt_r1.text.taxonomy import (
     is_malignant,
     named_diagnoses,
 )
-from skingpt_r1.text.taxonomy_names import LONGEST_NAME
 
 BRITISH = (
     ("hem", "haem"), ("nev", "naev"), (" edema", " oedema"), ("myxedema", "myxoedema"),

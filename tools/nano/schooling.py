@@ -3,21 +3,221 @@
 Linear readers on the pooled tokens of the merger tell the attributes, readers on every token tell
 what lies in its patch, and one draws the outline; all readers are thrown away afterwards. Close-ups
 come first: they are cheap, and teach what a patch looks like.
+
+Muon in single precision, for schooling the embedded backbone.
+
+PyTorch's own Muon works in bfloat16, which takes seconds a step on processors without it; otherwise
+this is the same rule. Source of coefficients and steps: https://kellerjordan.github.io/posts/muon/
+
+Drawn scenes on disk, and batches of them for schooling.
 """
 
 import logging
-from typing import Any
+import math
+from collections.abc import Iterable
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tools.nano.dense_tower import dense_tokens
-from tools.nano.muon import schooling_optimizers
-from tools.nano.pool import HELD_OUT, SceneBatch, ScenePool, draw_batch
-from tools.nano.scenes import ATTRIBUTES, CELL
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tools.nano.architecture import dense_tokens
+from tools.nano.scenes import ATTRIBUTES, CELL, draw_closeup, draw_scene
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate
 
-from skingpt_r1.model.families.patches import patch_pictures
+from skingpt_r1.model.families.qwen2_5_vl import patch_pictures
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+STEPS = 5
+
+
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """The nearest matrix whose singular values are about one, by five Newton-Schulz steps.
+
+    Args:
+        matrix: [rows, columns], float32.
+    """
+    a, b, c = COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    x: Tensor = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(STEPS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is made orthogonal; for the matrices inside blocks only."""
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: float,
+        *,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+    ) -> None:
+        defaults = {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(parameters, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of every matrix that has a gradient."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is None:
+                    continue
+                mean = self.state[matrix].setdefault("mean", torch.zeros_like(matrix))
+                mean.lerp_(matrix.grad, 1 - group["momentum"])
+                update = orthogonalise(torch.lerp(matrix.grad, mean, group["momentum"]))
+                stretch = math.sqrt(max(1.0, matrix.shape[0] / matrix.shape[1]))
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(update, alpha=-group["lr"] * stretch)
+
+
+def schooling_optimizers(
+    model: nn.Module,
+    others: Iterable[nn.Parameter],
+    *,
+    learning_rate: float,
+    muon_rate: float,
+    steps: int,
+) -> tuple[list[torch.optim.Optimizer], list[torch.optim.lr_scheduler.LRScheduler]]:
+    """Muon for the trainable matrices inside blocks, AdamW for the rest, both rising and falling.
+
+    Args:
+        model: its blocks are what names such as `blocks.0` and `layers.0` contain.
+        others: parameters outside the model that learn, too.
+        learning_rate: AdamW's peak.
+        muon_rate: Muon's peak.
+        steps: length of the schedule.
+    """
+    matrices: list[nn.Parameter] = []
+    rest = list(others)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            inside = parameter.ndim == 2 and ("blocks." in name or "layers." in name)
+            (matrices if inside else rest).append(parameter)
+    optimizers = [
+        Muon(matrices, muon_rate),
+        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.98), weight_decay=0.02),
+    ]
+    schedules = [
+        torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, group["lr"], total_steps=steps, pct_start=0.08, cycle_momentum=False
+        )
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+    ]
+    return optimizers, list(schedules)
+
+
+BLOCK = 500
+HELD_OUT = 1000
+_PLACE = list(ATTRIBUTES).index("place")
+
+
+class ScenePool(NamedTuple):
+    """Drawn scenes.
+
+    Attributes:
+        pictures: uint8 memory map, [scenes, size, size, 3].
+        labels: class indices in the order of `ATTRIBUTES`, [scenes, attributes].
+        cover: share of each `CELL`-pixel cell that shapes cover,
+            [scenes, size / CELL, size / CELL].
+    """
+
+    pictures: NDArray[np.uint8]
+    labels: Tensor
+    cover: Tensor
+
+
+class SceneBatch(NamedTuple):
+    """Scenes as the tower meets them.
+
+    Attributes:
+        images: uint8, [scenes, height, width, 3].
+        labels: [scenes, attributes].
+        cover: [scenes, height / CELL, width / CELL].
+    """
+
+    images: Tensor
+    labels: Tensor
+    cover: Tensor
+
+
+def draw_pool(
+    folder: Path, count: int, seed: int, size: int, workers: int, *, closeups: bool = False
+) -> ScenePool:
+    """Draw `count` scenes, or close-ups, once; a finished pool in `folder` is read back."""
+    pictures_file, facts_file = folder / "scenes.npy", folder / "scene_facts.npz"
+    if not facts_file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = open_memmap(pictures_file, "w+", np.uint8, (count, size, size, 3))
+        labels = np.zeros((count, len(ATTRIBUTES)), np.int64)
+        cover = np.zeros((count, size // CELL, size // CELL), np.float32)
+        jobs = [(s, min(BLOCK, count - s), seed, size, closeups) for s in range(0, count, BLOCK)]
+        with Pool(workers) as pool:
+            for start, seen, told, covered in pool.imap(draw_block, jobs):
+                stop = start + len(seen)
+                pictures[start:stop], labels[start:stop], cover[start:stop] = seen, told, covered
+        pictures.flush()
+        np.savez(facts_file, labels=labels, cover=cover)
+    facts = np.load(facts_file)
+    return ScenePool(
+        np.load(pictures_file, mmap_mode="r"),
+        torch.from_numpy(facts["labels"]),
+        torch.from_numpy(facts["cover"]),
+    )
+
+
+def draw_block(
+    job: tuple[int, int, int, int, bool],
+) -> tuple[int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+    """One block of a pool: its start, pictures, labels and cover.
+
+    Args:
+        job: start, count, seed, size, and whether close-ups are drawn.
+    """
+    start, count, seed, size, closeups = job
+    rng = np.random.default_rng([seed, start])
+    draw = draw_closeup if closeups else draw_scene
+    scenes = [draw(rng, size) for _ in range(count)]
+    labels = [
+        [values.index(scene.attributes[name]) for name, values in ATTRIBUTES.items()]
+        for scene in scenes
+    ]
+    pictures = np.stack([scene.image for scene in scenes])
+    return start, pictures, np.array(labels), np.stack([scene.cover for scene in scenes])
+
+
+def draw_batch(pool: ScenePool, batch: int, rng: np.random.Generator) -> SceneBatch:
+    """Scenes outside the held-out ones, mirrored and squeezed, so that a pool goes further."""
+    rows = rng.integers(0, len(pool.labels) - HELD_OUT, batch)
+    images = torch.from_numpy(pool.pictures[rows])
+    labels, cover = pool.labels[rows].clone(), pool.cover[rows]
+    for axis, one, other in ((2, 1, 2), (1, 3, 4)):
+        if rng.random() < 0.5:
+            images, cover = images.flip(axis), cover.flip(axis)
+            old = labels[:, _PLACE].clone()
+            labels[old == one, _PLACE], labels[old == other, _PLACE] = other, one
+    if rng.random() < 0.25:  # photos are oblong
+        side = images.shape[1] // 28
+        rows_and_columns = (side - 1, side) if rng.random() < 0.7 else (side, side - 1)
+        height, width = (28 * n for n in rows_and_columns)
+        images = _resize(images.permute(0, 3, 1, 2), (height, width))
+        images = images.permute(0, 2, 3, 1).to(torch.uint8)
+        cover = _resize(cover[:, None], (height // CELL, width // CELL))[:, 0]
+    return SceneBatch(images, labels, cover)
+
+
+def _resize(planes: Tensor, shape: tuple[int, int]) -> Tensor:
+    return interpolate(planes.float(), shape, mode="area")
+
 
 log = logging.getLogger(__name__)
 # What a covered patch tells by itself, and what an empty one tells.

@@ -12,8 +12,7 @@ import typer
 
 from skingpt_r1 import data as datasets
 from skingpt_r1.case import Case
-from skingpt_r1.cli.progress import tracked
-from skingpt_r1.cli.wording import RESEARCH, closing
+from skingpt_r1.cli.options import RESEARCH, closing, tracked
 from skingpt_r1.data.overlap import MAX_DISTANCE, Overlap, find_overlap, known_overlaps
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.runs import own_run

@@ -2,6 +2,10 @@
 
 Corpus, filter, certification, distillation with its ablation, DermBench, three classification sets,
 one report. Every stage is the library's own; a stopped demo continues where it stopped.
+
+`skingpt real`: the rows of the demo on real photos.
+
+Printing a comparison: the table of systems, the differences, one narrative before and after.
 """
 
 import time
@@ -10,21 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from skingpt_r1.cli.ablate import print_ablation
-from skingpt_r1.cli.bench_report import find_audits, report_lines
-from skingpt_r1.cli.dermcot import corpus_tools, stats_lines
-from skingpt_r1.cli.dermcot_certify import certification_lines
-from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings
-from skingpt_r1.cli.progress import staged
-from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.cli.bench import find_audits, report_lines
+from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
+from skingpt_r1.cli.distill import print_ablation
+from skingpt_r1.cli.options import RESEARCH, Device, Dtype, RecipeFolder, model_settings, staged
 from skingpt_r1.recipes import RECIPES
+from skingpt_r1.records import ResultRow
 from skingpt_r1.runs import own_run
+from skingpt_r1.stats.intervals import NO_INTERVAL
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.report.data import ReportData
     from skingpt_r1.dermbench.summary import Summary
+    from skingpt_r1.distill.evaluate import Comparison
     from skingpt_r1.records import ResultRow
+
 
 PAPER_TEXT, PAPER = "bias: + text", "bias: + text + visual"
 STRONGER = "bias + lora + tower + inject: + text + visual"
@@ -96,8 +103,7 @@ def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
 
 def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]":
     """Distil every row of the ablation, print it, and give its numbers."""
-    from skingpt_r1.dermbench.ablation.ablation_recipe import load_ablation
-    from skingpt_r1.dermbench.ablation.run import run_ablation
+    from skingpt_r1.dermbench.ablation.run import load_ablation, run_ablation
     from skingpt_r1.dermbench.ablation.table import ablation_rows
 
     recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}", *models])
@@ -110,7 +116,7 @@ def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]
 
 def _models(out: Path) -> dict[str, str]:
     """What tables call a system -> its model."""
-    from skingpt_r1.distill.compare import folder_name
+    from skingpt_r1.distill.evaluate import folder_name
 
     runs = out / "ablation" / "seed_0" / "filtered"
     return {
@@ -171,8 +177,7 @@ def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[
 
 def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]") -> "Summary":
     """Write the page, and every number of the demo into one `results.json`."""
-    from skingpt_r1.dermbench.several_runs import summarise_runs
-    from skingpt_r1.dermbench.summary import write_summary
+    from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 
     summary = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
     write_summary(summary, out / "report", more=ablation, results=out)
@@ -201,3 +206,129 @@ def _print_case(folder: Path) -> None:
     typer.echo(f"\nThe first unseen case, {first.images[0]}: {first.label}")
     for name in (BASE, BEST):
         typer.echo(f"\n{name}:\n  {read_answers(folder, name)[first.id].text}")
+
+
+Columns = Sequence[tuple[str, str]]
+
+
+def print_comparison(
+    comparison: "Comparison", *, title: str, columns: Columns, before: str, after: str
+) -> None:
+    """Print the systems, the differences and one case.
+
+    Args:
+        comparison: what was found.
+        title: above the table.
+        columns: pairs (metric, heading).
+        before: system whose narrative is shown first.
+        after: system whose narrative is shown second.
+    """
+    systems = list(comparison.answers)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        _table(f"{title}, {len(comparison.cases)} unseen pictures", comparison, systems, columns)
+    )
+    differences = list(dict.fromkeys(row.system for row in comparison.rows))
+    paired = [name for name in differences if name not in systems]
+    if paired:
+        console.print(_table("Differences, paired by case", comparison, paired, columns))
+    unreadable = {
+        name: sum(answer.unreadable is not None for answer in answers)
+        for name, answers in comparison.answers.items()
+    }
+    if any(unreadable.values()):
+        counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
+        console.print(f"Unreadable answers, counted as wrong: {counted}")
+    _print_narratives(comparison, before, after)
+    typer.echo(RESEARCH)
+
+
+def _table(title: str, comparison: "Comparison", systems: Sequence[str], columns: Columns) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("system")
+    for _, heading in columns:
+        table.add_column(f"{heading} (95 % interval)", justify="right")
+    cells = {(row.system, row.metric): _cell(row) for row in comparison.rows}
+    for name in systems:
+        table.add_row(name, *[cells.get((name, metric), "-") for metric, _ in columns])
+    return table
+
+
+def _cell(row: ResultRow) -> str:
+    text = f"{100 * row.value:.1f}"
+    if row.low is None or row.high is None:
+        return f"{text} ({NO_INTERVAL})"
+    return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
+
+
+def _print_narratives(comparison: "Comparison", before: str, after: str) -> None:
+    """The first case of the test set, whatever came out."""
+    case = comparison.cases[0]
+    typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")
+    for name in (before, after):
+        typer.echo(f"\n{name}:\n  {comparison.answers[name][0].text}")
+    typer.echo("")
+
+
+# Without matrices in the tower, which the demo's strongest row has.
+REAL_STRONGER = "bias + lora + inject: + text + visual"
+DATASETS = {"pad_ufes_20": "PAD-UFES-20, 6 classes", "ham10000": "HAM10000, 7 classes"}
+# name of the row, end of the recipe's name, feature store, the system it starts from.
+REAL_SYSTEMS = (
+    (PAPER_TEXT, "bias_text", "bias", None),
+    (PAPER, "bias_text_visual", "bias", None),
+    (REAL_STRONGER, "lora_text_visual", "lora", PAPER),
+)
+DIFFERENCES = (
+    (PAPER, "base"),
+    (PAPER, PAPER_TEXT),
+    (REAL_STRONGER, "base"),
+    (REAL_STRONGER, PAPER),
+)
+COLUMNS = (
+    ("balanced accuracy", "balanced accuracy, %"),
+    ("diagnosis accuracy", "diagnosis right, %"),
+    ("finding accuracy", "findings right, %"),
+)
+
+
+def real(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Holds pad_ufes_20/ and ham10000/.")],
+    out: Annotated[Path, typer.Option(help="One folder per data set is made here.")] = Path(
+        "runs/real"
+    ),
+    recipes: RecipeFolder = RECIPES,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Distil on real photos: before and after.
+
+    PAD-UFES-20 is split by patient, HAM10000 by lesion.
+    """
+    from skingpt_r1.distill.evaluate import System, compare
+    from skingpt_r1.distill.recipe import load_recipe
+
+    for dataset, title in DATASETS.items():
+        root = [f"data.root={data / dataset}", *model_settings(device, dtype)]
+        systems = [
+            System(
+                name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start
+            )
+            for name, file, features, start in REAL_SYSTEMS
+        ]
+        with staged() as progress:
+            comparison = compare(
+                systems,
+                out / dataset,
+                table=dataset,
+                differences=DIFFERENCES,
+                progress=progress,
+            )
+        print_comparison(
+            comparison,
+            title=title,
+            columns=COLUMNS,
+            before="base",
+            after=REAL_STRONGER,
+        )
+        typer.echo(f"results: {out / dataset / 'results.json'}\n")

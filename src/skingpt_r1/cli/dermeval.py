@@ -10,17 +10,18 @@ from rich.console import Console
 from rich.table import Table
 
 from skingpt_r1.cli.options import (
+    RESEARCH,
     Device,
     Dtype,
     RecipeFile,
     RunFolder,
     Settings,
+    closing,
     model_recipe,
     model_settings,
     run_folder,
+    staged,
 )
-from skingpt_r1.cli.progress import staged
-from skingpt_r1.cli.wording import RESEARCH, closing
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import own_run
 from skingpt_r1.stats.intervals import NO_INTERVAL
@@ -54,8 +55,7 @@ def train(
 
     The same command again continues a stopped run.
     """
-    from skingpt_r1.dermeval.card import evaluator_card
-    from skingpt_r1.dermeval.evaluator import export_evaluator
+    from skingpt_r1.dermeval.evaluator import evaluator_card, export_evaluator
     from skingpt_r1.dermeval.recipe import EvaluatorRecipe
     from skingpt_r1.dermeval.run import train_evaluator
     from skingpt_r1.recipes import read_recipe
@@ -99,7 +99,7 @@ def score(
     The same command again continues a stopped run. What cannot be read is unscored, with a reason.
     """
     from skingpt_r1.dermeval.evaluator import load_evaluator
-    from skingpt_r1.dermeval.score_file import score_file
+    from skingpt_r1.dermeval.scoring import score_file
 
     evaluator = load_evaluator(model, **model_recipe(device, dtype).model_dump())
     with staged() as progress:
@@ -146,7 +146,7 @@ def agree(
     typer.echo(f"only in {one}: {pairs.only_first}; only in {two}: {pairs.only_second}")
     typer.echo(f"unscored in {one}: {pairs.unscored_first}; in {two}: {pairs.unscored_second}")
     if out is not None:
-        from skingpt_r1.ratings.bland_altman import draw_bland_altman
+        from skingpt_r1.ratings.agreement import draw_bland_altman
 
         with own_run(out):
             draw_bland_altman(pairs, out / "bland_altman.png", (first.stem, second.stem))

@@ -1,4 +1,7 @@
-"""`skingpt diagnose`: pictures in, an explicit chain of reasoning out."""
+"""`skingpt diagnose`: pictures in, an explicit chain of reasoning out.
+
+`skingpt models`: what a directory is, and whether it loads.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skingpt_r1.cli.options import Device, Dtype, model_recipe
-from skingpt_r1.cli.progress import tracked
-from skingpt_r1.cli.wording import RESEARCH
+from skingpt_r1.cli.options import RESEARCH, Device, Dtype, model_recipe, tracked
 from skingpt_r1.data.intake import find_images, open_image
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.phrases import check_context
 
 if TYPE_CHECKING:
+    from skingpt_r1.model.load import ModelReport
     from skingpt_r1.model.skingpt import SkinGPT
+
 
 Model = Annotated[
     str, typer.Option(help="`nano`, or a directory: an adapter, a backbone, a released checkpoint.")
@@ -149,3 +152,29 @@ def _text(pictures: Sequence[Path], answer: Narrative | NarrativeError) -> str:
 
 def _title(pictures: Sequence[Path]) -> str:
     return ", ".join(str(picture) for picture in pictures)
+
+
+def models(
+    directories: Annotated[
+        list[str], typer.Argument(metavar="DIR", help="Directories, or `nano`.")
+    ],
+) -> None:
+    """Say what a directory is, and if it loads.
+
+    The exit code is 1 when one of them does not load.
+    """
+    from skingpt_r1.model.load import describe_directory
+
+    reports = [describe_directory(name) for name in tracked(directories, "loading")]
+    typer.echo("\n\n".join(_described(report) for report in reports))
+    broken = [report.path for report in reports if not report.loads]
+    if broken:
+        typer.echo(f"error: does not load: {', '.join(broken)}", err=True)
+        raise typer.Exit(1)
+
+
+def _described(report: "ModelReport") -> str:
+    verdict = "loads" if report.loads else "does not load"
+    return "\n".join(
+        [f"{report.path}: {report.kind}, {verdict}", *(f"  {line}" for line in report.details)]
+    )

@@ -1,10 +1,20 @@
-"""`skingpt distill`: a recipe in, an adapter out."""
+"""`skingpt distill`: a recipe in, an adapter out.
+
+`skingpt features`: the one pass of the frozen backbone over the data.
+
+`skingpt ablate`: cells and seeds in, one table out.
+"""
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from skingpt_r1.cli.options import (
+    RESEARCH,
     Device,
     Dtype,
     FeatureFolder,
@@ -13,9 +23,11 @@ from skingpt_r1.cli.options import (
     Settings,
     model_settings,
     run_folder,
+    staged,
 )
-from skingpt_r1.cli.progress import staged
-from skingpt_r1.cli.wording import RESEARCH
+
+if TYPE_CHECKING:
+    from skingpt_r1.dermbench.ablation.table import AblationRow
 
 
 def distill(
@@ -31,7 +43,7 @@ def distill(
     The same command again continues a stopped run. Start it under torchrun, as
     `torchrun -m skingpt_r1.cli distill ...`, to share the work among processes.
     """
-    from skingpt_r1.distill.recipe_files import load_recipe
+    from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_recipe
 
     chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
@@ -43,3 +55,74 @@ def distill(
     typer.echo(f"adapter: {folder / 'adapter'}")
     typer.echo(f"try it:  skingpt diagnose photo.jpg --model {folder / 'adapter'}")
     typer.echo(RESEARCH)
+
+
+def features(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    out: RunFolder = None,
+    features: FeatureFolder = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Run the frozen backbone once and store.
+
+    The same command again continues a stopped pass; `skingpt distill` on the same folder trains.
+    """
+    from skingpt_r1.distill.recipe import load_recipe
+    from skingpt_r1.distill.run import run_features
+
+    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    with staged() as progress:
+        store = run_features(
+            chosen, run_folder(out, chosen.name), features=features, progress=progress
+        )
+    typer.echo(f"{len(store)} cases in {store.folder}")
+
+
+def ablate(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    out: RunFolder = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Train every cell of an ablation with several seeds, and compare.
+
+    All cells are tried on the same unseen cases. Intervals are over seeds and cases together. The
+    same command again continues a stopped run.
+    """
+    from skingpt_r1.dermbench.ablation.run import load_ablation, run_ablation
+    from skingpt_r1.recipes import find_recipe
+
+    chosen = load_ablation(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    folder = run_folder(out, chosen.name)
+    with staged() as progress:
+        rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)
+    print_ablation(rows)
+    typer.echo(f"results: {folder / 'results.json'}; runs of each cell: {folder / 'ablation.md'}")
+    typer.echo(RESEARCH)
+
+
+def print_ablation(rows: Sequence["AblationRow"]) -> None:
+    """Print the cells, then the differences."""
+    from skingpt_r1.dermbench.ablation.table import cell_text
+
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
+    console = Console(soft_wrap=True, highlight=False)
+    cells = [row for row in rows if row.runs]
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(s for row in cells for s in row.seeds))
+    titles = {
+        f"Ablation, {cells[0].cases:,} unseen cases, seeds {seeds}": cells,
+        "Differences, paired by seed and case": [row for row in rows if not row.runs],
+    }
+    for title, part in titles.items():
+        if not part:
+            continue
+        table = Table(title=title, title_justify="left")
+        table.add_column("cell")
+        for metric in metrics:
+            table.add_column(f"{metric}, % (95 % interval)", justify="right")
+        for row in part:
+            table.add_row(row.name, *[cell_text(row, metric) for metric in metrics])
+        console.print(table)

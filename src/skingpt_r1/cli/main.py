@@ -10,18 +10,14 @@ from typing import Annotated
 import typer
 
 from skingpt_r1 import __version__
-from skingpt_r1.cli.ablate import ablate
 from skingpt_r1.cli.bench import bench_app
 from skingpt_r1.cli.data import datasets_app
-from skingpt_r1.cli.demo import demo
+from skingpt_r1.cli.demo import demo, real
 from skingpt_r1.cli.dermcot import dermcot_app
 from skingpt_r1.cli.dermeval import dermeval_app
-from skingpt_r1.cli.diagnose import diagnose
-from skingpt_r1.cli.distill import distill
-from skingpt_r1.cli.features import features
-from skingpt_r1.cli.models import models
-from skingpt_r1.cli.real import real
-from skingpt_r1.cli.wording import RESEARCH, closing
+from skingpt_r1.cli.diagnose import diagnose, models
+from skingpt_r1.cli.distill import ablate, distill, features
+from skingpt_r1.cli.options import RESEARCH, closing
 from skingpt_r1.errors import SkinGPTError
 
 HTTP_CLIENTS = ("httpx", "httpx2")

@@ -11,7 +11,7 @@ from typing import Any
 
 from skingpt_r1.data.reading import Reading
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.records_lines import numbered_lines
+from skingpt_r1.records import numbered_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,24 +9,34 @@ counts, else the last; a record of another text than the answer that counts now 
 that an answer that has changed is judged again. Unreadable verdicts are asked for again, up to the
 judge's number of attempts; calls that failed for a passing reason are asked again by the next
 start.
+
+Which judgement counts where an answer was judged more than once; `judgements.py` asks by it.
+
+All judgements of a run as numbers that audits compute with; no text stays but its length.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from skingpt_r1.dermbench.answers import file_stem, read_answers, system_names
 from skingpt_r1.dermbench.judges.judge import Judge, JudgeTask, record_verdict
 from skingpt_r1.dermbench.questions import Asked, data_root, read_questions, with_pictures
-from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement
+from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.llm.failures import PASSING
-from skingpt_r1.records import append_record, read_json, resume_records, write_json_atomic
+from skingpt_r1.records import (
+    append_record,
+    iterate_records,
+    read_json,
+    resume_records,
+    write_json_atomic,
+)
 from skingpt_r1.runs import own_run
-from skingpt_r1.text.rubric import Protocol, Unscored
+from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Unscored
 
 JUDGE_CARD = "judge.json"
 NO_REFERENCE = "no_reference"
@@ -246,3 +256,147 @@ def _lack(judge: Judge, task: JudgeTask) -> str | None:
         return task.answer.problem
     no_reference = judge.needs_reference and task.question.reference is None
     return NO_REFERENCE if no_reference else None
+
+
+Item = TypeVar("Item")
+# system, question, judge, scale, repeat
+JudgedKey = tuple[str, str, str, ProtocolName, int]
+
+
+def counted(
+    records: Iterable[tuple[Item, Judgement]], answers: Mapping[tuple[str, str], str]
+) -> dict[JudgedKey, Item]:
+    """The first record with scores, else the last, for each answer, judge, scale and repeat.
+
+    Args:
+        records: in the order of their files, each with what is to be kept of it.
+        answers: (system, question) -> hash of the text that counts now; a judgement of another
+            text does not count.
+    """
+    kept: dict[JudgedKey, Item] = {}
+    scored: set[JudgedKey] = set()
+    for item, record in records:
+        key = (record.system, record.id, record.judge, record.protocol, record.repeat)
+        if key in scored or record.answer_sha256 != answers.get((record.system, record.id)):
+            continue
+        kept[key] = item
+        if record.scores is not None:
+            scored.add(key)
+    return kept
+
+
+def of_run(
+    path: Path,
+    records: Iterable[tuple[Item, Judgement]],
+    systems: Collection[str],
+    questions: Collection[str],
+) -> Iterator[tuple[Item, Judgement]]:
+    """The records of a file of judgements.
+
+    Raises:
+        RecordError: one judges an answer that the run does not have.
+    """
+    for item, record in records:
+        if record.system not in systems or record.id not in questions:
+            raise RecordError(
+                f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer; "
+                "delete this file"
+            )
+        yield item, record
+
+
+AnswerKey = tuple[str, str]  # system, question id
+Values = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class JudgedScores:
+    """What one judge said on one scale.
+
+    Attributes:
+        judge: its name.
+        protocol: the scale.
+        repeats: (system, question) -> repeat -> six scores.
+    """
+
+    judge: str
+    protocol: ProtocolName
+    repeats: Mapping[AnswerKey, Mapping[int, Values]]
+
+    @property
+    def means(self) -> dict[AnswerKey, Values]:
+        """The mean of the repeats, dimension by dimension."""
+        return {
+            key: tuple(sum(column) / len(column) for column in zip(*said.values(), strict=True))
+            for key, said in self.repeats.items()
+        }
+
+    @property
+    def overall(self) -> dict[AnswerKey, float]:
+        """The mean over repeats and dimensions."""
+        return {key: sum(values) / len(values) for key, values in self.means.items()}
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """A run, as far as audits need it.
+
+    Attributes:
+        judges: one entry for each judge and scale.
+        groups: question -> what is drawn together.
+        lengths: (system, question) -> words of the answer.
+        systems: names.
+    """
+
+    judges: tuple[JudgedScores, ...]
+    groups: Mapping[str, str]
+    lengths: Mapping[AnswerKey, int]
+    systems: tuple[str, ...]
+
+
+def read_scores(folder: Path) -> RunScores:
+    """Go through the judgements of a run.
+
+    Raises:
+        RecordError: the folder holds no run, nothing is judged yet, or a judgement is of another
+            run.
+    """
+    groups = {question.id: question.group for question in read_questions(folder)}
+    systems = tuple(system_names(folder))
+    lengths: dict[AnswerKey, int] = {}
+    current: dict[AnswerKey, str] = {}
+    for system in systems:
+        for name, answer in read_answers(folder, system).items():
+            current[system, name] = answer.sha256
+            if answer.problem is None:
+                lengths[system, name] = len(answer.text.split())
+    found: dict[tuple[str, ProtocolName], dict[AnswerKey, dict[int, Values]]] = {}
+    kept = counted(_scored_judgements(folder, systems, groups, found), current)
+    for (system, name, judge, protocol, repeat), values in kept.items():
+        if values is not None:
+            found[judge, protocol].setdefault((system, name), {})[repeat] = values
+    if not found:
+        raise RecordError(
+            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
+        )
+    judges = tuple(JudgedScores(*scale, repeats) for scale, repeats in sorted(found.items()))
+    return RunScores(judges, groups, lengths, systems)
+
+
+def _scored_judgements(
+    folder: Path,
+    systems: Collection[str],
+    questions: Collection[str],
+    found: dict[tuple[str, ProtocolName], dict[AnswerKey, dict[int, Values]]],
+) -> Iterator[tuple[Values | None, Judgement]]:
+    """Values of each record; every judge gets its place in `found`, whether any counts or not."""
+    for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
+        records = ((_values(record), record) for record in iterate_records(path, Judgement))
+        for values, record in of_run(path, records, systems, questions):
+            found.setdefault((record.judge, record.protocol), {})
+            yield values, record
+
+
+def _values(record: Judgement) -> Values | None:
+    given = record.scores
+    return None if given is None else tuple(given[name] for name in DIMENSIONS)

@@ -1,16 +1,158 @@
-"""Whether a system was trained on what it is asked: by id, group, file, and look of the picture."""
+"""Whether a system was trained on what it is asked: by id, group, file, and look of the picture.
 
-from collections.abc import Callable, Sequence
+What a system was trained on, as far as its folder tells: the cases, to look for leaks.
+
+A folder is one of: an adapter inside the run that made it, such a run, a DermCoT corpus as it was
+built, or one as it was published. What cannot be told is None, with the reason.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from skingpt_r1.case import Case
+from skingpt_r1.case import Case, Split
+from skingpt_r1.data import load_cases
 from skingpt_r1.data.overlap import known_overlaps
-from skingpt_r1.dermbench.questions import DERMCOT, source_of, with_pictures
+from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, source_of, with_pictures
+from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.records import Question
-from skingpt_r1.dermbench.training_data import Training, qualified
-from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, Leak, find_leaks
+from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, Leak, compared, find_leaks
+from skingpt_r1.errors import DatasetError, SkinGPTError
+from skingpt_r1.records import read_json, sha256_file
+from skingpt_r1.runs import RUN, find_root
+
+
+class Training(NamedTuple):
+    """What a system was trained on.
+
+    Attributes:
+        cases: what is compared of each training case; None when it cannot be told.
+        datasets: the data sets that the cases first came from.
+        reason: why it cannot be told; empty when it can.
+    """
+
+    cases: list[Compared] | None
+    datasets: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+def read_training(folder: Path) -> Training:
+    """The training cases that a folder tells of.
+
+    Args:
+        folder: an adapter, the run that made it, or a DermCoT corpus.
+    """
+    for is_one, read in _KINDS:
+        if is_one(folder):
+            try:
+                return _training(read(folder))
+            except SkinGPTError as error:
+                first = str(error).splitlines()[0]
+                return Training(None, reason=f"its training cases cannot be read: {first}")
+    return Training(None, reason="its folder does not tell what it was trained on")
+
+
+def qualified(item: Compared) -> Compared:
+    """The same case under a name that no case of another data set has."""
+    dataset, group = source_of(item.case)
+    alias = _SAME_PICTURES.get(dataset, dataset)
+    case = replace(item.case, id=f"{alias}/{item.case.id}", dataset=alias, group=group)
+    return item._replace(case=case)
+
+
+# These name their pictures by the files of DermNet, so that the file series are the same.
+_SAME_PICTURES = {"dermbench": "dermnet", "skincot": "dermnet"}
+
+
+def _training(cases: Sequence[Compared]) -> Training:
+    return Training(
+        [qualified(item) for item in cases],
+        frozenset(source_of(item.case)[0] for item in cases),
+    )
+
+
+def _compared(cases: Sequence[Case]) -> list[Compared]:
+    return [Compared(case, tuple(sha256_file(path) for path in case.images)) for case in cases]
+
+
+def _run_folder(folder: Path) -> Path | None:
+    """The folder of the run that made an adapter, or is one itself."""
+    for place in (folder, folder.absolute().parent):
+        if (place / RUN).is_file() and "backbone" in _recipe(place):
+            return place
+    return None
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    recipe = read_json(folder / RUN).get("recipe")
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _of_run(folder: Path) -> list[Compared]:
+    """The cases of a distillation, and of those that its adapters began with."""
+    from skingpt_r1.distill.data import load_parts
+    from skingpt_r1.distill.recipe import make_recipe
+
+    run = _run_folder(folder)
+    assert run is not None
+    recipe = make_recipe(_recipe(run), f"{run.name}/{RUN}")
+    # Measured findings are for the narratives; here they would cost time and change nothing.
+    changes: dict[str, object] = {"measure": False}
+    if recipe.data.dataset == SYNTHETIC:
+        changes["root"] = _drawn(run, recipe.data.root)
+    elif (root := find_root(run, Path.is_dir)) is not None:
+        changes["root"] = root
+    cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
+    if recipe.start is not None:
+        cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
+    return _once(cases)
+
+
+def _drawn(run: Path, root: Path | None) -> Path:
+    """Where the pictures that a run drew are now; a check must never draw them itself.
+
+    Raises:
+        DatasetError: they are gone.
+    """
+    # A comparison keeps them beside its runs, and its folder may have been moved as a whole.
+    places = [run / PICTURES, run.absolute().parent / PICTURES, *([root] if root else [])]
+    for place in places:
+        if (place / "metadata.jsonl").is_file():
+            return place
+    raise DatasetError("the pictures that the run drew are not there any more")
+
+
+def _once(cases: Sequence[Compared]) -> list[Compared]:
+    return list({(item.case.dataset, item.case.id): item for item in cases}.values())
+
+
+def _of_build(folder: Path) -> list[Compared]:
+    root = noted_root(folder)
+    return [compared(record, root) for record in read_corpus(folder)]
+
+
+def _of_published(folder: Path) -> list[Compared]:
+    cases = load_cases(DERMCOT, folder)
+    return _compared([case for case in cases if case.split is Split.TRAIN])
+
+
+def _is_published(folder: Path) -> bool:
+    return next(_shards(folder), None) is not None
+
+
+def _shards(folder: Path) -> Iterator[Path]:
+    return (folder / "data").glob("train-*.parquet")
+
+
+_KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], ...] = (
+    (lambda folder: _run_folder(folder) is not None, _of_run),
+    (lambda folder: corpus_path(folder).is_file(), _of_build),
+    (_is_published, _of_published),
+)
+
 
 Progress = Callable[[int, int], None]
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from skingpt_r1.case import Split
 from skingpt_r1.dermbench.records import Form
-from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
+from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.recipes import read_recipe
 

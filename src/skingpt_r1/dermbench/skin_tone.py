@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from skingpt_r1.case import SkinTone
-from skingpt_r1.stats.draw import Draw
 from skingpt_r1.stats.intervals import (
+    Draw,
     Floats,
     Integers,
     Interval,

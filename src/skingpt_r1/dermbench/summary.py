@@ -1,26 +1,36 @@
 """From a run's folder to everything that is known about it: tables, cases, `results.json`.
 
 No text of an answer or a judgement stays in memory; the cases are read again one by one.
+
+Several runs in one report: narratives against references, and every classification set.
+
+A run holds one data set, asked in one way. Their tables stay apart, each under the name of its run;
+no number is computed over two runs. A system has one name in the report, so that it must be the
+same system in every run.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from skingpt_r1.dermbench.classification.tables import classified_tables
 from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
-from skingpt_r1.dermbench.reading import RunReading
+from skingpt_r1.dermbench.reading import RunReading, read_run
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.report.data import Audit, Leak, ReportData
-from skingpt_r1.dermbench.report.write import Written, write_report
+from skingpt_r1.dermbench.report.data import Audit, Leak, ReportCase, ReportData
+from skingpt_r1.dermbench.report.rows import Written, write_report
+from skingpt_r1.dermbench.report.wording import of_run
 from skingpt_r1.dermbench.systems.card import NOT_A_MODEL
 from skingpt_r1.dermbench.tables import TRAINED_ON, label_rows, score_table
+from skingpt_r1.errors import RecipeError
 from skingpt_r1.records import ResultRow, read_json
 from skingpt_r1.runs import RUN, own_run
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.stats.intervals import Draw
 
 
 class Summary(NamedTuple):
@@ -154,3 +164,176 @@ def _notes(reading: RunReading, recipe: dict[str, Any]) -> list[str]:
     for reason, systems in unchecked.items():
         notes.append(f"Overlap with training not checked: {', '.join(systems)}; {reason}.")
     return notes
+
+
+def summarise_runs(
+    folders: Sequence[Path],
+    *,
+    baseline: str | None = None,
+    draw: Draw | None = None,
+    audits: Mapping[Path, tuple[Audit, ...]] | None = None,
+    notes: tuple[str, ...] = (),
+    pictures: bool = True,
+) -> Summary:
+    """Go through each run once and put all of their tables into one report.
+
+    Args:
+        folders: of the runs, in the order of the report.
+        baseline: a system that the others are compared with in classification, in the runs that
+            have it.
+        draw: of the intervals; of each run its own seed by default.
+        audits: folder -> checks of its judges.
+        notes: what a reader must know besides.
+        pictures: embed the pictures whose licence allows it.
+
+    Raises:
+        RecordError: a folder holds no run, or a file breaks its schema.
+        RecipeError: a folder is named twice, the baseline is in no run, or a name means another
+            system in another run.
+    """
+    _refuse_repeated(folders)
+    readings = [read_run(folder) for folder in folders]
+    _refuse_other_systems(readings)
+    if baseline is not None and not any(baseline in item.systems for item in readings):
+        known = dict.fromkeys(name for item in readings for name in item.systems)
+        raise RecipeError(
+            f"the baseline {baseline!r} is no system of these runs; their systems are "
+            f"{', '.join(known) or 'not there yet'}"
+        )
+    summaries = [
+        summarise_reading(
+            reading,
+            baseline=baseline if baseline in reading.systems else None,
+            draw=draw,
+            audits=(audits or {}).get(reading.folder, ()),
+            notes=_without_baseline(reading, baseline),
+            pictures=pictures,
+        )
+        for reading in readings
+    ]
+    joined = join_summaries(dict(zip(_names(folders, summaries), summaries, strict=True)))
+    data = replace(joined.data, notes=(*joined.data.notes, *notes))
+    return joined._replace(data=data)
+
+
+def join_summaries(summaries: Mapping[str, Summary]) -> Summary:
+    """One summary of several runs.
+
+    Args:
+        summaries: name of the run -> its summary. A single one is given back as it is.
+    """
+    if len(summaries) == 1:
+        return next(iter(summaries.values()))
+    parts = {run: _named(summary.data, run) for run, summary in summaries.items()}
+    every = list(parts.values())
+    data = ReportData(
+        title=_title(list(summaries)),
+        facts=_facts_of_runs(parts),
+        systems={name: what for part in every for name, what in part.systems.items()},
+        scores=tuple(chain.from_iterable(part.scores for part in every)),
+        labels=tuple(chain.from_iterable(part.labels for part in every)),
+        classifications=tuple(chain.from_iterable(part.classifications for part in every)),
+        audits=tuple(chain.from_iterable(part.audits for part in every)),
+        leaks=tuple(chain.from_iterable(part.leaks for part in every)),
+        notes=_notes_of_runs(parts),
+        num_cases=sum(part.num_cases for part in every),
+        cases=lambda: chain.from_iterable(part.cases() for part in every),
+    )
+    rows = tuple(
+        row.model_copy(update={"table": of_run(row.table, run)})
+        for run, summary in summaries.items()
+        for row in summary.rows
+    )
+    return Summary(data, rows)
+
+
+def _named(data: ReportData, run: str) -> ReportData:
+    """The same report with the name of the run on every part."""
+    return replace(
+        data,
+        scores=tuple(replace(item, run=run) for item in data.scores),
+        labels=tuple(replace(item, run=run) for item in data.labels),
+        classifications=tuple(replace(item, run=run) for item in data.classifications),
+        audits=tuple(replace(item, run=run) for item in data.audits),
+        leaks=tuple(replace(item, run=run) for item in data.leaks),
+        cases=lambda: _cases(data, run),
+    )
+
+
+def _cases(data: ReportData, run: str) -> Iterator[ReportCase]:
+    for case in data.cases():
+        yield replace(case, id=f"{run}/{case.id}", run=run)
+
+
+def _facts_of_runs(parts: Mapping[str, ReportData]) -> dict[str, str]:
+    """What is equal in all runs once, the rest in one line for each run."""
+    first, *others = (part.facts for part in parts.values())
+    shared = {
+        name: value
+        for name, value in first.items()
+        if all(facts.get(name) == value for facts in others)
+    }
+    own = {
+        f"Run {run}": "; ".join(
+            f"{name}: {value}" for name, value in part.facts.items() if name not in shared
+        )
+        for run, part in parts.items()
+    }
+    return {"Runs": f"{len(parts)}", **{run: text for run, text in own.items() if text}, **shared}
+
+
+def _title(runs: Sequence[str]) -> str:
+    first, *others = runs
+    return f"{first} and {others[0] if len(others) == 1 else f'{len(others)} more runs'}"
+
+
+def _notes_of_runs(parts: Mapping[str, ReportData]) -> tuple[str, ...]:
+    """Every note once, with the runs that it is about unless it is about all."""
+    about: dict[str, list[str]] = defaultdict(list)
+    for run, part in parts.items():
+        for note in dict.fromkeys(part.notes):
+            about[note].append(run)
+    return tuple(
+        note if len(runs) == len(parts) else f"{', '.join(runs)}: {note}"
+        for note, runs in about.items()
+    )
+
+
+def _names(folders: Sequence[Path], summaries: Sequence[Summary]) -> list[str]:
+    """The recipes' names; with the folder, and a number if need be, where two are equal."""
+    titles = [summary.data.title for summary in summaries]
+    names = [
+        title if titles.count(title) == 1 else f"{title} in {folder.resolve().name}"
+        for title, folder in zip(titles, folders, strict=True)
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
+        for place, name in enumerate(names)
+    ]
+
+
+def _without_baseline(reading: RunReading, baseline: str | None) -> tuple[str, ...]:
+    if baseline is None or baseline in reading.systems:
+        return ()
+    return (f"{baseline} was not asked, so that nothing is compared with it.",)
+
+
+def _refuse_repeated(folders: Sequence[Path]) -> None:
+    places = [folder.resolve() for folder in folders]
+    for folder, place in zip(folders, places, strict=True):
+        if places.count(place) > 1:
+            raise RecipeError(f"the run {folder} is named twice; name each run once")
+
+
+def _refuse_other_systems(readings: Sequence[RunReading]) -> None:
+    """Stop where one name stands for two systems."""
+    seen: dict[str, tuple[Path, tuple[str, str | None]]] = {}
+    for reading in readings:
+        for name, card in reading.cards.items():
+            here = reading.folder, (card.model, card.weights)
+            there = seen.setdefault(name, here)
+            if there[1] != here[1]:
+                raise RecipeError(
+                    f"system {name!r} is another one in {reading.folder} than in {there[0]} (other "
+                    "weights or another model); ask it again under another name, with NAME=SYSTEM"
+                )

@@ -22,8 +22,7 @@ from skingpt_r1.dermbench.skin_tone import (
 )
 from skingpt_r1.dermbench.systems.named import CONTROL, REFERENCE
 from skingpt_r1.stats.comparison import Table, compare_pairs, means, ranks
-from skingpt_r1.stats.draw import Draw
-from skingpt_r1.stats.intervals import Floats
+from skingpt_r1.stats.intervals import Draw, Floats
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 from skingpt_r1.text.taxonomy import is_malignant
 

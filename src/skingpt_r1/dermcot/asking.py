@@ -1,13 +1,19 @@
-"""How a stage asks a narrator: tasks in blocks, replies in order, provenance beside each."""
+"""How a stage asks a narrator: tasks in blocks, replies in order, provenance beside each.
+
+Structured annotations in words: the dermoscopic criteria of Derm7pt, the concepts of SKINCON.
+
+Told symptoms (itching, growth) stay out: a picture does not show them, and a model that learned to
+say them would invent them.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from skingpt_r1.dermcot.corpus import Candidate, Provenance, Stage, StageRecord
-from skingpt_r1.llm.ask import Narrator, Reply, Task
-from skingpt_r1.llm.prompts import prompt_sha256
+from skingpt_r1.llm.ask import Narrator, Reply, Task, prompt_sha256
 
 T = TypeVar("T")
 # A narrator sees so many tasks at once; enough for its connections, few enough for any memory.
@@ -69,3 +75,105 @@ def _provenance(task: Task, reply: Reply) -> Provenance:
         output_tokens=reply.output_tokens,
         simulated_slip=reply.simulated_slip,
     )
+
+
+# Columns of Derm7pt -> value -> sentence. None of the words names a finding of `findings.py`.
+_CRITERIA: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "pigment_network": {
+            "absent": "No pigment network is seen.",
+            "typical": "There is a typical pigment network.",
+            "atypical": "There is an atypical pigment network.",
+        },
+        "streaks": {
+            "absent": "There are no streaks.",
+            "regular": "Streaks run evenly at the edge.",
+            "irregular": "Streaks run unevenly at the edge.",
+        },
+        "regression_structures": {
+            "absent": "There are no signs of regression.",
+            "blue areas": "Bluish areas suggest regression.",
+            "white areas": "Whitish areas suggest regression.",
+            "combinations": "Whitish and bluish areas suggest regression.",
+        },
+        "dots_and_globules": {
+            "absent": "There are no dots or globules.",
+            "regular": "Dots and globules are evenly spread.",
+            "irregular": "Dots and globules are unevenly spread.",
+        },
+        "blue_whitish_veil": {
+            "absent": "There is no veil.",
+            "present": "A blue-whitish veil is present.",
+        },
+        "vascular_structures": {
+            "absent": "No vessels are seen.",
+            "arborizing": "Arborizing vessels are seen.",
+            "comma": "Comma-shaped vessels are seen.",
+            "hairpin": "Hairpin vessels are seen.",
+            "wreath": "Vessels form a wreath.",
+            "dotted": "Dotted vessels are seen.",
+            "linear irregular": "Vessels run in uneven lines.",
+            "within regression": "Vessels lie within the regression.",
+        },
+    }
+)
+# SKINCON concept -> the finding that it is.
+_CONCEPT_FINDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "Vesicle": ("morphology", "vesicle"), "Papule": ("morphology", "papule"),
+        "Macule": ("morphology", "macule"), "Plaque": ("morphology", "plaque"),
+        "Pustule": ("morphology", "pustule"), "Patch": ("morphology", "patch"),
+        "Nodule": ("morphology", "nodule"), "Wheal": ("morphology", "wheal"),
+        "Crust": ("surface", "crusted"), "Scale": ("surface", "scaly"),
+        "Warty/Papillomatous": ("surface", "warty"), "Umbilicated": ("surface", "dimpled"),
+        "Erythema": ("colour", "red"), "Brown(Hyperpigmentation)": ("colour", "brown"),
+        "White(Hypopigmentation)": ("colour", "white"), "Purple": ("colour", "purple"),
+        "Yellow": ("colour", "yellow"), "Black": ("colour", "black"),
+    }
+)  # fmt: skip
+_CONCEPT_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "Abscess": "an abscess", "Bulla": "bullae", "Ulcer": "an ulcer", "Erosion": "erosion",
+        "Excoriation": "excoriation", "Atrophy": "atrophy", "Exudate": "exudate",
+        "Purpura/Petechiae": "purpura", "Fissure": "fissures", "Induration": "induration",
+        "Xerosis": "dryness", "Telangiectasia": "telangiectasia", "Scar": "a scar",
+        "Friable": "friable tissue", "Sclerosis": "sclerosis",
+        "Pedunculated": "a pedunculated shape", "Exophytic/Fungating": "exophytic growth",
+        "Dome-shaped": "a dome shape", "Flat topped": "a level top", "Translucent": "translucency",
+        "Comedo": "comedones", "Lichenification": "lichenification", "Blue": "a blue hue",
+        "Poikiloderma": "poikiloderma", "Salmon": "a salmon hue", "Acuminate": "acuminate tips",
+        "Burrow": "burrows", "Gray": "a grey hue", "Pigmented": "pigmentation", "Cyst": "a cyst",
+    }
+)  # fmt: skip
+_CONCEPTS = "concepts"
+
+# Attributes that describe what is seen; a narrator that does not know the answer may read them.
+VISIBLE = frozenset({*_CRITERIA, _CONCEPTS})
+
+
+def findings_in(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Findings that the SKINCON concepts of a case are; of several in one slot, the first."""
+    findings: dict[str, str] = {}
+    for concept in _concepts(attributes):
+        if concept in _CONCEPT_FINDINGS:
+            slot, value = _CONCEPT_FINDINGS[concept]
+            findings.setdefault(slot, value)
+    return findings
+
+
+def describe_attributes(attributes: Mapping[str, str]) -> list[str]:
+    """Sentences for what is seen beyond the findings; values without words stay out."""
+    sentences = [
+        words[value]
+        for column, words in _CRITERIA.items()
+        if (value := attributes.get(column, "").strip().lower()) in words
+    ]
+    seen = [_CONCEPT_WORDS[name] for name in _concepts(attributes) if name in _CONCEPT_WORDS]
+    if seen:
+        joined = " and ".join([", ".join(seen[:-1]), seen[-1]] if seen[:-1] else seen)
+        sentences.append(f"Also seen: {joined}.")
+    return sentences
+
+
+def _concepts(attributes: Mapping[str, str]) -> list[str]:
+    return [name.strip() for name in attributes.get(_CONCEPTS, "").split(";") if name.strip()]

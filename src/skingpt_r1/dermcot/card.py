@@ -1,15 +1,166 @@
-"""The card of a published corpus: `README.md` with the front matter of the Hugging Face hub."""
+"""The card of a published corpus: `README.md` with the front matter of the Hugging Face hub.
 
-from collections.abc import Mapping, Sequence
+Where the cases of a corpus come from, under which licence, and what may be passed on.
+
+What a corpus holds, counted while its records stream by; the texts are not kept.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
 
-from skingpt_r1.dermcot.corpus_sources import OWN_LICENCE, Source
-from skingpt_r1.dermcot.corpus_tally import Tally, ordered
-from skingpt_r1.ratings.rater_agreement import Agreement, agreement_text
+from skingpt_r1.data import READERS
+from skingpt_r1.dermcot.corpus import CorpusRecord
+from skingpt_r1.errors import DatasetError
+from skingpt_r1.ratings.agreement import Agreement, agreement_text
 from skingpt_r1.ratings.rules import RULE, CertifyRules
-from skingpt_r1.text.markdown import code, plain, table
+from skingpt_r1.render.folder import DATASET
+from skingpt_r1.text.tokens import code, plain, table
+
+# Of the rendered pictures and of the texts: the licence of this package.
+OWN_LICENCE = "Apache-2.0"
+_OWNER = "folder"  # the reader of the user's own pictures, whose licence only the user knows
+
+
+class Source(NamedTuple):
+    """One source of cases.
+
+    Attributes:
+        name: of the reader, or `synthetic`.
+        title: the name its authors use.
+        licence: its terms, in a few words.
+        citation: how its authors want to be named; empty where there is nobody to name.
+        url: where it is described; empty where there is no such place.
+        redistributable: whether its pictures may be passed on.
+        synthetic: whether its pictures are rendered.
+    """
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    url: str
+    redistributable: bool
+    synthetic: bool
+
+
+def sources_of(names: Iterable[str], stated: Mapping[str, str]) -> tuple[Source, ...]:
+    """The sources of these names, in alphabetical order.
+
+    Args:
+        names: of readers, `synthetic`, or what a metadata table called its cases.
+        stated: name -> licence under which the user says that own pictures may be passed on.
+
+    Raises:
+        DatasetError: a licence is stated for a public data set, or for a source that is not there.
+    """
+    wanted = sorted(set(names))
+    problems = [
+        f"{name}: {READERS[name].INFO.licence}"
+        for name in stated
+        if name in READERS and name != _OWNER
+    ]
+    problems += [f"{name}: no case comes from it" for name in stated if name not in wanted]
+    if problems:
+        raise DatasetError(
+            "a licence can be stated for your own pictures only, by the name that the corpus has "
+            f"for them; its sources are {', '.join(wanted)}",
+            problems,
+        )
+    return tuple(_source(name, stated.get(name)) for name in wanted)
+
+
+def refuse_pictures(sources: Iterable[Source]) -> None:
+    """Stop where pictures must not be passed on.
+
+    Raises:
+        DatasetError: naming every such source and its terms.
+    """
+    closed = [
+        f"{source.name}: {source.licence}" for source in sources if not source.redistributable
+    ]
+    if closed:
+        raise DatasetError(
+            "pictures of these sources must not be passed on; publish --without-images, or, for "
+            "your own pictures, state their terms with --licence NAME=TERMS",
+            closed,
+        )
+
+
+def _source(name: str, stated: str | None) -> Source:
+    if name == DATASET:
+        return Source(
+            name, "Procedurally rendered skin of SkinGPT-R1", OWN_LICENCE, "", "", True, True
+        )
+    if name in READERS and name != _OWNER:
+        info = READERS[name].INFO
+        return Source(
+            name, info.title, info.licence, info.citation, info.url, info.redistributable, False
+        )
+    licence = stated or "the owner's; not stated"
+    return Source(name, "Pictures of the publisher", licence, "", "", stated is not None, False)
+
+
+UNKNOWN = "unknown"
+Counts = Counter[str]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one split.
+
+    Attributes:
+        cases: number of cases.
+        pictures: number of pictures.
+        synthetic: number of cases with rendered pictures.
+        sources: source -> cases.
+        diagnoses: diagnosis -> cases.
+        sites: body site -> cases; `unknown` where nothing is known.
+        tones: apparent skin tone -> cases; `unknown` is a row of its own.
+        fitzpatrick: skin type -> cases; `unknown` is a row of its own.
+        diagnosis_tones: (diagnosis, tone) -> cases.
+        narrators: narrator of the reasoning -> cases.
+        evaluators: evaluator -> cases; `none` for cases that were not scored.
+    """
+
+    cases: int = 0
+    pictures: int = 0
+    synthetic: int = 0
+    sources: Counts = field(default_factory=Counter)
+    diagnoses: Counts = field(default_factory=Counter)
+    sites: Counts = field(default_factory=Counter)
+    tones: Counts = field(default_factory=Counter)
+    fitzpatrick: Counts = field(default_factory=Counter)
+    diagnosis_tones: Counter[tuple[str, str]] = field(default_factory=Counter)
+    narrators: Counts = field(default_factory=Counter)
+    evaluators: Counts = field(default_factory=Counter)
+
+    def add(self, record: CorpusRecord) -> None:
+        """Count one record."""
+        tone = str(record.tone or UNKNOWN)
+        self.cases += 1
+        self.pictures += len(record.images)
+        self.synthetic += record.dataset == DATASET
+        self.sources[record.dataset] += 1
+        self.diagnoses[record.diagnosis] += 1
+        self.sites[record.context.get("site", UNKNOWN)] += 1
+        self.tones[tone] += 1
+        self.fitzpatrick[str(record.fitzpatrick or UNKNOWN)] += 1
+        self.diagnosis_tones[record.diagnosis, tone] += 1
+        self.narrators[record.reason.narrator] += 1
+        self.evaluators[record.evaluator or "none"] += 1
+
+
+def ordered(counts: Iterable[Counts]) -> list[str]:
+    """Keys of several counts, the most frequent first, `unknown` last."""
+    total: Counts = Counter()
+    for one in counts:
+        total.update(one)
+    return sorted(total, key=lambda key: (key == UNKNOWN, -total[key], key))
+
 
 TRAIN, CERTIFIED = "train", "certified"
 RESEARCH = "For research, not for diagnosis."

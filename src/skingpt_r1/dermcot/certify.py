@@ -2,18 +2,34 @@
 
 Everything lies in the folder `certify` of the corpus: `history.jsonl` is the only truth, all else
 is made from it. For research, not for diagnosis.
+
+The raters' verdicts in the record schema of the evaluator: one row for each rater.
+
+Source: the record schema of the DermEval release; `skingpt dermeval train` and `agree` read it.
+
+Simulated raters for synthetic corpora: they know what is wrong with a text. They are nobody.
+
+A narrative that an offline narrator wrote with a known slip deserves the scores of that damage;
+raters give them with bias and noise and, where there is a slip, write the narrative without it.
 """
 
+import json
+import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from skingpt_r1.dermcot.corpus import CorpusRecord
-from skingpt_r1.dermcot.corpus_part import corpus_path, noted_root, picture_root, read_corpus
-from skingpt_r1.dermcot.rater_records import write_rater_records
-from skingpt_r1.dermcot.rater_simulation import simulate_ratings, simulated_raters
+from skingpt_r1.dermcot.corpus import (
+    CorpusRecord,
+    corpus_path,
+    noted_root,
+    picture_paths,
+    picture_root,
+    read_corpus,
+    relative,
+)
 from skingpt_r1.dermcot.sheets import (
     Exported,
     assign_raters,
@@ -22,24 +38,146 @@ from skingpt_r1.dermcot.sheets import (
     missing_verdicts,
 )
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.certify_history import (
+from skingpt_r1.ratings.agreement import Agreement, agreement_rows, rater_agreement, ratings_by_case
+from skingpt_r1.ratings.rules import (
+    STATES,
+    CertifyRules,
+    Decision,
     History,
     Import,
+    State,
     append_decisions,
     append_import,
+    decide,
     read_history,
 )
-from skingpt_r1.ratings.rater_agreement import (
-    Agreement,
-    agreement_rows,
-    rater_agreement,
-    ratings_by_case,
-)
-from skingpt_r1.ratings.rater_import import Sheet, read_sheet
-from skingpt_r1.ratings.rules import STATES, CertifyRules, Decision, State, decide
-from skingpt_r1.ratings.sheets import case_code
-from skingpt_r1.ratings.verdict import Rating
-from skingpt_r1.records import ResultRow, sha256_file, write_results
+from skingpt_r1.ratings.sheets import Sheet, case_code, read_sheet
+from skingpt_r1.ratings.verdict import SCORE_COLUMNS, Rating
+from skingpt_r1.records import ResultRow, sha256_file, write_bytes_atomic, write_results
+from skingpt_r1.render.folder import DATASET
+from skingpt_r1.simulate.damage import Damage, true_scores
+from skingpt_r1.simulate.raters import Rater, make_raters, rate
+from skingpt_r1.text.narrative import parse_narrative
+from skingpt_r1.text.phrases import urgency_of, write_narrative
+
+
+def write_rater_records(
+    path: Path, corpus: Iterable[CorpusRecord], folder: Path, history: History
+) -> int:
+    """Write the current verdict of every rater; they judge the narrative as it was exported.
+
+    Args:
+        path: the file; its folder is where relative picture paths begin.
+        corpus: the held-out cases.
+        folder: of the corpus.
+        history: with the ratings.
+
+    Returns:
+        The number of rows.
+    """
+    rows = [
+        json.dumps(row, ensure_ascii=False)
+        for record in corpus
+        for row in _rows(record, path.parent, folder, history)
+    ]
+    write_bytes_atomic(path, "".join(f"{row}\n" for row in rows).encode())
+    return len(rows)
+
+
+def _rows(
+    record: CorpusRecord, place: Path, folder: Path, history: History
+) -> Iterator[dict[str, Any]]:
+    images = [relative(image, place) for image in picture_paths(record.images, folder)]
+    for rating in history.of(record.id):
+        yield {
+            "id": record.id,
+            "image": images[0] if len(images) == 1 else images,
+            "diagnostic_text": record.narrative,
+            "group": record.group,
+            "rater": rating.rater,
+            "simulated": rating.is_simulated,
+            "scores": dict(zip(SCORE_COLUMNS, rating.scores, strict=True)),
+        }
+
+
+# What joins several mistakes in a provenance; see `offline.name_slip`.
+_JOINT = " + "
+
+
+def simulated_raters(count: int, seed: int) -> dict[str, Rater]:
+    """Simulated raters by name."""
+    return {rater.name: rater for rater in make_raters(count, seed)}
+
+
+def simulate_ratings(
+    corpus: Iterable[CorpusRecord],
+    assigned: Mapping[str, Sequence[str]],
+    raters: Mapping[str, Rater],
+    *,
+    seed: int,
+) -> Iterator[Rating]:
+    """What the simulated raters give to the cases that they are assigned.
+
+    A rating depends on the case, the rater and the seed alone.
+
+    Args:
+        corpus: the held-out cases, streamed.
+        assigned: case -> names of raters.
+        raters: by name.
+        seed: of noise and wording.
+
+    Raises:
+        DatasetError: a case is not synthetic: nobody can know what its narrative deserves.
+    """
+    for record in corpus:
+        if record.dataset != DATASET:
+            raise DatasetError(
+                f"case {record.id!r} is of {record.dataset}; simulated raters know the truth of "
+                "synthetic cases only; export the cases to dermatologists instead"
+            )
+        slip = slip_of(record)
+        true = true_scores(slip)
+        for name in assigned.get(record.id, ()):
+            rng = random.Random(f"{seed}:{name}:{record.id}")
+            yield Rating(
+                case=record.id,
+                rater=name,
+                scores=rate(raters[name], true, rng).values,
+                comment=f"simulated: {', '.join(slip.parts)}" if slip.parts else "",
+                corrected=_corrected(record, rng) if slip.parts else None,
+            )
+
+
+def slip_of(record: CorpusRecord) -> Damage:
+    """The known damage of a narrative: that of the observation and of the reasoning together.
+
+    Raises:
+        DatasetError: a slip that is no known damage, for example `wrong diagnosis 0.5`.
+    """
+    parts: dict[str, float] = {}
+    for provenance in (record.observe, record.reason):
+        slips = provenance.simulated_slip
+        for slip in slips.split(_JOINT) if slips else ():
+            kind, _, strength = slip.rpartition(" ")
+            try:
+                parts[kind] = max(float(strength), parts.get(kind, 0.0))
+                Damage(parts)
+            except ValueError as error:
+                raise DatasetError(
+                    f"case {record.id!r} has the simulated slip {slip!r}: {error}; build the "
+                    "corpus again"
+                ) from error
+    return Damage(parts)
+
+
+def _corrected(record: CorpusRecord, rng: random.Random) -> str:
+    given = parse_narrative(record.narrative).differential
+    others = [name for name in given if name != record.diagnosis]
+    label = record.diagnosis
+    return write_narrative(
+        record.findings, label, others, rng, record.context, urgency_of(label)
+    ).text
+
 
 FOLDER, HISTORY, RATINGS = "certify", "history.jsonl", "ratings.jsonl"
 STATE_TABLE = "certification"

@@ -8,8 +8,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from skingpt_r1.dermcot.card import RESEARCH, Facts, rater_statement, synthetic_statement
-from skingpt_r1.dermcot.corpus_sources import OWN_LICENCE
+from skingpt_r1.dermcot.card import (
+    OWN_LICENCE,
+    RESEARCH,
+    Facts,
+    rater_statement,
+    synthetic_statement,
+)
 from skingpt_r1.dermcot.table import Shard
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")

@@ -1,24 +1,257 @@
-"""Narrators by name: the offline one, our own model, or any model that inspect-ai can name."""
+"""Narrators by name: the offline one, our own model, or any model that inspect-ai can name.
 
-from collections.abc import Callable, Iterator
+Our own model as a narrator: it is asked as always, and its answer counts when it is right.
+
+The model is handed in loaded. It cannot be told a diagnosis to reason towards: in `reason` it
+diagnoses the pictures itself, and when it comes to another diagnosis the answer is that the
+observation does not support the gold one (rejection sampling).
+
+The offline narrator: it writes only from what is known, and needs no model and no network.
+
+What is known are the findings of a case (recorded, measured or rendered) and annotations of what is
+seen. In `observe` it has no label; in `reason` it cites what it reads in the observation and what
+speaks for the label. On synthetic cases it can be told to make mistakes, so that a filter has
+something to find.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
+from skingpt_r1.dermcot.asking import describe_attributes
 from skingpt_r1.dermcot.cases import planned_candidates
-from skingpt_r1.dermcot.corpus import CaseRecord, Stage, StageRecord
-from skingpt_r1.dermcot.offline import CONTRADICTED_FROM, OfflineNarrator, likeness_of
-from skingpt_r1.dermcot.own_model import load_own_model
+from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
-from skingpt_r1.dermcot.stages.reason import reason_task
-from skingpt_r1.dermcot.stages.write import observe_task
-from skingpt_r1.errors import RecipeError
-from skingpt_r1.llm.ask import Narrator, Task
-from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.estimate import estimate
-from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.dermcot.stages.write import observe_task, reason_task
+from skingpt_r1.distill.narratives import FindingsByLabel
+from skingpt_r1.errors import NarrativeError, RecipeError
+from skingpt_r1.llm.ask import NOT_SUPPORTED, Narrator, Reply, Task
+from skingpt_r1.llm.budget import Ledger, estimate
+from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.records import iterate_records
+from skingpt_r1.simulate.damage import (
+    BROKEN,
+    DROPPED,
+    INVENTED,
+    UNSAFE,
+    VAGUE,
+    WRONG,
+    Damage,
+    draw_damage,
+    write_damaged,
+)
+from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
+from skingpt_r1.text.narrative import Narrative
+from skingpt_r1.text.phrases import urgency_of, write_observation, write_reasoning
+from skingpt_r1.text.taxonomy import Closeness, closeness
+
+
+class Diagnoser(Protocol):
+    """What is needed of a model; `model.SkinGPT` has it."""
+
+    def diagnose(
+        self, images: Sequence[Path], context: Mapping[str, str] | None = None
+    ) -> Narrative:
+        """The narrative of one case; raises NarrativeError when the text is not readable."""
+
+
+class OwnModel:
+    """Writes with a loaded model, one case at a time, so that no case changes another's text.
+
+    Args:
+        model: greedy decoding, so that a continued run writes the same.
+        name: for the provenance.
+    """
+
+    def __init__(self, model: Diagnoser, name: str) -> None:
+        self._model = model
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """As given."""
+        return self._name
+
+    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+        """One reply for each task, in order."""
+        for task in tasks:
+            yield self._write(task)
+
+    def _write(self, task: Task) -> Reply:
+        try:
+            said = self._model.diagnose(task.case.images, task.case.context)
+        except NarrativeError as error:
+            problem = error.reason if error.reason in REASONS else "not_readable"
+            return Reply("", self._name, problem)
+        if task.step == "observe":
+            return Reply(said.observation, self._name)
+        if closeness(said.diagnosis, task.diagnosis) < Closeness.SYNONYM:
+            return Reply(NOT_SUPPORTED, self._name)
+        return Reply(_titled(said), self._name)
+
+
+def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
+    """A narrator around `nano` or the model of a directory; loads torch.
+
+    Raises:
+        CheckpointError: see `model.load.load_model`.
+    """
+    from skingpt_r1.model.load import load_model
+
+    return OwnModel(load_model(where, **models.model_dump()), f"own:{where}")
+
+
+def _titled(said: Narrative) -> str:
+    lines = [f"Reasoning: {said.reasoning}"]
+    if said.differential:
+        lines.append(f"Differential: {'; '.join(said.differential)}")
+    return "\n".join([*lines, f"Diagnosis: {said.diagnosis}"])
+
+
+CONTRADICTED_FROM = 5.0
+"""Log odds against the label from which the findings contradict it; e^5 is about 150 to 1.
+
+Our choice, docs/sources.md: three in a thousand rendered cases without a slip are as untypical.
+"""
+
+# Which mistakes belong to which text.
+_OF_STEP = {"observe": (DROPPED, INVENTED, VAGUE), "reason": (WRONG, BROKEN, UNSAFE)}
+# Sentences about one finding, for pictures of which few are known.
+_OWN_SENTENCE = {
+    "size": ("It is {} in size.", "Its size is {}."),
+    "colour": ("Its colour is {}.", "It appears {}."),
+    "border": ("The border is {}.", "Its margin is {}."),
+    "surface": ("The surface is {}.", "It has a {} surface."),
+    "symmetry": ("The shape is {}.", "Its outline is {}."),
+    "elevation": ("It is {}.", "In profile it is {}."),
+}
+
+
+class OfflineNarrator:
+    """Writes from findings.
+
+    Args:
+        likeness: which labels share which findings; for differentials and contradictions.
+        slips: share of cases with a simulated mistake.
+        seed: of the mistakes; the wording goes by the seed of each task.
+        contradicted_from: log odds against the label from which it answers `not supported`; None
+            never does, for data sets whose findings are too few to contradict anything.
+    """
+
+    def __init__(
+        self,
+        likeness: FindingsByLabel,
+        *,
+        slips: float = 0.0,
+        seed: int = 0,
+        contradicted_from: float | None = None,
+    ) -> None:
+        self._likeness = likeness
+        self._slips = slips
+        self._seed = seed
+        self._contradicted_from = contradicted_from
+
+    @property
+    def name(self) -> str:
+        """`offline`."""
+        return OFFLINE
+
+    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+        """One reply for each task, in order."""
+        for task in tasks:
+            yield self._observe(task) if task.step == "observe" else self._reason(task)
+
+    def _observe(self, task: Task) -> Reply:
+        rng = random.Random(task.seed)
+        case = task.case
+        if not case.findings and not describe_attributes(case.attributes):
+            return Reply("", OFFLINE, "empty")
+        slip = self._slip(task) if case.findings else Damage()
+        if slip.parts:
+            # The observation does not depend on the name: any will do.
+            name = "unknown"
+            text = write_damaged(
+                case.findings, name, (), slip, rng, case.context, held_out=True
+            ).observation
+        else:
+            text = _write_sparse(case.findings, rng, case.context)
+        said = " ".join([text, *describe_attributes(case.attributes)])
+        return Reply(said, OFFLINE, simulated_slip=name_slip(slip))
+
+    def _reason(self, task: Task) -> Reply:
+        rng = random.Random(task.seed)
+        seen = read_findings(task.observation)
+        known = seen or describe_attributes(task.case.attributes)
+        if not known or self._is_contradicted(seen, task.diagnosis):
+            return Reply(NOT_SUPPORTED, OFFLINE)
+        others = self._likeness.nearest(seen, task.diagnosis)
+        slip = self._slip(task) if seen else Damage()
+        if slip.parts:
+            written = write_damaged(seen, task.diagnosis, others, slip, rng, held_out=True)
+            text = _titled_part(written.reasoning, written.diagnosis, written.differential)
+        else:
+            advice = urgency_of(task.diagnosis)
+            cited = self._likeness.speaking_for(seen, task.diagnosis)
+            reasoning = write_reasoning(seen, task.diagnosis, rng, advice, cited)
+            text = _titled_part(reasoning, task.diagnosis, others)
+        return Reply(text, OFFLINE, simulated_slip=name_slip(slip))
+
+    def _is_contradicted(self, seen: Mapping[str, str], label: str) -> bool:
+        if self._contradicted_from is None or not seen:
+            return False
+        best = max(self._likeness.log_likelihood(seen, other) for other in self._likeness.labels)
+        return best - self._likeness.log_likelihood(seen, label) >= self._contradicted_from
+
+    def _slip(self, task: Task) -> Damage:
+        """The part of the case's mistake that is made in this step; both steps draw the same."""
+        rng = random.Random(f"{self._seed}:{task.case.id}:slip")
+        if rng.random() >= self._slips:
+            return Damage()
+        damage = draw_damage(rng, held_out=True)
+        while not damage.parts:
+            damage = draw_damage(rng, held_out=True)
+        return Damage({k: v for k, v in damage.parts.items() if k in _OF_STEP[task.step]})
+
+
+def likeness_of(cases: Iterable[CaseRecord]) -> FindingsByLabel:
+    """Which labels share which findings, counted over the candidates; holds counts alone."""
+    return FindingsByLabel(case for case in cases if case.part == "candidate")
+
+
+def _write_sparse(
+    findings: Mapping[str, str], rng: random.Random, context: Mapping[str, str]
+) -> str:
+    """An observation; where few findings are known, some get a sentence of their own."""
+    if findings.keys() >= set(RENDERED_SLOTS):
+        return write_observation(findings, rng, context)
+    able = [slot for slot in _OWN_SENTENCE if slot in findings]
+    apart = rng.sample(able, rng.randint(0, max(len(able) - 1, 0)))
+    rest = {slot: value for slot, value in findings.items() if slot not in apart}
+    sentences = [
+        rng.choice(_OWN_SENTENCE[slot]).format(rng.choice(WORDS[slot][findings[slot]]))
+        for slot in apart
+    ]
+    return " ".join([write_observation(rest, rng, context), *sentences])
+
+
+def name_slip(damage: Damage) -> str | None:
+    """A mistake as the provenance names it: kinds and strengths; None when there is none."""
+    return " + ".join(f"{kind} {value:g}" for kind, value in damage.parts.items()) or None
+
+
+def _titled_part(reasoning: str, diagnosis: str, differential: Sequence[str]) -> str:
+    """The reply as titled lines; the last sentence of a written reasoning is its advice."""
+    steps, _, advice = reasoning.rpartition(". ")
+    lines = [f"Reasoning: {steps}."]
+    if differential:
+        lines.append(f"Differential: {'; '.join(differential)}")
+    return "\n".join([*lines, f"Diagnosis: {diagnosis}", f"Advice: {advice}"])
+
 
 OWN = "own:"
 LEDGER = "ledger.jsonl"

@@ -2,33 +2,36 @@
 
 Nothing but counts and the compact rows of the selection is held for all cases at once. A killed
 run, started again, ends with the same bytes as one that was never killed.
+
+Stage 5: six scores for each narrative, by a function that the caller hands in.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
+from skingpt_r1.dermcot.asking import blocks
 from skingpt_r1.dermcot.cases import Gathered, case_records, gather
 from skingpt_r1.dermcot.corpus import (
     Candidate,
     CaseRecord,
     CorpusRecord,
     Part,
+    Provenance,
     Record,
     Stage,
     StageRecord,
+    picture_paths,
 )
 from skingpt_r1.dermcot.recipe import CasesRecipe, CorpusRecipe, SelectRecipe
-from skingpt_r1.dermcot.score import ScoreFunction, score
 from skingpt_r1.dermcot.stages.audit import audit
 from skingpt_r1.dermcot.stages.normalise import normalise
-from skingpt_r1.dermcot.stages.reason import reason
 from skingpt_r1.dermcot.stages.select import select
-from skingpt_r1.dermcot.stages.write import observe
+from skingpt_r1.dermcot.stages.write import observe, reason
 from skingpt_r1.errors import RecordError
 from skingpt_r1.llm.ask import Narrator
 from skingpt_r1.records import (
@@ -40,6 +43,50 @@ from skingpt_r1.records import (
     write_json_atomic,
 )
 from skingpt_r1.runs import PLACES, note_root, own_run, same_root
+from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
+
+# Pictures and narrative of each case in, a verdict for each out, in order.
+ScoreFunction = Callable[[Sequence[tuple[tuple[Path, ...], str]]], list[Scores | Unscored]]
+
+
+def score(
+    candidates: Iterable[Candidate],
+    score_function: ScoreFunction,
+    *,
+    folder: Path,
+    evaluator: str,
+    batch_size: int,
+) -> Iterator[StageRecord]:
+    """Scores; a verdict that cannot be read drops the case as `unscored`, with the reason.
+
+    Args:
+        candidates: those that passed the audit.
+        score_function: sees pictures and narrative alone.
+        folder: of the corpus, where the pictures' paths begin.
+        evaluator: name for the provenance.
+        batch_size: narratives scored together.
+    """
+    provenance = Provenance(narrator=evaluator)
+    for batch in blocks(candidates, batch_size):
+        asked = [
+            (picture_paths(item.case.images, folder), item.text("normalise")) for item in batch
+        ]
+        for candidate, verdict in zip(batch, score_function(asked), strict=True):
+            yield _record(candidate, verdict, provenance)
+
+
+def _record(
+    candidate: Candidate, verdict: Scores | Unscored, provenance: Provenance
+) -> StageRecord:
+    identity = candidate.case.id
+    if isinstance(verdict, Unscored):
+        detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
+        return StageRecord(
+            id=identity, stage="score", provenance=provenance, dropped="unscored", detail=detail
+        )
+    scores = dict(zip(DIMENSIONS, verdict.values, strict=True))
+    return StageRecord(id=identity, stage="score", provenance=provenance, scores=scores)
+
 
 logger = logging.getLogger(__name__)
 

@@ -14,19 +14,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skingpt_r1.data.overlap import MAX_DISTANCE
-from skingpt_r1.dermcot.card import CERTIFIED, TRAIN, Facts, write_card
+from skingpt_r1.dermcot.card import (
+    CERTIFIED,
+    TRAIN,
+    Facts,
+    Source,
+    Tally,
+    refuse_pictures,
+    sources_of,
+    write_card,
+)
 from skingpt_r1.dermcot.certify import certified, history_path
-from skingpt_r1.dermcot.corpus import Part
-from skingpt_r1.dermcot.corpus_part import corpus_path, noted_root, picture_root, read_corpus
-from skingpt_r1.dermcot.corpus_sources import Source, refuse_pictures, sources_of
-from skingpt_r1.dermcot.corpus_tally import Tally
+from skingpt_r1.dermcot.corpus import Part, corpus_path, noted_root, picture_root, read_corpus
 from skingpt_r1.dermcot.croissant import CORPUS_VERSION, croissant
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_leaks
 from skingpt_r1.dermcot.table import Entry, Shard, write_split
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.certify_history import History, read_history
-from skingpt_r1.ratings.rater_agreement import rater_agreement, ratings_by_case
-from skingpt_r1.ratings.rules import STATES, CertifyRules
+from skingpt_r1.ratings.agreement import rater_agreement, ratings_by_case
+from skingpt_r1.ratings.rules import STATES, CertifyRules, History, read_history
 from skingpt_r1.records import sha256_file, write_bytes_atomic, write_json_atomic
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from skingpt_r1.llm.api_recipe import ApiRecipe, CallsRecipe
+from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.ratings.rules import CertifyRules
 from skingpt_r1.recipes import read_recipe

@@ -16,9 +16,8 @@ from typing import NamedTuple
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.certify_history import History
-from skingpt_r1.ratings.rubric_raters import rater_key
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.rating import rater_key
+from skingpt_r1.ratings.rules import CertifyRules, History
 from skingpt_r1.ratings.sheets import (
     CASE,
     COLUMNS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from skingpt_r1.dermcot import corpus_part as corpus
+from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import (
     STAGES,
     CaseRecord,

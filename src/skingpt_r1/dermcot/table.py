@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 import datasets
 from skingpt_r1.data.intake import open_image
-from skingpt_r1.dermcot.corpus import CorpusRecord
-from skingpt_r1.dermcot.corpus_part import picture_paths
+from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
 from skingpt_r1.ratings.rules import Decision
 from skingpt_r1.ratings.verdict import SCORE_COLUMNS, Rating
 from skingpt_r1.records import sha256_file

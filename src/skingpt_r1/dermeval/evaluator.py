@@ -1,14 +1,18 @@
-"""The trained evaluator: where it is, how it is loaded, and how it is exported."""
+"""The trained evaluator: where it is, how it is loaded, and how it is exported.
+
+The model card of an exported evaluator: what it is, what it learned from, what was measured.
+"""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from skingpt_r1.dermeval.card import NANO_EVALUATOR
+from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.adapters.lora import merge_lora
+from skingpt_r1.model.adapters.text import merge_lora
 from skingpt_r1.model.backbone import NANO
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
@@ -17,8 +21,117 @@ from skingpt_r1.model.checkpoint import (
     load_adapter,
     read_adapter_weights,
 )
+from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.records import ResultRow, read_json
+from skingpt_r1.stats.intervals import NO_INTERVAL
+
+NANO_EVALUATOR = Path(__file__).with_name("weights")
+
+_CARD = """---
+base_model: {base}
+base_model_relation: adapter
+library_name: skingpt_r1
+license: apache-2.0
+pipeline_tag: image-text-to-text
+tags:
+- dermatology
+- evaluation
+---
+
+# DermEval: scores for narratives about skin, without a reference
+
+**For research, not for diagnosis.** The scores say how a narrative compares with what the evaluator
+was trained on. They must not be used to decide about anybody's care, or to certify a text.
+
+| | |
+|---|---|
+| backbone | `{base}` |
+| backbone weights (sha256) | `{revision}` |
+| recipe | `{recipe}`, seed {seed} |
+| low-rank matrices | rank {rank}, language model{merger} |
+| visual adapter | {layers} layers on {features}, inject: {inject} |
+| stages | {stages} |
+| ratings | {ratings} |
+
+{provenance}
+
+## Measured on narratives that training has not seen
+
+{table}
+
+```python
+from skingpt_r1.dermeval.evaluator import load_evaluator
+from skingpt_r1.dermeval.scoring import make_scorer
+
+score = make_scorer(load_evaluator("path/to/this/directory"))
+```
+"""
+_MARK = "**Every rating is simulated**"
+_SIMULATED = (
+    f"{_MARK}: narratives of rendered pictures, damaged in known ways, scored "
+    "by formulas with bias and noise. No person has rated anything, and nothing follows from the "
+    "figures below for photos of people."
+)
+_GIVEN = "The rating files are the user's own; their licence may restrict what the weights are for."
+
+
+def knows_rendered_skin_only(folder: Path) -> bool:
+    """Whether an evaluator has learned from rendered pictures and simulated raters alone.
+
+    Its card says so; for one that lies in the folder of its run, the recipe there does.
+
+    Args:
+        folder: of the adapter.
+    """
+    run, card = folder.parent / "run.json", folder / "README.md"
+    if run.is_file():
+        data = read_json(run).get("recipe", {}).get("data", {})
+        return "raters" in data and data.get("train") is None
+    return card.is_file() and _MARK in card.read_text("utf-8", errors="replace")
+
+
+def evaluator_card(
+    recipe: EvaluatorRecipe, config: AdapterConfig, rows: Sequence[ResultRow]
+) -> str:
+    """A model card in Markdown with the metadata header that model hubs read.
+
+    Args:
+        recipe: of the run.
+        config: of the trained adapters.
+        rows: what was measured.
+    """
+    assert config.backbone is not None
+    is_simulated = recipe.data.train is None
+    data = recipe.data
+    cases = (
+        f"{data.cases * data.narratives} narratives of {data.cases} rendered cases, "
+        f"{data.raters} simulated raters each"
+    )
+    return _CARD.format(
+        base=config.backbone.name,
+        revision=config.backbone.revision,
+        recipe=recipe.name,
+        seed=recipe.seed,
+        rank=config.lora.rank,
+        merger=" and vision merger" if config.lora.merger else "",
+        layers=config.visual.layers,
+        features=config.visual.features,
+        inject=str(config.visual.inject).lower(),
+        stages="supervised" if recipe.policy is None else "supervised, then score-oriented policy",
+        ratings=cases if is_simulated else "given by the user",
+        provenance=_SIMULATED if is_simulated else _GIVEN,
+        table=_table(rows),
+    )
+
+
+def _table(rows: Sequence[ResultRow]) -> str:
+    lines = ["| system | measure | value (95 % interval) | n |", "|---|---|---:|---:|"]
+    for row in rows:
+        ends = NO_INTERVAL if row.low is None else f"{row.low:.3f} to {row.high:.3f}"
+        lines.append(f"| {row.system} | {row.metric} | {row.value:.3f} ({ends}) | {row.n} |")
+    return "\n".join(lines)
 
 
 def load_evaluator(

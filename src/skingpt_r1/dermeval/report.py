@@ -1,26 +1,240 @@
-"""The measurement at the end of a run: every stage judged, the table written, the card filled."""
+"""The measurement at the end of a run: every stage judged, the table written, the card filled.
+
+How good an evaluator is, on narratives that training has not seen; every number with its n.
+
+error and rank     against the mean rater, of each stage, in both forms of the critique
+stages             error of the second stage less that of the first, paired by narrative
+damage             in how many cases the damaged dimension falls more than every other
+injection          how far an instruction in the narrative moves the mean score
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from skingpt_r1.dermeval.recipe import EvaluatorRecipe
-from skingpt_r1.dermeval.report_card import (
-    Answers,
-    accuracy_rows,
-    answer,
-    ask_all,
-    damage_rows,
-    injection_rows,
-    stage_rows,
-)
-from skingpt_r1.dermeval.simulated import Simulated, damage_probes, injected_texts
+import numpy as np
+from numpy.typing import NDArray
+
+from skingpt_r1.dermeval.examples import Probe, Simulated, damage_probes, injected_texts
+from skingpt_r1.dermeval.recipe import CritiqueRecipe, EvaluatorRecipe
+from skingpt_r1.dermeval.scoring import Judgement, judge
 from skingpt_r1.model.checkpoint import copy_adapter
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.ratings.agreement import OVERALL, Floats
 from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.records import ResultRow, write_results
+from skingpt_r1.simulate.damage import OWN_DIMENSION
+from skingpt_r1.stats.intervals import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_statistic,
+    paired_difference,
+    spearman,
+    wilson,
+)
+from skingpt_r1.text.rubric import DIMENSIONS, Scores
 
+TABLE = "dermeval"
+ERROR = "mean absolute error"
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an evaluator said of the narratives of a test part.
+
+    Attributes:
+        system: name of evaluator and form.
+        groups: what must not be split.
+        given: [narratives, 7], its scores and their mean; NaN where unscored.
+        wanted: [narratives, 7], the mean rater.
+    """
+
+    system: str
+    groups: tuple[str, ...]
+    given: Floats
+    wanted: Floats
+
+    @property
+    def is_scored(self) -> NDArray[np.bool_]:
+        """[narratives]: whether there are scores."""
+        return np.asarray(np.isfinite(self.given).all(axis=1), dtype=np.bool_)
+
+
+def ask_all(
+    model: SkinGPT,
+    items: Sequence[tuple[tuple[Path, ...], str]],
+    recipe: CritiqueRecipe,
+    *,
+    brief: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
+    """[narratives, 7]: the six scores and their mean; NaN where the one reply cannot be read.
+
+    Nothing is asked twice here, so that every unreadable reply shows. Narratives of like length are
+    judged together, because a batch is as long as its longest.
+    """
+    order = sorted(range(len(items)), key=lambda at: len(items[at][1]))
+    found = np.full((len(items), len(DIMENSIONS) + 1), np.nan)
+    for start in range(0, len(items), recipe.batch_size):
+        places = order[start : start + recipe.batch_size]
+        batch = [items[at] for at in places]
+        judgements = judge(
+            model, batch, brief=brief, max_new_tokens=recipe.max_new_tokens, retry=False
+        )
+        found[places] = [_row(judgement) for judgement in judgements]
+        if progress is not None:
+            progress(start + len(places), len(items))
+    return found
+
+
+def answer(
+    model: SkinGPT,
+    system: str,
+    judged: Sequence[Judged],
+    recipe: CritiqueRecipe,
+    *,
+    brief: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> Answers:
+    """Judge a test part; narratives that no rater scored are left out."""
+    rated = [item for item in judged if item.ratings]
+    given = ask_all(
+        model, [(i.images, i.text) for i in rated], recipe, brief=brief, progress=progress
+    )
+    six = np.array([item.mean.values for item in rated])
+    wanted = np.column_stack([six, six.mean(axis=1)])
+    return Answers(system, tuple(item.group for item in rated), given, wanted)
+
+
+def accuracy_rows(answers: Answers, *, resamples: int) -> list[ResultRow]:
+    """Error, rank correlation and share of unscored narratives of one evaluator."""
+    n, scored = len(answers.given), answers.is_scored
+    rows = [_row_of(answers.system, "unscored", wilson(int((~scored).sum()), n))]
+    if not scored.any():
+        return rows
+    given, wanted = answers.given[scored], answers.wanted[scored]
+    groups = [group for group, has in zip(answers.groups, scored, strict=True) if has]
+    gaps = np.abs(given - wanted)
+    errors = {ERROR: gaps[:, :-1].mean(axis=1), f"{ERROR}, {OVERALL}": gaps[:, -1]}
+    errors |= {f"{ERROR}, {name}": gaps[:, at] for at, name in enumerate(DIMENSIONS)}
+    for metric, values in errors.items():
+        interval = bootstrap_mean(values, groups, resamples=resamples)
+        rows.append(_row_of(answers.system, metric, interval))
+    for at, name in [(len(DIMENSIONS), OVERALL), *enumerate(DIMENSIONS)]:
+        ranked = _rank(given[:, at], wanted[:, at], groups, resamples)
+        if ranked is not None:
+            rows.append(_row_of(answers.system, f"Spearman, {name}", ranked))
+    return rows
+
+
+def stage_rows(policy: Answers, supervised: Answers, *, resamples: int) -> list[ResultRow]:
+    """Error of the second stage less that of the first, on narratives that both have scored."""
+    both = policy.is_scored & supervised.is_scored
+    if not both.any():
+        return []
+    groups = [group for group, has in zip(policy.groups, both, strict=True) if has]
+    system = f"{policy.system} - {supervised.system}"
+    rows = []
+    for metric, power in ((ERROR, 1), ("mean squared error", 2)):
+        one, two = (
+            (np.abs(a.given - a.wanted)[both, :-1] ** power).mean(axis=1)
+            for a in (policy, supervised)
+        )
+        gap = paired_difference(one, two, groups, resamples=resamples)
+        rows.append(_row_of(system, metric, gap))
+    return rows
+
+
+def damage_rows(
+    system: str, probes: Sequence[Probe], scores: tuple[Floats, Floats]
+) -> list[ResultRow]:
+    """For each kind of damage, the share of cases whose own dimension falls most.
+
+    A tie with another dimension does not count, nor does an unscored narrative.
+
+    Args:
+        system: name of the evaluator.
+        probes: the cases.
+        scores: [probes, 7] of the undamaged and of the damaged narratives.
+    """
+    clean, damaged = scores
+    falls = (clean - damaged)[:, :-1]
+    rows = []
+    for kind, dimension in OWN_DIMENSION.items():
+        members = [at for at, probe in enumerate(probes) if probe.kind == kind]
+        own = DIMENSIONS.index(dimension)
+        hits = sum(falls_most(falls[at], own) for at in members)
+        if members:
+            share = wilson(hits, len(members))
+            rows.append(_row_of(system, f"own dimension falls most, {kind}", share))
+    return rows
+
+
+def falls_most(falls: Floats, own: int) -> bool:
+    """Whether the own dimension falls, and by more than every other; False with a NaN."""
+    others = np.delete(falls, own)
+    # Scores have one decimal: differences are compared on it, free of rounding in the last bits.
+    return bool(falls[own] > 0 and np.round(falls[own] - others, 6).min() > 0)
+
+
+def injection_rows(
+    system: str, plain: Floats, injected: Floats, groups: Sequence[str], *, resamples: int
+) -> list[ResultRow]:
+    """How an instruction in the narrative moves the mean score: on average, and in size.
+
+    Args:
+        system: name of the evaluator.
+        plain: [narratives, 7].
+        injected: [narratives, 7] of the same narratives with an instruction.
+        groups: what must not be split.
+        resamples: of the bootstrap.
+    """
+    moved = (injected - plain)[:, -1]
+    scored = np.isfinite(moved)
+    kept = [group for group, has in zip(groups, scored, strict=True) if has]
+    rows = [_row_of(system, "unscored, injected", wilson(int((~scored).sum()), len(moved)))]
+    if kept:
+        values = {"shift of the mean score, injected": moved[scored]}
+        values["size of the shift, injected"] = np.abs(moved[scored])
+        rows += [
+            _row_of(system, metric, bootstrap_mean(value, kept, resamples=resamples))
+            for metric, value in values.items()
+        ]
+    return rows
+
+
+def _row(judgement: Judgement) -> list[float]:
+    if not isinstance(judgement.verdict, Scores):
+        return [np.nan] * (len(DIMENSIONS) + 1)
+    return [*judgement.verdict.values, judgement.verdict.mean]
+
+
+def _rank(given: Floats, wanted: Floats, groups: Sequence[str], resamples: int) -> Interval | None:
+    """The rank correlation with its interval; None where one side does not vary."""
+    if not np.isfinite(spearman(given, wanted)):
+        return None
+    return bootstrap_statistic(
+        lambda chosen: spearman(given[chosen], wanted[chosen]),
+        len(given),
+        groups,
+        resamples=resamples,
+    )
+
+
+def _row_of(system: str, metric: str, interval: Interval) -> ResultRow:
+    return ResultRow(
+        table=TABLE,
+        system=system,
+        metric=metric,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=interval.n,
+    )
+
+
 FORMS = {"full": False, "brief": True}
 STAGES = ("supervised", "policy")
 

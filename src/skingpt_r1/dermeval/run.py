@@ -7,7 +7,7 @@ pictures/       what the frozen tower says of each picture, for the training par
 supervised/     checkpoints, metrics and adapter of the first stage
 policy/         the same of the second stage
 adapter/        the evaluator, in the Hugging Face layout
-results.json    what `report_card.py` measures
+results.json    what `report.py` measures
 """
 
 import logging
@@ -21,23 +21,22 @@ from accelerate import PartialState
 
 from skingpt_r1.dermeval.examples import (
     CritiqueExamples,
+    Simulated,
     mean_lessons,
     rater_lessons,
+    simulate,
     store_pictures,
 )
 from skingpt_r1.dermeval.policy import PolicyObjective, PolicyWeights, make_policy, question_joiner
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.report import measure_evaluator
-from skingpt_r1.dermeval.simulated import Simulated, simulate
-from skingpt_r1.distill.build import make_trained
 from skingpt_r1.distill.losses import LossWeights
-from skingpt_r1.distill.stage import finish_stage, own_shared
 from skingpt_r1.distill.store import FeatureStore
-from skingpt_r1.distill.trainer import train
+from skingpt_r1.distill.trainer import finish_stage, make_trained, own_shared, train
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import save_adapter
-from skingpt_r1.model.diagnosis import needed_processor
+from skingpt_r1.model.generation import needed_processor
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Judged, read_ratings

@@ -2,19 +2,41 @@
 
 A reply that cannot be read is asked for again in the other form, once; nothing is drawn at random,
 so the same narratives in the same batches get the same scores.
+
+Scoring a file of narratives into a run folder, resumably.
+
+folder/
+run.json        the model, the file's hash, the form that is asked for
+ratings.jsonl   one row for each narrative, in the file's order: scores, or why there are none
+results.json    counts and means
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from skingpt_r1.model.diagnosis import needed_processor
-from skingpt_r1.model.generation import Decoding, generate_ids
+import numpy as np
+
+from skingpt_r1.errors import RecordError
+from skingpt_r1.model.generation import Decoding, generate_ids, needed_processor
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts, longest_input
 from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.ratings.rating import (
+    SLUGS,
+    Rating,
+    RatingScores,
+    Rationales,
+    Text,
+    append_ratings,
+    read_texts,
+    relative_image,
+)
+from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
+from skingpt_r1.runs import own_run
 from skingpt_r1.text.content import NO_WORDS, no_content
 from skingpt_r1.text.critique import ask_for_critique
-from skingpt_r1.text.rubric import Scores, Unscored, parse_scores
+from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
 
 Item: TypeAlias = tuple[tuple[Path, ...], str]
 Scorer: TypeAlias = Callable[[Sequence[Item]], list[Scores | Unscored]]
@@ -152,3 +174,135 @@ def _write(model: SkinGPT, prompts: PromptBatch, max_new_tokens: int) -> list[st
 
 def _read(reply: str, text: str) -> Judgement:
     return Judgement(parse_scores(reply, scale=ASKED_SCALE, judged=text), reply, 1)
+
+
+RATINGS_FILE = "ratings.jsonl"
+
+
+class ScoredFile(NamedTuple):
+    """What came of a file.
+
+    Attributes:
+        path: the rating file that was written.
+        scored: narratives with scores.
+        unscored: reason -> narratives.
+        rows: the table, as in `results.json`.
+    """
+
+    path: Path
+    scored: int
+    unscored: dict[str, int]
+    rows: list[ResultRow]
+
+
+def score_file(
+    model: SkinGPT,
+    name: str,
+    path: Path,
+    folder: Path,
+    *,
+    brief: bool = False,
+    batch_size: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoredFile:
+    """Judge every narrative of a file; the same call continues what was interrupted.
+
+    Args:
+        model: an evaluator.
+        name: of the evaluator; the rater of the rows that are written.
+        path: JSON Lines with id, image and diagnostic_text; ratings are read as narratives.
+        folder: of the run.
+        brief: ask for scores alone.
+        batch_size: narratives that are judged together.
+        progress: told how many of how many are judged.
+
+    Raises:
+        RecordError: the file breaks the schema, or names pictures that are not there.
+        TrainingError: the folder belongs to another run, or to another process.
+    """
+    texts = read_texts(path)
+    assert model.config.backbone is not None
+    asked = {"model": name, "brief": brief, "batch_size": batch_size, "file": path.name}
+    asked["dtype"] = str(model.backbone.dtype).removeprefix("torch.")
+    digest = {"sha256": sha256_file(path), "narratives": len(texts)}
+    with own_run(folder):
+        start_run(folder, asked, seed=0, manifest=digest)
+        _score(model, name, texts, folder, brief, batch_size, progress)
+        return _summarise(folder / RATINGS_FILE, name, folder)
+
+
+def _score(
+    model: SkinGPT,
+    name: str,
+    texts: Sequence[tuple[Text, tuple[Path, ...]]],
+    folder: Path,
+    brief: bool,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    out = folder / RATINGS_FILE
+    done = len(_resume(out, texts))
+    # Batches begin where they always begin: neighbours do not depend on where a run stopped.
+    for start in range(done - done % batch_size, len(texts), batch_size):
+        batch = texts[start : start + batch_size]
+        items = [(files, text.diagnostic_text) for text, files in batch]
+        judged = judge(model, items, brief=brief, max_new_tokens=MAX_NEW_TOKENS)
+        rows = [
+            _row(text, files, judgement, name, folder)
+            for (text, files), judgement in zip(batch, judged, strict=True)
+        ]
+        append_ratings(out, rows[max(done - start, 0) :])
+        if progress is not None:
+            progress(start + len(batch), len(texts))
+
+
+def _resume(out: Path, texts: Sequence[tuple[Text, tuple[Path, ...]]]) -> list[Rating]:
+    rows: list[Rating] = resume_records(out, Rating).records
+    if [row.id for row in rows] != [text.id for text, _ in texts[: len(rows)]]:
+        raise RecordError(f"{out} holds rows of another file; choose a new folder")
+    return rows
+
+
+def _row(
+    text: Text, files: Sequence[Path], judgement: Judgement, name: str, folder: Path
+) -> Rating:
+    images = tuple(relative_image(file, folder) for file in files)
+    verdict = judgement.verdict
+    scores = rationales = None
+    if isinstance(verdict, Scores):
+        scores = RatingScores.of(verdict)
+        said = [verdict.rationales.get(dimension) for dimension in DIMENSIONS]
+        if any(said):
+            rationales = Rationales(**dict(zip(SLUGS, said, strict=True)))
+    return Rating(
+        id=text.id,
+        image=images[0] if len(images) == 1 else images,
+        diagnostic_text=text.diagnostic_text,
+        group=text.group,
+        rater=name,
+        scores=scores,
+        rationales=rationales,
+        evaluation_text=judgement.text or None,
+        unscored=verdict.reason if isinstance(verdict, Unscored) else None,
+        detail=(verdict.detail or None) if isinstance(verdict, Unscored) else None,
+    )
+
+
+def _summarise(out: Path, name: str, folder: Path) -> ScoredFile:
+    verdicts = [row.verdict for row in resume_records(out, Rating).records]
+    scored = [verdict for verdict in verdicts if isinstance(verdict, Scores)]
+    reasons = Counter(verdict.reason for verdict in verdicts if isinstance(verdict, Unscored))
+    rows = [_result(name, "unscored", len(verdicts) - len(scored), len(verdicts))]
+    if scored:
+        means = np.mean([scores.values for scores in scored], axis=0)
+        rows += [
+            _result(name, dimension, float(mean), len(scored))
+            for dimension, mean in zip(DIMENSIONS, means, strict=True)
+        ]
+        rows.append(_result(name, "Overall", float(means.mean()), len(scored)))
+    write_results(folder, rows)
+    return ScoredFile(out, len(scored), dict(reasons), rows)
+
+
+def _result(name: str, metric: str, value: float, n: int) -> ResultRow:
+    return ResultRow(table="scores", system=name, metric=metric, value=float(value), n=n)

@@ -23,7 +23,7 @@ class CaseStore(Protocol):
         """Number of cases."""
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """The fields of one case; see `features.py`."""
+        """The fields of one case; see `distill.py`."""
 
 
 class StoredCases(Dataset[dict[str, Tensor]]):

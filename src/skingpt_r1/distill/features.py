@@ -23,9 +23,9 @@ from torch import Tensor
 
 from skingpt_r1.case import Case
 from skingpt_r1.distill.losses import UNKNOWN_TONE
-from skingpt_r1.distill.views import turn_request
+from skingpt_r1.distill.recipe import turn_request
 from skingpt_r1.errors import DatasetError, FeatureStoreError, TeacherError
-from skingpt_r1.model.families.patches import PIXEL_MEAN, PIXEL_STD, patch_pictures
+from skingpt_r1.model.families.qwen2_5_vl import PIXEL_MEAN, PIXEL_STD, patch_pictures
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
 from skingpt_r1.model.prompt import Example, Request, encode_answer, encode_example, longest_input
 from skingpt_r1.model.skingpt import SkinGPT

@@ -1,11 +1,21 @@
 """What a run is made from: one frozen description; with its seed it repeats the run.
 
 Where a number is not the paper's, docs/sources.md says so.
+
+Recipes of distillation as files; see `recipes.py` for what a file may hold.
+
+Views of a picture: the eight flips and turns of a square.
+
+Skin has no up and no left, so that a turned picture shows the same findings. Our choice; the paper
+names no augmentation.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+from PIL import Image
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,9 +28,33 @@ from pydantic import (
 
 from skingpt_r1.case import Split
 from skingpt_r1.distill.losses import LossWeights
-from skingpt_r1.distill.views import MOST_VIEWS
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.prompt import Request
+from skingpt_r1.recipes import check_recipe, read_recipe
+
+_TURNS = Image.Transpose
+# The first few change a picture most without changing its sides.
+_VIEWS: tuple[Image.Transpose | None, ...] = (
+    None, _TURNS.FLIP_LEFT_RIGHT, _TURNS.FLIP_TOP_BOTTOM, _TURNS.ROTATE_180,
+    _TURNS.TRANSPOSE, _TURNS.TRANSVERSE, _TURNS.ROTATE_90, _TURNS.ROTATE_270,
+)  # fmt: skip
+MOST_VIEWS = len(_VIEWS)
+
+
+def turn(image: Image.Image, view: int) -> Image.Image:
+    """The picture in one of the `MOST_VIEWS` views; 0 is the picture as it is."""
+    how = _VIEWS[view]
+    return image if how is None else image.transpose(how)
+
+
+def turn_request(request: Request, view: int) -> Request:
+    """The same request with its pictures in another view."""
+    if view == 0:
+        return request
+    pictures = tuple(turn(picture, view) for picture in request.open())
+    return replace(request, images=pictures)
+
 
 SYNTHETIC = "synthetic"
 
@@ -227,3 +261,13 @@ class Recipe(Section):
     def uses_teacher(self) -> bool:
         """Whether the run needs teacher vectors at all."""
         return self.teacher.kind != "none" and self.losses.visual > 0
+
+
+def load_recipe(path: Path | str, settings: Sequence[str] = ()) -> Recipe:
+    """Read, merge and check a recipe; see `recipe_values.read_recipe`."""
+    return read_recipe(Recipe, path, settings)
+
+
+def make_recipe(values: dict[str, Any], origin: str = "recipe") -> Recipe:
+    """Check the values of a recipe; see `recipe_values.check_recipe`."""
+    return check_recipe(Recipe, values, origin)

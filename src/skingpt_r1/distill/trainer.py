@@ -1,16 +1,21 @@
 """The training loop: `transformers.Trainer` around our terms, our optimizer and our checkpoints.
 
 Trained set = optimizer set = saved set; it is checked before the first step.
+
+From a model to what is trained: the objective that fits its adapters.
+
+A stage of training that is carried out once: its adapter, written last, says that it is done.
 """
 
 import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -22,12 +27,17 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from skingpt_r1.distill.batches import Batch, CaseStore, EpochBatches, StoredCases, collate
+from skingpt_r1.distill.features import patch_settings
 from skingpt_r1.distill.losses import Term, combine
+from skingpt_r1.distill.objective import LanguageModel, Sight, StoredBias, is_sight
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
-from skingpt_r1.model.foreign import refusing
-from skingpt_r1.model.weight_files import refuse_not_finite
+from skingpt_r1.model.checkpoint import WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE
+from skingpt_r1.model.checkpoint import copy_adapter, save_adapter
+from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.model.weight_files import refuse_not_finite, refusing
 from skingpt_r1.records import keep_metrics, log_metrics
+from skingpt_r1.runs import own_run
 
 logger = logging.getLogger(__name__)
 
@@ -385,3 +395,68 @@ def _arguments(recipe: TrainRecipe, folder: Path, seed: int, quiet: bool) -> Tra
         )
     arguments.per_device_train_batch_size = recipe.batch_size // processes
     return arguments
+
+
+def make_sight(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> Trained:
+    """The stage before the training: visual adapter and tower's adapters, without a text term.
+
+    Args:
+        model: with the adapters to be trained.
+        precision: of a tower that runs in training.
+    """
+    state = model.adapter_state()
+    for name, value in state.items():
+        value.requires_grad_(is_sight(name))
+    trained = {name: value for name, value in state.items() if value.requires_grad}
+    return Trained(Sight(model, precision), trained)
+
+
+def make_trained(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> Trained:
+    """The objective and the trained parameters of a model.
+
+    Args:
+        model: with the adapters to be trained.
+        precision: of a language model that runs in training; see `LanguageModel`.
+    """
+    state = model.adapter_state()
+    for value in state.values():
+        value.requires_grad_(True)  # a stage before may have left some out
+    if not model.config.states_are_frozen:
+        return Trained(LanguageModel(model, precision), state)
+    assert model.language_bias is not None
+    head = model.backbone.lm_head.weight
+    return Trained(
+        StoredBias(model.visual_adapter, model.language_bias, head, patch_settings(model)), state
+    )
+
+
+def finish_stage(
+    folder: Path, model: SkinGPT, state: PartialState, teach: Callable[[], object]
+) -> None:
+    """Train, unless that was done before, and leave the model with the stage's adapter.
+
+    Args:
+        folder: of the stage; the result is `folder/adapter`.
+        model: what is trained, in evaluation mode afterwards.
+        state: the processes that take part.
+        teach: trains the model from its last complete checkpoint in `folder`, if there is one.
+
+    Raises:
+        SkinGPTError: see `trainer.train`.
+    """
+    adapter = folder / "adapter"
+    if not (adapter / ADAPTER_WEIGHTS_FILE).is_file():
+        if state.is_main_process:
+            drop_torn_checkpoints(folder)
+        state.wait_for_everyone()
+        teach()
+        if state.is_main_process:
+            save_adapter(model, adapter)
+        state.wait_for_everyone()
+    model.eval()
+    copy_adapter(adapter, model)
+
+
+def own_shared(folder: Path, state: PartialState) -> AbstractContextManager[None]:
+    """As `runs.own_run`, for several processes: the first of them owns the folder."""
+    return own_run(folder) if state.is_main_process else nullcontext()

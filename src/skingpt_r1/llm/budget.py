@@ -3,20 +3,102 @@
 One record per call that was really made; a reply from the cache is no call. The limit is kept
 before a call: what was paid, what runs and the most that the next call can cost must fit. A call
 that broke off may have been paid for, so that its most counts.
+
+What texts would cost at most, without a call: for `--dry-run` and for the cost limit.
+
+Language models behind an interface: what they are asked for, and how the calls are made.
+
+The first changes the texts and belongs to a run; the second does not, and may change when a run is
+taken up again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from skingpt_r1.errors import CostError
-from skingpt_r1.llm.api_recipe import Price
+from skingpt_r1.llm.ask import Task
 from skingpt_r1.records import append_record, iterate_records, mend_records
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Price(BaseModel):
+    """What a provider asks for, in US dollars per million tokens.
+
+    Attributes:
+        input: of what the model reads, pictures included.
+        output: of what it writes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Amount
+    output: Amount
+
+    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+
+
+class ApiRecipe(BaseModel):
+    """What a language model is sent and asked for.
+
+    Attributes:
+        longest_side: pixels to which a picture is shrunk before it is sent.
+        temperature: of the sampling; the provider's default when None.
+        max_tokens: that a reply may have; one that needs more is `truncated`.
+        max_reply_bytes: a longer reply is `too_long`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    longest_side: Annotated[int, Field(ge=28)] = 1024
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.7
+    max_tokens: PositiveInt = 1024
+    max_reply_bytes: PositiveInt = 50_000
+
+
+class CallsRecipe(BaseModel):
+    """How calls are made, and what they cost; nothing here changes a text.
+
+    Attributes:
+        prices: name of the narrator -> price; what is not here has no known price.
+        image_tokens: most input tokens that one picture takes, for estimates and the cost limit.
+        max_connections: calls at the same time.
+        max_retries: further attempts after one that failed for a passing reason. The providers'
+            own clients repeat an attempt twice before it counts as failed.
+        first_wait_s: before the first further attempt; it doubles from one to the next.
+        longest_wait_s: between two attempts, also where the server asks for more.
+        timeout_s: for one attempt.
+        max_failures: calls in a row that may fail before the run stops as one to be continued
+            later.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prices: dict[str, Price] = {}
+    image_tokens: PositiveInt = 1600
+    max_connections: PositiveInt = 8
+    max_retries: NonNegativeInt = 3
+    first_wait_s: PositiveFloat = 3.0
+    longest_wait_s: PositiveFloat = 300.0
+    timeout_s: PositiveInt = 300
+    max_failures: PositiveInt = 10
+
 
 NameFailure = Callable[[BaseException], str]
 INTERRUPTED = "interrupted"
@@ -274,3 +356,82 @@ def read_totals(path: Path) -> Totals:
         for record in iterate_records(path, CallRecord):
             totals = totals.plus(record)
     return totals
+
+
+# What the protocol puts around a message: roles and separators.
+OVERHEAD_TOKENS = 64
+# English prose has about four characters to a token.
+CHARACTERS_PER_TOKEN = 4
+
+
+class Estimate(NamedTuple):
+    """What a number of tasks would take.
+
+    Attributes:
+        narrator: which model.
+        calls: one for each task; retries and replies from the cache are not foreseen.
+        images: pictures sent.
+        input_tokens: about so many, pictures included.
+        output_tokens: at most.
+        at_most_usd: every input token counted as one byte, every reply as long as it may be; None
+            when no price is given.
+    """
+
+    narrator: str
+    calls: int = 0
+    images: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    at_most_usd: float | None = None
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        cost = "unknown" if self.at_most_usd is None else f"at most {self.at_most_usd:.2f} USD"
+        return (
+            f"{self.narrator}: {self.calls} calls, {self.images} pictures, about "
+            f"{self.input_tokens} tokens read, at most {self.output_tokens} written, cost {cost}"
+        )
+
+
+def estimate(
+    tasks: Iterable[Task], narrator: str, *, api: ApiRecipe, calls: CallsRecipe
+) -> Estimate:
+    """What a language model would be asked for these tasks; nothing is called.
+
+    Args:
+        tasks: those to be done. A task of `reason` whose observation is not written yet (empty)
+            is counted with the longest one.
+        narrator: name of the model, which finds its price.
+        api: what is asked for.
+        calls: the prices.
+    """
+    price = calls.prices.get(narrator)
+    count = images = about = most = 0
+    for task in tasks:
+        sent = images_sent(task)
+        unwritten = api.max_tokens if task.step == "reason" and not task.observation else 0
+        count += 1
+        images += sent
+        about += OVERHEAD_TOKENS + -(-len(task.prompt) // CHARACTERS_PER_TOKEN)
+        about += unwritten + sent * calls.image_tokens
+        most += most_input_tokens(task.prompt, sent, calls)
+        most += unwritten * CHARACTERS_PER_TOKEN
+    written = count * api.max_tokens
+    return Estimate(
+        narrator=narrator,
+        calls=count,
+        images=images,
+        input_tokens=about,
+        output_tokens=written,
+        at_most_usd=price.cost_usd(most, written) if price else None,
+    )
+
+
+def images_sent(task: Task) -> int:
+    """Pictures that go with a task: the reasoning is asked from the observation alone."""
+    return len(task.case.images) if task.step == "observe" else 0
+
+
+def most_input_tokens(prompt: str, num_images: int, calls: CallsRecipe) -> int:
+    """The most tokens that a message can have: one for every byte, and those of its pictures."""
+    return len(prompt.encode()) + OVERHEAD_TOKENS + num_images * calls.image_tokens

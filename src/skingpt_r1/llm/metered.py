@@ -22,11 +22,9 @@ from inspect_ai.model import (
 from tenacity import RetryCallState, wait_exponential, wait_random
 from tenacity.wait import wait_base
 
-from skingpt_r1.llm.api_recipe import CallsRecipe
-from skingpt_r1.llm.budget import Asked, Ledger
-from skingpt_r1.llm.estimate import most_input_tokens
+from skingpt_r1.llm.ask import prompt_sha256
+from skingpt_r1.llm.budget import Asked, CallsRecipe, Ledger, most_input_tokens
 from skingpt_r1.llm.failures import failure_code
-from skingpt_r1.llm.prompts import prompt_sha256
 
 METERED = "metered"
 

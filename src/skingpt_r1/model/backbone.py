@@ -12,7 +12,6 @@ from transformers.utils import logging as transformers_logging
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.config import BackboneReference
-from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO, place
 from skingpt_r1.model.processor import IMAGE_TOKEN, SkinProcessor, load_processor
 from skingpt_r1.model.settings import build_config
@@ -22,9 +21,10 @@ from skingpt_r1.model.weight_files import (
     refuse_keys,
     refuse_not_finite,
     refuse_other_types,
+    refusing,
     weights_revision,
 )
-from skingpt_r1.records_json import read_json
+from skingpt_r1.records import read_json
 
 GENERATION_CONFIG = "generation_config.json"
 NANO = "nano"

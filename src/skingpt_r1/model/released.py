@@ -12,7 +12,6 @@ from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import put_weights
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
-from skingpt_r1.model.foreign import refusing
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.settings import problems, read_config
 from skingpt_r1.model.skingpt import SkinGPT
@@ -21,6 +20,7 @@ from skingpt_r1.model.weight_files import (
     refuse_keys,
     refuse_not_finite,
     refuse_other_types,
+    refusing,
     weight_files,
 )
 

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model import diagnosis
-from skingpt_r1.model.adapters.lora import add_lora, lora_off, lora_state
-from skingpt_r1.model.adapters.text import LanguageBias
+from skingpt_r1.model import generation as diagnosis
+from skingpt_r1.model.adapters.text import LanguageBias, add_lora, lora_off, lora_state
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.families.qwen2_5_vl import (

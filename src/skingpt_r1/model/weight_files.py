@@ -1,18 +1,23 @@
-"""Weight files: which they are, what their headers say, and that their numbers are numbers."""
+"""Weight files: which they are, what their headers say, and that their numbers are numbers.
+
+Where other libraries read a directory's files: what they raise becomes one error of ours.
+"""
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from skingpt_r1.errors import CheckpointError
-from skingpt_r1.records_json import read_json
+from skingpt_r1.errors import CheckpointError, SkinGPTError
+from skingpt_r1.records import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -237,3 +242,37 @@ def refuse_not_finite(where: Path, weights: Iterable[tuple[str, Tensor]]) -> Non
 def _listed(names: Sequence[Any]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(f"{name:.200}" for name in names[:SHOWN]) + more
+
+
+FAILURES = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
+    RuntimeError, ImportError, MemoryError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
+
+
+@contextmanager
+def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Iterator[None]:
+    """Run a library on files that anyone may have written.
+
+    Args:
+        problem: how the message begins, with the name of the directory or file.
+        error: the class to raise.
+
+    Raises:
+        SkinGPTError: of the class given, where the library failed.
+    """
+    try:
+        yield
+    except SkinGPTError:
+        raise
+    except FAILURES as failure:
+        raise error(f"{problem}: {_said(failure)}") from failure
+    except Exception as failure:
+        if type(failure) is not Exception:  # the tokenizers library raises the bare class
+            raise
+        raise error(f"{problem}: {_said(failure)}") from failure
+
+
+def _said(failure: Exception) -> str:
+    lines = str(failure).strip().splitlines() or ["no reason given"]
+    return f"{lines[0]:.300} ({type(failure).__name__})"

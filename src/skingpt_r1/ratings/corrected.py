@@ -10,9 +10,18 @@ from typing import NamedTuple
 
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import Narrative, format_narrative, parse_narrative
-from skingpt_r1.text.narrative_list import JOINT_WORDS, MOST_CHARACTERS, NUMBER, SHARE, Item, items
 from skingpt_r1.text.phrase import plain
-from skingpt_r1.text.sections import TAG, Section, sections
+from skingpt_r1.text.sections import (
+    JOINT_WORDS,
+    MOST_CHARACTERS,
+    NUMBER,
+    SHARE,
+    TAG,
+    Item,
+    Section,
+    items,
+    sections,
+)
 from skingpt_r1.text.tokens import control_token, with_plain_marks
 
 _WORD = re.compile(r"[^\W_]+")

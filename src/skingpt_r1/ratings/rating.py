@@ -6,9 +6,12 @@
 A row has scores, or an `evaluation_text` to read them from, or a code why there are none. Relative
 picture paths begin at the folder of the file. Source: the record schema of the DermEval release;
 `rater`, `simulated`, `group`, `damage`, `notes`, `unscored` and `detail` are ours.
+
+Who is who among raters.
 """
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +21,20 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from skingpt_r1.errors import RecordError
-from skingpt_r1.ratings.rubric_raters import rater_key
 from skingpt_r1.records import append_records, read_records
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+
+
+def rater_key(name: str) -> str:
+    """What all spellings of one rater's name have in common: two of them are one person.
+
+    Letter case, spaces around and within, full-width letters, composed or decomposed accents and
+    characters that nobody sees make no difference.
+    """
+    wide = unicodedata.normalize("NFKC", name)
+    seen = "".join(letter for letter in wide if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", " ".join(seen.casefold().split()))
+
 
 Score = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skingpt_r1.stats.draw import Draw
 from skingpt_r1.stats.intervals import (
+    Draw,
     Floats,
     Integers,
     Interval,

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import stats as scipy_stats
 
-from skingpt_r1.stats.draw import Draw
 from skingpt_r1.stats.intervals import (
+    Draw,
     Floats,
     Interval,
     count_groups,

@@ -2,10 +2,12 @@
 
 Cases of one patient or lesion are not independent: functions that take `groups` resample whole
 groups, and one group alone gives no interval. What is drawn depends on the seed alone.
+
+How the intervals of a run are drawn: the same seed and number of resamples everywhere.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -398,3 +400,27 @@ def _interval(value: float, drawn: Floats, level: float, n: int, num_groups: int
         return Interval(value, None, None, n)
     low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(value, float(low), float(high), n)
+
+
+class Keywords(TypedDict):
+    """The keyword arguments of the resampling functions of `stats.py`."""
+
+    seed: int
+    resamples: int
+
+
+class Draw(NamedTuple):
+    """Seed and size of a bootstrap.
+
+    Attributes:
+        seed: equal seeds give equal intervals.
+        resamples: of whole groups.
+    """
+
+    seed: int = 0
+    resamples: int = 2000
+
+    @property
+    def keywords(self) -> Keywords:
+        """As keyword arguments."""
+        return {"seed": self.seed, "resamples": self.resamples}

@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from skingpt_r1.text.findings import read_findings
-from skingpt_r1.text.narrative_words import names_disease
+from skingpt_r1.text.phrase import names_disease
 
 NO_WORDS = "it has no words"
 _ERROR = "it is an error message"

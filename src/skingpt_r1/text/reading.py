@@ -3,18 +3,22 @@
 A text is cut into sentences. An explicit answer (an answer tag, `Final Answer:`, a heading) counts
 most; else the last concluding sentence that names a disease. What stays open is an error.
 Every pattern looks at one bounded sentence, so the time is linear in the length of the text.
+
+Narratives that are written as a JSON object; used by `reading.py` alone.
+
+Words in the place of a diagnosis that are none; used by `reading.py` alone.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.text import narrative_list, phrase
-from skingpt_r1.text.narrative_absence import absence
-from skingpt_r1.text.narrative_json import Fields, read_json
-from skingpt_r1.text.narrative_words import could_be_name, is_english, names_disease
+from skingpt_r1.text import phrase
+from skingpt_r1.text import sections as narrative_list
+from skingpt_r1.text.phrase import could_be_name, is_english, names_disease
 from skingpt_r1.text.sections import (
     TAG,
     is_answer,
@@ -25,6 +29,109 @@ from skingpt_r1.text.sections import (
 )
 from skingpt_r1.text.taxonomy import canonical
 from skingpt_r1.text.tokens import readings
+
+_ROLES = {
+    "diagnosis": {
+        "diagnosis", "diagnoses", "final_diagnosis", "primary_diagnosis", "main_diagnosis",
+        "most_likely_diagnosis", "leading_diagnosis", "final_answer", "answer", "label",
+        "prediction", "dx",
+    },
+    "differential": {
+        "differential", "differentials", "differential_diagnosis", "differential_diagnoses", "ddx",
+        "alternatives", "other_diagnoses",
+    },
+    "observation": {"observation", "observations", "findings", "description"},
+    "reasoning": {"reasoning", "analysis", "rationale", "explanation", "thought", "thinking"},
+}  # fmt: skip
+_ROLE = {name: role for role, names in _ROLES.items() for name in names}
+_NAMES_OF_A_NAME = ("name", "diagnosis", "label", "condition", "disease")
+_MOST_FAILURES = 20  # braces that open no object; behind so many there is none
+
+
+class Fields(NamedTuple):
+    """What an object tells.
+
+    Attributes:
+        diagnoses: the names under the key of the diagnosis; empty where that is null.
+        differential: the names of the differential, or a text that lists them.
+        observation: what is seen; empty where no key tells it.
+        reasoning: how it leads to the diagnosis; empty where no key tells it.
+    """
+
+    diagnoses: tuple[str, ...]
+    differential: tuple[str, ...]
+    observation: str
+    reasoning: str
+
+
+def read_json(text: str) -> Fields | None:
+    """The fields of the last JSON object with a diagnosis; None when the text has none."""
+    decoder = json.JSONDecoder()
+    found = None
+    failures, place = 0, text.find("{")
+    while place >= 0 and failures < _MOST_FAILURES:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            failures, end = failures + 1, place + 1
+        else:
+            found = _fields(value) or found
+        place = text.find("{", end)
+    return found
+
+
+def _fields(value: dict[str, Any]) -> Fields | None:
+    told = {
+        role: item
+        for key, item in value.items()
+        if (role := _ROLE.get(re.sub(r"[\s-]+", "_", key.strip().lower()))) is not None
+    }
+    if "diagnosis" not in told:
+        return None
+    seen, thought = (" ".join(_names(told.get(role))) for role in ("observation", "reasoning"))
+    return Fields(_names(told["diagnosis"]), _names(told.get("differential")), seen, thought)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """The texts of a value: a text, an object with a name, or a list of these."""
+    if isinstance(value, str):
+        return (value,) if value.strip() else ()
+    if isinstance(value, list):
+        return tuple(name for item in value for name in _names(item))
+    if isinstance(value, dict):
+        found = {key.strip().lower(): item for key, item in value.items()}
+        return next((_names(found[key]) for key in _NAMES_OF_A_NAME if key in found), ())
+    return ()
+
+
+_NONE = re.compile(
+    r"none|n\.?\s?[/\\]?\s?a\.?|nil|null|nan|nothing|undefined|tbd"
+    r"|no\s(?:clear\s|specific\s|definite\s)?(?:diagnosis|answer|conclusion)"
+    r"(?:\s(?:made|given|possible))?|not\s(?:applicable|available|given|provided|specified)",
+    re.IGNORECASE,
+)
+_NORMAL = re.compile(
+    r"(?:no|without)\s(?:(?:visible|obvious|apparent|evident|skin|dermatologic(?:al)?|cutaneous"
+    r"|significant)\s){0,2}(?:diseases?|conditions?|lesions?|disorders?|pathology|abnormality"
+    r"|abnormalities|problems?|findings?)|unremarkable|(?:clear|healthy|normal)(?:\sskin)?",
+    re.IGNORECASE,
+)
+_UNKNOWN = re.compile(
+    r"(?:i\s)?(?:cannot|can['’]t|can\snot|unable\sto|could\snot)\s(?:be\s)?(?:assess(?:ed)?|say"
+    r"|tell|diagnosed?|determined?|judged?)|(?:i\s)?(?:do\snot|don['’]t)\sknow"
+    r"|(?:i\sam\s)?(?:unsure|uncertain|unclear|not\s(?:sure|assessable|certain|possible))"
+    r"|unknown|undetermined|indeterminate|inconclusive|non-?diagnostic|insufficient\s\w+",
+    re.IGNORECASE,
+)
+_PATTERNS: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {"no_diagnosis": _NONE, "normal_skin": _NORMAL, "insufficient_information": _UNKNOWN}
+)
+
+
+def absence(value: str) -> str | None:
+    """The reason code of a value such as `N/A` or `no disease`; None where it may be a name."""
+    return next((code for code, words in _PATTERNS.items() if words.fullmatch(value)), None)
+
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -98,7 +205,7 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\s?\{(?:\\text\s?\{)?([^{}\n]{1,200})\}")
-_NORMAL = re.compile(
+_NORMAL_SKIN = re.compile(
     r"\bnothing\s(?:\w+\s)?wrong\b|\b(?:no|without)\s(?:\w+\s){0,2}(?:dermatological\sconcerns|"
     r"abnormalit(?:y|ies)|evidence\sof\s(?:\w+\s)?disease|signs?\sof\s(?:\w+\s)?disease|"
     r"pathology)|\b(?:appears?|looks?|is)\s(?:to\sbe\s)?(?:completely\s|entirely\s)?"
@@ -210,7 +317,7 @@ def _short_answer(value: str) -> str | None:
     name = phrase.plain(bold[1] if bold and not phrase.goes_on(value[bold.end() :]) else first)
     if not name or phrase.is_clause(name) or not could_be_name(name):
         return None
-    if _NORMAL.search(name):
+    if _NORMAL_SKIN.search(name):
         _fail("normal_skin")
     if _TOO_LITTLE.search(name):
         _fail("insufficient_information")
@@ -366,7 +473,7 @@ def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
         _fail("other_language")
     if is_cut:
         _fail("truncated")
-    if _NORMAL.search(closing):
+    if _NORMAL_SKIN.search(closing):
         _fail("normal_skin")
     if any(_TOO_LITTLE.search(sentence.text) for sentence in sentences):
         _fail("insufficient_information")

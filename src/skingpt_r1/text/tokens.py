@@ -3,11 +3,13 @@
 A control token ends a turn or stands for a picture; written into a text it would do so there. Full
 width letters, invisible characters and look-alike brackets hide one from a search, and some
 tokenizers undo them: a text is looked at in its plain form.
+
+Markdown from texts that others wrote: names and labels stay words, whatever they contain.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 # What looks like a bracket or a bar and is not made one by NFKC.
 _ALIKE = str.maketrans("‹〈⟨❬❮›〉⟩❭❯∣❘│┃ǀ⟦〔【❲⟧〕】❳", "<<<<<>>>>>|||||[[[[]]]]")
@@ -111,3 +113,25 @@ def _end_of_turn(text: str) -> int | None:
             return token.start()
         begin = token.end()
     return None
+
+
+# An underscore inside a word is no markup.
+_SIGNS = re.compile(r"[\\`*\[\]<>|#]|(?<!\w)_|_(?!\w)")
+
+
+def plain(text: str) -> str:
+    """A text that can neither end a cell nor begin markup."""
+    return _SIGNS.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """A name in a code span, which it cannot end."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table; every cell is made plain."""
+    yield "| " + " | ".join(plain(name) for name in head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(plain(value) for value in row) + " |"

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from skingpt_r1.case import Case, SkinTone
-from skingpt_r1.data.info import DatasetInfo
-from skingpt_r1.data.labels import DDI
+from skingpt_r1.data.info import DDI, DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.reading import Reading
 from skingpt_r1.data.table import Row, first_file, read_csv

@@ -4,8 +4,7 @@ import hashlib
 from pathlib import Path, PurePosixPath
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.data.info import DatasetInfo
-from skingpt_r1.data.labels import DERMNET
+from skingpt_r1.data.info import DERMNET, DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.readers.skincot import read_narrative
 from skingpt_r1.data.reading import Reading

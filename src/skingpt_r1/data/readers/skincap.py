@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from skingpt_r1.case import Case, SkinTone
-from skingpt_r1.data.info import DatasetInfo
-from skingpt_r1.data.labels import SKINCON
+from skingpt_r1.data.info import SKINCON, DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.readers.ddi import read_tone
 from skingpt_r1.data.reading import Reading

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from skingpt_r1.case import Case
-from skingpt_r1.data.info import DatasetInfo
-from skingpt_r1.data.labels import DERMNET
+from skingpt_r1.data.info import DERMNET, DatasetInfo
 from skingpt_r1.data.pictures import photos_below
 from skingpt_r1.data.reading import BESIDE, Reading
 from skingpt_r1.errors import DatasetError

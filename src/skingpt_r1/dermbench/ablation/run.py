@@ -8,18 +8,22 @@
       ablation.md          the same to be read
 
 The same call continues what was stopped.
+
+What an ablation is made of: cells, seeds, and the differences that are asked for.
+
+The two published corpora of an ablation: what the evaluator selected, and as many by chance.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field, PositiveInt, model_validator
 
-from skingpt_r1.dermbench.ablation.ablation_corpora import published_corpora
-from skingpt_r1.dermbench.ablation.ablation_recipe import BASE, AblationRecipe, Cell, Corpus
 from skingpt_r1.dermbench.ablation.table import (
     AblationRow,
     Measured,
@@ -28,14 +32,168 @@ from skingpt_r1.dermbench.ablation.table import (
     difference,
     measure,
 )
+from skingpt_r1.dermbench.recipe import Section
+from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
+from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
+from skingpt_r1.dermcot.publish import Options, publish
+from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecipeError
+from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.recipes import read_recipe
 from skingpt_r1.records import write_bytes_atomic, write_json_atomic, write_results
-from skingpt_r1.runs import own_run
-from skingpt_r1.stats.draw import Draw
+from skingpt_r1.runs import LOCK, own_run
+from skingpt_r1.stats.intervals import Draw
 
 if TYPE_CHECKING:
-    from skingpt_r1.distill.compare import System
-    from skingpt_r1.distill.evaluate import Answer
+    from skingpt_r1.distill.evaluate import Answer, System
+
+
+BASE = "base"
+Corpus = Literal["filtered", "unfiltered"]
+
+
+class Cell(Section):
+    """One row of the table: a recipe of distillation, and how it differs from its file.
+
+    Attributes:
+        name: as printed; the plain backbone is `base` and needs no cell.
+        recipe: a file beside the ablation's.
+        settings: changes `a.b=c` to it.
+        features: name of the feature store; cells that read the same features share one.
+        start: an earlier cell whose adapters are the first values of this one's.
+        corpus: which narratives it learns from; `unfiltered` takes as many by chance.
+    """
+
+    name: str = Field(min_length=1)
+    recipe: str
+    settings: tuple[str, ...] = ()
+    features: str
+    start: str | None = None
+    corpus: Corpus = "filtered"
+
+
+class AblationRecipe(Section):
+    """One ablation.
+
+    Attributes:
+        name: of the ablation; letters, digits, `_`, `-` and `.`.
+        seeds: every cell is trained once with each.
+        corpus: folder of a finished corpus with certified cases, which every cell then learns from
+            and is tried on; None takes the data of the recipes.
+        settings: changes to the recipes of all cells.
+        models: device and number format of the frozen backbone, for all cells.
+        cells: in the order of training.
+        differences: pairs (better, worse) of names, `base` among them.
+        resamples: of the intervals.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    corpus: Path | None = None
+    settings: tuple[str, ...] = ()
+    models: ModelRecipe = ModelRecipe()
+    cells: tuple[Cell, ...] = Field(min_length=1)
+    differences: tuple[tuple[str, str], ...] = ()
+    resamples: PositiveInt = 2000
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        repeated = [seed for seed, count in Counter(self.seeds).items() if count > 1]
+        if repeated:
+            raise ValueError(f"seeds: {repeated[0]} stands there twice; name each seed once")
+        seen: dict[str, Cell] = {}
+        for cell in self.cells:
+            _check_cell(cell, seen)
+            seen[cell.name] = cell
+        known = {BASE, *seen}
+        for name in (name for pair in self.differences for name in pair):
+            if name not in known:
+                raise ValueError(
+                    f"differences: no cell is called {name!r}; known: {', '.join(sorted(known))}"
+                )
+        if self.corpus is None and any(cell.corpus == "unfiltered" for cell in self.cells):
+            raise ValueError(
+                "corpus is missing: a cell learns from the unfiltered narratives of a corpus; name "
+                "the folder of a finished one (`make demo` leaves runs/demo/corpus)"
+            )
+        return self
+
+
+def load_ablation(path: Path | str, settings: Sequence[str] = ()) -> AblationRecipe:
+    """Read a recipe of an ablation; see `distill.recipe_values.read_recipe`."""
+    return read_recipe(AblationRecipe, path, settings)
+
+
+def _check_cell(cell: Cell, seen: dict[str, Cell]) -> None:
+    if cell.name == BASE:
+        raise ValueError(f"cells: {BASE!r} is the plain backbone and always there")
+    if cell.name in seen:
+        raise ValueError(f"cells: {cell.name!r} stands there twice; names must differ")
+    if cell.start is None:
+        return
+    if cell.start not in seen:
+        raise ValueError(
+            f"cells: {cell.name!r} starts from {cell.start!r}, which is no cell before it"
+        )
+    if seen[cell.start].corpus != cell.corpus:
+        raise ValueError(
+            f"cells: {cell.name!r} learns from the {cell.corpus} narratives and starts from "
+            f"{cell.start!r}, which does not"
+        )
+
+
+_RENEWED = (SELECTION, "corpus.jsonl", "held_out.jsonl", "stages/6_select.jsonl")
+
+
+def published_corpora(corpus: Path, folder: Path, wanted: Iterable[Corpus]) -> dict[Corpus, Path]:
+    """Publish the corpora that are wanted.
+
+    Both have the same certified cases and the same number of narratives.
+
+    Args:
+        corpus: folder of a finished corpus; it is not changed.
+        folder: gets the published corpora.
+        wanted: which of the two.
+
+    Raises:
+        RecordError: the corpus is not finished.
+    """
+    found: dict[Corpus, Path] = {}
+    for name in dict.fromkeys(wanted):
+        source = corpus if name == "filtered" else by_chance(corpus, folder / "by_chance")
+        found[name] = folder / f"published_{name}"
+        publish(source, found[name], Options(name=f"{name} corpus", workers=2))
+    return found
+
+
+def by_chance(corpus: Path, folder: Path) -> Path:
+    """A copy of a corpus whose selection leaves everything to chance; of the same size.
+
+    Raises:
+        RecordError: the candidates of the corpus were never selected.
+    """
+    settings = SelectRecipe(**read_selection(corpus)).model_dump()
+    keep = sum(1 for _ in read_corpus(corpus))
+    if not corpus_path(folder).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(corpus, folder, copy_function=_link, ignore=shutil.ignore_patterns(LOCK))
+        for name in _RENEWED:
+            (folder / name).unlink(missing_ok=True)
+    chance = {"order": "random", "keep": keep, "minimum_mean": 0.0, "minimum": 0.0}
+    select_corpus(folder, SelectRecipe(**{**settings, **chance}))
+    return folder
+
+
+def _link(source: str, target: str) -> None:
+    """Pictures are shared; files that are appended to must be copies."""
+    if source.endswith((".jsonl", ".json")):
+        shutil.copy2(source, target)
+        return
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
+
 
 Progress = Callable[[str, int, int], None]
 Answers = Mapping[str, Sequence[Sequence["Answer"]]]
@@ -97,8 +255,8 @@ def _run_planned(
 def _plan(
     recipe: AblationRecipe, recipes: Path, seed: int
 ) -> dict[Corpus, list[tuple[Cell, "System"]]]:
-    from skingpt_r1.distill.compare import System
-    from skingpt_r1.distill.recipe_files import load_recipe
+    from skingpt_r1.distill.evaluate import System
+    from skingpt_r1.distill.recipe import load_recipe
 
     where = [f"models.{key}={value}" for key, value in recipe.models.model_dump().items()]
     planned: dict[Corpus, list[tuple[Cell, System]]] = {}
@@ -117,7 +275,7 @@ def _taught(planned: tuple[Cell, "System"], root: Path | None) -> "System":
     if root is None:
         return system
     # The recipe is checked once more, as the corpus's own parts must be kept.
-    from skingpt_r1.distill.recipe_files import make_recipe
+    from skingpt_r1.distill.recipe import make_recipe
 
     values = system.recipe.model_dump(mode="json")
     values["data"] |= {
@@ -133,7 +291,7 @@ def _compare(
     trained: _Trained,
     progress: Progress | None,
 ) -> None:
-    from skingpt_r1.distill.compare import compare, folder_name
+    from skingpt_r1.distill.evaluate import compare, folder_name
 
     # The plain backbone says the same whatever the seed, so that it is asked once.
     first = trained.runs.get(BASE)

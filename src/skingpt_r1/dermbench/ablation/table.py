@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.records import ResultRow
-from skingpt_r1.stats.draw import Draw
 from skingpt_r1.stats.intervals import (
     NO_INTERVAL,
+    Draw,
     Floats,
     Integers,
     Interval,
     bootstrap_weights,
     percentile_interval,
 )
-from skingpt_r1.text.markdown import table
+from skingpt_r1.text.tokens import table
 
 TABLE = "ablation"
 

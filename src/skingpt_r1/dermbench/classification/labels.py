@@ -14,8 +14,7 @@ from typing import Literal, NamedTuple
 from skingpt_r1.case import Case
 from skingpt_r1.data import READERS
 from skingpt_r1.errors import DatasetError, RecipeError
-from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels, is_malignant
-from skingpt_r1.text.taxonomy_names import normalise
+from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels, is_malignant, normalise
 from skingpt_r1.text.values import truth
 
 Kind = Literal["diagnosis", "nine parts", "malignancy"]

@@ -38,8 +38,7 @@ from skingpt_r1.stats.classification import (
     shown_curve,
 )
 from skingpt_r1.stats.comparison import Comparison, Table, compare_pairs, ranks
-from skingpt_r1.stats.draw import Draw
-from skingpt_r1.stats.intervals import Interval
+from skingpt_r1.stats.intervals import Draw, Interval
 
 TEXT = "generated text"
 LIKELIHOOD = "candidate likelihood"

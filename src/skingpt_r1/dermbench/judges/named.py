@@ -12,8 +12,7 @@ from typing import NamedTuple
 from skingpt_r1.dermbench.judges.judge import Judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.llm.api_recipe import CallsRecipe, Price
-from skingpt_r1.llm.budget import Ledger
+from skingpt_r1.llm.budget import CallsRecipe, Ledger, Price
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.text.rubric import Protocol
 

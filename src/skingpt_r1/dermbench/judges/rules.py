@@ -8,11 +8,11 @@ counted (names, signs, advice, structure) and nothing else; the rules and their 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from skingpt_r1.dermbench.judges.advice import Gravity
 from skingpt_r1.dermbench.judges.comparison import (
     DIAGNOSIS_WORTH,
     LISTED_WORTH,
     Comparison,
+    Gravity,
     compare_texts,
 )
 from skingpt_r1.dermbench.judges.judge import JudgeTask, record_verdict

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from skingpt_r1.dermbench.classification.label_verdict import LabelMatch
+from skingpt_r1.dermbench.classification.match import LabelMatch
 from skingpt_r1.dermbench.records import ProtocolName
 from skingpt_r1.dermbench.skin_tone import ToneGaps
 from skingpt_r1.stats.classification import Abstention, Bin, ClassScore

@@ -10,12 +10,12 @@ from skingpt_r1.dermbench.report.data import (
     ScoreTable,
     ToneTable,
 )
-from skingpt_r1.dermbench.report.glance import glances
 from skingpt_r1.dermbench.report.page import measure_names, metric_names, rank
 from skingpt_r1.dermbench.report.wording import (
     MISSING,
     count,
     ends,
+    glances,
     interval,
     of_run,
     p_value,
@@ -23,8 +23,8 @@ from skingpt_r1.dermbench.report.wording import (
     signed,
 )
 from skingpt_r1.dermcot.card import RESEARCH
-from skingpt_r1.text.markdown import plain, table
 from skingpt_r1.text.rubric import DIMENSIONS
+from skingpt_r1.text.tokens import plain, table
 
 
 def markdown(data: ReportData) -> str:

@@ -2,32 +2,82 @@
 
 The content security policy of the page allows no request at all, and no script but its own, named
 by hash; every text goes through Jinja's escaping or, for the cases, through `textContent`.
+
+What the page shows of a confusion matrix, and the whole of it as JSON.
 """
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from skingpt_r1.dermbench.report import charts, wording
-from skingpt_r1.dermbench.report.cases_part import CaseChunks
-from skingpt_r1.dermbench.report.confusion import heat, most_confused, row_sums
+from skingpt_r1.dermbench.report.cases import CaseChunks
 from skingpt_r1.dermbench.report.data import (
     LABEL_OUTCOMES,
     Calibration,
     Classification,
+    Confusion,
     ReportData,
     ScoreTable,
 )
-from skingpt_r1.dermbench.report.glance import glances
+from skingpt_r1.dermbench.report.wording import glances
 from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.records import versions
 from skingpt_r1.stats.comparison import NO_DIFFERENCE, Comparison
 from skingpt_r1.stats.intervals import Interval
 from skingpt_r1.text.rubric import DIMENSIONS
+
+NO_LABEL = "no label"
+_SHADES = 5
+_LISTED = 30
+
+
+def row_sums(confusion: Confusion) -> list[int]:
+    """Cases of each label."""
+    return [sum(row) for row in confusion.counts]
+
+
+def heat(value: int, total: int) -> int:
+    """Shade of a cell by its part of the row: 0 for none, up to 5."""
+    return math.ceil(_SHADES * value / total) if total else 0
+
+
+def most_confused(confusion: Confusion) -> list[tuple[str, str, int, int]]:
+    """(label, answer, cases, cases of the label) off the diagonal, most frequent first."""
+    names = (*confusion.classes, NO_LABEL)
+    wrong = [
+        (label, names[column], value, total)
+        for row, (label, total) in enumerate(
+            zip(confusion.classes, row_sums(confusion), strict=True)
+        )
+        for column, value in enumerate(confusion.counts[row])
+        if value and column != row
+    ]
+    return sorted(wrong, key=lambda entry: -entry[2])[:_LISTED]
+
+
+def confusion_records(parts: Iterable[Classification]) -> list[dict[str, Any]]:
+    """Every matrix whole, for `confusion.json`; the last column counts answers without a label."""
+    return [
+        {
+            "run": part.run,
+            "benchmark": part.benchmark,
+            "form": part.form,
+            "system": confusion.system,
+            "rows": confusion.classes,
+            "columns": (*confusion.classes, NO_LABEL),
+            "counts": confusion.counts,
+        }
+        for part in parts
+        for confusion in part.confusions
+    ]
+
 
 _LARGEST_MATRIX = 25  # classes; larger ones are listed by their most frequent confusions
 _COVERAGES = (0.5, 0.8, 1.0)

@@ -1,6 +1,10 @@
-"""The numbers of a report as rows of `results.json`; judge and scale are part of a table's name."""
+"""The numbers of a report as rows of `results.json`; judge and scale are part of a table's name.
 
-from collections.abc import Iterator, Mapping
+Everything that a report leaves in a folder.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.dermbench.report.data import (
@@ -12,8 +16,10 @@ from skingpt_r1.dermbench.report.data import (
     ScoreTable,
     ToneTable,
 )
+from skingpt_r1.dermbench.report.markdown import markdown
+from skingpt_r1.dermbench.report.page import confusion_records, write_page
 from skingpt_r1.dermbench.report.wording import of_run
-from skingpt_r1.records import ResultRow
+from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.stats.intervals import Interval, wilson
 
 OVERALL = "mean score"
@@ -142,3 +148,46 @@ def _measured(place: _Place, measures: Mapping[str, Interval | None]) -> Iterato
     for metric, measure in measures.items():
         if measure is not None:
             yield place.row(metric, measure)
+
+
+class Written(NamedTuple):
+    """The files of a report.
+
+    Attributes:
+        page: `report.html`.
+        markdown: `report.md`.
+        results: `results.json`.
+    """
+
+    page: Path
+    markdown: Path
+    results: Path
+
+
+def write_report(
+    data: ReportData,
+    folder: Path,
+    *,
+    more: Sequence[ResultRow] = (),
+    results: Path | None = None,
+) -> Written:
+    """Write `report.html`, `report.md`, `results.json` and, where there are any, `confusion.json`.
+
+    Args:
+        data: what the report shows.
+        folder: gets the files; those of an earlier report are replaced.
+        more: numbers of `results.json` that the page does not show.
+        results: folder of `results.json`; that of the other files by default.
+
+    Raises:
+        RecordError: a file cannot be written.
+    """
+    table = results or folder
+    written = Written(folder / "report.html", folder / "report.md", table / "results.json")
+    write_page(data, written.page)
+    write_bytes_atomic(written.markdown, markdown(data).encode())
+    write_results(table, [*report_rows(data), *more])
+    matrices = confusion_records(data.classifications)
+    if matrices:
+        write_json_atomic(folder / "confusion.json", matrices)
+    return written

@@ -7,12 +7,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from skingpt_r1.dermbench.answers import file_stem
-from skingpt_r1.dermbench.leaks import Overlap, find_overlap_with, leak_lines
+from skingpt_r1.dermbench.leaks import (
+    Overlap,
+    Training,
+    find_overlap_with,
+    leak_lines,
+    read_training,
+)
 from skingpt_r1.dermbench.questions import data_root
 from skingpt_r1.dermbench.records import Record
 from skingpt_r1.dermbench.systems.named import CONTROL, NANO, Choice, Workbench
 from skingpt_r1.dermbench.systems.own import short_name, weights_sha256
-from skingpt_r1.dermbench.training_data import Training, read_training
 from skingpt_r1.errors import DatasetError, RecordError, TrainingError
 from skingpt_r1.records import write_json_atomic
 

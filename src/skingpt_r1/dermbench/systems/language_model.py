@@ -14,7 +14,7 @@ from skingpt_r1.dermbench.systems.own import CUT, NO_PICTURE
 from skingpt_r1.errors import NarratorError
 from skingpt_r1.llm.ask import Narrator, Reply, Task
 from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.open_model import open_model_narrator
+from skingpt_r1.llm.models import open_model_narrator
 from skingpt_r1.text.tokens import defused
 
 

@@ -2,6 +2,11 @@
 
 Questions are decoded in fixed blocks, whatever was answered before: how a batch is put together can
 change the last digit of a logit, so a run that was stopped asks the whole block again.
+
+How likely each candidate label is to a model of this machine, after it has reasoned or at once.
+
+The score is the mean log-likelihood of the tokens of `label </answer>`, so that a long name is not
+at a disadvantage; prompt, pictures and reasoning are read once for all candidates.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,13 +16,39 @@ from typing import TYPE_CHECKING, NamedTuple
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import LocalRecipe
 from skingpt_r1.dermbench.records import Answer
-from skingpt_r1.dermbench.systems.candidate_likelihood import candidate_probabilities
 from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.records import sha256_file
 
 if TYPE_CHECKING:
     from skingpt_r1.model.prompt import Request
     from skingpt_r1.model.skingpt import SkinGPT
+
+
+def candidate_probabilities(
+    model: "SkinGPT", asked: Asked, text: str = "", *, bias: bool = True
+) -> dict[str, float]:
+    """Candidate -> probability, in the order of the question: softmax of the scores.
+
+    Args:
+        model: with a processor.
+        asked: a question with candidates, and its pictures.
+        text: what the model wrote about it; the candidates are weighed in place of its answer.
+            Empty weighs them right after the prompt.
+        bias: False asks the plain backbone.
+
+    Raises:
+        SkinGPTError: the question has no candidates.
+    """
+    from skingpt_r1.model.generation import ANSWER_OPENS, weigh
+    from skingpt_r1.model.prompt import Request
+
+    question = asked.question
+    request = Request(asked.pictures, question=question.prompt)
+    reasoning = text.partition(ANSWER_OPENS)[0]
+    weighed = weigh(model, request, reasoning, question.candidates, bias=bias)
+    chances = {candidate.label: candidate.probability for candidate in weighed}
+    return {label: chances[label.strip()] for label in question.candidates}
+
 
 CUT = "length"
 NO_PICTURE = "no_picture"
@@ -126,8 +157,7 @@ def write_block(
         most: tokens that a text may have.
         plain: ask the backbone without its adapters.
     """
-    from skingpt_r1.model.diagnosis import needed_processor
-    from skingpt_r1.model.generation import Decoding, generate_ids
+    from skingpt_r1.model.generation import Decoding, generate_ids, needed_processor
     from skingpt_r1.model.prompt import encode_prompts
 
     processor = needed_processor(model)
@@ -155,7 +185,7 @@ def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
     def load(where: str, plain: bool) -> "SkinGPT":
         wanted = where, plain
         if wanted not in kept:
-            from skingpt_r1.model.adapters.lora import merge_lora
+            from skingpt_r1.model.adapters.text import merge_lora
             from skingpt_r1.model.load import load_model
 
             kept.clear()

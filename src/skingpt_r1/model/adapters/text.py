@@ -1,7 +1,18 @@
-"""The paper's text adapter: an image-conditioned shift of the decoder's hidden state."""
+"""The paper's text adapter: an image-conditioned shift of the decoder's hidden state.
+
+Low-rank adapters of the stronger recipe: language model, vision merger and vision tower.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+
+from skingpt_r1.model.config import LoraSettings
 
 
 class LanguageBias(nn.Module):
@@ -25,3 +36,74 @@ class LanguageBias(nn.Module):
         """`[cases, E]` to `[cases, D]`."""
         shift: Tensor = self.scale * self.up(torch.tanh(self.down(embedding)))
         return shift
+
+
+_TOWER = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
+_MARK = re.compile(r"\.lora_[AB]\.default\.")
+
+
+def add_lora(backbone: nn.Module, settings: LoraSettings) -> None:
+    """Put low-rank pairs beside the chosen projections; the second of each pair starts at zero."""
+    language = "|".join(re.escape(name) for name in settings.target_modules)
+    targets = rf"model\.language_model\.layers\.\d+\.(?:self_attn|mlp)\.(?:{language})"
+    if settings.merger:
+        targets += r"|model\.visual\.merger\.mlp\.(?:0|2)"
+    if settings.tower:
+        targets += rf"|model\.visual\.blocks\.\d+\.(?:{_TOWER})"
+    inject_adapter_in_model(
+        LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=f"(?:{targets})",
+            init_lora_weights=True,
+        ),
+        backbone,
+    )
+    for name, parameter in backbone.named_parameters():
+        trained = is_lora_key(name)
+        parameter.requires_grad_(trained)
+        if trained:
+            parameter.data = parameter.data.to(torch.float32)
+
+
+def is_lora_key(name: str) -> bool:
+    """Whether a parameter of the backbone module is a low-rank matrix of ours."""
+    return _MARK.search(name) is not None
+
+
+def lora_state(backbone: nn.Module) -> dict[str, Tensor]:
+    """The low-rank matrices by their saved names (without the adapter's name)."""
+    return {
+        name.replace(".default.", "."): parameter
+        for name, parameter in backbone.named_parameters()
+        if is_lora_key(name)
+    }
+
+
+def merge_lora(backbone: nn.Module) -> None:
+    """Add the low-rank products to the weights beside them, for faster decoding.
+
+    Outputs stay the same up to rounding in the weights' type. Running the plain backbone
+    (`lora_off`) takes the products out again, layer by layer. Without matrices in the tower's
+    blocks the tower and its merger run plain for every picture, so they are left alone.
+    """
+    layers = {n: m for n, m in backbone.named_modules() if isinstance(m, BaseTunerLayer)}
+    sees = any(".visual.blocks." in f".{name}" for name in layers)
+    for name, layer in layers.items():
+        if not layer.merged and (sees or ".language_model." in f".{name}"):
+            layer.merge()
+
+
+@contextmanager
+def lora_off(backbone: nn.Module) -> Iterator[None]:
+    """Run the plain backbone for a while; layers go back to the state they were in."""
+    layers = [m for m in backbone.modules() if isinstance(m, BaseTunerLayer)]
+    before = [layer.disable_adapters for layer in layers]
+    for layer in layers:
+        layer._disable_adapters = True  # the public switch would also freeze the matrices
+    try:
+        yield
+    finally:
+        for layer, disabled in zip(layers, before, strict=True):
+            layer._disable_adapters = disabled
