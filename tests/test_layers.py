@@ -14,34 +14,28 @@ LEVELS = {
     "dermeval": 5,
     "distill": 4,
     "model": 3,
-    "nano": 3,
-    "datasets": 2,
-    "synthetic": 2,
-    "narrative": 1,
-    "markdown": 1,
-    "rubric": 1,
-    "taxonomy": 1,
+    "simulate": 3,
+    "ratings": 3,
+    "data": 2,
+    "render": 2,
+    "llm": 2,
+    "text": 1,
+    "stats": 1,
     "records": 1,
     "runs": 1,
-    "stats": 1,
-    "findings": 1,
-    "phrasing": 1,
+    "recipes": 1,
     "case": 0,
     "errors": 0,
 }
 SIBLINGS = {("dermcot", "dermeval"), ("dermeval", "dermcot")}
-TORCH_UNITS = {"nano", "model", "distill", "dermeval"}
+TORCH_UNITS = {"model", "distill", "dermeval"}
 GRAPH = import_graph()
 
 
 def unit(module: str) -> str:
-    """The folder or file directly below the package; the package itself is `.`.
-
-    A file such as `phrase.py` is a part of `narrative.py`.
-    """
+    """The room (folder) or file directly below the package; the package itself is `.`."""
     parts = module.split(".")
-    name = parts[1] if len(parts) > 1 else "."
-    return name if name in LEVELS else name.partition("_")[0]
+    return parts[1] if len(parts) > 1 else "."
 
 
 def unit_graph() -> dict[str, set[str]]:

@@ -15,8 +15,8 @@ from source_tree import PACKAGE, ROOT, source_files
 
 TABLE = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
 NAMED = set(re.findall(r"`([\w.]+)`", TABLE))
-# Drawing and schooling have their own pages: colours and sizes of pictures are not results.
-OWN_PAGES = {"synthetic", "nano"}
+# Drawing and damage have their own pages: colours and sizes of pictures are not results.
+OWN_PAGES = {"render", "simulate"}
 
 
 def numeric_fields(section: type[BaseModel], place: str = "") -> Iterator[tuple[str, float]]:

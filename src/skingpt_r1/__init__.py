@@ -33,16 +33,16 @@ __all__ = [
 
 _HOME = {
     "Case": "case",
-    "Narrative": "narrative",
-    "Scores": "rubric",
+    "Narrative": "text.narrative",
+    "Scores": "text.rubric",
     "SkinGPT": "model.skingpt",
     "SkinTone": "case",
     "Split": "case",
-    "Unscored": "rubric",
-    "load_cases": "datasets",
+    "Unscored": "text.rubric",
+    "load_cases": "data",
     "load_model": "model.load",
-    "parse_narrative": "narrative",
-    "parse_scores": "rubric",
+    "parse_narrative": "text.narrative",
+    "parse_scores": "text.rubric",
 }
 
 

@@ -131,6 +131,12 @@ class Resumed(NamedTuple):
     torn: int
 
 
+class Record(BaseModel):
+    """A line of a file: frozen, strict, unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
 class ResultRow(BaseModel):
     """One number of a table, with its interval; `low` and `high` are None where there is none."""
 

@@ -26,6 +26,11 @@ from skingpt_r1.records import read_json, write_json_atomic
 
 logger = logging.getLogger(__name__)
 
+# How long work tells where it is: callback(stage, done, total).
+Progress = Callable[[str, int, int], None]
+# The same within one stage: callback(done, total).
+Count = Callable[[int, int], None]
+
 LOCK = ".lock"
 PLACES = "places.json"
 RUN = "run.json"

@@ -26,7 +26,7 @@ def test_build_never_loads_the_renderer_of_skin():
 
 def test_sources_name_no_skin_picture():
     pictures = [source for source in MANIFEST["sources"] if "pictures" in source]
-    drawn = [source["pictures"].removeprefix("tools.nano.scenes.") for source in pictures]
+    drawn = [source["pictures"].rpartition(".")[2] for source in pictures]
     assert drawn == ["draw_closeup", "draw_scene"]
     assert [source["skin_pictures"] for source in pictures] == [0, 0]
     counts = [MANIFEST["settings"][name] for name in ("closeups", "scenes")]
@@ -37,7 +37,7 @@ def test_sources_name_no_skin_picture():
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module
     }
-    assert not any("synthetic" in name for name in imported)
+    assert not any("render" in name for name in imported)
 
 
 @pytest.mark.parametrize(("place", "closeups"), [(0, True), (1, False)])

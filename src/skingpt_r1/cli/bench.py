@@ -193,15 +193,15 @@ def _judge_all(
     with staged() as progress:
         tallies = run_judge(folder, judge, systems=systems, repeats=count, progress=progress)
     yield f"{judge.name}, {judge.protocol}:"
-    yield from tally_lines(tallies)
+    yield from judged_lines(tallies)
 
 
-def tally_lines(tallies: Iterable["JudgedSystem"]) -> Iterator[str]:
+def judged_lines(tallies: Iterable["JudgedSystem"]) -> Iterator[str]:
     """What became of the answers, a few lines for each system."""
     for tally in tallies:
         yield f"  {tally.system}: {tally.scored:,} of {tally.asked:,} scored"
-        for reason, count in tally.unscored.most_common():
-            yield f"      {count:,} unscored: {reason}"
+        for reason, number in tally.unscored.most_common():
+            yield f"      {number:,} unscored: {reason}"
         if tally.not_answered:
             yield f"      {tally.not_answered:,} questions have no answer yet"
 
@@ -405,7 +405,7 @@ def run_bench(
             allow_overlap=allow_overlap,
             progress=progress,
         )
-    for line in tally_lines_bench(tallies):
+    for line in answer_lines(tallies):
         typer.echo(line)
     typer.echo(f"answers: {folder / 'answers'}")
     typer.echo(RESEARCH)
@@ -415,13 +415,13 @@ add_judging(bench_app)
 add_report(bench_app)
 
 
-def tally_lines_bench(tallies: Sequence["SystemTally"]) -> Iterator[str]:
+def answer_lines(tallies: Sequence["SystemTally"]) -> Iterator[str]:
     """What became of the questions, a few lines for each system."""
     for tally in tallies:
         cut = f", {tally.cut:,} of them cut" if tally.cut else ""
         yield f"{tally.card.system}: {tally.answered:,} of {tally.asked:,} answered{cut}"
-        for problem, count in tally.problems.most_common():
-            yield f"    {count:,} without an answer: {problem}"
+        for problem, number in tally.problems.most_common():
+            yield f"    {number:,} without an answer: {problem}"
         yield from _overlap_lines(tally.card)
 
 

@@ -5,7 +5,7 @@ What every help text ends with.
 Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -30,6 +30,7 @@ from skingpt_r1.model.placement import (
     check_device_name,
     check_dtype_name,
 )
+from skingpt_r1.runs import Progress as StageProgress
 
 RecipeFile = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that ships.")
@@ -112,7 +113,7 @@ def tracked(items: Iterable[T], label: str) -> Iterator[T]:
 
 
 @contextmanager
-def staged() -> Iterator[Callable[[str, int, int], None]]:
+def staged() -> Iterator[StageProgress]:
     """A function to be told a stage and how many of how many are done; one bar for each stage.
 
     A bar stands still when its stage is complete, so that other programs can write below it.

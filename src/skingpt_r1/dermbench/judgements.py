@@ -16,7 +16,7 @@ All judgements of a run as numbers that audits compute with; no text stays but i
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,13 +35,12 @@ from skingpt_r1.records import (
     resume_records,
     write_json_atomic,
 )
-from skingpt_r1.runs import own_run
+from skingpt_r1.runs import Count, Progress, own_run
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Unscored
 
 JUDGE_CARD = "judge.json"
 NO_REFERENCE = "no_reference"
 
-Progress = Callable[[str, int, int], None]
 Key = tuple[str, int]
 
 
@@ -167,7 +166,7 @@ def _judge_system(
     asked: Sequence[Asked],
     answers: dict[str, Answer],
     repeats: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Count | None,
 ) -> JudgedSystem:
     known = {question.id for question, _ in asked}
     histories = _read_histories(path, system, known, answers)

@@ -22,7 +22,7 @@ from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, Leak, compared, find_leaks
 from skingpt_r1.errors import DatasetError, SkinGPTError
 from skingpt_r1.records import read_json, sha256_file
-from skingpt_r1.runs import RUN, find_root
+from skingpt_r1.runs import RUN, Count, find_root
 
 
 class Training(NamedTuple):
@@ -154,9 +154,6 @@ _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], .
 )
 
 
-Progress = Callable[[int, int], None]
-
-
 class Overlap(NamedTuple):
     """What the training of a system and the questions have in common.
 
@@ -183,7 +180,7 @@ def find_overlap_with(
     root: Path,
     folder: Path,
     max_distance: int,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> Overlap:
     """Everything that a system was trained on and is asked about.
 

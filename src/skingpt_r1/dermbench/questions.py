@@ -14,7 +14,7 @@ nothing; the order depends on the seed and the case alone.
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
 from skingpt_r1.render.folder import rendered_layout, write_cases
-from skingpt_r1.runs import RUN, find_root, note_root, same_root
+from skingpt_r1.runs import RUN, Progress, find_root, note_root, same_root
 from skingpt_r1.text.phrases import ask, context_words
 
 _KINDS = {
@@ -127,8 +127,6 @@ PICTURES = "pictures"
 DERMCOT = "dermcot"
 # Stands in the place of the data set's terms, so that nobody takes the pictures for the data set's.
 RENDERED = f"{OWN_LICENCE}; rendered pictures in the layout of the data set"
-
-Progress = Callable[[str, int, int], None]
 
 
 class Asked(NamedTuple):

@@ -12,7 +12,7 @@ that nothing is left of asks nobody and loads nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +38,7 @@ from skingpt_r1.dermbench.systems.named import (
 from skingpt_r1.dermbench.systems.own import one_model_at_a_time
 from skingpt_r1.errors import CostError, NarratorError
 from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.runs import own_run
-
-Progress = Callable[[str, int, int], None]
+from skingpt_r1.runs import Count, Progress, own_run
 
 
 class SystemTally(NamedTuple):
@@ -155,7 +153,7 @@ def _ask(
     asked: Sequence[Asked],
     folder: Path,
     done: Collection[str],
-    progress: Callable[[int, int], None] | None,
+    progress: Count | None,
 ) -> None:
     for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
         keep_answer(folder, answer)

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import Field, FiniteFloat
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.errors import DatasetError, RecordError
-from skingpt_r1.records import iterate_records
+from skingpt_r1.records import Record, iterate_records
 from skingpt_r1.runs import PLACES, find_root
 from skingpt_r1.text.rubric import DIMENSIONS
 
@@ -56,12 +56,6 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "not_among_best": "enough better candidates were kept",
     }
 )
-
-
-class Record(BaseModel):
-    """A line of a file: frozen, strict, unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Provenance(Record):
@@ -118,9 +112,9 @@ class CaseRecord(Record):
     split: Split | None = None
     fitzpatrick: int | None = None
     tone: SkinTone | None = None
-    findings: dict[str, str] = {}
-    context: dict[str, str] = {}
-    attributes: dict[str, str] = {}
+    findings: dict[str, str] = Field(default_factory=dict)
+    context: dict[str, str] = Field(default_factory=dict)
+    attributes: dict[str, str] = Field(default_factory=dict)
 
     @property
     def stratum(self) -> tuple[str, str, str]:

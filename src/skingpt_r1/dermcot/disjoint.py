@@ -5,7 +5,7 @@ the hash of the file, so that a changed picture is read again.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -15,14 +15,16 @@ import numpy as np
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import Fingerprint, OverlapKind, find_overlap, fingerprint
-from skingpt_r1.dermcot.corpus import CorpusRecord, Record, picture_paths
+from skingpt_r1.dermcot.corpus import (
+    CorpusRecord,
+    picture_paths,
+)
 from skingpt_r1.errors import DatasetError, ImageError
-from skingpt_r1.records import append_records, resume_records, sha256_file
+from skingpt_r1.records import Record, append_records, resume_records, sha256_file
+from skingpt_r1.runs import Count
 
 FINGERPRINTS = "fingerprints.jsonl"
 _BATCH = 256  # pictures between two lines of progress; a killed run repeats at most so many
-
-Progress = Callable[[int, int], None]
 
 
 class StoredPrint(Record):
@@ -87,7 +89,7 @@ def find_leaks(
     store: Path,
     max_distance: int,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> list[Leak]:
     """Everything that a training case shares with a certified one; empty when they are disjoint.
 
@@ -134,7 +136,7 @@ def _shared_names(training: Iterable[Compared], certified: Iterable[Compared]) -
 
 
 def _fingerprints(
-    items: Sequence[Compared], store: Path, workers: int, progress: Progress | None
+    items: Sequence[Compared], store: Path, workers: int, progress: Count | None
 ) -> dict[Path, Fingerprint]:
     known = {row.file: row for row in resume_records(store, StoredPrint).records}
     files = _files(items)
@@ -167,7 +169,7 @@ def _files(items: Sequence[Compared]) -> dict[Path, str]:
 
 
 def _read(
-    paths: Sequence[Path], workers: int, progress: Progress | None
+    paths: Sequence[Path], workers: int, progress: Count | None
 ) -> Iterator[list[StoredPrint]]:
     """Fingerprints in batches, in the order of the paths; all unreadable pictures are told."""
     problems: list[str] = []

@@ -22,7 +22,6 @@ from skingpt_r1.dermcot.corpus import (
     CorpusRecord,
     Part,
     Provenance,
-    Record,
     Stage,
     StageRecord,
     picture_paths,
@@ -35,6 +34,7 @@ from skingpt_r1.dermcot.stages.write import observe, reason
 from skingpt_r1.errors import RecordError
 from skingpt_r1.llm.ask import Narrator
 from skingpt_r1.records import (
+    Record,
     append_record,
     iterate_records,
     mend_records,
@@ -42,7 +42,7 @@ from skingpt_r1.records import (
     start_run,
     write_json_atomic,
 )
-from skingpt_r1.runs import PLACES, note_root, own_run, same_root
+from skingpt_r1.runs import PLACES, Progress, note_root, own_run, same_root
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
 # Pictures and narrative of each case in, a verdict for each out, in order.
@@ -94,7 +94,6 @@ SELECTION = "selection.json"
 # Parts of the recipe that may change without making another run.
 CHEAP: dict[str, Any] = {"select": True, "certify": True, "narrators": {"calls"}}
 
-Progress = Callable[[str, int, int], None]
 Work = Callable[[Iterable[Candidate]], Iterator[StageRecord]]
 
 

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,10 +33,9 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.agreement import rater_agreement, ratings_by_case
 from skingpt_r1.ratings.rules import STATES, CertifyRules, History, read_history
 from skingpt_r1.records import sha256_file, write_bytes_atomic, write_json_atomic
+from skingpt_r1.runs import Progress
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"
-
-Progress = Callable[[str, int, int], None]
 
 
 class Options(NamedTuple):

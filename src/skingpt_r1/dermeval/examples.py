@@ -10,7 +10,7 @@ the training part. For research, not for diagnosis.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from skingpt_r1.model.prompt import (
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Judged, Rating, RatingScores, relative_image, write_ratings
 from skingpt_r1.render.folder import write_cases
+from skingpt_r1.runs import Count
 from skingpt_r1.simulate.damage import (
     HELD_OUT_STRENGTHS,
     OWN_DIMENSION,
@@ -199,7 +200,7 @@ def store_pictures(
     judged: Sequence[Judged],
     recipe: FeatureRecipe,
     folder: Path,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> FeatureStore | None:
     """Run the frozen tower once over every picture; what is stored already is kept.

@@ -8,7 +8,7 @@ damage             in how many cases the damaged dimension falls more than every
 injection          how far an instruction in the narrative moves the mean score
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.agreement import OVERALL, Floats
 from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.records import ResultRow, write_results
+from skingpt_r1.runs import Count, Progress
 from skingpt_r1.simulate.damage import OWN_DIMENSION
 from skingpt_r1.stats.intervals import (
     Interval,
@@ -37,7 +38,6 @@ from skingpt_r1.text.rubric import DIMENSIONS, Scores
 
 TABLE = "dermeval"
 ERROR = "mean absolute error"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def ask_all(
     recipe: CritiqueRecipe,
     *,
     brief: bool,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> Floats:
     """[narratives, 7]: the six scores and their mean; NaN where the one reply cannot be read.
 
@@ -96,7 +96,7 @@ def answer(
     recipe: CritiqueRecipe,
     *,
     brief: bool,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> Answers:
     """Judge a test part; narratives that no rater scored are left out."""
     rated = [item for item in judged if item.ratings]
@@ -311,5 +311,5 @@ def _probe(
     return rows
 
 
-def _told(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
+def _told(progress: Progress | None, stage: str) -> Count | None:
     return None if progress is None else partial(progress, stage)

@@ -11,7 +11,6 @@ results.json    what `report.py` measures
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,10 +40,10 @@ from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Judged, read_ratings
 from skingpt_r1.records import ResultRow, sha256_file, start_run
+from skingpt_r1.runs import Progress
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 CRITIQUE_ONLY = LossWeights(text=1.0, visual=0.0, balance=0.0, tone=0.0)
 
 

@@ -33,7 +33,7 @@ from skingpt_r1.ratings.rating import (
     relative_image,
 )
 from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
-from skingpt_r1.runs import own_run
+from skingpt_r1.runs import Count, own_run
 from skingpt_r1.text.content import NO_WORDS, no_content
 from skingpt_r1.text.critique import ask_for_critique
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
@@ -203,7 +203,7 @@ def score_file(
     *,
     brief: bool = False,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> ScoredFile:
     """Judge every narrative of a file; the same call continues what was interrupted.
 
@@ -238,7 +238,7 @@ def _score(
     folder: Path,
     brief: bool,
     batch_size: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Count | None,
 ) -> None:
     out = folder / RATINGS_FILE
     done = len(_resume(out, texts))

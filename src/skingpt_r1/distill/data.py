@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case, Split
@@ -14,12 +14,12 @@ from skingpt_r1.distill.recipe import SYNTHETIC, DataRecipe
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import sha256_file
 from skingpt_r1.render.folder import write_cases
+from skingpt_r1.runs import Count
 
-Progress = Callable[[int, int], None]
 Parts = Mapping[Split, Sequence[Case]]
 
 
-def load_parts(recipe: DataRecipe, pictures: Path, progress: Progress | None = None) -> Parts:
+def load_parts(recipe: DataRecipe, pictures: Path, progress: Count | None = None) -> Parts:
     """The cases of each part of the split.
 
     Args:

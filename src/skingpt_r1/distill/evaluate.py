@@ -27,7 +27,7 @@ from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import ResultRow, append_records, resume_records, write_results
-from skingpt_r1.runs import own_run
+from skingpt_r1.runs import Count, Progress, own_run
 from skingpt_r1.stats.intervals import (
     Interval,
     bootstrap_mean,
@@ -98,7 +98,7 @@ def answer_cases(
     decoding: Decoding,
     batch_size: int,
     bias: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> list[Answer]:
     """Diagnose cases, one record for each; what is already in the file is not done again.
 
@@ -279,7 +279,6 @@ def _row(table: str, system: str, metric: str, interval: Interval) -> ResultRow:
 
 
 BASE = "base"
-Progress = Callable[[str, int, int], None]
 
 
 class System(NamedTuple):

@@ -8,7 +8,7 @@ share most of these findings.
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -16,6 +16,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.runs import Count
 from skingpt_r1.text.findings import WORDS
 from skingpt_r1.text.phrases import urgency_of, write_narrative
 from skingpt_r1.text.tokens import control_token
@@ -25,9 +26,7 @@ DIFFERENTIALS = 2
 SMOOTHING = 1.0
 
 
-def add_measured_findings(
-    cases: Sequence[Case], progress: Callable[[int, int], None] | None = None
-) -> list[Case]:
+def add_measured_findings(cases: Sequence[Case], progress: Count | None = None) -> list[Case]:
     """Cases whose findings are completed with what the pixels of their first picture say.
 
     A finding that the data set records is never replaced.

@@ -17,7 +17,7 @@ The teacher's vectors of the training cases, made once and kept beside the featu
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.teachers import EncoderTeacher, PrecomputedTeacher, Teacher, train_teacher
 from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records import start_run, write_bytes_atomic
-from skingpt_r1.runs import note_root, same_root
+from skingpt_r1.runs import Count, Progress, note_root, same_root
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,6 @@ def _read(path: Path, cases: Sequence[Case]) -> dict[str, Tensor] | None:
 
 
 # Told the stage, how many cases of how many are done.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -389,5 +388,5 @@ def _processor(model: SkinGPT) -> SkinProcessor:
     return model.processor
 
 
-def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+def _stage(progress: Progress | None, name: str) -> Count | None:
     return None if progress is None else partial(progress, name)

@@ -26,6 +26,7 @@ from torch import Tensor
 from skingpt_r1.errors import FeatureStoreError, RecordError
 from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records import read_json, write_bytes_atomic, write_json_atomic
+from skingpt_r1.runs import Count
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def write_store(
     compute: Callable[[Sequence[int]], Sequence[Features]],
     *,
     shard_cases: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> None:
     """Make a store, or finish one that was begun; complete shards are kept.

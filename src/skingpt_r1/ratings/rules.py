@@ -15,12 +15,11 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from skingpt_r1.dermcot.corpus import Record
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.ratings.corrected import canonical_text
 from skingpt_r1.ratings.rating import rater_key
 from skingpt_r1.ratings.verdict import Rating
-from skingpt_r1.records import append_record, resume_records
+from skingpt_r1.records import Record, append_record, resume_records
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.taxonomy import Closeness, closeness

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from skingpt_r1.dermcot.corpus import Record
+from skingpt_r1.records import Record
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 
 PROTOCOL = Protocol.DECIMAL_0_5

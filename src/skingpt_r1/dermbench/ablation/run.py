@@ -16,7 +16,7 @@ The two published corpora of an ablation: what the evaluator selected, and as ma
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
@@ -41,7 +41,7 @@ from skingpt_r1.errors import RecipeError
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.recipes import read_recipe
 from skingpt_r1.records import write_bytes_atomic, write_json_atomic, write_results
-from skingpt_r1.runs import LOCK, own_run
+from skingpt_r1.runs import LOCK, Progress, own_run
 from skingpt_r1.stats.intervals import Draw
 
 if TYPE_CHECKING:
@@ -195,7 +195,6 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-Progress = Callable[[str, int, int], None]
 Answers = Mapping[str, Sequence[Sequence["Answer"]]]
 BASE_ANSWERS = Path("answers") / "base.jsonl"
 

@@ -1,6 +1,6 @@
 """What is written down of a system under test: its weights, and the questions it was trained on."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from skingpt_r1.dermbench.systems.named import CONTROL, NANO, Choice, Workbench
 from skingpt_r1.dermbench.systems.own import short_name, weights_sha256
 from skingpt_r1.errors import DatasetError, RecordError, TrainingError
 from skingpt_r1.records import write_json_atomic
+from skingpt_r1.runs import Progress
 
 NOT_A_MODEL = "a control, which is not trained"
 NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"
 OF_NANO = "the embedded backbone was schooled on drawn scenes without skin, which were not compared"
-
-Progress = Callable[[str, int, int], None]
 
 
 class SystemCard(Record):
