@@ -56,10 +56,7 @@ def test_a_word_that_is_no_dtype(
 
 @pytest.mark.parametrize("command", ["diagnose", "features", "dermeval score", "bench judge"])
 def test_a_device_that_is_not_there(
-    command: str,
-    place: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert run([*COMMANDS[command], "--device", "cuda"]) == 1

@@ -86,10 +86,7 @@ def test_changed_recipe_on_resume(
 
 @pytest.mark.parametrize(
     ("added", "said"),
-    [
-        ("<|image_pad|>", "contains '<|image_pad|>'"),
-        (" red scaly plaque" * 3000, "tokens"),
-    ],
+    [("<|image_pad|>", "contains '<|image_pad|>'"), (" red scaly plaque" * 3000, "tokens")],
 )
 def test_a_narrative_that_cannot_be_taught(
     added: str, said: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

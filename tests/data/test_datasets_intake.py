@@ -138,10 +138,7 @@ def test_grey_and_bilevel(tmp_path, mode):
 
 
 def test_transparency_lies_on_white(tmp_path):
-    for mode, clear, half in (
-        ("RGBA", (255, 0, 0, 0), (0, 0, 0, 128)),
-        ("LA", (0, 0), (0, 128)),
-    ):
+    for mode, clear, half in (("RGBA", (255, 0, 0, 0), (0, 0, 0, 128)), ("LA", (0, 0), (0, 128))):
         path = tmp_path / f"{mode}.png"
         picture = Image.new(mode, (8, 8), clear)
         picture.putpixel((0, 0), half)

@@ -63,10 +63,7 @@ def test_every_cell_names_its_runs_and_they_are_there(finished):
     folder, rows = finished
     cells = {row.name: row for row in rows[:3]}
     assert cells["base"].runs == ("seed_0/filtered",)
-    assert cells["fast: + text"].runs == (
-        "seed_0/filtered/fast_text",
-        "seed_3/filtered/fast_text",
-    )
+    assert cells["fast: + text"].runs == ("seed_0/filtered/fast_text", "seed_3/filtered/fast_text")
     for row in cells.values():
         assert all((folder / run).is_dir() for run in row.runs)
         assert len(row.runs) == len(row.seeds)

@@ -162,10 +162,7 @@ def test_the_record():
         id="a", benchmark="dermbench", group="a", form="narrative", prompt="?", images=(),
         sha256=(), label=label, reference=reference,
     )  # fmt: skip
-    answers = [
-        Answer(system="s", id="a", text=reference),
-        Answer(system="s", id="a", text=" \n"),
-    ]
+    answers = [Answer(system="s", id="a", text=reference), Answer(system="s", id="a", text=" \n")]
     judge = RubricJudge()
     good, empty = judge.judge([JudgeTask(question, answer) for answer in answers])
     assert good.scores is not None

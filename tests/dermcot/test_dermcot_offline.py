@@ -175,10 +175,7 @@ class Model:
 def tasks(diagnosis, tmp_path):
     item = candidate(label=diagnosis)
     seen = Candidate(item.case, {"observe": StageRecord(id="case-1", stage="observe", text="x")})
-    return [
-        observe_task(item, folder=tmp_path, seed=1),
-        reason_task(seen, folder=tmp_path, seed=1),
-    ]
+    return [observe_task(item, folder=tmp_path, seed=1), reason_task(seen, folder=tmp_path, seed=1)]
 
 
 def test_our_model_counts_when_it_is_right(tmp_path):

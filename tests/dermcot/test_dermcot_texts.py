@@ -193,8 +193,7 @@ def test_titled_lines_become_canonical() -> None:
 
 
 @pytest.mark.parametrize(
-    "listed",
-    ["a rash; b rash", "a rash, b rash", "\n- a rash\n- b rash", "\n1. a rash\n2) b rash"],
+    "listed", ["a rash; b rash", "a rash, b rash", "\n- a rash\n- b rash", "\n1. a rash\n2) b rash"]
 )
 def test_lists_of_any_kind(listed: str) -> None:
     text = f"Reasoning: x.\nDifferential diagnosis: {listed}\nDiagnosis: psoriasis"

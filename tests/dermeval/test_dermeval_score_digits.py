@@ -97,11 +97,7 @@ def test_the_mean_gradient_is_exact_and_has_less_noise_than_the_sampled_one(targ
     assert noise["expected"] < 0.1 * noise["sampled"]
 
 
-@given(
-    st.lists(st.floats(-4, 4), min_size=10, max_size=10),
-    st.integers(0, 9),
-    st.floats(0, 5),
-)
+@given(st.lists(st.floats(-4, 4), min_size=10, max_size=10), st.integers(0, 9), st.floats(0, 5))
 @settings(max_examples=60, deadline=None)
 def test_the_value_is_minus_the_expected_reward_of_the_decimals_and_the_rest(logits, drawn, target):
     row = torch.tensor(logits, dtype=torch.float64)

@@ -177,10 +177,7 @@ def test_two_processes_give_the_single_process_result(unbroken, backbone, tmp_pa
 
 def test_accumulation_does_not_change_the_result(unbroken, backbone, tmp_path):
     recipe = tiny_recipe(
-        backbone,
-        train__batch_size=16,
-        train__gradient_accumulation=1,
-        train__max_steps=4,
+        backbone, train__batch_size=16, train__gradient_accumulation=1, train__max_steps=4
     )
     other = tiny_recipe(backbone, train__max_steps=4)
     features = unbroken.folder / "features"

@@ -28,9 +28,7 @@ def _plain(shift, hidden, targets, lengths, head):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 10_000),
-    st.lists(st.integers(0, 9), min_size=1, max_size=5),
-    st.integers(1, 12),
+    st.integers(0, 10_000), st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 12)
 )
 def test_value_and_gradient_equal_the_plain_path(seed, lengths, chunk):
     shift, *rest = _batch(seed, lengths)

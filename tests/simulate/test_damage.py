@@ -60,9 +60,7 @@ kinds = st.sampled_from(KINDS[1:])
 facts = st.fixed_dictionaries({slot: st.sampled_from(list(WORDS[slot])) for slot in RENDERED_SLOTS})
 names = st.sampled_from(NAMES)
 damages = st.builds(
-    lambda seed, held_out: draw_damage(random.Random(seed), held_out=held_out),
-    seeds,
-    st.booleans(),
+    lambda seed, held_out: draw_damage(random.Random(seed), held_out=held_out), seeds, st.booleans()
 )
 
 

@@ -259,12 +259,7 @@ def _distance(shape: str, u: Array, v: Array) -> NDArray[Any]:
 
 
 def _fill(
-    kind: str,
-    u: Array,
-    v: Array,
-    ink: Array,
-    radius: float,
-    rng: np.random.Generator,
+    kind: str, u: Array, v: Array, ink: Array, radius: float, rng: np.random.Generator
 ) -> Array:
     """Colour of every pixel of a shape, [height, width, 3]."""
     grain = rng.normal(size=u.shape).astype(np.float32)

@@ -315,11 +315,7 @@ def school_tower(
     weights = [*visual.parameters(), *readers.parameters()]
     steps = closeup_steps + scene_steps
     optimizers, schedules = schooling_optimizers(
-        visual,
-        readers.parameters(),
-        learning_rate=learning_rate,
-        muon_rate=muon_rate,
-        steps=steps,
+        visual, readers.parameters(), learning_rate=learning_rate, muon_rate=muon_rate, steps=steps
     )
     rng = np.random.default_rng(seed)
     for step in range(steps):

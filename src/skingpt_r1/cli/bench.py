@@ -58,10 +58,7 @@ def add_judging(app: typer.Typer) -> None:
             "--max-cost 5",
         ),
     )(judge)
-    app.command(
-        "audit",
-        epilog=closing("skingpt bench audit runs/bench"),
-    )(audit)
+    app.command("audit", epilog=closing("skingpt bench audit runs/bench"))(audit)
     app.command(
         "agree",
         epilog=closing("skingpt bench agree runs/bench clinicians.jsonl --out runs/agreement"),
@@ -80,8 +77,7 @@ def judge(
         ),
     ] = None,
     system: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Judge this system alone; repeatable."),
+        list[str] | None, typer.Option(metavar="NAME", help="Judge this system alone; repeatable.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each answer is judged.")] = 1,
     integers: Annotated[

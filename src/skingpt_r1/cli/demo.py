@@ -318,17 +318,9 @@ def real(
         ]
         with staged() as progress:
             comparison = compare(
-                systems,
-                out / dataset,
-                table=dataset,
-                differences=DIFFERENCES,
-                progress=progress,
+                systems, out / dataset, table=dataset, differences=DIFFERENCES, progress=progress
             )
         print_comparison(
-            comparison,
-            title=title,
-            columns=COLUMNS,
-            before="base",
-            after=REAL_STRONGER,
+            comparison, title=title, columns=COLUMNS, before="base", after=REAL_STRONGER
         )
         typer.echo(f"results: {out / dataset / 'results.json'}\n")

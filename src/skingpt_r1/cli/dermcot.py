@@ -67,8 +67,7 @@ def certify(
         list[str] | None, typer.Option(metavar="NAME", help="Pseudonym of a rater; repeatable.")
     ] = None,
     ratings: Annotated[
-        Path | None,
-        typer.Option("--import", metavar="FILE", help="A table that raters filled in."),
+        Path | None, typer.Option("--import", metavar="FILE", help="A table that raters filled in.")
     ] = None,
     sound_rows: Annotated[
         bool, typer.Option("--sound-rows", help="Import the sound rows, count the wrong ones.")
@@ -277,9 +276,7 @@ def build_corpus(
 
 
 @dermcot_app.command(
-    epilog=closing(
-        "skingpt dermcot select runs/dermcot --set keep=5000 --set minimum_mean=4",
-    )
+    epilog=closing("skingpt dermcot select runs/dermcot --set keep=5000 --set minimum_mean=4")
 )
 def select(folder: CorpusFolder, settings: Settings = None) -> None:
     """Select again among scored candidates, with other limits.

@@ -53,8 +53,7 @@ FeatureFolder = Annotated[
 ]
 
 Device = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help=f"Where models go: {DEVICES}. auto by default."),
+    str | None, typer.Option(metavar="NAME", help=f"Where models go: {DEVICES}. auto by default.")
 ]
 Dtype = Annotated[
     str | None,

@@ -69,8 +69,7 @@ _SAME_PICTURES = {"dermbench": "dermnet", "skincot": "dermnet"}
 
 def _training(cases: Sequence[Compared]) -> Training:
     return Training(
-        [qualified(item) for item in cases],
-        frozenset(source_of(item.case)[0] for item in cases),
+        [qualified(item) for item in cases], frozenset(source_of(item.case)[0] for item in cases)
     )
 
 

@@ -35,11 +35,7 @@ from skingpt_r1.render.folder import rendered_layout, write_cases
 from skingpt_r1.runs import RUN, Progress, find_root, note_root, same_root
 from skingpt_r1.text.phrases import ask, context_words
 
-_KINDS = {
-    "diagnosis": "diagnosis",
-    "nine parts": "group of skin diseases",
-    "malignancy": "answer",
-}
+_KINDS = {"diagnosis": "diagnosis", "nine parts": "group of skin diseases", "malignancy": "answer"}
 
 
 def classification_questions(

@@ -84,11 +84,7 @@ def summarise_reading(
 
 
 def write_summary(
-    summary: Summary,
-    folder: Path,
-    *,
-    more: Sequence[ResultRow] = (),
-    results: Path | None = None,
+    summary: Summary, folder: Path, *, more: Sequence[ResultRow] = (), results: Path | None = None
 ) -> Written:
     """The report's files, and `results.json` with every number.
 

@@ -247,12 +247,7 @@ def export_to_raters(
 
 
 def import_ratings(
-    folder: Path,
-    path: Path,
-    rules: CertifyRules,
-    *,
-    imported_at: str,
-    sound_rows: bool = False,
+    folder: Path, path: Path, rules: CertifyRules, *, imported_at: str, sound_rows: bool = False
 ) -> Import | None:
     """Take in a table that raters filled in, and decide.
 

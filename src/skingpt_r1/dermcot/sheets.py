@@ -66,11 +66,7 @@ def check_raters(raters: Sequence[str]) -> None:
 
 
 def assign_raters(
-    cases: Sequence[str],
-    history: History,
-    rules: CertifyRules,
-    raters: Sequence[str],
-    seed: int,
+    cases: Sequence[str], history: History, rules: CertifyRules, raters: Sequence[str], seed: int
 ) -> dict[str, tuple[str, ...]]:
     """Who should still rate which case: case -> raters, only cases that need somebody.
 

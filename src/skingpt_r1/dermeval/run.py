@@ -63,11 +63,7 @@ class TrainedEvaluator:
 
 
 def train_evaluator(
-    recipe: EvaluatorRecipe,
-    folder: Path,
-    *,
-    progress: Progress | None = None,
-    quiet: bool = True,
+    recipe: EvaluatorRecipe, folder: Path, *, progress: Progress | None = None, quiet: bool = True
 ) -> TrainedEvaluator:
     """Carry out a recipe: data, both stages, measurement.
 

@@ -208,11 +208,7 @@ def _train(
 
 
 def run_features(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    features: Path | None = None,
-    progress: Progress | None = None,
+    recipe: Recipe, folder: Path, *, features: Path | None = None, progress: Progress | None = None
 ) -> FeatureStore:
     """Carry out the feature pass of a recipe alone; `run_recipe` on the same folder goes on.
 
@@ -353,10 +349,7 @@ def _fill_store(
     progress: Progress | None,
 ) -> FeatureStore:
     compute = FeaturePass(
-        model,
-        lessons.items,
-        dtype=recipe.features.dtype,
-        batch_size=recipe.features.batch_size,
+        model, lessons.items, dtype=recipe.features.dtype, batch_size=recipe.features.batch_size
     )
     key = store_key(
         model,

@@ -168,11 +168,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """This process's share of every batch; no further wrapping."""
-        return DataLoader(
-            self.train_dataset,
-            batch_sampler=self.batches,
-            collate_fn=self.together,
-        )
+        return DataLoader(self.train_dataset, batch_sampler=self.batches, collate_fn=self.together)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device

@@ -139,10 +139,7 @@ def released_config(state: dict[str, Tensor]) -> AdapterConfig:
 
 
 def load_released(
-    folder: Path,
-    *,
-    device: str | torch.device = AUTO,
-    dtype: str | torch.dtype = AUTO,
+    folder: Path, *, device: str | torch.device = AUTO, dtype: str | torch.dtype = AUTO
 ) -> SkinGPT:
     """A model from the published weights.
 

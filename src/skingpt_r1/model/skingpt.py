@@ -276,11 +276,7 @@ class SkinGPT(nn.Module):
         if bias and (shift := self.vocabulary_bias(visual.embedding, counts)) is not None:
             logits = logits + shift[:, None]
         return SkinGPTOutput(
-            logits,
-            visual.embedding,
-            visual.teacher_projection,
-            visual.tone_logits,
-            visual.balance,
+            logits, visual.embedding, visual.teacher_projection, visual.tone_logits, visual.balance
         )
 
     def count_images(self, input_ids: Tensor, image_grid_thw: Tensor) -> Tensor:
@@ -344,11 +340,7 @@ class SkinGPT(nn.Module):
         return diagnosis.stream(self, request, decoding=decoding or Decoding(), bias=bias)
 
     def generate_batch(
-        self,
-        requests: Sequence[Request],
-        *,
-        decoding: Decoding | None = None,
-        bias: bool = True,
+        self, requests: Sequence[Request], *, decoding: Decoding | None = None, bias: bool = True
     ) -> list[str]:
         """One text per request, decoded together."""
         return diagnosis.generate_batch(self, requests, decoding=decoding or Decoding(), bias=bias)

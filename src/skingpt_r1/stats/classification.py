@@ -260,11 +260,7 @@ def threshold_for(confidence: Floats, right: Floats, wanted: float) -> float | N
 
 
 def abstention(
-    confidence: Floats,
-    right: Floats,
-    groups: Sequence[str],
-    wanted: float,
-    draw: Draw,
+    confidence: Floats, right: Floats, groups: Sequence[str], wanted: float, draw: Draw
 ) -> Abstention:
     """A threshold from one half of the groups, and what it does on the other half.
 

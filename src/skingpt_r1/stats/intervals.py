@@ -151,11 +151,7 @@ def bootstrap_statistic(
 
 
 def bootstrap_weights(
-    n: int,
-    groups: Sequence[Hashable] | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
+    n: int, groups: Sequence[Hashable] | None = None, *, seed: int = 0, resamples: int = 2000
 ) -> Iterator[Floats]:
     """How often each resample draws each case: blocks `[some resamples, n]`, `resamples` in all.
 

@@ -73,14 +73,8 @@ WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "symmetric": ("symmetric", "symmetrical"),
             "asymmetric": ("asymmetric", "asymmetrical"),
         },
-        "elevation": {
-            "flat": ("flat",),
-            "elevated": ("elevated", "palpable"),
-        },
-        "bleeding": {
-            "bleeding": ("bleeding",),
-            "not bleeding": ("unbroken", "intact"),
-        },
+        "elevation": {"flat": ("flat",), "elevated": ("elevated", "palpable")},
+        "bleeding": {"bleeding": ("bleeding",), "not bleeding": ("unbroken", "intact")},
     }
 )
 

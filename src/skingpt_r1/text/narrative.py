@@ -18,10 +18,7 @@ from skingpt_r1.text.tokens import control_token
 
 # reason code -> what it means; every NarrativeError carries one of these.
 REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        **narrative_reading.REASONS,
-        "not_canonical": "a field cannot be part of the canonical form",
-    }
+    {**narrative_reading.REASONS, "not_canonical": "a field cannot be part of the canonical form"}
 )
 
 MARKS = ("<think>", "</think>", "<answer>", "</answer>")

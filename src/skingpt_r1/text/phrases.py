@@ -25,10 +25,7 @@ ADVICE = MappingProxyType(
             "A dermatologist should see it soon.",
             "It needs an early visit to a dermatologist.",
         ),
-        "routine": (
-            "A doctor can confirm this.",
-            "It should be shown to a doctor if it changes.",
-        ),
+        "routine": ("A doctor can confirm this.", "It should be shown to a doctor if it changes."),
     }
 )
 
@@ -65,11 +62,7 @@ _SLOT_NOUN = {
     "elevation": "{} profile",
     "bleeding": "{} surface",
 }
-_EXTRA = {
-    "symmetry": "The shape is {}.",
-    "elevation": "It is {}.",
-    "bleeding": "It is {}.",
-}
+_EXTRA = {"symmetry": "The shape is {}.", "elevation": "It is {}.", "bleeding": "It is {}."}
 _SEVERAL = {word for value in ("few", "many") for word in WORDS["count"][value]}
 # The findings that a reasoning may cite.
 KEY_SLOTS = ("surface", "colour", "border", "morphology", "symmetry", "elevation", "size")

@@ -172,12 +172,7 @@ class CaseChunks:
             of_run(f"{table.judge}, {table.protocol}", table.run) for table in self._data.scores
         ]
         return script_json(
-            {
-                "chunk_size": _CHUNK,
-                "dimensions": DIMENSIONS,
-                "tables": tables,
-                "cases": self._rows,
-            }
+            {"chunk_size": _CHUNK, "dimensions": DIMENSIONS, "tables": tables, "cases": self._rows}
         )
 
     def _index_row(self, case: ReportCase) -> dict[str, Any]:

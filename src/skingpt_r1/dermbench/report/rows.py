@@ -165,11 +165,7 @@ class Written(NamedTuple):
 
 
 def write_report(
-    data: ReportData,
-    folder: Path,
-    *,
-    more: Sequence[ResultRow] = (),
-    results: Path | None = None,
+    data: ReportData, folder: Path, *, more: Sequence[ResultRow] = (), results: Path | None = None
 ) -> Written:
     """Write `report.html`, `report.md`, `results.json` and, where there are any, `confusion.json`.
 

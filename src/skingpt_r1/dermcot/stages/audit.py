@@ -66,10 +66,7 @@ def find_problem(case: CaseRecord, text: str, recipe: AuditRecipe) -> Problem | 
 
 
 def _structure(narrative: Narrative, recipe: AuditRecipe) -> Problem | None:
-    for name, words in (
-        ("observation", narrative.observation),
-        ("reasoning", narrative.reasoning),
-    ):
+    for name, words in (("observation", narrative.observation), ("reasoning", narrative.reasoning)):
         count = len(words.split())
         if count < recipe.least_words:
             return "structure", f"{name} of {count} words; at least {recipe.least_words}"

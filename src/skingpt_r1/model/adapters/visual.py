@@ -63,9 +63,7 @@ class ExpertLayer(nn.Module):
     def _mix(self, x: Tensor, weights: Tensor) -> Tensor:
         experts, bottleneck, width = self.expand_weight.shape
         hidden = torch.addmm(
-            self.expand_bias.flatten(),
-            x,
-            self.expand_weight.reshape(experts * bottleneck, width).T,
+            self.expand_bias.flatten(), x, self.expand_weight.reshape(experts * bottleneck, width).T
         )
         hidden = torch.relu(hidden).view(-1, experts, bottleneck) * weights[:, :, None]
         contract = self.contract_weight.permute(0, 2, 1).reshape(experts * bottleneck, width)
