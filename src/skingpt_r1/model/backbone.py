@@ -78,16 +78,16 @@ def find_family(model_type: object, where: Path) -> Family:
     Raises:
         CheckpointError: there is none.
     """
-    if model_type in FAMILIES:
-        return FAMILIES[str(model_type)]
-    others = load_plugins("families")
-    if model_type not in others:
+    name = str(model_type)
+    if name in FAMILIES:
+        return FAMILIES[name]
+    others: dict[str, Family] = load_plugins("families")
+    if name not in others:
         raise CheckpointError(
             f"{where} holds a model of type {model_type!r:.100}; only "
             f"{', '.join([*FAMILIES, *others])} works"
         )
-    family: Family = others[str(model_type)]
-    return family
+    return others[name]
 
 
 class Backbone(NamedTuple):
@@ -171,24 +171,14 @@ def load_backbone(
     refuse_not_finite(folder, model.named_parameters())
     # a directory's own sampling settings must not change what Decoding says
     model.generation_config = GenerationConfig(eos_token_id=_end_tokens(folder, model))
-    processor = load_family_processor(folder, family, config)
-    reference = BackboneReference(
-        name=NANO if folder == NANO_WEIGHTS else str(name_or_dir), revision=weights_revision(folder)
-    )
-    return Backbone(model, processor, reference)
-
-
-def load_family_processor(folder: Path, family: Family, config: Any) -> SkinProcessor | None:
-    """The processor of a directory, which must fit its model; None without tokenizer files.
-
-    Raises:
-        CheckpointError: see `load_processor`; or tokenizer and pictures are of another model.
-    """
     processor = load_processor(folder, family.IMAGE_TOKEN, family.read_image_processor)
     if processor is not None:
         vocabulary = processor.tokenizer.get_vocab()
         family.refuse_strangers(folder, config, vocabulary, processor.image_processor)
-    return processor
+    reference = BackboneReference(
+        name=NANO if folder == NANO_WEIGHTS else str(name_or_dir), revision=weights_revision(folder)
+    )
+    return Backbone(model, processor, reference)
 
 
 def _load_weights(
@@ -211,9 +201,7 @@ def _load_weights(
     return model
 
 
-def _refuse_oversize(
-    folder: Path, family: Family, config: Any, headers: dict[str, Header]
-) -> None:
+def _refuse_oversize(folder: Path, family: Family, config: Any, headers: dict[str, Header]) -> None:
     """Compare the sizes of `config.json` with the weight files before memory is taken."""
     path = folder / "config.json"
     with refusing(f"{path} describes no model that can be built"), torch.device("meta"):

@@ -118,7 +118,7 @@ class _StopWhenLeft(StoppingCriteria):  # type: ignore[misc]  # the library is u
 
 
 def stream_text(
-    tokenizer: PreTrainedTokenizerBase, generate: Callable[..., None]
+    tokenizer: PreTrainedTokenizerBase, generate: Callable[..., object]
 ) -> Iterator[str]:
     """Pieces of the text that `generate` writes, as they come; leaving early stops it.
 
@@ -181,9 +181,7 @@ def score_continuations(
         **pictures,
     )
     last, cache = first.last_hidden_state[:, -1], first.past_key_values
-    sums = [
-        _sums(backbone, head, cache, last, group, places, bias) for group in _groups(answers)
-    ]
+    sums = [_sums(backbone, head, cache, last, group, places, bias) for group in _groups(answers)]
     likelihoods = torch.cat(sums).cpu() / torch.tensor([len(answer) for answer in answers])
     refuse_numbers("likelihoods", likelihoods)
     return likelihoods

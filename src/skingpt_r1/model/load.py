@@ -14,14 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError, SkinGPTError
-from skingpt_r1.model.backbone import (
-    NANO,
-    build_config,
-    find_directory,
-    load_backbone,
-    load_family_processor,
-    read_config,
-)
+from skingpt_r1.model.backbone import NANO, build_config, find_directory, load_backbone, read_config
 from skingpt_r1.model.checkpoint import (
     is_adapter,
     put_weights,
@@ -30,6 +23,7 @@ from skingpt_r1.model.checkpoint import (
 )
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
 from skingpt_r1.model.placement import AUTO
+from skingpt_r1.model.processor import load_processor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import (
     problems,
@@ -103,9 +97,7 @@ def is_released(folder: Path) -> bool:
     return ARCHITECTURE in str(read_config(folder).get("architectures"))
 
 
-def _load_released(
-    folder: Path, device: str | torch.device, dtype: str | torch.dtype
-) -> SkinGPT:
+def _load_released(folder: Path, device: str | torch.device, dtype: str | torch.dtype) -> SkinGPT:
     """A model from the published weights, which must be complete but for `in_proj`.
 
     Without it the embeddings are NaN, and `adapters=True` is refused with the reason.
@@ -262,12 +254,12 @@ def _describe_released(folder: Path) -> tuple[str, ...]:
 def _describe_backbone(folder: Path) -> tuple[str, ...]:
     family, config = build_config(folder)
     text = config.text_config
-    has_text = load_family_processor(folder, family, config) is not None
+    processor = load_processor(folder, family.IMAGE_TOKEN, family.read_image_processor)
     return (
         f"hidden size {text.hidden_size}, {text.num_hidden_layers} layers, "
         f"vocabulary {text.vocab_size}",
         f"weights {weights_revision(folder)[:12]}",
-        "tokenizer: yes" if has_text else "tokenizer: none, so only forward() works",
+        "tokenizer: yes" if processor else "tokenizer: none, so only forward() works",
     )
 
 

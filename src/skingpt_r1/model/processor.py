@@ -181,7 +181,8 @@ class SkinProcessor:
                 "text from outside must not contain image tokens"
             )
         expanded = pieces[0] + "".join(
-            self.image_token * count + piece for count, piece in zip(merged, pieces[1:], strict=True)
+            self.image_token * count + piece
+            for count, piece in zip(merged, pieces[1:], strict=True)
         )
         return self.text_ids(expanded)
 

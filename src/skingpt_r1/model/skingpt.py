@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -175,11 +176,7 @@ class SkinGPT(nn.Module):
         save_adapter(Path(folder), self.config, self.adapter_state(), self.processor)
 
     def copy_adapter(self, folder: Path) -> None:
-        """Copy saved adapters of the same backbone into this model, which may have more.
-
-        Raises:
-            CheckpointError: another backbone, or a saved weight that does not fit.
-        """
+        """Copy saved adapters of the same backbone into this model, which may have more."""
         copy_weights(folder, self.config, self.adapter_state())
 
     @property
@@ -200,11 +197,7 @@ class SkinGPT(nn.Module):
 
     @property
     def needed_processor(self) -> SkinProcessor:
-        """The processor.
-
-        Raises:
-            CheckpointError: there is none.
-        """
+        """The processor, or a CheckpointError that says why there is none."""
         if self.processor is None:
             raise CheckpointError(
                 "this model was loaded from a directory without tokenizer files, so it has only "
@@ -311,23 +304,18 @@ class SkinGPT(nn.Module):
         return Conditions(tokens, shift, visual)
 
     def vocabulary_bias(self, conditions: Conditions) -> Tensor | None:
-        """`[cases, V]`: what is added to the logits at every position; None without a bias."""
+        """`[cases, V]`: what is added to the logits at every position; None without a shift."""
         if conditions.shift is None:
             return None
         bias: Tensor = self.head(conditions.shift.to(self.head.weight.dtype))
         return bias if self.vocabulary_mask is None else bias * self.vocabulary_mask
 
-    def positions(self, input_ids: Tensor, mask: Tensor, image_grid_thw: Tensor) -> Tensor:
-        """`[3, cases, length]`: rotary positions in time, height and width.
-
-        Always computed from the inputs at hand, so that no call can disturb another.
-        """
-        return self.family.positions(self.backbone, input_ids, mask, image_grid_thw)
-
     def hidden_states(
         self, input_ids: Tensor, attention_mask: Tensor, tokens: Tensor, image_grid_thw: Tensor
     ) -> Tensor:
         """`[cases, length, D]`: the last hidden states, after the final norm, without a shift.
+
+        Positions are computed from the inputs at hand, so that no call can disturb another.
 
         Args:
             tokens: `[patches / 4, D]`, the picture tokens.
@@ -335,7 +323,9 @@ class SkinGPT(nn.Module):
         output = self.backbone.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            position_ids=self.positions(input_ids, attention_mask, image_grid_thw),
+            position_ids=self.family.positions(
+                self.backbone, input_ids, attention_mask, image_grid_thw
+            ),
             use_cache=False,
             **self.family.picture_inputs(tokens),
         )
@@ -358,7 +348,7 @@ class SkinGPT(nn.Module):
 
         Args:
             input_ids: `[cases, length]`.
-            attention_mask: `[cases, length]`, 1 for real tokens; all ones by default.
+            attention_mask: `[cases, length]`; all ones by default.
             pixel_values: `[patches, F]`; may be left out when `tower_tokens` says enough.
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
@@ -420,8 +410,6 @@ class SkinGPT(nn.Module):
 
         Args:
             batch: prompts, padded on the left.
-            decoding: how to generate.
-            adapters: False asks the frozen backbone.
             tower: what `tower_tokens` gave, to spare the tower; the batch's pixels are then only
                 read by a visual adapter that reads pixels.
             processors: change the logits after the bias, before sampling.
@@ -448,8 +436,8 @@ class SkinGPT(nn.Module):
             ids: Tensor = self.backbone.generate(
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
-                position_ids=self.positions(
-                    batch.input_ids, batch.attention_mask, batch.image_grid_thw
+                position_ids=self.family.positions(
+                    self.backbone, batch.input_ids, batch.attention_mask, batch.image_grid_thw
                 ),
                 generation_config=decoding.generation_config(end_ids=ends, pad_id=pad),
                 logits_processor=LogitsProcessorList([*shifting, FiniteLogits(), *processors]),
@@ -473,7 +461,6 @@ class SkinGPT(nn.Module):
             batch: one prompt.
             opening: tokens that every answer follows, such as a reasoning.
             answers: tokens of each answer, none of them empty.
-            adapters: False asks the frozen backbone.
 
         Raises:
             CheckpointError: a likelihood is not finite.
@@ -483,7 +470,9 @@ class SkinGPT(nn.Module):
         # The prefix ends in text, so any text token stands for the answers to come.
         longest = max(len(answer) for answer in answers)
         whole = torch.cat([prefix, prefix[:, -1:].expand(1, longest)], dim=1)
-        places = self.positions(whole, torch.ones_like(whole), batch.image_grid_thw)
+        places = self.family.positions(
+            self.backbone, whole, torch.ones_like(whole), batch.image_grid_thw
+        )
         with self.use_adapters(adapters):
             conditions = self.condition(
                 batch.pixel_values, batch.image_grid_thw, batch.images_per_case, adapters=adapters
@@ -499,11 +488,7 @@ class SkinGPT(nn.Module):
             )
 
     def generate_batch(
-        self,
-        requests: Sequence[Request],
-        *,
-        decoding: Decoding = GREEDY,
-        adapters: bool = True,
+        self, requests: Sequence[Request], *, decoding: Decoding = GREEDY, adapters: bool = True
     ) -> list[str]:
         """One text per request, decoded together."""
         processor = self.needed_processor
@@ -528,8 +513,6 @@ class SkinGPT(nn.Module):
             images: a file, a picture, or several of the same case.
             context: what the asker knows, for example `{"site": "back"}`.
             candidates: when given, the diagnosis is the likeliest of these.
-            decoding: greedy by default.
-            adapters: False asks the frozen backbone.
 
         Raises:
             NarrativeError: the model's text is not a readable narrative; nothing is guessed.
@@ -555,11 +538,7 @@ class SkinGPT(nn.Module):
         return self._reason_and_rank(request, candidates, decoding, adapters)[1]
 
     def _reason_and_rank(
-        self,
-        request: Request,
-        candidates: Sequence[str],
-        decoding: Decoding,
-        adapters: bool,
+        self, request: Request, candidates: Sequence[str], decoding: Decoding, adapters: bool
     ) -> tuple[str, list[Candidate]]:
         check_candidates(candidates, self.needed_processor)
         text = self.generate_batch([request], decoding=decoding, adapters=adapters)[0]
@@ -567,12 +546,7 @@ class SkinGPT(nn.Module):
         return reasoning, self.weigh(request, reasoning, candidates, adapters=adapters)
 
     def weigh(
-        self,
-        request: Request,
-        reasoning: str,
-        candidates: Sequence[str],
-        *,
-        adapters: bool = True,
+        self, request: Request, reasoning: str, candidates: Sequence[str], *, adapters: bool = True
     ) -> list[Candidate]:
         """Candidates in the order of their likelihood as the answer after some reasoning.
 
@@ -608,9 +582,7 @@ class SkinGPT(nn.Module):
         processor = self.needed_processor
         batch = encode_prompts(processor, [Request.of(images, context)])
 
-        def generate(**options: Any) -> None:
-            self.generate_ids(batch, decoding, adapters=adapters, **options)
-
+        generate = partial(self.generate_ids, batch, decoding, adapters=adapters)
         pieces: list[str] = []
         for piece in stream_text(processor.tokenizer, generate):
             pieces.append(piece)

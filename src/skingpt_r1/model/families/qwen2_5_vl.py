@@ -8,7 +8,7 @@ low-rank matrices go. `backbone.Family` describes what another family needs.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -26,10 +26,12 @@ from skingpt_r1.model.config import LoraSettings
 from skingpt_r1.model.weight_files import problems, refusing
 from skingpt_r1.records import read_json
 
-MODEL = Backbone = Qwen2_5_VLForConditionalGeneration
+MODEL = Qwen2_5_VLForConditionalGeneration
 _TOWER = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
+Backbone: TypeAlias = Qwen2_5_VLForConditionalGeneration
 IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105
 MODEL_TYPE = "qwen2_5_vl"
+
 
 class TowerTokens(NamedTuple):
     """What the vision tower gives for some pictures.
@@ -321,7 +323,9 @@ def read_image_processor(folder: Path) -> Qwen2VLImageProcessorPil:
             f"{PROCESSOR_FILE}"
         )
     values = [image_settings(processor) for processor in made.values()]
-    if differing := [name for name in _ImageSettings.model_fields if values[0][name] != values[-1][name]]:
+    if differing := [
+        name for name in _ImageSettings.model_fields if values[0][name] != values[-1][name]
+    ]:
         raise CheckpointError(
             f"{' and '.join(map(str, made))} differ in {', '.join(differing)}; delete the one that "
             "is not the model's"
@@ -347,7 +351,8 @@ def _make(path: Path, settings: Any) -> Qwen2VLImageProcessorPil:
     kind = settings.get("image_processor_type", IMAGE_PROCESSOR)
     if not str(kind).startswith(IMAGE_PROCESSOR):
         raise CheckpointError(
-            f"{path} is for an image processor of type {kind!r:.100}; only those of {IMAGE_PROCESSOR} work"
+            f"{path} is for an image processor of type {kind!r:.100}; only those of "
+            f"{IMAGE_PROCESSOR} work"
         )
     with refusing(f"{path} cannot be used"):
         processor = Qwen2VLImageProcessorPil.from_dict(settings)
