@@ -17,7 +17,7 @@ from skingpt_r1.dermeval.scoring import Item, judge
 from skingpt_r1.model.checkpoint import load_adapter
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.render.folder import write_cases
-from skingpt_r1.text.phrases import write_narrative
+from skingpt_r1.text.wording import write_narrative
 
 
 def narratives(folder: Path, count: int) -> list[Item]:
