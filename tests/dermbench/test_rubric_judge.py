@@ -114,10 +114,8 @@ def test_a_list_of_everything_gains_little():
     label, reference = write(0, {}, 0)
     values = "red pink brown black white tan yellow purple smooth scaly silvery crusted warty shiny"
     names = wrong_names(label)[:12]
-    stuffed = make_narrative(
-        f"It is {values}.", "It could be all of these.", "vitiligo", names
-    ).text
-    scores = score_by_rules(stuffed, reference, label)
+    stuffed = make_narrative(f"It is {values}.", "It could be all of these.", "vitiligo", names)
+    scores = score_by_rules(stuffed.text, reference, label)
     assert scores["Medical Groundedness"] < 1
     assert scores["Accuracy"] < 1.5
 

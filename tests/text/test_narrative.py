@@ -11,7 +11,7 @@ from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import REASONS, Narrative, make_narrative, parse_narrative
 from skingpt_r1.text.tokens import control_token
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 SAMPLE = HERE.parents[1] / "shared" / "data" / "dermbench_sample"
 READING = json.loads((HERE / "fixtures" / "dermbench_reading.json").read_text())
 
