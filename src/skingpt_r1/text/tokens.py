@@ -26,7 +26,9 @@ _JOINERS = "\u200c\u200d\ufe00-\ufe0f"
 _INVISIBLE = re.compile(f"[{_NO_WIDTH}{_JOINERS}]")
 _INVISIBLE_IN_NAMES = re.compile(f"[{_NO_WIDTH}]")
 _BLANK = "".join(c for c in map(chr, range(0x10000)) if c.isspace() or _INVISIBLE_IN_NAMES.match(c))
-FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+# Signs of numbers in other scripts.
+_NUMBER_SIGNS = str.maketrans("٫·،٪−⁄∕", "..,%-//") | _FULL_WIDTH
 # What looks like a bracket or a bar and is not made one by NFKC.
 _ALIKE = str.maketrans("‹〈⟨❬❮›〉⟩❭❯∣❘│┃ǀ⟦〔【❲⟧〕】❳", "<<<<<>>>>>|||||[[[[]]]]")
 # Tokens that end what the model says: of Qwen, Llama, Gemma, Mistral, DeepSeek, Phi and others.
@@ -90,7 +92,15 @@ def with_plain_marks(text: str) -> str:
 
     What else NFKC would change, such as `½` and `mm²`, stays as written.
     """
-    return without_invisible(text).translate(FULL_WIDTH)
+    return without_invisible(text).translate(_FULL_WIDTH)
+
+
+def plain_digits(text: str) -> str:
+    """A text of the same length with ASCII digits, signs of numbers and full-width letters."""
+    if text.isascii():
+        return text
+    plain = text.translate(_NUMBER_SIGNS)
+    return re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit[0])), plain)
 
 
 def control_token(text: str, also: Iterable[str] = ()) -> str | None:
