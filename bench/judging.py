@@ -16,7 +16,7 @@ from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import Item, judge
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.render.folder import write_cases
-from skingpt_r1.text.phrases import write_narrative
+from skingpt_r1.text.wording import write_narrative
 
 
 def narratives(folder: Path, count: int) -> list[Item]:

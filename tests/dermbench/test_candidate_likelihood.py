@@ -8,7 +8,7 @@ from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.systems.own import candidate_probabilities
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.prompt import Request
-from skingpt_r1.text.phrases import INSTRUCTION
+from skingpt_r1.text.wording import INSTRUCTION
 
 LABELS = ("wart", "naevus", "a scalp ringworm with crusts", "melanoma")
 

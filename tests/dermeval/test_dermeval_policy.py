@@ -26,8 +26,8 @@ from skingpt_r1.distill.losses import combine
 from skingpt_r1.errors import RecordError, SkinGPTError
 from skingpt_r1.model.prompt import Request, encode_example
 from skingpt_r1.ratings.rating import read_ratings
-from skingpt_r1.text.critique import ask_for_critique, write_critique
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, parse_some_scores
+from skingpt_r1.text.wording import ask_for_critique, write_critique
 
 MAX_NEW = 60
 

@@ -19,8 +19,8 @@ from skingpt_r1.model.processor import SkinProcessor, make_image_processor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.recipes import check_recipe
-from skingpt_r1.text.critique import ask_for_critique, random_scores, write_critique
 from skingpt_r1.text.rubric import Scores
+from skingpt_r1.text.wording import ask_for_critique, random_scores, write_critique
 
 SIDE = 56
 NARRATIVE = (

@@ -17,7 +17,7 @@ from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.text.phrases import INSTRUCTION
+from skingpt_r1.text.wording import INSTRUCTION
 
 LABELS = ("nevus", "melanoma", "wart")
 COLOURS = {"nevus": "brown", "melanoma": "black", "wart": "white"}

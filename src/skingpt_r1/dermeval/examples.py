@@ -41,9 +41,9 @@ from skingpt_r1.simulate.damage import (
     write_damaged,
 )
 from skingpt_r1.simulate.raters import make_raters, rate, write_notes
-from skingpt_r1.text.critique import ask_for_critique, write_critique
 from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.rubric import Scores
+from skingpt_r1.text.wording import ask_for_critique, write_critique
 
 _CHARACTERS = 3  # in a token of a critique, roughly
 # What a case has beside its pictures is made anew for every example.

@@ -35,8 +35,8 @@ from skingpt_r1.ratings.rating import (
 from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
 from skingpt_r1.runs import Count, own_run
 from skingpt_r1.text.content import NO_WORDS, no_content
-from skingpt_r1.text.critique import ask_for_critique
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
+from skingpt_r1.text.wording import ask_for_critique
 
 Item: TypeAlias = tuple[tuple[Path, ...], str]
 Scorer: TypeAlias = Callable[[Sequence[Item]], list[Scores | Unscored]]

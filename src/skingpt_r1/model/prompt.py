@@ -13,8 +13,8 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
-from skingpt_r1.text.phrases import ask, check_context
 from skingpt_r1.text.tokens import control_token
+from skingpt_r1.text.wording import ask, check_context
 
 IGNORED = -100
 Picture: TypeAlias = str | Path | Image.Image
