@@ -247,6 +247,11 @@ class Recipe(Section):
                 "losses.visual is above 0 and teacher.kind is none; name a teacher or set "
                 "losses.visual to 0"
             )
+        if self.losses.visual and self.adapter.visual.layers == "none":
+            raise ValueError(
+                "losses.visual is above 0 and adapter.visual.layers is none, so that nothing can "
+                "learn from a teacher; set losses.visual to 0"
+            )
         if self.visual_first is not None and not self.losses.visual:
             raise ValueError("visual_first is a stage of the visual term; losses.visual is 0")
         if self.adapter.backbone is not None:
