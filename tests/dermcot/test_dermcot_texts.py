@@ -13,7 +13,7 @@ from skingpt_r1.dermcot.stages.normalise import normalise, read_reasoning
 from skingpt_r1.dermcot.stages.write import blind, observe, reason, says_not_supported
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply, observe_prompt, prompt_sha256, reason_prompt
-from skingpt_r1.text.narrative import format_narrative, parse_narrative
+from skingpt_r1.text.narrative import make_narrative, parse_narrative
 from skingpt_r1.text.taxonomy import diagnoses
 
 FOLDER = Path("corpus")
@@ -213,7 +213,7 @@ def test_what_stands_before_the_titles_is_the_reasoning() -> None:
 
 
 def test_other_forms_are_read_by_the_one_parser() -> None:
-    text = format_narrative("ignored", "The scale is silvery.", "psoriasis", ["acne"])
+    text = make_narrative("ignored", "The scale is silvery.", "psoriasis", ["acne"]).text
     found = read_reasoning(text)
     assert (found.reasoning, found.differential) == ("The scale is silvery.", ("acne",))
 

@@ -6,7 +6,6 @@ import pytest
 from tiny_evaluator import VERDICT, write_rating_file
 
 from skingpt_r1.dermeval import scoring
-from skingpt_r1.dermeval.examples import longest_input
 from skingpt_r1.dermeval.recipe import CritiqueRecipe
 from skingpt_r1.dermeval.report import ask_all
 from skingpt_r1.dermeval.scoring import RATINGS_FILE, judge, make_scorer, score_file
@@ -36,7 +35,7 @@ def test_unreadable_replies_are_asked_once_more_and_have_a_reason(taught, items)
 
 
 def test_what_is_too_long_is_unscored_and_its_neighbours_are_not(taught, items):
-    long = (items[0][0], "lesion " * longest_input(taught))
+    long = (items[0][0], "lesion " * taught.longest_input)
     first, second, third = judge(taught, [items[0], long, items[1]], brief=True)
     assert isinstance(first.verdict, Scores)
     assert isinstance(third.verdict, Scores)
@@ -131,7 +130,7 @@ def test_rows_of_another_file_are_refused(taught, files, tmp_path):
 def test_unscored_narratives_are_counted_by_reason(taught, files, tmp_path):
     path = write_rating_file(tmp_path, "long.jsonl", range(2), raters=1)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows[1]["diagnostic_text"] = "lesion " * longest_input(taught)
+    rows[1]["diagnostic_text"] = "lesion " * taught.longest_input
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = score_file(taught, "m", path, tmp_path / "run", brief=True)
     assert (done.scored, done.unscored) == (1, {"too_long": 1})

@@ -14,13 +14,7 @@ from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import merge_lora
 from skingpt_r1.model.backbone import NANO
-from skingpt_r1.model.checkpoint import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    is_adapter,
-    load_adapter,
-    read_adapter_weights,
-)
+from skingpt_r1.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_adapter, read_adapter_weights
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
@@ -162,7 +156,7 @@ def load_evaluator(
             f"there is no evaluator in {str(name_or_dir)!r}; give the folder that "
             "`skingpt dermeval train --export DIR` has written, or `nano`"
         )
-    model = load_adapter(folder, backbone=backbone, device=device, dtype=dtype)
+    model = SkinGPT.from_pretrained(folder, backbone=backbone, device=device, dtype=dtype)
     merge_lora(model.backbone)
     return model
 

@@ -45,7 +45,7 @@ from skingpt_r1.distill.trainer import (
 )
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import copy_adapter, is_adapter
+from skingpt_r1.model.checkpoint import is_adapter
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
@@ -294,10 +294,10 @@ def build_model(
         changes["teacher_dim"] = vectors.shape[1]
     torch.manual_seed(recipe.seed)
     config = recipe.adapter.model_copy(update=changes)
-    model = SkinGPT.from_backbone(backbone, config, processor)
+    model = SkinGPT(backbone, config, processor)
     _processor(model)
     if recipe.start is not None:
-        copy_adapter(recipe.start, model)
+        model.copy_adapter(recipe.start)
     return model
 
 

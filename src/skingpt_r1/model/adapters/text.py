@@ -38,24 +38,20 @@ class LanguageBias(nn.Module):
         return shift
 
 
-_TOWER = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
 _MARK = re.compile(r"\.lora_[AB]\.default\.")
 
 
-def add_lora(backbone: nn.Module, settings: LoraSettings) -> None:
-    """Put low-rank pairs beside the chosen projections; the second of each pair starts at zero."""
-    language = "|".join(re.escape(name) for name in settings.target_modules)
-    targets = rf"model\.language_model\.layers\.\d+\.(?:self_attn|mlp)\.(?:{language})"
-    if settings.merger:
-        targets += r"|model\.visual\.merger\.mlp\.(?:0|2)"
-    if settings.tower:
-        targets += rf"|model\.visual\.blocks\.\d+\.(?:{_TOWER})"
+def add_lora(backbone: nn.Module, settings: LoraSettings, targets: str) -> None:
+    """Put low-rank pairs beside the projections that a regular expression names.
+
+    The second of each pair starts at zero.
+    """
     inject_adapter_in_model(
         LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
             lora_dropout=settings.dropout,
-            target_modules=f"(?:{targets})",
+            target_modules=targets,
             init_lora_weights=True,
         ),
         backbone,
