@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from small_sets import build
-from test_plugins import install
 
 from skingpt_r1.cli.main import run
 from skingpt_r1.data import READERS, find_readers, load_cases, reader_of
 from skingpt_r1.errors import DatasetError
+from test_plugins import install
 
-CODE = '''
+CODE = """
 from skingpt_r1.data.readers.folder import READER as FOLDER
 from skingpt_r1.data.reading import Reader
 from skingpt_r1.data.table import Table
@@ -25,7 +25,7 @@ READER = Reader(
     ),
 )
 NUMBER = 7
-'''
+"""
 
 
 def clinic(root: Path) -> Path:
@@ -36,9 +36,7 @@ def clinic(root: Path) -> Path:
 
 
 def test_a_reader_of_another_package(tmp_path, monkeypatch, capsys) -> None:
-    install(
-        tmp_path / "site", monkeypatch, "readers", "clinic = clinic_a:READER", CODE, "clinic_a"
-    )
+    install(tmp_path / "site", monkeypatch, "readers", "clinic = clinic_a:READER", CODE, "clinic_a")
     root = clinic(tmp_path / "set")
     cases = load_cases("clinic", root)
     assert [case.group for case in cases] == ["p0", "p0", "p1", "p1", "p2"]
