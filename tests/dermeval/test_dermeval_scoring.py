@@ -5,6 +5,7 @@ import json
 import pytest
 from tiny_evaluator import VERDICT, write_rating_file
 
+from skingpt_r1.dermeval import scoring
 from skingpt_r1.dermeval.recipe import CritiqueRecipe
 from skingpt_r1.dermeval.report import ask_all
 from skingpt_r1.dermeval.scoring import RATINGS_FILE, judge, make_scorer, score_file
@@ -92,6 +93,23 @@ def test_a_stopped_file_is_continued_with_the_same_result(taught, files, tmp_pat
         again.path.write_bytes(b"".join(lines[:kept]) + lines[kept][:20])
         score_file(taught, "m", files[0], tmp_path / "b", brief=True, batch_size=3)
         assert again.path.read_bytes() == whole.path.read_bytes()
+
+
+@pytest.mark.parametrize("kept", [1, 4, 5])
+def test_a_continued_file_asks_the_whole_batch_again(taught, files, tmp_path, monkeypatch, kept):
+    done = score_file(taught, "m", files[0], tmp_path, brief=True, batch_size=3)
+    lines = done.path.read_bytes().splitlines(keepends=True)
+    done.path.write_bytes(b"".join(lines[:kept]))
+    sizes = []
+
+    def spy(model, items, **more):
+        sizes.append(len(items))
+        return real(model, items, **more)
+
+    real = scoring.judge
+    monkeypatch.setattr(scoring, "judge", spy)
+    score_file(taught, "m", files[0], tmp_path, brief=True, batch_size=3)
+    assert sum(sizes) == 8 - kept // 3 * 3
 
 
 def test_a_folder_of_another_run_is_refused(taught, files, tmp_path):
