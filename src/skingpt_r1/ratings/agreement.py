@@ -33,8 +33,8 @@ from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 OVERALL = "Overall"
 SUBJECTS = (*DIMENSIONS, OVERALL)
 AGREEMENT_TABLE = "agreement of raters"  # the table of all pairs of raters
-_STEP = 0.5  # kappa needs classes: scores are rounded to half points (our choice)
-_CLASSES = round(Protocol.DECIMAL_0_5.high / _STEP) + 1
+KAPPA_STEP = 0.5  # kappa needs classes: scores are rounded to half points (our choice)
+_CLASSES = round(Protocol.DECIMAL_0_5.high / KAPPA_STEP) + 1
 
 
 def with_mean(six: Floats) -> Floats:
@@ -50,7 +50,7 @@ def bias(first: Floats, second: Floats) -> float:
 def weighted_kappa(first: Floats, second: Floats) -> float:
     """Quadratically weighted kappa of scores in classes of half a point."""
     # The tiny shift keeps halves from falling to either side by rounding to even.
-    a, b = (np.floor(values / _STEP + 0.5 + 1e-9) for values in (first, second))
+    a, b = (np.floor(values / KAPPA_STEP + 0.5 + 1e-9) for values in (first, second))
     return kappa(a, b, categories=_CLASSES)
 
 
