@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from skingpt_r1.text.tokens import plain_digits
+from skingpt_r1.text.tokens import pattern, plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
 from skingpt_r1.text.verdicts import PLACES, Entry, Verdict, find_verdicts, read_score, title_name
 
@@ -71,12 +71,7 @@ _CLAIM = re.compile(
     re.IGNORECASE,
 )
 _OWN_WORDS = re.compile(r"\b(?:i|my|mine)\b", re.IGNORECASE)
-_QUOTING_WORDS = re.compile(
-    r"\b(?:claim\w*|say\w*|said|quot\w+|stat(?:es|ed)|writes|wrote|written|contain\w*|includ\w+"
-    r"|assert\w*|itself|gives|asks|asked|requests?|instruct\w*|inject\w+|embedd\w+|hidden)\b"
-    r"|['’]s\s(?:own\s)?(?:scores?|numbers|verdict)",
-    re.IGNORECASE,
-)
+_QUOTING_WORDS = pattern("rubric", "quoting_words")
 _LONGEST_LEAD = 300
 _LOOKED_AT = 60  # characters behind a name in which a claimed score stands
 
@@ -282,11 +277,7 @@ class Unscored:
     detail: str = ""
 
 
-_REFUSAL = re.compile(
-    r"\b(?:i['’]m\s(?:very\s)?sorry|i\sam\s(?:sorry|unable)|i\s(?:cannot|can['’]t|won['’]t|must\sdecline)"
-    r"|unable\sto\s(?:score|evaluate|assess|rate)|as\san\sai)\b",
-    re.IGNORECASE,
-)
+_REFUSAL = pattern("rubric", "refusal")
 _OPENING = 1000  # characters in which a refusal begins
 
 

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from skingpt_r1.text.conclusions import bare_phrase, is_clause, is_known, names_disease
 from skingpt_r1.text.taxonomy import canonical
+from skingpt_r1.text.tokens import pattern
 
 MOST_CHARACTERS = 4000  # of a list that are read; no differential is longer
 
@@ -47,20 +48,11 @@ _JOINT = re.compile(r"\s(?:and|or|and/or|versus|vs\.?)\s|\s?/\s?|\s&\s", re.IGNO
 JOINT_WORDS = frozenset(("and", "or", "vs", "versus"))
 _LEADING_JOINT = re.compile(r"^\s*(?:and|or|and/or|versus|vs\.?|&)\s", re.IGNORECASE)
 _TRAILING_JOINT = re.compile(r"\s*(?:and|or|and/or|versus|vs\.?|&|/)\s*$", re.IGNORECASE)
-_LEAD_IN = re.compile(
-    r"^(?:the\s)?(?:differential(?:\sdiagnos[ie]s)?\s|alternatives\s)?"
-    r"(?:includes?|considered(?:\sare)?|considers?):?\s",
-    re.IGNORECASE,
-)
+_LEAD_IN = pattern("sections", "lead_in")
 # A short form such as BCC, AKs, PLEVA or HHV8.
 _SHORT_FORM = re.compile(r"[A-Z][A-Za-z]{0,3}[A-Z]{1,3}s?(?:-?\d)?")
 _MOST_WORDS = 8
-_ADVICE = re.compile(
-    r"\b(?:biops\w*|refer\w*|excis\w+|urgent\w*|follow\w*|recommend\w*|treat\w*|review\w*|monitor\w*"
-    r"|advi[sc]e\w*|consult\w*|dermoscop\w*|histolog\w*|patients?|must|please|asap|surg\w+|therapy"
-    r"|doctors?|dermatologists?|see|watch|avoid|return|needed|required)\b",
-    re.IGNORECASE,
-)
+_ADVICE = pattern("sections", "advice")
 _SENTENCE = re.compile(r"(?<=\w\w\w[.!])\s+(?=[A-Z])")
 _NOTHING = re.compile(r"none|n/?a|nil|-|no\sothers?|others?|etc", re.IGNORECASE)
 
@@ -216,11 +208,7 @@ class Section(NamedTuple):
     text: str
 
 
-TAG = re.compile(
-    r"<\s?(/?)\s?(think(?:ing)?|thought|reasoning|(?:final[\s_]?)?answer)"
-    r"(?:\s[^<>=\n]{0,40}=[^<>\n]{0,60})?\s?>",
-    re.IGNORECASE,
-)
+TAG = pattern("sections", "tag")
 _MARKS = r"^[\s#>*_\-•|]{0,12}(?:\(?\d+[.)]\s*)?[*_]{0,3}"
 _COLON = r"(?:[*_]{0,3}\s?[:=][*_]{0,3}(?:\s|$)|[*_]{0,3}\s?(?:[–—]|\s-{1,2})\s?[*_]{0,3})"
 _SEEN = r"observations?|findings|description"
@@ -251,10 +239,7 @@ _IN_LINE = re.compile(
 _PART_OF_TITLE = re.compile(r"(?:^|\n)[\s#>*_]*(?:\w+\s){0,2}\w+$")
 
 
-_OBSERVES = re.compile(
-    r"\b(?:observ\w+|description|described|image|photo\w*|picture|presents?|shows|visible|features)\b",
-    re.IGNORECASE,
-)
+_OBSERVES = pattern("sections", "observes")
 _AROUND_TITLE = " \t#>*_-•|:=–—"
 
 
