@@ -30,7 +30,14 @@ from types import MappingProxyType
 
 from skingpt_r1.text.tokens import pattern, plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
-from skingpt_r1.text.verdicts import PLACES, Entry, Verdict, find_verdicts, read_score, title_name
+from skingpt_r1.text.verdicts import (
+    PLACES,
+    Verdict,
+    WrittenScore,
+    find_verdicts,
+    read_score,
+    title_name,
+)
 
 _TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 # A reply whose thinking was opened by the prompt: the closing tag ends a line, a quoted one rarely.
@@ -165,7 +172,7 @@ def _sounds_own(reply: str, verdict: Verdict, material: str) -> bool:
         return True
     if _QUOTING_WORDS.search(lead) or _bare(lead) in material:
         return False
-    said = [entry.rationale for entry in verdict.entries if re.search(r"\w", entry.rationale)]
+    said = [entry.said for entry in verdict.entries if re.search(r"\w", entry.said)]
     is_new = bool(said) and not any(_bare(words) in material for words in said)
     return is_new or _OWN_WORDS.search(lead) is not None
 
@@ -421,9 +428,7 @@ def _scores(
     if overall is not None and not 0 <= overall <= protocol.high:
         return Unscored("out_of_range", f"Overall: {overall:g}")
     rationales = {
-        DIMENSIONS[place]: entry.rationale
-        for place, entry in verdict.dimensions.items()
-        if entry.rationale
+        DIMENSIONS[place]: entry.said for place, entry in verdict.dimensions.items() if entry.said
     }
     ordered = tuple(values[place] for place in range(len(DIMENSIONS)))
     return Scores(ordered, protocol, overall, MappingProxyType(rationales), flags)
@@ -435,7 +440,7 @@ def _mixes_scales(verdict: Verdict, protocol: Protocol) -> bool:
 
 
 def _verdict_values(
-    entries: Sequence[Entry], scale: float | None, protocol: Protocol
+    entries: Sequence[WrittenScore], scale: float | None, protocol: Protocol
 ) -> dict[int | None, float]:
     """Place of a dimension -> value on the protocol's scale; None is the overall score."""
     bare = [entry.value for entry in entries if entry.value is not None and entry.out_of is None]
