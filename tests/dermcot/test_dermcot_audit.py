@@ -65,6 +65,7 @@ def test_a_broken_chain_that_cites_other_findings_is_a_contradiction(seed: int) 
         ("Smooth surface and red colour point to psoriasis.", "surface: silvery seen, smooth"),
         ("The blue hue and black colour make this psoriasis.", "colour: red seen, black"),
         ("The small size suggests psoriasis.", "size: large seen, small"),
+        ("The red colour fits. So does the black colour.", "colour: red seen, black and red cited"),
     ],
 )
 def test_contradictions_are_named(reasoning: str, detail: str) -> None:

@@ -127,6 +127,13 @@ def test_seeds_do_not_depend_on_the_other_cases() -> None:
     assert again[0].seed == tasks[0].seed
 
 
+def test_each_text_of_a_case_has_a_seed_of_its_own() -> None:
+    _, (task,) = observed(SEEN)
+    _, (again,) = reasoned("Reasoning: it fits.")
+    assert task.case.id == again.case.id
+    assert task.seed != again.seed
+
+
 def test_narrators_see_blocks_and_not_everything() -> None:
     sizes = [len(block) for block in blocks(range(2 * BLOCK + 1), BLOCK)]
     assert sizes == [BLOCK, BLOCK, 1]

@@ -44,7 +44,7 @@ class Scripted:
         self.texts = texts
         self.asked = []
 
-    def generate_batch(self, requests, *, decoding, bias):
+    def generate_batch(self, requests, *, decoding, adapters):
         self.asked.append([str(request.images[0]) for request in requests])
         return [self.texts[str(request.images[0])] for request in requests]
 

@@ -98,7 +98,7 @@ def make_model(folder: Path, config: AdapterConfig, seed: int = 1, stir: float =
     backbone, processor, reference = load_backbone(folder)
     torch.manual_seed(seed)
     config = config.model_copy(update={"backbone": reference})
-    model = SkinGPT.from_backbone(backbone, config, processor)
+    model = SkinGPT(backbone, config, processor)
     if stir:
         with torch.no_grad():
             for parameter in model.adapter_state().values():

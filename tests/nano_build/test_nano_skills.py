@@ -31,7 +31,7 @@ def answers() -> dict[str, list[str]]:
         style: model.generate_batch(
             [Request((picture,), question=question) for picture in pictures],
             decoding=Decoding(max_new_tokens=160),
-            bias=False,
+            adapters=False,
         )
         for style, question in asked.items()
     }
