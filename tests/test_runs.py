@@ -200,7 +200,7 @@ class Unit(Record):
     together: tuple[str, ...]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of a process."""
 
 
@@ -213,7 +213,7 @@ def decide(start: int, batch: int, most: int = len(UNITS)) -> Iterator[Unit]:
         together = tuple(UNITS[at : at + batch])
         for number, name in enumerate(together, at):
             if number == most:
-                raise Killed
+                raise KilledError
             yield Unit(id=name, together=together)
 
 
@@ -231,7 +231,7 @@ def test_units_stopped_anywhere_and_continued_are_as_units_in_one_run(
     assert read_records(whole, Unit) == reference
     for stop in range(len(UNITS)):
         path = tmp_path / f"{stop}.jsonl"
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             run_in_order(
                 path, Unit, lambda: UNITS, lambda at, stop=stop: decide(at, batch, stop),
                 batch=batch,
@@ -239,7 +239,7 @@ def test_units_stopped_anywhere_and_continued_are_as_units_in_one_run(
         with path.open("ab") as file:
             file.write(torn)
         starts: list[int] = []
-        told: list[tuple[int, int]] = []
+        reports: list[tuple[int, int]] = []
 
         def work(at: int, starts: list[int] = starts) -> Iterator[Unit]:
             starts.append(at)
@@ -255,7 +255,7 @@ def test_units_stopped_anywhere_and_continued_are_as_units_in_one_run(
         )
         assert path.read_bytes() == whole.read_bytes()
         assert starts == [stop // batch * batch]
-        assert told == [(done, len(UNITS)) for done in range(stop, len(UNITS) + 1)]
+        assert reports == [(done, len(UNITS)) for done in range(stop, len(UNITS) + 1)]
 
 
 def test_finished_units_are_not_worked_on_again_and_no_units_leave_an_empty_file(
@@ -264,14 +264,14 @@ def test_finished_units_are_not_worked_on_again_and_no_units_leave_an_empty_file
     path = tmp_path / "made" / "units.jsonl"
     run_in_order(path, Unit, list, lambda at: [])
     assert path.read_bytes() == b""
-    run_in_order(path, Unit, lambda: UNITS[:2], lambda at: decide(at, 1))
-    run_in_order(path, Unit, lambda: UNITS[:2], lambda at: pytest.fail("worked again"))
+    run_in_order(path, Unit, lambda: UNITS, lambda at: decide(at, 1))
+    run_in_order(path, Unit, lambda: UNITS, lambda at: pytest.fail("worked again"))
 
 
 @pytest.mark.parametrize("units", [UNITS[1:], UNITS[:2], [*UNITS[:2], "other", *UNITS[3:]]])
 def test_records_of_other_units_are_refused(tmp_path: Path, units: list[str]) -> None:
     path = tmp_path / "units.jsonl"
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run_in_order(path, Unit, lambda: UNITS, lambda at: decide(at, 1, 3))
     before = path.read_bytes()
     with pytest.raises(RecordError, match="where another one belongs"):
