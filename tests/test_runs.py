@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -224,18 +225,14 @@ def test_units_stopped_anywhere_and_continued_are_as_units_in_one_run(
 ) -> None:
     # The slow reference: everything at once, without a file.
     reference = list(decide(0, batch))
-    run_in_order(
-        whole := tmp_path / "whole.jsonl", Unit, lambda: UNITS, lambda at: decide(at, batch),
-        batch=batch,
-    )  # fmt: skip
+    whole = tmp_path / "whole.jsonl"
+    run_in_order(whole, Unit, lambda: UNITS, partial(decide, batch=batch), batch=batch)
     assert read_records(whole, Unit) == reference
     for stop in range(len(UNITS)):
         path = tmp_path / f"{stop}.jsonl"
+        kill = partial(decide, batch=batch, most=stop)
         with pytest.raises(KilledError):
-            run_in_order(
-                path, Unit, lambda: UNITS, lambda at, stop=stop: decide(at, batch, stop),
-                batch=batch,
-            )  # fmt: skip
+            run_in_order(path, Unit, lambda: UNITS, kill, batch=batch)
         with path.open("ab") as file:
             file.write(torn)
         starts: list[int] = []
@@ -245,14 +242,10 @@ def test_units_stopped_anywhere_and_continued_are_as_units_in_one_run(
             starts.append(at)
             return decide(at, batch)
 
-        run_in_order(
-            path,
-            Unit,
-            lambda: UNITS,
-            work,
-            batch=batch,
-            count=lambda *at, told=told: told.append(at),
-        )
+        def count(done: int, total: int, reports: list[tuple[int, int]] = reports) -> None:
+            reports.append((done, total))
+
+        run_in_order(path, Unit, lambda: UNITS, work, batch=batch, count=count)
         assert path.read_bytes() == whole.read_bytes()
         assert starts == [stop // batch * batch]
         assert reports == [(done, len(UNITS)) for done in range(stop, len(UNITS) + 1)]
