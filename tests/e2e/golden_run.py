@@ -34,6 +34,10 @@ CORPUS = ["cases.count=64", "cases.held_out=20", "cases.size=56", "select.keep=3
 DISTIL = ["data.count=48", "data.size=56", "train.epochs=1", "train.batch_size=8"]
 DISTIL += ["train.log_every=2", "features.shard_cases=16", "teacher.epochs=2"]
 ANSWERS = ["systems=[]", "local.max_new_tokens=96", "local.batch_size=10"]
+EVALUATOR = ["data.cases=12", "data.narratives=2", "data.test_cases=6", "data.size=56"]
+EVALUATOR += ["supervised.epochs=1", "supervised.max_steps=2", "policy.max_steps=2"]
+EVALUATOR += ["policy.batch_size=4", "critique.max_new_tokens=32", "report.pairs=6"]
+EVALUATOR += ["report.resamples=100"]
 ABLATION = """\
 name: golden
 seeds: [0]
@@ -55,7 +59,7 @@ evaluate: {{count: 8, resamples: 500}}
 
 
 def golden_run(folder: Path) -> None:
-    """Corpus, certification, publication, distillation, ablation, benchmarks, report."""
+    """Corpus, certification, publication, adapters, evaluator, benchmarks, report."""
     folder.mkdir(parents=True)
     folder = folder.resolve()
     make_corpus(folder)
@@ -94,6 +98,8 @@ def distil(folder: Path) -> None:
     skingpt(folder, "distill nano_bias_text_visual --out", run, *cpu, *settings(DISTIL))
     skingpt(folder, "models", run / "adapter")
     skingpt(folder, "ablate", ablation_recipe(folder), "--out", folder / "ablation", *cpu)
+    run = folder / "evaluator"
+    skingpt(folder, "dermeval train dermeval_nano --out", run, *cpu, *settings(EVALUATOR))
 
 
 def ask_and_judge(folder: Path) -> None:

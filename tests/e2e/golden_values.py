@@ -11,7 +11,15 @@ from golden_run import digest, read_lines
 
 PICTURES = (".png", ".jpg")
 RULE_STAGES = ("1_observe", "2_reason", "3_normalise", "4_audit")
-RUNS = ("corpus", "distilled", "ablation/seed_0/filtered/bias_text", "bench", "labels", "scored")
+RUNS = (
+    "corpus",
+    "distilled",
+    "ablation/seed_0/filtered/bias_text",
+    "evaluator",
+    "bench",
+    "labels",
+    "scored",
+)
 RESULTS = ("corpus", "corpus/certify", "rated/certify", "agreement", "scored", "ablation", "report")
 # These answer and are judged without a model of floats; so are the first stages of a corpus.
 FIXED = ("control/reference", "control/majority")
@@ -55,8 +63,13 @@ def model_values(folder: Path) -> dict[str, Any]:
         "adapters": {
             path.relative_to(folder).as_posix(): tensors(path)
             for path in sorted(folder.glob("**/adapter/adapter_model.safetensors"))
+            if path.parts[-4] != "evaluator"  # its stages; the second starts from the first
         },
-        "training": read_lines(folder / "distilled" / "metrics.jsonl"),
+        "training": [
+            row
+            for name in ("distilled", "evaluator/supervised")
+            for row in read_lines(folder / name / "metrics.jsonl")
+        ],
         "probabilities": {
             name: [
                 {label: round(value, 4) for label, value in sorted(row["probabilities"].items())}

@@ -5,6 +5,7 @@ processor, which can change a word of a text: these values have tolerances.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from golden_run import GOLDEN, compare, golden_run
 from golden_values import exact_values, model_values
 
@@ -28,10 +30,14 @@ NO_TOLERANCE = 1.0  # a p-value of few cases jumps
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of one run."""
-    folder = tmp_path_factory.mktemp("golden") / "run"
-    golden_run(folder)
-    return folder
+    """The files of one run, which processes that share the tests share too."""
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(place / "golden.lock"):
+        if not (place / "golden").exists():
+            golden_run(place / "running")
+            (place / "running").rename(place / "golden")
+    return place / "golden"
 
 
 @pytest.fixture(scope="module")
