@@ -59,12 +59,13 @@ evaluate: {{count: 8, resamples: 500}}
 
 
 def golden_run(folder: Path) -> None:
-    """Corpus, certification, publication, adapters, evaluator, benchmarks, report."""
+    """Corpus, certification, publication, adapters, evaluator, benchmarks, report, digest."""
     folder.mkdir(parents=True)
     folder = folder.resolve()
     make_corpus(folder)
     distil(folder)
     ask_and_judge(folder)
+    (folder / "digest.json").write_text(json.dumps(digest(folder), indent=1) + "\n", "utf-8")
 
 
 def make_corpus(folder: Path) -> None:
@@ -274,9 +275,7 @@ def main(arguments: list[str]) -> int:
             golden_run(Path(place) / "run")
             store(Path(place) / "run", GOLDEN)
         return 0
-    folder = Path(arguments[0])
-    golden_run(folder)
-    (folder / "digest.json").write_text(json.dumps(digest(folder), indent=1) + "\n", "utf-8")
+    golden_run(Path(arguments[0]))
     return 0
 
 

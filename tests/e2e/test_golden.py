@@ -32,12 +32,11 @@ NO_TOLERANCE = 1.0  # a p-value of few cases jumps
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of one run, which processes that share the tests share too."""
     base = tmp_path_factory.getbasetemp()
-    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with FileLock(place / "golden.lock"):
-        if not (place / "golden").exists():
-            golden_run(place / "running")
-            (place / "running").rename(place / "golden")
-    return place / "golden"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "golden"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "digest.json").exists():
+            golden_run(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
