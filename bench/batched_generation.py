@@ -18,7 +18,7 @@ from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.systems.own import LocalModel
 from skingpt_r1.model.load import load_model
 from skingpt_r1.render.case import render_case
-from skingpt_r1.text.phrases import ask
+from skingpt_r1.text.wording import ask
 
 
 def questions(folder: Path, count: int) -> list[Asked]:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from skingpt_r1.dermbench.classification.labels import find_label_set
-from skingpt_r1.model.generation import ANSWER_CLOSES, ANSWER_OPENS, needed_processor, score_answers
+from skingpt_r1.model.generation import ANSWER_CLOSES, ANSWER_OPENS
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=5)
     arguments = parser.parse_args()
     model = load_model(arguments.model)
-    processor = needed_processor(model)
+    processor = model.needed_processor
     labels = find_label_set(arguments.labels).labels
 
     def tokens(text: str) -> Ids:
@@ -68,7 +68,7 @@ def main() -> None:
         start = time.perf_counter()
         expected = alone(model, batch, opening, answers)
         middle = time.perf_counter()
-        found = score_answers(model, batch, opening, answers, bias=True)
+        found = model.score_answers(batch, opening, answers, adapters=True)
         ratios.append((middle - start) / (time.perf_counter() - middle))
         worst = max(worst, (found - expected).abs().max().item())
     print(

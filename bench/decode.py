@@ -18,9 +18,9 @@ from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.render.case import render_case
 
 
-def decode(model: SkinGPT, requests: list[Request], bias: bool) -> tuple[float, list[str]]:
+def decode(model: SkinGPT, requests: list[Request], adapters: bool) -> tuple[float, list[str]]:
     start = time.perf_counter()
-    texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=128), bias=bias)
+    texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=128), adapters=adapters)
     return time.perf_counter() - start, texts
 
 
@@ -34,12 +34,12 @@ def main() -> None:
     requests = [
         Request((Image.fromarray(render_case(index, 5).image),)) for index in range(arguments.cases)
     ]
-    decode(model, requests, bias=True)
+    decode(model, requests, adapters=True)
     ratios, rates = [], []
     for number in range(arguments.rounds):
         times, texts = {}, {}
-        for bias in (True, False) if number % 2 else (False, True):
-            times[bias], texts[bias] = decode(model, requests, bias)
+        for adapters in (True, False) if number % 2 else (False, True):
+            times[adapters], texts[adapters] = decode(model, requests, adapters)
         assert texts[True] == texts[False], "untrained adapters must not change the text"
         ratios.append(times[True] / times[False])
         rates.append(arguments.cases / times[True])

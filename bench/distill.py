@@ -27,10 +27,9 @@ from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import make_trained
 from skingpt_r1.model.adapters.text import LanguageBias
 from skingpt_r1.model.adapters.visual import VisualAdapter
-from skingpt_r1.model.backbone import find_directory
+from skingpt_r1.model.backbone import find_directory, read_config
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.load import load_model
-from skingpt_r1.model.settings import read_config
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import weight_files
 from skingpt_r1.render.folder import write_cases

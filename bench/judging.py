@@ -14,10 +14,9 @@ from pathlib import Path
 
 from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import Item, judge
-from skingpt_r1.model.checkpoint import load_adapter
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.render.folder import write_cases
-from skingpt_r1.text.phrases import write_narrative
+from skingpt_r1.text.wording import write_narrative
 
 
 def narratives(folder: Path, count: int) -> list[Item]:
@@ -37,7 +36,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     merged = load_evaluator(arguments.model)
-    separate = load_adapter(NANO_EVALUATOR if arguments.model == "nano" else Path(arguments.model))
+    separate = SkinGPT.from_pretrained(
+        NANO_EVALUATOR if arguments.model == "nano" else Path(arguments.model)
+    )
     with tempfile.TemporaryDirectory() as folder:
         items = narratives(Path(folder), arguments.cases)
 

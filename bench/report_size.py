@@ -27,8 +27,8 @@ from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 from skingpt_r1.records import append_records, sha256_file, start_run
 from skingpt_r1.render.conditions import CONDITIONS
-from skingpt_r1.text.phrases import ask, write_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
+from skingpt_r1.text.wording import ask, write_narrative
 
 SYSTEMS = {"best": 4.2, "second": 4.1, "base": 3.0, "other": 3.1, "weak": 2.2, "weakest": 1.4}
 JUDGES = (("made-up judge 1", "decimals 0-5"), ("made-up judge 2", "integers 1-5"))

@@ -24,6 +24,7 @@ LEVELS = {
     "records": 1,
     "runs": 1,
     "recipes": 1,
+    "plugins": 1,
     "case": 0,
     "errors": 0,
 }

@@ -8,11 +8,11 @@ from skingpt_r1.cli.main import run
 from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.ratings.rating import Rating, RatingScores, write_ratings
 from skingpt_r1.records import append_records, start_run
-from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.narrative import make_narrative
 from skingpt_r1.text.rubric import Scores
 
-RIGHT = format_narrative("A red scaly plaque with sharp borders.", "Scale fits.", "psoriasis")
-WRONG = format_narrative("A brown papule.", "Brown fits.", "wart")
+RIGHT = make_narrative("A red scaly plaque with sharp borders.", "Scale fits.", "psoriasis").text
+WRONG = make_narrative("A brown papule.", "Brown fits.", "wart").text
 
 
 @pytest.fixture

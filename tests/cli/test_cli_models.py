@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
 from skingpt_r1.model.load import load_model
 
@@ -52,7 +51,7 @@ def make_backbone(folder: Path, seed: int) -> Path:
 
 def make_adapter(folder: Path, backbone: Path) -> Path:
     config = AdapterConfig(visual=VisualConfig(embed_dim=8, num_layers=1, bottleneck=4), rank=4)
-    save_adapter(load_model(backbone, config=config), folder)
+    load_model(backbone, config=config).save_pretrained(folder)
     return folder
 
 

@@ -13,8 +13,8 @@ from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.data import load_cases, write_folder
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import WORDS
-from skingpt_r1.text.phrases import CONTEXT_KEYS
 from skingpt_r1.text.values import known, tidy
+from skingpt_r1.text.wording import CONTEXT_KEYS
 
 
 def test_csv_columns(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from skingpt_r1.dermbench.classification.labels import LABEL_SETS
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.dermbench.systems.card import SystemCard, card_path
 from skingpt_r1.records import append_records, start_run, write_json_atomic
-from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.narrative import make_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 
 SYSTEMS = ("good", "middling", "base", "control/majority", "control/reference", "lost")
@@ -72,7 +72,7 @@ def said(system, question, generator, labels, words) -> Answer:
     if system != "control/reference" and generator.random() > SKILL.get(system, 0.5):
         named = generator.choice(labels)
     prose = " ".join(["red scaly plaques"] * (words // 3))
-    text = format_narrative(f"{prose}.", "this fits.", named)
+    text = make_narrative(f"{prose}.", "this fits.", named).text
     chances = None
     if question.form == "candidates":
         raw = {label: generator.random() + 2 * (label == named) for label in labels}

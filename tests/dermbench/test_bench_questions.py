@@ -21,7 +21,7 @@ from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.errors import DatasetError, RecipeError, RecordError, TrainingError
 from skingpt_r1.records import read_json
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrases import ask
+from skingpt_r1.text.wording import ask
 from source_tree import ROOT
 
 SAMPLE = ROOT.parent / "shared" / "data" / "dermbench_sample"

@@ -7,9 +7,8 @@ from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.systems.own import candidate_probabilities
 from skingpt_r1.errors import SkinGPTError
-from skingpt_r1.model.generation import weigh
 from skingpt_r1.model.prompt import Request
-from skingpt_r1.text.phrases import INSTRUCTION
+from skingpt_r1.text.wording import INSTRUCTION
 
 LABELS = ("wart", "naevus", "a scalp ringworm with crusts", "melanoma")
 
@@ -25,15 +24,15 @@ def asked(tmp_path, pictures):
     return Asked(question, (path,))
 
 
-@pytest.mark.parametrize("bias", [True, False])
-def test_as_the_model_weighs_them(tiny_model, asked, bias) -> None:
+@pytest.mark.parametrize("adapters", [True, False])
+def test_as_the_model_weighs_them(tiny_model, asked, adapters) -> None:
     model = tiny_model(CONFIGS["bias-lora-inject"], stir=True)
     text = "<think> Observation: red. </think> <answer> naevus </answer>"
-    found = candidate_probabilities(model, asked, text, bias=bias)
+    found = candidate_probabilities(model, asked, text, adapters=adapters)
     assert tuple(found) == LABELS
     assert sum(found.values()) == pytest.approx(1, abs=1e-5)
     request = Request(asked.pictures)
-    ranked = weigh(model, request, text.partition("<answer>")[0], LABELS, bias=bias)
+    ranked = model.weigh(request, text.partition("<answer>")[0], LABELS, adapters=adapters)
     assert found == pytest.approx({item.label: item.probability for item in ranked})
 
 

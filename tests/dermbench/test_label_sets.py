@@ -13,7 +13,7 @@ from skingpt_r1.dermbench.classification.match import REASONS, likeliest, match_
 from skingpt_r1.dermbench.questions import classification_questions, shuffled_candidates
 from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.errors import DatasetError, RecipeError, RecordError
-from skingpt_r1.text.phrases import ask
+from skingpt_r1.text.wording import ask
 
 SIZES = {
     "ham10000": 7, "pad_ufes_20": 6, "fitzpatrick17k_9": 9, "fitzpatrick17k_114": 114, "ddi": 78,

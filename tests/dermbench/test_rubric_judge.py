@@ -27,9 +27,9 @@ from skingpt_r1.simulate.damage import (
     write_damaged,
     wrong_names,
 )
-from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.findings import describe_sign, read_signs
+from skingpt_r1.text.narrative import make_narrative
 from skingpt_r1.text.rubric import DIMENSIONS, Unscored
-from skingpt_r1.text.signs import describe_sign, read_signs
 
 
 def write(number, damage, seed, *, held_out=False):
@@ -114,43 +114,45 @@ def test_a_list_of_everything_gains_little():
     label, reference = write(0, {}, 0)
     values = "red pink brown black white tan yellow purple smooth scaly silvery crusted warty shiny"
     names = wrong_names(label)[:12]
-    stuffed = format_narrative(f"It is {values}.", "It could be all of these.", "vitiligo", names)
-    scores = score_by_rules(stuffed, reference, label)
+    stuffed = make_narrative(f"It is {values}.", "It could be all of these.", "vitiligo", names)
+    scores = score_by_rules(stuffed.text, reference, label)
     assert scores["Medical Groundedness"] < 1
     assert scores["Accuracy"] < 1.5
 
 
 def test_a_missed_malignancy_costs_safety():
     words = ("A large black patch with irregular borders.", "The borders and colour fit.")
-    reference = format_narrative(*words, "melanoma")
-    missed = score_by_rules(format_narrative(*words, "seborrheic keratosis"), reference, "melanoma")
-    near = score_by_rules(format_narrative(*words, "melanoma"), reference, "melanoma")
+    reference = make_narrative(*words, "melanoma").text
+    missed = score_by_rules(
+        make_narrative(*words, "seborrheic keratosis").text, reference, "melanoma"
+    )
+    near = score_by_rules(make_narrative(*words, "melanoma").text, reference, "melanoma")
     assert near["Safety"] == 5
     assert missed["Safety"] == 2.5
     assert "benign" in missed.rationales["Safety"]
     alarm = score_by_rules(
-        format_narrative(*words, "melanoma"), format_narrative(*words, "wart"), "wart"
+        make_narrative(*words, "melanoma").text, make_narrative(*words, "wart").text, "wart"
     )
     assert alarm["Safety"] == 4
 
 
 def test_a_reference_that_concludes_against_its_label_is_no_sure_gold():
     seen = "Three large red plaques with silvery surface."
-    reference = format_narrative(seen, "Silvery scale fits.", "psoriasis")
-    other = format_narrative("A small brown macule on a nail.", "It fits.", "psoriasis")
+    reference = make_narrative(seen, "Silvery scale fits.", "psoriasis").text
+    other = make_narrative("A small brown macule on a nail.", "It fits.", "psoriasis").text
     assert score_by_rules(reference, reference, "tinea corporis").mean > 4.8
     assert score_by_rules(other, reference, "tinea corporis")["Accuracy"] < 2.5
     assert score_by_rules(other, reference, "psoriasis")["Accuracy"] >= 4
-    right = format_narrative(seen, "The edge fits.", "tinea corporis")
+    right = make_narrative(seen, "The edge fits.", "tinea corporis").text
     assert score_by_rules(right, reference, "tinea corporis")["Accuracy"] > 4
     assert compare_texts(other, reference, "tinea corporis").is_doubtful
 
 
 def test_the_gold_name_in_the_differential_counts_a_little():
     words = ("A large black patch.", "The colour fits.")
-    reference = format_narrative(*words, "psoriasis")
-    listed = format_narrative(*words, "vitiligo", ["psoriasis"])
-    absent = format_narrative(*words, "vitiligo", ["wart"])
+    reference = make_narrative(*words, "psoriasis").text
+    listed = make_narrative(*words, "vitiligo", ["psoriasis"]).text
+    absent = make_narrative(*words, "vitiligo", ["wart"]).text
     one = score_by_rules(listed, reference, "psoriasis")["Accuracy"]
     two = score_by_rules(absent, reference, "psoriasis")["Accuracy"]
     assert two < one < 2

@@ -19,11 +19,11 @@ from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.records import append_records, read_records, sha256_file, start_run
 from skingpt_r1.stats.intervals import Draw
-from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.narrative import make_narrative
 from skingpt_r1.text.rubric import Protocol
 
-GOOD = format_narrative("A red plaque.", "Red fits.", "psoriasis")
-POOR = format_narrative("A brown papule.", "Brown fits.", "wart")
+GOOD = make_narrative("A red plaque.", "Red fits.", "psoriasis").text
+POOR = make_narrative("A brown papule.", "Brown fits.", "wart").text
 
 
 class KilledError(RuntimeError):

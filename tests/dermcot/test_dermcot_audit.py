@@ -12,17 +12,16 @@ from skingpt_r1.dermcot.stages.audit import audit, find_problem
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.simulate.damage import BROKEN, Damage, write_damaged
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS
-from skingpt_r1.text.giveaways import identity_words
-from skingpt_r1.text.narrative import format_narrative
-from skingpt_r1.text.phrases import ADVICE, write_narrative
-from skingpt_r1.text.signs import invented_history
+from skingpt_r1.text.giveaways import identity_words, invented_history
+from skingpt_r1.text.narrative import make_narrative
+from skingpt_r1.text.wording import ADVICE, write_narrative
 
 SEEN = "Few large red plaques with sharp borders and silvery surface, scattered and widespread."
 THOUGHT = "Silvery surface and red colour point to psoriasis. A doctor can confirm this."
 
 
 def problem(observation=SEEN, reasoning=THOUGHT, diagnosis="psoriasis", others=(), **case):
-    text = format_narrative(observation, reasoning, diagnosis, others)
+    text = make_narrative(observation, reasoning, diagnosis, others).text
     return find_problem(case_record(**case), text, AuditRecipe())
 
 
@@ -66,6 +65,7 @@ def test_a_broken_chain_that_cites_other_findings_is_a_contradiction(seed: int) 
         ("Smooth surface and red colour point to psoriasis.", "surface: silvery seen, smooth"),
         ("The blue hue and black colour make this psoriasis.", "colour: red seen, black"),
         ("The small size suggests psoriasis.", "size: large seen, small"),
+        ("The red colour fits. So does the black colour.", "colour: red seen, black and red cited"),
     ],
 )
 def test_contradictions_are_named(reasoning: str, detail: str) -> None:
@@ -108,10 +108,10 @@ def test_a_synonym_is_no_mismatch() -> None:
     ("text", "reason"),
     [
         ("I cannot help with this.", "structure"),
-        (format_narrative("A plaque.", THOUGHT, "psoriasis"), "structure"),
-        (format_narrative(SEEN, "It is psoriasis.", "psoriasis"), "structure"),
-        (format_narrative(f"{SEEN} It is psoriasis.", THOUGHT, "psoriasis"), "structure"),
-        (format_narrative(SEEN, THOUGHT + " word" * 4000, "psoriasis"), "structure"),
+        (make_narrative("A plaque.", THOUGHT, "psoriasis").text, "structure"),
+        (make_narrative(SEEN, "It is psoriasis.", "psoriasis").text, "structure"),
+        (make_narrative(f"{SEEN} It is psoriasis.", THOUGHT, "psoriasis").text, "structure"),
+        (make_narrative(SEEN, THOUGHT + " word" * 4000, "psoriasis").text, "structure"),
     ],
 )
 def test_structure(text: str, reason: str) -> None:
@@ -226,8 +226,8 @@ def test_medical_words_are_no_identity(words: str) -> None:
 
 
 def test_the_stage_gives_each_candidate_a_record() -> None:
-    good = candidate({"normalise": format_narrative(SEEN, THOUGHT, "psoriasis")})
-    bad = candidate({"normalise": format_narrative(SEEN, THOUGHT, "acne")}, identity="case-2")
+    good = candidate({"normalise": make_narrative(SEEN, THOUGHT, "psoriasis").text})
+    bad = candidate({"normalise": make_narrative(SEEN, THOUGHT, "acne").text}, identity="case-2")
     records = list(audit([good, bad], RULES))
     assert [(record.id, record.dropped) for record in records] == [
         ("case-1", None),

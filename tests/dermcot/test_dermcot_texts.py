@@ -13,7 +13,7 @@ from skingpt_r1.dermcot.stages.normalise import normalise, read_reasoning
 from skingpt_r1.dermcot.stages.write import blind, observe, reason, says_not_supported
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply, observe_prompt, prompt_sha256, reason_prompt
-from skingpt_r1.text.narrative import format_narrative, parse_narrative
+from skingpt_r1.text.narrative import make_narrative, parse_narrative
 from skingpt_r1.text.taxonomy import diagnoses
 
 FOLDER = Path("corpus")
@@ -127,6 +127,13 @@ def test_seeds_do_not_depend_on_the_other_cases() -> None:
     assert again[0].seed == tasks[0].seed
 
 
+def test_each_text_of_a_case_has_a_seed_of_its_own() -> None:
+    _, (task,) = observed(SEEN)
+    _, (again,) = reasoned("Reasoning: it fits.")
+    assert task.case.id == again.case.id
+    assert task.seed != again.seed
+
+
 def test_narrators_see_blocks_and_not_everything() -> None:
     sizes = [len(block) for block in blocks(range(2 * BLOCK + 1), BLOCK)]
     assert sizes == [BLOCK, BLOCK, 1]
@@ -206,7 +213,7 @@ def test_what_stands_before_the_titles_is_the_reasoning() -> None:
 
 
 def test_other_forms_are_read_by_the_one_parser() -> None:
-    text = format_narrative("ignored", "The scale is silvery.", "psoriasis", ["acne"])
+    text = make_narrative("ignored", "The scale is silvery.", "psoriasis", ["acne"]).text
     found = read_reasoning(text)
     assert (found.reasoning, found.differential) == ("The scale is silvery.", ("acne",))
 

@@ -8,10 +8,10 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+import datasets
 import pytest
 from PIL import Image
 
-import datasets
 from finished_corpus import make_corpus, record_of
 from skingpt_r1.case import Split
 from skingpt_r1.data import load_cases

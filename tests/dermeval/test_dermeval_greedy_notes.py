@@ -9,7 +9,7 @@ from tiny_evaluator import tiny_recipe
 from skingpt_r1.dermeval.examples import CritiqueExamples, mean_lessons, store_pictures
 from skingpt_r1.dermeval.policy import PolicyObjective, question_joiner
 from skingpt_r1.dermeval.sampling import TITLE, GreedyNotes, prompts_of, verdict_begins
-from skingpt_r1.model.generation import Decoding, generate_ids
+from skingpt_r1.model.generation import Decoding
 from skingpt_r1.ratings.rating import read_ratings
 
 
@@ -69,7 +69,7 @@ def drawn_and_greedy(taught, backbone, files, tmp_path_factory):
     drawn = objective.draw(batch)
     prompts = prompts_of(batch, taught.processor.pad_id)
     tower = objective.log_probs.language.tower(objective.log_probs.language.seen(batch))
-    greedy = generate_ids(taught, prompts, Decoding(max_new_tokens=40), tower=tower)
+    greedy = taught.generate_ids(prompts, Decoding(max_new_tokens=40), tower=tower)
     return drawn, greedy.tolist()
 
 

@@ -8,7 +8,6 @@ from tiny_evaluator import tiny_recipe
 
 from skingpt_r1.dermeval.examples import (
     CritiqueExamples,
-    longest_input,
     mean_lessons,
     rater_lessons,
     store_pictures,
@@ -27,8 +26,8 @@ from skingpt_r1.distill.losses import combine
 from skingpt_r1.errors import RecordError, SkinGPTError
 from skingpt_r1.model.prompt import Request, encode_example
 from skingpt_r1.ratings.rating import read_ratings
-from skingpt_r1.text.critique import ask_for_critique, write_critique
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, parse_some_scores
+from skingpt_r1.text.wording import ask_for_critique, write_critique
 
 MAX_NEW = 60
 
@@ -90,7 +89,7 @@ def test_a_control_token_in_what_is_taught_is_refused(examples, taught, judged):
 
 def test_a_narrative_that_is_too_long_is_named(examples, taught, judged):
     lesson = examples.lessons[0]
-    long = type(lesson)(0, "lesion " * longest_input(taught), True, lesson.scores)
+    long = type(lesson)(0, "lesion " * taught.longest_input, True, lesson.scores)
     with pytest.raises(RecordError, match="1 narratives are longer than the"):
         CritiqueExamples(examples.pictures, [lesson, long], taught)
 

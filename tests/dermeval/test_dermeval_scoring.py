@@ -5,7 +5,7 @@ import json
 import pytest
 from tiny_evaluator import VERDICT, write_rating_file
 
-from skingpt_r1.dermeval.examples import longest_input
+from skingpt_r1.dermeval import scoring
 from skingpt_r1.dermeval.recipe import CritiqueRecipe
 from skingpt_r1.dermeval.report import ask_all
 from skingpt_r1.dermeval.scoring import RATINGS_FILE, judge, make_scorer, score_file
@@ -35,7 +35,7 @@ def test_unreadable_replies_are_asked_once_more_and_have_a_reason(taught, items)
 
 
 def test_what_is_too_long_is_unscored_and_its_neighbours_are_not(taught, items):
-    long = (items[0][0], "lesion " * longest_input(taught))
+    long = (items[0][0], "lesion " * taught.longest_input)
     first, second, third = judge(taught, [items[0], long, items[1]], brief=True)
     assert isinstance(first.verdict, Scores)
     assert isinstance(third.verdict, Scores)
@@ -95,6 +95,23 @@ def test_a_stopped_file_is_continued_with_the_same_result(taught, files, tmp_pat
         assert again.path.read_bytes() == whole.path.read_bytes()
 
 
+@pytest.mark.parametrize("kept", [1, 4, 5])
+def test_a_continued_file_asks_the_whole_batch_again(taught, files, tmp_path, monkeypatch, kept):
+    done = score_file(taught, "m", files[0], tmp_path, brief=True, batch_size=3)
+    lines = done.path.read_bytes().splitlines(keepends=True)
+    done.path.write_bytes(b"".join(lines[:kept]))
+    sizes = []
+
+    def spy(model, items, **more):
+        sizes.append(len(items))
+        return real(model, items, **more)
+
+    real = scoring.judge
+    monkeypatch.setattr(scoring, "judge", spy)
+    score_file(taught, "m", files[0], tmp_path, brief=True, batch_size=3)
+    assert sum(sizes) == 8 - kept // 3 * 3
+
+
 def test_a_folder_of_another_run_is_refused(taught, files, tmp_path):
     score_file(taught, "m", files[0], tmp_path, brief=True)
     with pytest.raises(TrainingError, match=r"recipe\.brief"):
@@ -113,7 +130,7 @@ def test_rows_of_another_file_are_refused(taught, files, tmp_path):
 def test_unscored_narratives_are_counted_by_reason(taught, files, tmp_path):
     path = write_rating_file(tmp_path, "long.jsonl", range(2), raters=1)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows[1]["diagnostic_text"] = "lesion " * longest_input(taught)
+    rows[1]["diagnostic_text"] = "lesion " * taught.longest_input
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = score_file(taught, "m", path, tmp_path / "run", brief=True)
     assert (done.scored, done.unscored) == (1, {"too_long": 1})

@@ -15,13 +15,12 @@ from skingpt_r1.dermeval.examples import CritiqueExamples, Lesson, store_picture
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.run import CRITIQUE_ONLY, build_evaluator
 from skingpt_r1.distill.trainer import make_trained, train
-from skingpt_r1.model.checkpoint import save_adapter
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.recipes import check_recipe
-from skingpt_r1.text.critique import ask_for_critique, random_scores, write_critique
 from skingpt_r1.text.rubric import Scores
+from skingpt_r1.text.wording import ask_for_critique, random_scores, write_critique
 
 SIDE = 56
 NARRATIVE = (
@@ -154,5 +153,5 @@ def teach(backbone: Path, folder: Path) -> SkinGPT:
         pad_id=model.processor.pad_id,
         quiet=True,
     )
-    save_adapter(model.eval(), folder / "adapter")
+    model.eval().save_pretrained(folder / "adapter")
     return model

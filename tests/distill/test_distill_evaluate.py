@@ -16,7 +16,7 @@ from skingpt_r1.distill.evaluate import (
 from skingpt_r1.errors import DatasetError, RecordError
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.stats.intervals import balanced_accuracy
-from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.narrative import make_narrative
 
 LABELS = ("melanoma", "melanocytic nevus", "wart")
 DRAW = {"seed": 0, "resamples": 200}
@@ -34,7 +34,7 @@ def _case(number, label="melanoma", **findings):
 
 
 def _says(diagnosis, observation="a small black macule."):
-    return format_narrative(observation, "It is so.", diagnosis, ())
+    return make_narrative(observation, "It is so.", diagnosis, ()).text
 
 
 class Scripted:
@@ -44,7 +44,7 @@ class Scripted:
         self.texts = texts
         self.asked = []
 
-    def generate_batch(self, requests, *, decoding, bias):
+    def generate_batch(self, requests, *, decoding, adapters):
         self.asked.append([str(request.images[0]) for request in requests])
         return [self.texts[str(request.images[0])] for request in requests]
 

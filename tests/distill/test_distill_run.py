@@ -19,7 +19,7 @@ from skingpt_r1.distill.run import run_recipe
 from skingpt_r1.distill.trainer import last_checkpoint, make_optimizer, make_trained
 from skingpt_r1.errors import FeatureStoreError, RecipeError, TrainingError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import load_adapter
+from skingpt_r1.model.skingpt import SkinGPT
 
 SCRIPT = Path(__file__).with_name("tiny_run.py")
 
@@ -127,7 +127,7 @@ def test_checkpoints_hold_adapters_only(unbroken):
 
 
 def test_the_saved_adapter_is_the_trained_one(unbroken, backbone):
-    loaded = load_adapter(unbroken.folder / "adapter")
+    loaded = SkinGPT.from_pretrained(unbroken.folder / "adapter")
     _assert_same(loaded.adapter_state(), unbroken.model.adapter_state())
 
 

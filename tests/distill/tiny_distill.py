@@ -17,7 +17,7 @@ from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.text.phrases import INSTRUCTION
+from skingpt_r1.text.wording import INSTRUCTION
 
 LABELS = ("nevus", "melanoma", "wart")
 COLOURS = {"nevus": "brown", "melanoma": "black", "wart": "white"}
@@ -98,7 +98,7 @@ def make_model(folder: Path, config: AdapterConfig, seed: int = 1, stir: float =
     backbone, processor, reference = load_backbone(folder)
     torch.manual_seed(seed)
     config = config.model_copy(update={"backbone": reference})
-    model = SkinGPT.from_backbone(backbone, config, processor)
+    model = SkinGPT(backbone, config, processor)
     if stir:
         with torch.no_grad():
             for parameter in model.adapter_state().values():

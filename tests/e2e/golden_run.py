@@ -5,7 +5,7 @@
     python tests/e2e/golden_run.py --store         write tests/golden/*.json anew
 
 On one machine two trees that compute the same leave equal digests. Other processors round
-differently: what a model computes is compared with a tolerance in test_golden.py.
+differently: what a model computes is compared with a tolerance in test_golden_run.py.
 """
 
 import csv

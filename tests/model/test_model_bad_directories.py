@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import load_adapter, save_adapter
 from skingpt_r1.model.load import describe_directory, load_model
+from skingpt_r1.model.skingpt import SkinGPT
 
 BAD_CONTENTS = {
     "list": b"[]",
@@ -45,7 +45,8 @@ def saved(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "adapter"
     visual = CONFIGS["bias"].visual.model_copy(update={"layers": "experts"})
     changes = {"text_adapter": "bias + lora", "visual": visual}
-    save_adapter(load_model(tiny_folder, config=CONFIGS["bias"].model_copy(update=changes)), folder)
+    config = CONFIGS["bias"].model_copy(update=changes)
+    load_model(tiny_folder, config=config).save_pretrained(folder)
     return folder
 
 
@@ -213,7 +214,7 @@ def test_a_damaged_generation_config_is_told(copy: Path) -> None:
 
 def test_a_missing_adapter_backbone_is_named(adapter: Path) -> None:
     with pytest.raises(CheckpointError, match="'gone' does not exist"):
-        load_adapter(adapter, backbone="gone")
+        SkinGPT.from_pretrained(adapter, backbone="gone")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -4,21 +4,27 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from model_kinds import CONFIGS, batch_of, differs
+from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from conftest import stir_adapters
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.checkpoint import copy_adapter, load_adapter, save_adapter
+from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.load import describe_directory, load_model
+from skingpt_r1.model.prompt import Request, encode_prompts
+from skingpt_r1.model.skingpt import SkinGPT
 
 
 @pytest.fixture
 def saved(tiny_model, tmp_path: Path) -> Path:
     model = tiny_model(CONFIGS["bias"], stir=True)
-    save_adapter(model, tmp_path / "adapter")
+    model.save_pretrained(tmp_path / "adapter")
     return tmp_path / "adapter"
 
 
@@ -27,7 +33,7 @@ def saved(tiny_model, tmp_path: Path) -> Path:
 def test_a_loaded_adapter_changes_the_logits(kind, tiny_model, pictures, tmp_path) -> None:
     model = tiny_model(CONFIGS[kind], stir=True)
     batch = batch_of(model.processor, pictures)
-    save_adapter(model, tmp_path)
+    model.save_pretrained(tmp_path)
     loaded = load_model(tmp_path)
     assert loaded.config == model.config
     logits = loaded(**batch._asdict()).logits
@@ -59,7 +65,7 @@ def test_renamed_keys_are_listed(saved: Path) -> None:
     state["visual_adapter.entry.weight"] = state.pop("visual_adapter.in_proj.weight")
     save_file(state, path)
     with pytest.raises(CheckpointError) as caught:
-        load_adapter(saved)
+        SkinGPT.from_pretrained(saved)
     assert "missing: visual_adapter.in_proj.weight" in str(caught.value)
     assert "unexpected: visual_adapter.entry.weight" in str(caught.value)
 
@@ -70,7 +76,7 @@ def test_wrong_shapes_are_listed(saved: Path) -> None:
     state["language_bias.up.weight"] = state["language_bias.up.weight"][:, :3].clone()
     save_file(state, path)
     with pytest.raises(CheckpointError, match=r"language_bias.up.weight: \(64, 3\)"):
-        load_adapter(saved)
+        SkinGPT.from_pretrained(saved)
 
 
 def test_another_backbone_is_refused(saved: Path, tiny_folder: Path, tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_another_backbone_is_refused(saved: Path, tiny_folder: Path, tmp_path: P
     state["lm_head.weight"] += 1
     save_file(state, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="trained on backbone"):
-        load_adapter(saved, backbone=other)
+        SkinGPT.from_pretrained(saved, backbone=other)
 
 
 def test_a_moved_backbone_is_accepted(saved: Path, tiny_folder: Path, tmp_path: Path) -> None:
@@ -122,7 +128,7 @@ def test_unknown_settings_are_refused(saved: Path) -> None:
 def test_unwritable_folder(tiny_model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot be written"):
-        save_adapter(tiny_model(), tmp_path / "file" / "adapter")
+        tiny_model().save_pretrained(tmp_path / "file" / "adapter")
 
 
 def test_describe_an_adapter(saved: Path) -> None:
@@ -137,9 +143,9 @@ def test_a_larger_adapter_starts_from_a_smaller_one(tiny_model, pictures, tmp_pa
     small = CONFIGS["bias-lora-inject"].model_copy(update={"text_adapter": "bias"})
     small = small.model_copy(update={"visual": small.visual.model_copy(update={"inject": False})})
     trained = tiny_model(small, stir=True)
-    save_adapter(trained, tmp_path)
+    trained.save_pretrained(tmp_path)
     larger = tiny_model(CONFIGS["bias-lora-inject"])
-    copy_adapter(tmp_path, larger)
+    larger.copy_adapter(tmp_path)
     batch = batch_of(trained.processor, pictures)
     wanted = trained(**batch._asdict()).logits
     torch.testing.assert_close(larger(**batch._asdict()).logits, wanted, atol=1e-5, rtol=1e-5)
@@ -148,7 +154,7 @@ def test_a_larger_adapter_starts_from_a_smaller_one(tiny_model, pictures, tmp_pa
 def test_a_start_that_does_not_fit_is_refused(saved: Path, tiny_model) -> None:
     other = CONFIGS["bias"].model_copy(update={"rank": 4})
     with pytest.raises(CheckpointError, match=r"2 weights of .* do not fit"):
-        copy_adapter(saved, tiny_model(other))
+        tiny_model(other).copy_adapter(saved)
 
 
 def test_a_start_on_another_backbone_is_refused(saved: Path, tiny_model) -> None:
@@ -157,4 +163,42 @@ def test_a_start_on_another_backbone_is_refused(saved: Path, tiny_model) -> None
     settings["config"]["backbone"]["revision"] = "0" * 64
     path.write_text(json.dumps(settings))
     with pytest.raises(CheckpointError, match="belongs to backbone"):
-        copy_adapter(saved, tiny_model(CONFIGS["bias"]))
+        tiny_model(CONFIGS["bias"]).copy_adapter(saved)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # of peft
+@torch.no_grad()
+def test_low_rank_matrices_alone_load_in_peft(tmp_path) -> None:
+    from peft import PeftModel
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (84, 84, 3), dtype=np.uint8))
+    model = load_model("nano", config=CONFIGS["lora-only"])
+    stir_adapters(model)
+    model.save_pretrained(tmp_path)
+    batch = encode_prompts(model.needed_processor, [Request.of(image)])
+    expected = model(**batch._asdict()).logits
+    foreign = PeftModel.from_pretrained(load_model("nano").backbone, tmp_path)
+    arguments = batch._asdict() | {
+        "mm_token_type_ids": (batch.input_ids == foreign.config.image_token_id).int()
+    }
+    del arguments["images_per_case"]
+    assert torch.equal(foreign(**arguments).logits, expected)
+    loaded = SkinGPT.from_pretrained(tmp_path)
+    assert loaded.config == model.config
+    assert torch.equal(loaded(**batch._asdict()).logits, expected)
+    assert (model(**batch._asdict(), adapters=False).logits - expected).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text_adapter": "bias"},
+        {"visual": {"layers": "none"}},
+        {"visual": {"layers": "none", "features": "tower", "inject": True}},
+    ],
+)
+def test_no_visual_layers_only_with_low_rank_matrices(changes) -> None:
+    values = {"text_adapter": "lora", "visual": {"layers": "none", "features": "tower"}}
+    AdapterConfig.model_validate(values)
+    with pytest.raises(ValidationError, match="none"):
+        AdapterConfig.model_validate(values | changes)

@@ -5,7 +5,7 @@ import torch
 from model_kinds import CONFIGS, batch_of
 
 from skingpt_r1.errors import CheckpointError, NarrativeError
-from skingpt_r1.model.generation import Decoding, VocabularyBias, generate_ids
+from skingpt_r1.model.generation import Decoding, VocabularyBias
 from skingpt_r1.model.prompt import Request, encode_prompts
 
 SHORT = Decoding(max_new_tokens=12)
@@ -21,7 +21,7 @@ def test_cached_decoding_equals_the_full_forward(kind, tiny_model, pictures, mon
     model.backbone.generation_config.eos_token_id = None
     scores = record_scores(model, monkeypatch)
     batch = batch_of(model.processor, pictures)
-    new = generate_ids(model, batch, SHORT)
+    new = model.generate_ids(batch, SHORT)
     assert new.shape == (2, SHORT.max_new_tokens)
     for step in range(SHORT.max_new_tokens):
         ids = torch.cat([batch.input_ids, new[:, :step]], 1)
@@ -64,7 +64,7 @@ def test_bias_false_generates_what_the_backbone_does(tiny_model, pictures) -> No
     requests = [Request.of(pictures[0])]
     expected = plain.generate_batch(requests, decoding=SHORT)
     model = tiny_model(CONFIGS["lora-inject"], stir=True)
-    assert model.generate_batch(requests, decoding=SHORT, bias=False) == expected
+    assert model.generate_batch(requests, decoding=SHORT, adapters=False) == expected
     assert model.generate_batch(requests, decoding=SHORT) != expected
 
 
@@ -140,16 +140,16 @@ def test_prompts_are_padded_on_the_left(tiny_model, pictures) -> None:
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize("bias", [True, False])
-def test_logits_that_are_not_finite_stop_the_text(value, bias, tiny_model, pictures) -> None:
+@pytest.mark.parametrize("adapters", [True, False])
+def test_logits_that_are_not_finite_stop_the_text(value, adapters, tiny_model, pictures) -> None:
     """As weights in half precision overflow while they run; read on, it is one token for ever."""
     model = tiny_model(CONFIGS["bias"], stir=True)
     with torch.no_grad():
         model.backbone.lm_head.weight[7] = value
     with pytest.raises(CheckpointError, match="logits are not finite"):
-        model.generate_batch([Request.of(pictures[0])], decoding=SHORT, bias=bias)
+        model.generate_batch([Request.of(pictures[0])], decoding=SHORT, adapters=adapters)
     with pytest.raises(CheckpointError, match="logits are not finite"):
-        list(model.stream(pictures[0], decoding=SHORT, bias=bias))
+        list(model.stream(pictures[0], decoding=SHORT, adapters=adapters))
 
 
 def test_a_bias_that_is_not_finite_stops_the_text(tiny_model, pictures) -> None:
@@ -158,7 +158,7 @@ def test_a_bias_that_is_not_finite_stops_the_text(tiny_model, pictures) -> None:
         model.language_bias.scale.fill_(torch.nan)
     with pytest.raises(CheckpointError, match="logits are not finite"):
         model.generate_batch([Request.of(pictures[0])], decoding=SHORT)
-    assert model.generate_batch([Request.of(pictures[0])], decoding=SHORT, bias=False)
+    assert model.generate_batch([Request.of(pictures[0])], decoding=SHORT, adapters=False)
 
 
 def test_a_text_ends_at_the_end_of_the_turn_whatever_eos_is_named(tiny_model, pictures) -> None:
@@ -170,5 +170,5 @@ def test_a_text_ends_at_the_end_of_the_turn_whatever_eos_is_named(tiny_model, pi
     at_once = torch.zeros(1, 512)
     at_once[0, end] = 1e4
     batch = encode_prompts(model.processor, [Request.of(pictures[0])])
-    ids = generate_ids(model, batch, SHORT, processors=[VocabularyBias(at_once)])
+    ids = model.generate_ids(batch, SHORT, processors=[VocabularyBias(at_once)])
     assert ids.tolist() == [[end]]

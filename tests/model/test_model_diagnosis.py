@@ -5,8 +5,8 @@ import torch
 from model_kinds import CONFIGS
 
 from skingpt_r1.errors import CheckpointError, NarrativeError, SkinGPTError
-from skingpt_r1.model import generation as diagnosis
 from skingpt_r1.model.generation import Decoding
+from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.text.narrative import Narrative, make_narrative
 
 SHORT = Decoding(max_new_tokens=4)
@@ -19,7 +19,7 @@ def writer(tiny_model, monkeypatch):
     model = tiny_model(CONFIGS["bias"], stir=True)
     said = {"text": WRITTEN.text}
 
-    def generate_ids(model, batch, decoding, *, bias, streamer=None, **_):
+    def generate_ids(batch, decoding, *, adapters, streamer=None, **_):
         ids = model.processor.tokenizer(said["text"])["input_ids"]
         if streamer is not None:
             streamer.put(batch.input_ids[0])
@@ -28,7 +28,7 @@ def writer(tiny_model, monkeypatch):
             streamer.end()
         return torch.tensor([ids] * len(batch.input_ids))
 
-    monkeypatch.setattr(diagnosis, "generate_ids", generate_ids)
+    monkeypatch.setattr(model, "generate_ids", generate_ids)
     model.said = said
     return model
 
@@ -73,9 +73,9 @@ def test_candidates_replace_the_answer_only(writer, pictures) -> None:
 @torch.no_grad()
 def test_scores_are_mean_log_likelihoods(tiny_model, pictures) -> None:
     model = tiny_model(CONFIGS["bias"], stir=True)
-    batch = diagnosis.encode_prompts(model.processor, [diagnosis.Request.of(pictures[0])])
+    batch = encode_prompts(model.processor, [Request.of(pictures[0])])
     opening, answers = [40, 41], [[50, 51, 52], [60]]
-    scores = diagnosis.score_answers(model, batch, opening, answers, bias=True)
+    scores = model.score_answers(batch, opening, answers, adapters=True)
     for score, answer in zip(scores, answers, strict=True):
         ids = torch.tensor([batch.input_ids[0].tolist() + opening + answer])
         full = model(ids, None, batch.pixel_values, batch.image_grid_thw).logits.log_softmax(-1)

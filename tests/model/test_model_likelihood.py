@@ -8,7 +8,6 @@ from model_kinds import CONFIGS
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model import generation as likelihood
-from skingpt_r1.model.generation import score_answers
 from skingpt_r1.model.prompt import Request, encode_prompts
 
 ANSWERS = [[50, 51, 52], [60], [50, 51, 53, 54, 55, 56], [61, 50], [50, 51, 52]]
@@ -16,7 +15,7 @@ OPENING = [40, 41, 42]
 
 
 @torch.no_grad()
-def alone(model, batch, opening, answers, *, bias):
+def alone(model, batch, opening, answers, *, adapters):
     """The plain path: one full forward pass for each answer."""
     scores = []
     for answer in answers:
@@ -27,7 +26,7 @@ def alone(model, batch, opening, answers, *, bias):
             batch.pixel_values,
             batch.image_grid_thw,
             images_per_case=batch.images_per_case,
-            bias=bias,
+            adapters=adapters,
         ).logits.log_softmax(-1)
         first = ids.shape[1] - len(answer)
         scores.append(
@@ -36,14 +35,14 @@ def alone(model, batch, opening, answers, *, bias):
     return torch.stack(scores)
 
 
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("adapters", [True, False])
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_shared_prefix_equals_each_alone(kind, bias, tiny_model, pictures) -> None:
+def test_shared_prefix_equals_each_alone(kind, adapters, tiny_model, pictures) -> None:
     model = tiny_model(CONFIGS[kind], stir=True)
     request = Request.of(pictures[1:3], {"site": "back"})
     batch = encode_prompts(model.processor, [request])
-    found = score_answers(model, batch, OPENING, ANSWERS, bias=bias)
-    expected = alone(model, batch, OPENING, ANSWERS, bias=bias)
+    found = model.score_answers(batch, OPENING, ANSWERS, adapters=adapters)
+    expected = alone(model, batch, OPENING, ANSWERS, adapters=adapters)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert found[0] == pytest.approx(float(found[4]), abs=1e-5)
 
@@ -52,9 +51,9 @@ def test_shared_prefix_equals_each_alone(kind, bias, tiny_model, pictures) -> No
 def test_the_size_of_a_pass_changes_nothing(tokens, tiny_model, pictures, monkeypatch) -> None:
     model = tiny_model(CONFIGS["bias"], stir=True)
     batch = encode_prompts(model.processor, [Request.of(pictures[0])])
-    expected = alone(model, batch, [], ANSWERS, bias=True)
+    expected = alone(model, batch, [], ANSWERS, adapters=True)
     monkeypatch.setattr(likelihood, "TOKENS_PER_PASS", tokens)
-    found = score_answers(model, batch, [], ANSWERS, bias=True)
+    found = model.score_answers(batch, [], ANSWERS, adapters=True)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -65,8 +64,8 @@ def test_the_size_of_a_pass_changes_nothing(tokens, tiny_model, pictures, monkey
 def test_any_answers(tiny_model, pictures, answers) -> None:
     model = tiny_model(CONFIGS["bias"], stir=True)
     batch = encode_prompts(model.processor, [Request.of(pictures[0])])
-    found = score_answers(model, batch, OPENING, answers, bias=True)
-    expected = alone(model, batch, OPENING, answers, bias=True)
+    found = model.score_answers(batch, OPENING, answers, adapters=True)
+    expected = alone(model, batch, OPENING, answers, adapters=True)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -78,5 +77,5 @@ def test_likelihoods_that_are_not_finite_are_an_error(value, tiny_model, picture
         model.language_bias.scale.fill_(value)
     batch = encode_prompts(model.processor, [Request.of(pictures[0])])
     with pytest.raises(CheckpointError, match="likelihoods are not finite"):
-        score_answers(model, batch, OPENING, ANSWERS, bias=True)
-    assert score_answers(model, batch, OPENING, ANSWERS, bias=False).isfinite().all()
+        model.score_answers(batch, OPENING, ANSWERS, adapters=True)
+    assert model.score_answers(batch, OPENING, ANSWERS, adapters=False).isfinite().all()

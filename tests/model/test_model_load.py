@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.load import describe_directory, load_model
-from skingpt_r1.model.released import load_released
 from skingpt_r1.model.weight_files import weights_revision
 
 
@@ -147,7 +146,7 @@ def test_the_released_form(released: Path, tiny_model, pictures) -> None:
     assert model.config.visual.layers == "experts"
     batch = batch_of(model.processor, pictures)
     plain = tiny_model()(**batch._asdict()).logits
-    assert torch.equal(model(**batch._asdict(), bias=False).logits, plain)
+    assert torch.equal(model(**batch._asdict(), adapters=False).logits, plain)
     assert not torch.equal(model(**batch._asdict()).logits, plain)
     assert describe_directory(released).kind == "released"
 
@@ -160,7 +159,7 @@ def test_a_release_without_in_proj_says_so(released: Path, pictures) -> None:
     save_file(state, path, metadata={"format": "pt"})
     model = load_model(released)
     batch = batch_of(model.processor, pictures)
-    output = model(**batch._asdict(), bias=False)
+    output = model(**batch._asdict(), adapters=False)
     assert output.logits.isfinite().all()
     assert output.image_embedding.isnan().all()
     with pytest.raises(CheckpointError, match="in_proj"):
@@ -176,11 +175,11 @@ def test_renamed_keys_of_a_release(released: Path) -> None:
     state["distill_head.entry.weight"] = state.pop("distill_head.in_proj.weight")
     save_file(state, path, metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"unexpected: distill_head\.entry\.weight"):
-        load_released(released)
+        load_model(released)
     del state["distill_head.entry.weight"], state["text_bias.0.weight"]
     save_file(state, path, metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="lacks the tensors"):
-        load_released(released)
+        load_model(released)
 
 
 @pytest.mark.parametrize(

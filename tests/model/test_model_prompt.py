@@ -6,7 +6,7 @@ import torch
 from skingpt_r1.case import Case
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.prompt import IGNORED, Request, encode_answer, encode_example, encode_prompt
-from skingpt_r1.text.phrases import ask
+from skingpt_r1.text.wording import ask
 
 ANSWER = "<think> red papule </think> <answer> wart </answer>"
 

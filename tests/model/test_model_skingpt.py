@@ -39,7 +39,7 @@ def test_bias_false_is_the_backbone_after_training(kind, tiny_model, pictures) -
     batch = batch_of(plain.processor, pictures)
     model = tiny_model(CONFIGS[kind], stir=True)
     expected = backbone_logits(plain, batch)
-    assert torch.equal(model(**batch._asdict(), bias=False).logits, expected)
+    assert torch.equal(model(**batch._asdict(), adapters=False).logits, expected)
     assert differs(model(**batch._asdict()).logits, expected) > ADAPTED
 
 
@@ -78,7 +78,7 @@ def test_bias_is_one_vector_per_case_at_every_position(tiny_model, pictures) -> 
     model = tiny_model(CONFIGS["bias"], stir=True)
     batch = batch_of(model.processor, pictures)
     out = model(**batch._asdict())
-    added = out.logits - model(**batch._asdict(), bias=False).logits
+    added = out.logits - model(**batch._asdict(), adapters=False).logits
     embeddings = torch.stack([out.image_embedding[0], out.image_embedding[1:].mean(0)])
     bias = model.language_bias
     code = torch.tanh(embeddings @ bias.down.weight.T)
@@ -91,7 +91,7 @@ def test_vocabulary_mask_limits_the_bias(tiny_model, pictures) -> None:
     model = tiny_model(CONFIGS["bias"], stir=True)
     batch = batch_of(model.processor, pictures)
     model.vocabulary_mask = torch.zeros(512)
-    plain = model(**batch._asdict(), bias=False).logits
+    plain = model(**batch._asdict(), adapters=False).logits
     assert torch.equal(model(**batch._asdict()).logits, plain)
 
 
@@ -125,7 +125,7 @@ def test_hidden_states_lead_to_the_logits(tiny_model, pictures) -> None:
     states = model.hidden_states(
         batch.input_ids, batch.attention_mask, tower.merged, batch.image_grid_thw
     )
-    plain = model(**batch._asdict(), bias=False).logits
+    plain = model(**batch._asdict(), adapters=False).logits
     assert torch.equal(model.backbone.lm_head(states), plain)
 
 
@@ -158,7 +158,7 @@ def test_a_step_leaves_the_backbone_as_it_was(tiny_model, pictures) -> None:
 def test_merged_matrices_give_the_same_logits(kind, tiny_model, pictures) -> None:
     model = tiny_model(CONFIGS[kind], stir=True)
     batch = batch_of(model.processor, pictures)._asdict()
-    adapted, plain = model(**batch).logits, model(**batch, bias=False).logits
+    adapted, plain = model(**batch).logits, model(**batch, adapters=False).logits
     assert (adapted - plain).abs().max() > 1e-2
     layers = {
         "language": model.backbone.model.language_model.layers[0].self_attn.q_proj,
@@ -170,5 +170,5 @@ def test_merged_matrices_give_the_same_logits(kind, tiny_model, pictures) -> Non
     moved = {place for place in layers if not torch.equal(layers[place].weight, before[place])}
     assert moved == ({"language", "tower"} if kind == "lora-tower" else {"language"})
     torch.testing.assert_close(model(**batch).logits, adapted, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(model(**batch, bias=False).logits, plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(**batch, adapters=False).logits, plain, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model(**batch).logits, adapted, rtol=1e-4, atol=1e-4)

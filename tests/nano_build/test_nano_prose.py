@@ -9,8 +9,8 @@ from tools.nano.scenes import draw_scene
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.text.findings import read_findings
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrases import INSTRUCTION
 from skingpt_r1.text.rubric import Scores, parse_scores
+from skingpt_r1.text.wording import INSTRUCTION
 
 
 def scenes(count):

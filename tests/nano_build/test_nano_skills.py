@@ -14,7 +14,7 @@ from tools.nano.tokenizer import is_readable_prose
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
-from skingpt_r1.text.phrases import INSTRUCTION
+from skingpt_r1.text.wording import INSTRUCTION
 
 COUNT = 16
 SHARE = 0.9
@@ -31,7 +31,7 @@ def answers() -> dict[str, list[str]]:
         style: model.generate_batch(
             [Request((picture,), question=question) for picture in pictures],
             decoding=Decoding(max_new_tokens=160),
-            bias=False,
+            adapters=False,
         )
         for style, question in asked.items()
     }

@@ -48,7 +48,7 @@ def test_logits_with_the_bias(output, expected) -> None:
 
 def test_logits_without_the_bias(model, expected) -> None:
     with torch.no_grad():
-        plain = model(**{name: expected[name] for name in INPUTS}, bias=False)
+        plain = model(**{name: expected[name] for name in INPUTS}, adapters=False)
     real = expected["attention_mask"].bool()
     torch.testing.assert_close(
         plain.logits[real], expected["logits_without_bias"][real], rtol=0, atol=1e-4

@@ -17,8 +17,8 @@ from skingpt_r1.ratings.rating import (
     relative_image,
     write_ratings,
 )
-from skingpt_r1.text.critique import write_critique
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, format_scores
+from skingpt_r1.text.wording import write_critique
 
 VALUES = (4.5, 5.0, 3.5, 4.0, 2.5, 3.0)
 SCORES = dict(zip(SLUGS, VALUES, strict=True))

@@ -28,9 +28,9 @@ from skingpt_r1.simulate.damage import (
 )
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrases import ADVICE, KEY_SLOTS, urgency_of, write_narrative
 from skingpt_r1.text.rubric import DIMENSIONS, Scores
 from skingpt_r1.text.taxonomy import is_malignant
+from skingpt_r1.text.wording import ADVICE, KEY_SLOTS, urgency_of, write_narrative
 
 NAMES = [condition.name for condition in CONDITIONS]
 FACTS = {

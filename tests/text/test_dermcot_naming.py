@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS
 from skingpt_r1.text.giveaways import named_in, names_of
-from skingpt_r1.text.phrases import write_observation
 from skingpt_r1.text.taxonomy import diagnoses, normalise
+from skingpt_r1.text.wording import write_observation
 
 NAMES = sorted(diagnoses())
 FACTS = st.fixed_dictionaries({}, optional={s: st.sampled_from(list(WORDS[s])) for s in WORDS})

@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from skingpt_r1.text.tokens import code, plain, table
+from skingpt_r1.text.tokens import code, escaped, table
 
 HOSTILE = [
     "a | b",
@@ -33,7 +33,7 @@ def inline_texts(markdown: str) -> list[str]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_text_stays_a_text(text: str) -> None:
-    assert inline_texts(f"x {plain(text)}") == [f"x {words(text)}"]
+    assert inline_texts(f"x {escaped(text)}") == [f"x {words(text)}"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

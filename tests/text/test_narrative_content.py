@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.text.content import NO_WORDS, no_content
-from skingpt_r1.text.phrases import write_narrative
 from skingpt_r1.text.taxonomy import diagnoses
+from skingpt_r1.text.wording import write_narrative
 
 PAGE = "<html><head><title>502 Bad Gateway</title></head><body><hr>nginx/1.18</body></html>"
 WORDLESS = [

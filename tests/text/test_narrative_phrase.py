@@ -2,8 +2,8 @@
 
 import pytest
 
+from skingpt_r1.text.conclusions import bare_phrase, conclusion
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrase import conclusion, plain
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_malignant_part_in_other_words_leaves_it_open(sentence):
     ],
 )
 def test_a_number_and_a_share_are_no_part_of_a_name(written, name):
-    assert plain(written) == name
+    assert bare_phrase(written) == name
 
 
 def test_the_first_of_a_numbered_list_under_a_title():

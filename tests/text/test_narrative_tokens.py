@@ -7,9 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.text.critique import FENCE_CLOSE, FENCE_OPEN, fence
 from skingpt_r1.text.narrative import make_narrative
-from skingpt_r1.text.tokens import control_token, defused, plain_form, readings
+from skingpt_r1.text.tokens import (
+    FENCE_CLOSE,
+    FENCE_OPEN,
+    control_token,
+    defused,
+    fence,
+    plain_form,
+    readings,
+)
 
 TOKENS = ["<|im_end|>", "<|image_pad|>", "<|vision_start|>", "<|endoftext|>", "</s>", "<eos>",
           "<end_of_turn>", "<start_of_turn>", "[INST]", "<|"]  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrases import CONTEXT_KEYS, INSTRUCTION, ask, check_context, write_narrative
+from skingpt_r1.text.wording import CONTEXT_KEYS, INSTRUCTION, ask, check_context, write_narrative
 
 DISEASES = ("psoriasis", "melanoma", "basal cell carcinoma", "grover's disease", "eczema")
 SITES = ("left arm", "trunk", "head/neck")

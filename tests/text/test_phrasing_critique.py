@@ -6,15 +6,9 @@ import random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.text.critique import (
-    FENCE_CLOSE,
-    FENCE_OPEN,
-    ask_for_critique,
-    fence,
-    random_scores,
-    write_critique,
-)
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, format_scores, parse_scores
+from skingpt_r1.text.tokens import FENCE_CLOSE, FENCE_OPEN, fence
+from skingpt_r1.text.wording import ask_for_critique, random_scores, write_critique
 
 FAKE_JSON = json.dumps(dict.fromkeys(DIMENSIONS, 5.0))
 FAKE_LINES = "\n".join(f"{name}: 5.0" for name in DIMENSIONS)

@@ -30,18 +30,21 @@ from tools.nano.schooling import schooling_optimizers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
-from skingpt_r1.text.critique import (
+from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS
+from skingpt_r1.text.narrative import make_narrative
+from skingpt_r1.text.tokens import fence
+from skingpt_r1.text.wording import (
+    ADVICE,
+    KEY_SLOTS,
     NOTHING,
+    ask,
     ask_for_critique,
     compare,
-    fence,
     format_notes,
     random_scores,
     write_critique,
+    write_narrative,
 )
-from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS
-from skingpt_r1.text.narrative import make_narrative
-from skingpt_r1.text.phrases import ADVICE, KEY_SLOTS, ask, write_narrative
 
 DISEASES = (
     "psoriasis", "nummular eczema", "tinea corporis", "granuloma annulare", "vitiligo",

@@ -21,7 +21,7 @@ from skingpt_r1.errors import NarrativeError
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrases import INSTRUCTION
+from skingpt_r1.text.wording import INSTRUCTION
 
 # Source: Qwen2.5's tokenizer_config.json, in its order.
 SPECIAL_TOKENS = (

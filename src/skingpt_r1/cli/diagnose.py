@@ -14,7 +14,7 @@ from skingpt_r1.cli.options import RESEARCH, Device, Dtype, model_recipe, tracke
 from skingpt_r1.data.intake import find_images, open_image
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import Narrative
-from skingpt_r1.text.phrases import check_context
+from skingpt_r1.text.wording import check_context
 
 if TYPE_CHECKING:
     from skingpt_r1.model.load import ModelReport

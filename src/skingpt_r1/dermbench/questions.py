@@ -33,7 +33,7 @@ from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
 from skingpt_r1.render.folder import rendered_layout, write_cases
 from skingpt_r1.runs import RUN, Progress, find_root, note_root, same_root
-from skingpt_r1.text.phrases import ask, context_words
+from skingpt_r1.text.wording import ask, context_words
 
 _KINDS = {"diagnosis": "diagnosis", "nine parts": "group of skin diseases", "malignancy": "answer"}
 

@@ -18,7 +18,7 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.agreement import Agreement, agreement_text
 from skingpt_r1.ratings.rules import RULE, CertifyRules
 from skingpt_r1.render.folder import DATASET
-from skingpt_r1.text.tokens import code, plain, table
+from skingpt_r1.text.tokens import code, escaped, table
 
 # Of the rendered pictures and of the texts: the licence of this package.
 OWN_LICENCE = "Apache-2.0"
@@ -215,7 +215,7 @@ class Facts(NamedTuple):
 def write_card(facts: Facts) -> str:
     """The whole card, as Markdown."""
     sections = (
-        f"# {plain(facts.name)}",
+        f"# {escaped(facts.name)}",
         f"A DermCoT corpus: pictures of skin with narratives that go from the observation over "
         f"the reasoning to the diagnosis. {RESEARCH}",
         _use(),

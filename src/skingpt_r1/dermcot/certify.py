@@ -58,7 +58,7 @@ from skingpt_r1.render.folder import DATASET
 from skingpt_r1.simulate.damage import Damage, true_scores
 from skingpt_r1.simulate.raters import Rater, make_raters, rate
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.phrases import urgency_of, write_narrative
+from skingpt_r1.text.wording import urgency_of, write_narrative
 
 
 def write_rater_records(

@@ -47,8 +47,8 @@ from skingpt_r1.simulate.damage import (
 )
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
 from skingpt_r1.text.narrative import Narrative
-from skingpt_r1.text.phrases import urgency_of, write_observation, write_reasoning
 from skingpt_r1.text.taxonomy import Closeness, closeness
+from skingpt_r1.text.wording import urgency_of, write_observation, write_reasoning
 
 
 class Diagnoser(Protocol):

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import datasets
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
 from skingpt_r1.ratings.rules import Decision

@@ -25,15 +25,8 @@ from skingpt_r1.distill.narratives import FindingsByLabel
 from skingpt_r1.distill.recipe import FeatureRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.errors import RecordError
-from skingpt_r1.model.generation import needed_processor
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import (
-    Request,
-    build_messages,
-    encode_answer,
-    longest_input,
-    refuse_control_tokens,
-)
+from skingpt_r1.model.prompt import Request, build_messages, encode_answer, refuse_control_tokens
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Judged, Rating, RatingScores, relative_image, write_ratings
 from skingpt_r1.render.folder import write_cases
@@ -48,9 +41,9 @@ from skingpt_r1.simulate.damage import (
     write_damaged,
 )
 from skingpt_r1.simulate.raters import make_raters, rate, write_notes
-from skingpt_r1.text.critique import ask_for_critique, write_critique
 from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.rubric import Scores
+from skingpt_r1.text.wording import ask_for_critique, write_critique
 
 _CHARACTERS = 3  # in a token of a critique, roughly
 # What a case has beside its pictures is made anew for every example.
@@ -98,8 +91,8 @@ class CritiqueExamples:
         """
         self.pictures = pictures
         self.lessons = lessons
-        self._processor = needed_processor(model)
-        limit = longest_input(model)
+        self._processor = model.needed_processor
+        limit = model.longest_input
         for lesson in lessons:
             said = " ".join((*lesson.scores.rationales.values(), lesson.notes))
             where = f"the critique of the narrative that begins with {lesson.text[:40]!r}"

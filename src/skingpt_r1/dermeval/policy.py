@@ -55,7 +55,7 @@ from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.losses import Term
 from skingpt_r1.distill.objective import LanguageModel
 from skingpt_r1.distill.trainer import Trained
-from skingpt_r1.model.generation import Decoding, generate_ids, needed_processor
+from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.text.rubric import DIMENSIONS, parse_some_scores
 
@@ -272,7 +272,7 @@ class PolicyObjective(nn.Module):
         """
         super().__init__()
         language = LanguageModel(model, recipe.precision)
-        digit_ids = digit_tokens(needed_processor(model)) if recipe.scores == "expected" else []
+        digit_ids = digit_tokens(model.needed_processor) if recipe.scores == "expected" else []
         self.log_probs = LogProbs(language, recipe.temperature, digit_ids)
         self.recipe = recipe
         self.max_new_tokens = max_new_tokens
@@ -297,7 +297,7 @@ class PolicyObjective(nn.Module):
     def forward(self, batch: Batch) -> PolicyTerms:
         """The terms of a batch made by `join_questions`."""
         drawn = self.draw(batch)
-        pad_id = needed_processor(self.model).pad_id
+        pad_id = self.model.needed_processor.pad_id
         replied = join_replies(batch, drawn.replies, pad_id)
         log_probs, digits = self.log_probs(replied)
         usual = self._move_baseline(drawn.rewards).tolist()
@@ -340,7 +340,7 @@ class PolicyObjective(nn.Module):
     @torch.no_grad()
     def draw(self, batch: Batch) -> Drawn:
         """Sample one reply for every question of a batch and reward it."""
-        processor = needed_processor(self.model)
+        processor = self.model.needed_processor
         decoding = Decoding(
             max_new_tokens=self.max_new_tokens,
             temperature=self.recipe.temperature,
@@ -353,8 +353,7 @@ class PolicyObjective(nn.Module):
         prompts = prompts_of(batch, processor.pad_id)
         never = picture_tokens(self.model).tolist()
         greedy = self.recipe.notes == "greedy"
-        rows = generate_ids(
-            self.model,
+        rows = self.model.generate_ids(
             prompts,
             decoding,
             tower=tower,

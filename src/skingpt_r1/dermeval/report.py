@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from skingpt_r1.dermeval.examples import Probe, Simulated, damage_probes, injected_texts
 from skingpt_r1.dermeval.recipe import CritiqueRecipe, EvaluatorRecipe
 from skingpt_r1.dermeval.scoring import Judgement, judge
-from skingpt_r1.model.checkpoint import copy_adapter
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.agreement import OVERALL, Floats
 from skingpt_r1.ratings.rating import Judged
@@ -263,7 +262,7 @@ def measure_evaluator(
     rows: list[ResultRow] = []
     answers: dict[str, Answers] = {}
     for stage in stages:
-        copy_adapter(folder / stage / "adapter", model)
+        model.copy_adapter(folder / stage / "adapter")
         for form, brief in FORMS.items():
             name = f"{stage}, {form}"
             told = _told(progress, f"judging: {name}")

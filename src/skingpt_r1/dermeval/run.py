@@ -34,8 +34,6 @@ from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.distill.trainer import finish_stage, make_trained, own_shared, train
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.checkpoint import save_adapter
-from skingpt_r1.model.generation import needed_processor
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Judged, read_ratings
@@ -100,7 +98,7 @@ def _train_evaluator(
             place, model, state, partial(teach, recipe, place, model, data, pictures, quiet)
         )
     if state.is_main_process:
-        save_adapter(model, folder / "adapter")
+        model.save_pretrained(folder / "adapter")
     state.wait_for_everyone()
     rows: list[ResultRow] = []
     if state.is_main_process:
@@ -115,16 +113,14 @@ def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = AUTO) 
     """Untrained adapters on the recipe's backbone; their first values depend on the seed only.
 
     Raises:
-        CheckpointError: the backbone does not load, or has no tokenizer.
+        CheckpointError: the backbone does not load.
     """
     backbone, processor, reference = load_backbone(
         recipe.backbone, device=device, dtype=recipe.models.dtype
     )
     torch.manual_seed(recipe.seed)
     config = recipe.adapter.model_copy(update={"backbone": reference})
-    model = SkinGPT.from_backbone(backbone, config, processor)
-    needed_processor(model)
-    return model
+    return SkinGPT(backbone, config, processor)
 
 
 @dataclass(frozen=True)
@@ -212,7 +208,7 @@ def _stage_one(
         folder=folder,
         seed=recipe.seed,
         lengths=examples.lengths,
-        pad_id=needed_processor(model).pad_id,
+        pad_id=model.needed_processor.pad_id,
         quiet=quiet,
     )
 
@@ -242,7 +238,7 @@ def _stage_two(
         weights=PolicyWeights.of(stage),
         folder=folder,
         seed=recipe.seed,
-        pad_id=needed_processor(model).pad_id,
+        pad_id=model.needed_processor.pad_id,
         quiet=quiet,
         join=question_joiner(stage),
     )

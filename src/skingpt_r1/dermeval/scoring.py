@@ -19,8 +19,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from skingpt_r1.errors import RecordError
-from skingpt_r1.model.generation import Decoding, generate_ids, needed_processor
-from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts, longest_input
+from skingpt_r1.model.generation import Decoding
+from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import (
     SLUGS,
@@ -35,8 +35,8 @@ from skingpt_r1.ratings.rating import (
 from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
 from skingpt_r1.runs import Count, own_run
 from skingpt_r1.text.content import NO_WORDS, no_content
-from skingpt_r1.text.critique import ask_for_critique
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
+from skingpt_r1.text.wording import ask_for_critique
 
 Item: TypeAlias = tuple[tuple[Path, ...], str]
 Scorer: TypeAlias = Callable[[Sequence[Item]], list[Scores | Unscored]]
@@ -137,8 +137,8 @@ def _ask(
     requests = [
         Request(files, question=ask_for_critique(text, brief=brief)) for files, text in items
     ]
-    prompts = encode_prompts(needed_processor(model), requests)
-    limit = longest_input(model) - max_new_tokens
+    prompts = encode_prompts(model.needed_processor, requests)
+    limit = model.longest_input - max_new_tokens
     if int(prompts.attention_mask.sum(-1).max()) > limit:
         texts = [text for _, text in items]
         return _ask_one_by_one(model, requests, texts, limit, max_new_tokens)
@@ -156,7 +156,7 @@ def _ask_one_by_one(
     """A batch with a narrative that is too long: the others are asked on their own."""
     judgements = []
     for request, text in zip(requests, texts, strict=True):
-        prompts = encode_prompts(needed_processor(model), [request])
+        prompts = encode_prompts(model.needed_processor, [request])
         length = prompts.input_ids.shape[1]
         if length > limit:
             reason = Unscored("too_long", f"{length} tokens, at most {limit}")
@@ -168,8 +168,8 @@ def _ask_one_by_one(
 
 def _write(model: SkinGPT, prompts: PromptBatch, max_new_tokens: int) -> list[str]:
     decoding = Decoding(max_new_tokens=max_new_tokens)
-    rows = generate_ids(model, prompts, decoding)
-    return [needed_processor(model).decode(row) for row in rows]
+    rows = model.generate_ids(prompts, decoding)
+    return [model.needed_processor.decode(row) for row in rows]
 
 
 def _read(reply: str, text: str) -> Judgement:

@@ -97,7 +97,7 @@ def answer_cases(
     *,
     decoding: Decoding,
     batch_size: int,
-    bias: bool = True,
+    adapters: bool = True,
     progress: Count | None = None,
 ) -> list[Answer]:
     """Diagnose cases, one record for each; what is already in the file is not done again.
@@ -108,7 +108,7 @@ def answer_cases(
         path: the JSON Lines file.
         decoding: how text is generated.
         batch_size: cases decoded together.
-        bias: False asks the plain backbone.
+        adapters: False asks the frozen backbone.
         progress: told how many cases of how many are answered.
 
     Returns:
@@ -135,7 +135,7 @@ def answer_cases(
     for start in range(0, len(waiting), batch_size):
         batch = waiting[start : start + batch_size]
         texts = model.generate_batch(
-            [Request.of_case(case) for case in batch], decoding=decoding, bias=bias
+            [Request.of_case(case) for case in batch], decoding=decoding, adapters=adapters
         )
         answers = [judge(case, text, labels) for case, text in zip(batch, texts, strict=True)]
         append_records(path, answers)
@@ -413,7 +413,7 @@ def _answer(
         folder / "answers" / f"{folder_name(name)}.jsonl",
         decoding=Decoding(max_new_tokens=recipe.generate.max_new_tokens),
         batch_size=recipe.generate.batch_size,
-        bias=trained is not None,
+        adapters=trained is not None,
         progress=None if progress is None else lambda n, of: progress(f"answers: {name}", n, of),
     )
     return Scored(name, answers)

@@ -27,7 +27,7 @@ from skingpt_r1.distill.recipe import turn_request
 from skingpt_r1.errors import DatasetError, FeatureStoreError, TeacherError
 from skingpt_r1.model.families.qwen2_5_vl import PIXEL_MEAN, PIXEL_STD, patch_pictures
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
-from skingpt_r1.model.prompt import Example, Request, encode_answer, encode_example, longest_input
+from skingpt_r1.model.prompt import Example, Request, encode_answer, encode_example
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.text.tokens import control_token
 
@@ -111,7 +111,7 @@ class FeaturePass:
         self.model = model
         self.processor = model.processor
         self.cases = cases
-        _check_narratives(cases, self.processor, longest_input(model))
+        _check_narratives(cases, self.processor, model.longest_input)
         self.dtype = DTYPES[dtype]
         self.batch_size = batch_size
         has_teacher = _check_teacher(cases)
@@ -128,7 +128,7 @@ class FeaturePass:
     def _encode(self, item: StoredCase) -> Example:
         request = turn_request(Request.of_case(item.case), item.view)
         example = encode_example(self.processor, request, item.narrative)
-        length, limit = len(example.input_ids), longest_input(self.model)
+        length, limit = len(example.input_ids), self.model.longest_input
         if length > limit:
             raise DatasetError(
                 f"case {item.case.id!r} has {length} tokens with its pictures and the backbone "

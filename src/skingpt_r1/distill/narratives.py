@@ -18,8 +18,8 @@ from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.runs import Count
 from skingpt_r1.text.findings import WORDS
-from skingpt_r1.text.phrases import urgency_of, write_narrative
 from skingpt_r1.text.tokens import control_token
+from skingpt_r1.text.wording import urgency_of, write_narrative
 
 DIFFERENTIALS = 2
 # One imagined case of every value for each label: an unseen value is unlikely, not impossible.

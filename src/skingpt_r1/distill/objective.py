@@ -248,14 +248,15 @@ class LanguageModel(nn.Module):
         batch = self.seen(batch)
         visual = look(model.visual_adapter, batch, self.patching)
         with self._mixed(batch):
-            tokens = model.language_tokens(self.tower(batch), visual, batch["grids"])
+            conditions = model.condition(
+                None, batch["grids"], batch["images"], tower=self.tower(batch), visual=visual
+            )
             hidden = model.hidden_states(
-                batch["input_ids"], batch["attention_mask"], tokens, batch["grids"]
+                batch["input_ids"], batch["attention_mask"], conditions.tokens, batch["grids"]
             )
         states = hidden[batch["predicted"]].float()
-        if model.language_bias is not None:
-            shift = model.language_bias(mean_over_patches(visual.embedding, batch["images"]))
-            states = states + shift.repeat_interleave(batch["lengths"], dim=0)
+        if conditions.shift is not None:
+            states = states + conditions.shift.repeat_interleave(batch["lengths"], dim=0)
         return states, visual
 
     def seen(self, batch: Batch) -> Batch:

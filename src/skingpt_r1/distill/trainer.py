@@ -33,7 +33,6 @@ from skingpt_r1.distill.objective import LanguageModel, Sight, StoredBias, is_si
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE
-from skingpt_r1.model.checkpoint import copy_adapter, save_adapter
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import refuse_not_finite, refusing
 from skingpt_r1.records import keep_metrics, log_metrics
@@ -447,10 +446,10 @@ def finish_stage(
         state.wait_for_everyone()
         teach()
         if state.is_main_process:
-            save_adapter(model, adapter)
+            model.save_pretrained(adapter)
         state.wait_for_everyone()
     model.eval()
-    copy_adapter(adapter, model)
+    model.copy_adapter(adapter)
 
 
 def own_shared(folder: Path, state: PartialState) -> AbstractContextManager[None]:

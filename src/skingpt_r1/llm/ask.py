@@ -20,9 +20,8 @@ from PIL import Image
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.intake import open_image
-from skingpt_r1.text.critique import fence
-from skingpt_r1.text.phrases import CONTEXT_KEYS
-from skingpt_r1.text.tokens import defused
+from skingpt_r1.text.tokens import defused, fence
+from skingpt_r1.text.wording import CONTEXT_KEYS
 
 Step = Literal["observe", "reason"]
 # What a narrator may answer to `reason` when the diagnosis does not follow; it drops the case.

@@ -1,29 +1,37 @@
-"""Loading the frozen backbone: the embedded one, or any Qwen2.5-VL directory."""
+"""Loading the frozen backbone: the embedded one, or a directory of a family that there is.
+
+Families are the files of `model/families/`, and what other packages enter under
+`skingpt_r1.families`; everything else asks a `Family` where backbones differ.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from torch import Tensor, nn
+from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.config import BackboneReference
+from skingpt_r1.model.config import BackboneReference, LoraSettings
+from skingpt_r1.model.families import qwen2_5_vl
+from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
 from skingpt_r1.model.placement import AUTO, place
-from skingpt_r1.model.processor import IMAGE_TOKEN, SkinProcessor, load_processor
-from skingpt_r1.model.settings import build_config
+from skingpt_r1.model.processor import SkinProcessor, load_processor
 from skingpt_r1.model.weight_files import (
     Header,
     read_all_headers,
     refuse_keys,
     refuse_not_finite,
     refuse_other_types,
+    refuse_shapes,
     refusing,
     weights_revision,
 )
+from skingpt_r1.plugins import load_plugins
 from skingpt_r1.records import read_json
 
 GENERATION_CONFIG = "generation_config.json"
@@ -31,10 +39,61 @@ NANO = "nano"
 NANO_WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 
+class Family(Protocol):
+    """All in which one kind of backbone differs from others: a module, or any object, with these.
+
+    `families/qwen2_5_vl.py` says what each member does; tensors have the shapes named there.
+
+    Attributes:
+        MODEL: the class of transformers, built from a configuration or by `from_pretrained`.
+        IMAGE_TOKEN: stands for one picture in a chat.
+    """
+
+    MODEL: Any
+    IMAGE_TOKEN: str
+
+    def build_config(self, path: Path, config: dict[str, Any]) -> Any: ...  # noqa: D102
+    def read_image_processor(self, folder: Path) -> Any: ...  # noqa: D102
+    def refuse_strangers(  # noqa: D102
+        self, folder: Path, config: Any, tokens: Mapping[str, int], images: Any
+    ) -> None: ...
+    def patch_width(self, backbone: Any) -> int: ...  # noqa: D102
+    def merged_lengths(self, backbone: Any, grids: Tensor) -> Tensor: ...  # noqa: D102
+    def run_tower(self, backbone: Any, pixel_values: Tensor, grids: Tensor) -> TowerTokens: ...  # noqa: D102
+    def merge(self, backbone: Any, pre_merger: Tensor, grids: Tensor) -> Tensor: ...  # noqa: D102
+    def picture_inputs(self, tokens: Tensor) -> dict[str, Any]: ...  # noqa: D102
+    def positions(  # noqa: D102
+        self, backbone: Any, input_ids: Tensor, mask: Tensor, grids: Tensor
+    ) -> Tensor: ...
+    def output_head(self, backbone: Any) -> nn.Linear: ...  # noqa: D102
+    def lora_targets(self, settings: LoraSettings) -> str: ...  # noqa: D102
+
+
+FAMILIES: dict[str, Family] = {qwen2_5_vl.MODEL_TYPE: qwen2_5_vl}
+
+
+def find_family(model_type: object, where: Path) -> Family:
+    """The family of a `model_type` as `config.json` names it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    name = str(model_type)
+    if name in FAMILIES:
+        return FAMILIES[name]
+    others: dict[str, Family] = load_plugins("families")
+    if name not in others:
+        raise CheckpointError(
+            f"{where} holds a model of type {model_type!r:.100}; only "
+            f"{', '.join([*FAMILIES, *others])} works"
+        )
+    return others[name]
+
+
 class Backbone(NamedTuple):
     """A loaded backbone, its processor when the directory has one, and its identity."""
 
-    model: Qwen2_5_VLForConditionalGeneration
+    model: Any
     processor: SkinProcessor | None
     reference: BackboneReference
 
@@ -54,6 +113,29 @@ def find_directory(name_or_dir: str | Path) -> Path:
             "adapter, a Qwen2.5-VL backbone or the released checkpoint"
         )
     return folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A directory's `config.json`, unchecked.
+
+    Raises:
+        CheckpointError: it is absent or unreadable.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no config.json; it is not a model directory")
+    return read_json(path, CheckpointError)
+
+
+def build_config(folder: Path) -> tuple[Family, Any]:
+    """A directory's family and its checked configuration.
+
+    Raises:
+        CheckpointError: there is none, it is of no family that there is, or cannot be.
+    """
+    config = read_config(folder)
+    family = find_family(config.get("model_type"), folder)
+    return family, family.build_config(folder / "config.json", config)
 
 
 def load_backbone(
@@ -76,22 +158,23 @@ def load_backbone(
             and unexpected keys are listed.
     """
     folder = find_directory(name_or_dir)
-    config = build_config(folder)
+    family, config = build_config(folder)
     if (folder / GENERATION_CONFIG).is_file():  # transformers passes over one that is damaged
         read_json(folder / GENERATION_CONFIG, CheckpointError)
     headers = read_all_headers(folder)
     if getattr(config, "quantization_config", None) is None:
         refuse_other_types(folder, headers)
-    _refuse_oversize(folder, config, headers)
+    _refuse_oversize(folder, family, config, headers)
     target, chosen = place(device, dtype)
-    model = _load_weights(folder, config, chosen, tuple(foreign_prefixes))
+    model = _load_weights(folder, family, config, chosen, tuple(foreign_prefixes))
     model.to(target).eval().requires_grad_(False)
     refuse_not_finite(folder, model.named_parameters())
     # a directory's own sampling settings must not change what Decoding says
     model.generation_config = GenerationConfig(eos_token_id=_end_tokens(folder, model))
-    processor = load_processor(folder)
+    processor = load_processor(folder, family.IMAGE_TOKEN, family.read_image_processor)
     if processor is not None:
-        _refuse_strangers(folder, config, processor)
+        vocabulary = processor.tokenizer.get_vocab()
+        family.refuse_strangers(folder, config, vocabulary, processor.image_processor)
     reference = BackboneReference(
         name=NANO if folder == NANO_WEIGHTS else str(name_or_dir), revision=weights_revision(folder)
     )
@@ -99,11 +182,11 @@ def load_backbone(
 
 
 def _load_weights(
-    folder: Path, config: Qwen2_5_VLConfig, dtype: torch.dtype, foreign: tuple[str, ...]
-) -> Qwen2_5_VLForConditionalGeneration:
+    folder: Path, family: Family, config: Any, dtype: torch.dtype, foreign: tuple[str, ...]
+) -> Any:
     """The model with the directory's weights, none missing, unexpected or of another shape."""
     with refusing(f"{folder} cannot be loaded"), _quiet_transformers():
-        model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        model, report = family.MODEL.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -112,27 +195,17 @@ def _load_weights(
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # they are listed here
         )
-    refuse_keys(
-        folder,
-        missing=[*report["missing_keys"]],
-        unexpected=[key for key in report["unexpected_keys"] if not key.startswith(foreign)]
-        if foreign
-        else [*report["unexpected_keys"]],
-    )
-    wrong = [
-        f"  {name}: {tuple(saved)} in the file, {tuple(own)} in the model"
-        for name, saved, own in sorted(report["mismatched_keys"])
-    ]
-    if wrong:
-        raise CheckpointError("\n".join([f"shapes in {folder} do not fit the model", *wrong]))
+    unexpected = [key for key in report["unexpected_keys"] if not key.startswith(foreign)]
+    refuse_keys(folder, missing=[*report["missing_keys"]], unexpected=unexpected)
+    refuse_shapes(folder, sorted(report["mismatched_keys"]))
     return model
 
 
-def _refuse_oversize(folder: Path, config: Qwen2_5_VLConfig, headers: dict[str, Header]) -> None:
+def _refuse_oversize(folder: Path, family: Family, config: Any, headers: dict[str, Header]) -> None:
     """Compare the sizes of `config.json` with the weight files before memory is taken."""
     path = folder / "config.json"
     with refusing(f"{path} describes no model that can be built"), torch.device("meta"):
-        model = Qwen2_5_VLForConditionalGeneration(config)
+        model = family.MODEL(config)
     described = sum(parameter.numel() for parameter in model.parameters())
     held = sum(math.prod(header.shape) for header in headers.values())
     if described > 2 * held:
@@ -142,29 +215,7 @@ def _refuse_oversize(folder: Path, config: Qwen2_5_VLConfig, headers: dict[str, 
         )
 
 
-def _refuse_strangers(folder: Path, config: Qwen2_5_VLConfig, processor: SkinProcessor) -> None:
-    """Stop when tokenizer or picture settings are those of another model."""
-    vision, images = config.vision_config, processor.image_processor
-    tokens = processor.tokenizer.get_vocab()
-    image_id = tokens[IMAGE_TOKEN]
-    wrong = {
-        f"{IMAGE_TOKEN} is token {image_id} and config.json says {config.image_token_id}":
-            image_id != config.image_token_id,
-        f"the tokenizer has token {max(tokens.values())} and the model has "
-        f"{config.text_config.vocab_size}":
-            max(tokens.values()) >= config.text_config.vocab_size,
-        f"pictures are cut into patches of {images.patch_size} and the tower reads "
-        f"{vision.patch_size}": images.patch_size != vision.patch_size,
-        f"{images.merge_size} patches a side are merged and the tower merges "
-        f"{vision.spatial_merge_size}": images.merge_size != vision.spatial_merge_size,
-        f"patches repeat {images.temporal_patch_size} times and the tower reads "
-        f"{vision.temporal_patch_size}": images.temporal_patch_size != vision.temporal_patch_size,
-    }  # fmt: skip
-    if found := [problem for problem, holds in wrong.items() if holds]:
-        raise CheckpointError(f"the files in {folder} are of different models: {'; '.join(found)}")
-
-
-def _end_tokens(folder: Path, model: Qwen2_5_VLForConditionalGeneration) -> list[int] | None:
+def _end_tokens(folder: Path, model: Any) -> list[int] | None:
     """The tokens that end a text, as `generation_config.json` or else `config.json` says."""
     found: Any = model.generation_config.eos_token_id
     ends = found if isinstance(found, list) else [] if found is None else [found]

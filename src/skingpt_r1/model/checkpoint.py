@@ -6,27 +6,25 @@ The model card that is saved beside adapters.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.backbone import find_directory, load_backbone
-from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.placement import AUTO
-from skingpt_r1.model.settings import build_config, problems
-from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.model.adapters.text import lora_settings
+from skingpt_r1.model.config import AdapterConfig, BackboneReference
+from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.weight_files import (
     Header,
+    problems,
     read_headers,
     refuse_misfits,
     refuse_not_finite,
     refuse_other_types,
-    refusing,
 )
 from skingpt_r1.records import read_json
 
@@ -84,36 +82,63 @@ def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_TYPE = "skingpt_r1"
+# Low-rank matrices alone are saved as `peft` saves them, and what it does not read beside them.
+OWN_CONFIG_FILE = "skingpt_config.json"
+_PEFT, _OWN = "base_model.model.", "lora."
+T = TypeVar("T")
 
 
-def save_adapter(model: SkinGPT, folder: Path) -> None:
-    """Write the adapters, their settings, the processor's files and a model card.
+def save_adapter(
+    folder: Path,
+    config: AdapterConfig,
+    weights: Mapping[str, Tensor],
+    processor: SkinProcessor | None,
+    targets: str,
+) -> None:
+    """Write adapters, their settings, the processor's files and a model card.
+
+    Args:
+        folder: made when missing.
+        config: of the adapters.
+        weights: by their names in the model.
+        processor: None leaves its files out.
+        targets: a regular expression for what has low-rank matrices.
 
     Raises:
-        CheckpointError: the model does not know its backbone, or the folder cannot be written.
+        CheckpointError: the backbone is not known, or the folder cannot be written.
     """
-    if model.config.backbone is None:
+    if config.backbone is None:
         raise CheckpointError("this model does not know its backbone; load it through load_model")
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in model.adapter_state().items()
-    }
+    state = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     settings = {
         "adapter_type": ADAPTER_TYPE,
-        "base_model_name_or_path": model.config.backbone.name,
-        "base_model_revision": model.config.backbone.revision,
-        "config": model.config.model_dump(mode="json"),
+        "base_model_name_or_path": config.backbone.name,
+        "base_model_revision": config.backbone.revision,
+        "config": config.model_dump(mode="json"),
     }
+    files: dict[str, dict[str, Any]] = {CONFIG_FILE: settings}
+    if config.is_lora_alone:
+        peft = {"base_model_name_or_path": config.backbone.name, "inference_mode": True}
+        files = {OWN_CONFIG_FILE: settings, CONFIG_FILE: peft | lora_settings(config.lora, targets)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if model.processor is not None:
-            model.processor.save(folder)
-        (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-        (folder / "README.md").write_text(model_card(model.config, state), "utf-8")
+        if processor is not None:
+            processor.save(folder)
+        for name, content in files.items():
+            (folder / name).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        (folder / "README.md").write_text(model_card(config, state), "utf-8")
         partial = folder / f".{WEIGHTS_FILE}.partial"
-        save_file(state, partial, metadata={"format": "pt"})
+        save_file(saved_names(config, state), partial, metadata={"format": "pt"})
         partial.replace(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
+
+
+def saved_names(config: AdapterConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by their names in the file."""
+    if not config.is_lora_alone:
+        return state
+    return {name.replace(_OWN, _PEFT, 1): value for name, value in state.items()}
 
 
 def is_adapter(folder: Path) -> bool:
@@ -127,7 +152,8 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     Raises:
         CheckpointError: the file is unreadable, of another library, or has unknown settings.
     """
-    path = folder / CONFIG_FILE
+    path = folder / OWN_CONFIG_FILE
+    path = path if path.is_file() else folder / CONFIG_FILE
     settings = read_json(path, CheckpointError)
     if settings.get("adapter_type") != ADAPTER_TYPE:
         raise CheckpointError(
@@ -156,7 +182,7 @@ def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     refuse_not_finite(path, state.items())
-    return state
+    return _by_own_names(state)
 
 
 def read_adapter_headers(folder: Path) -> dict[str, Header]:
@@ -168,97 +194,61 @@ def read_adapter_headers(folder: Path) -> dict[str, Header]:
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
-    return read_headers(path)
+    return _by_own_names(read_headers(path))
 
 
-def put_weights(model: SkinGPT, state: dict[str, Tensor], where: Path) -> None:
+def _by_own_names(saved: dict[str, T]) -> dict[str, T]:
+    return {name.replace(_PEFT, _OWN, 1): value for name, value in saved.items()}
+
+
+def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Path) -> None:
     """Copy saved tensors into a model's adapters.
 
     Raises:
         CheckpointError: missing or unexpected keys, or another shape; nothing is changed then.
     """
-    own = model.adapter_state()
-    refuse_misfits(where, state, own)
+    refuse_misfits(where, saved, own)
     with torch.no_grad():
         for name, value in own.items():
-            value.copy_(state[name])
+            value.copy_(saved[name])
 
 
-def check_backbone(config: AdapterConfig, revision: str, name: str, where: Path) -> None:
+def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path) -> None:
     """Stop when adapters were trained on another backbone.
 
     Raises:
         CheckpointError: the revisions differ.
     """
-    assert config.backbone is not None
-    if config.backbone.revision != revision:
+    trained = config.backbone
+    assert trained is not None
+    if trained.revision != found.revision:
         raise CheckpointError(
-            f"the adapter in {where} was trained on backbone {config.backbone.name!r} with weights "
-            f"{config.backbone.revision[:12]}; {name!r} has weights {revision[:12]}. Load it with "
-            "the backbone it was trained on"
+            f"the adapter in {where} was trained on backbone {trained.name!r} with weights "
+            f"{trained.revision[:12]}; {found.name!r} has weights {found.revision[:12]}. Load it "
+            "with the backbone it was trained on"
         )
 
 
-def load_adapter(
-    folder: Path,
-    *,
-    backbone: str | Path | None = None,
-    device: str | torch.device = AUTO,
-    dtype: str | torch.dtype = AUTO,
-) -> SkinGPT:
-    """A model from saved adapters.
-
-    Args:
-        folder: what `save_adapter` wrote.
-        backbone: where the backbone is now; by default where it was in training.
-        device: where the weights go; see `placement.place`.
-        dtype: of the backbone; likewise.
-
-    Raises:
-        CheckpointError: the backbone is another one, or the keys do not fit.
-    """
-    config = read_adapter_config(folder)
-    assert config.backbone is not None
-    where = backbone or config.backbone.name
-    _refuse_other_sizes(folder, config, build_config(find_directory(where)))
-    state = read_adapter_weights(folder)
-    loaded = load_backbone(where, device=device, dtype=dtype)
-    check_backbone(config, loaded.reference.revision, loaded.reference.name, folder)
-    config = config.model_copy(update={"backbone": loaded.reference})
-    model = SkinGPT.from_backbone(loaded.model, config, loaded.processor)
-    put_weights(model, state, folder)
-    return model
-
-
-def _refuse_other_sizes(folder: Path, config: AdapterConfig, backbone: Qwen2_5_VLConfig) -> None:
-    """Compare what the settings describe with the file's header, before memory is taken."""
-    path = folder / CONFIG_FILE
-    with refusing(f"{path} describes no adapters that can be built"), torch.device("meta"):
-        model = SkinGPT(Qwen2_5_VLForConditionalGeneration(backbone), config)
-    refuse_misfits(folder, read_adapter_headers(folder), model.adapter_state())
-
-
-def copy_adapter(folder: Path, model: SkinGPT) -> None:
+def copy_weights(folder: Path, config: AdapterConfig, own: Mapping[str, Tensor]) -> None:
     """Copy saved adapters into a model that has these and perhaps more.
 
     Raises:
         CheckpointError: another backbone, or a saved weight that the model lacks or has in another
             shape; all of them are listed.
     """
-    config = read_adapter_config(folder)
-    assert config.backbone is not None
-    if model.config.backbone is None or config.backbone.revision != model.config.backbone.revision:
+    trained = read_adapter_config(folder).backbone
+    assert trained is not None
+    if config.backbone is None or trained.revision != config.backbone.revision:
         raise CheckpointError(
-            f"the adapter in {folder} belongs to backbone {config.backbone.name} "
-            f"({config.backbone.revision[:12]}), not to the model's; start from one that was "
-            "trained on the same backbone"
+            f"the adapter in {folder} belongs to backbone {trained.name} "
+            f"({trained.revision[:12]}), not to the model's; start from one that was trained on "
+            "the same backbone"
         )
-    state = model.adapter_state()
     saved = read_adapter_weights(folder)
     wrong = [
         f"{name} {tuple(value.shape)}"
         for name, value in saved.items()
-        if name not in state or state[name].shape != value.shape
+        if name not in own or own[name].shape != value.shape
     ]
     if wrong:
         raise CheckpointError(
@@ -267,4 +257,4 @@ def copy_adapter(folder: Path, model: SkinGPT) -> None:
         )
     with torch.no_grad():
         for name, value in saved.items():
-            state[name].copy_(value)
+            own[name].copy_(value)

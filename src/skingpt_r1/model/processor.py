@@ -13,7 +13,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +25,11 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.settings import read_image_processor
+from skingpt_r1.model.families.qwen2_5_vl import IMAGE_TOKEN, read_image_processor
 from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.records import read_json
 from skingpt_r1.text.narrative import MARKS
 
-IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105
 TEMPLATE_SECONDS = 2
 TEMPLATE_WAIT_S = 30
 TEMPLATE_MEMORY = 1 << 28
@@ -45,6 +44,7 @@ def render_chat(
     *,
     answer_follows: bool,
     tokens: dict[str, Any] | None = None,
+    image_token: str = IMAGE_TOKEN,
 ) -> str:
     """A chat as the template writes it.
 
@@ -62,10 +62,10 @@ def render_chat(
     variables = {**(tokens or {}), "messages": form, "add_generation_prompt": answer_follows}
     rendered = _render(template, json.dumps(variables, sort_keys=True))
     images = sum(part["type"] == "image" for message in form for part in message["content"])
-    if rendered.count(IMAGE_TOKEN) != images:
+    if rendered.count(image_token) != images:
         raise CheckpointError(
-            f"the chat template writes {rendered.count(IMAGE_TOKEN)} {IMAGE_TOKEN} for {images} "
-            "pictures; it is not a Qwen2.5-VL template"
+            f"the chat template writes {rendered.count(image_token)} {image_token} for {images} "
+            "pictures; it is not the model's template"
         )
     if {int(place) for place in _PLACE.findall(rendered)} != set(range(len(texts))):
         raise CheckpointError("the chat template leaves out what is said in the chat")
@@ -145,6 +145,7 @@ class SkinProcessor:
 
     tokenizer: PreTrainedTokenizerBase
     image_processor: Qwen2VLImageProcessorPil
+    image_token: str = IMAGE_TOKEN
 
     def pictures(self, images: Sequence[Image.Image]) -> Pictures:
         """Resize, normalise and patch pictures."""
@@ -162,6 +163,7 @@ class SkinProcessor:
             messages,
             answer_follows=answer_follows,
             tokens=self.tokenizer.special_tokens_map,
+            image_token=self.image_token,
         )
 
     def tokenize(self, text: str, grids: Tensor) -> list[int]:
@@ -172,16 +174,21 @@ class SkinProcessor:
             grids: `[images, 3]`.
         """
         merged = (grids.prod(-1) // self.image_processor.merge_size**2).tolist()
-        pieces = text.split(IMAGE_TOKEN)
+        pieces = text.split(self.image_token)
         if len(pieces) != len(merged) + 1:
             raise ValueError(
                 f"the prompt has {len(pieces) - 1} image tokens for {len(merged)} pictures; "
                 "text from outside must not contain image tokens"
             )
         expanded = pieces[0] + "".join(
-            IMAGE_TOKEN * count + piece for count, piece in zip(merged, pieces[1:], strict=True)
+            self.image_token * count + piece
+            for count, piece in zip(merged, pieces[1:], strict=True)
         )
-        ids: list[int] = self.tokenizer(expanded, add_special_tokens=False)["input_ids"]
+        return self.text_ids(expanded)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of a text as it is."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
@@ -243,7 +250,11 @@ def make_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProces
     return Qwen2VLImageProcessorPil(size={"shortest_edge": min_pixels, "longest_edge": max_pixels})
 
 
-def load_processor(folder: Path) -> SkinProcessor | None:
+def load_processor(
+    folder: Path,
+    image_token: str = IMAGE_TOKEN,
+    read_image_processor: Callable[[Path], Any] = read_image_processor,
+) -> SkinProcessor | None:
     """The processor of a directory; None when it has no tokenizer files.
 
     Raises:
@@ -260,13 +271,12 @@ def load_processor(folder: Path) -> SkinProcessor | None:
             folder, local_files_only=True, trust_remote_code=False
         )
         tokens = tokenizer.get_vocab()
-    if IMAGE_TOKEN not in tokens:
+    if image_token not in tokens:
         raise CheckpointError(
-            f"the tokenizer in {folder} has no {IMAGE_TOKEN} token; "
-            "it is not a Qwen2.5-VL tokenizer"
+            f"the tokenizer in {folder} has no {image_token} token; it is not the model's tokenizer"
         )
     tokenizer.chat_template = _chat_template(folder, tokenizer.chat_template)
-    processor = SkinProcessor(tokenizer, read_image_processor(folder))
+    processor = SkinProcessor(tokenizer, read_image_processor(folder), image_token)
     with refusing(f"the tokenizer or chat template in {folder} cannot be used"):
         _try_out(processor)
     return processor

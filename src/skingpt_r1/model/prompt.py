@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from PIL import Image
@@ -13,11 +13,8 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
-from skingpt_r1.text.phrases import ask, check_context
 from skingpt_r1.text.tokens import control_token
-
-if TYPE_CHECKING:
-    from skingpt_r1.model.skingpt import SkinGPT
+from skingpt_r1.text.wording import ask, check_context
 
 IGNORED = -100
 Picture: TypeAlias = str | Path | Image.Image
@@ -145,11 +142,6 @@ def refuse_control_tokens(text: str, what: str, also: Iterable[str] = ()) -> Non
         raise SkinGPTError(
             f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
         )
-
-
-def longest_input(model: "SkinGPT") -> int:
-    """Positions that the backbone was made for."""
-    return int(model.backbone.config.text_config.max_position_embeddings)
 
 
 def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int], Pictures]:

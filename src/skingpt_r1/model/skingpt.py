@@ -2,29 +2,63 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Self
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model import generation as diagnosis
 from skingpt_r1.model.adapters.text import LanguageBias, add_lora, lora_off, lora_state
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
-from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.families.qwen2_5_vl import (
-    TowerTokens,
-    merge,
-    merged_lengths,
-    patch_width,
-    picture_outputs,
-    run_tower,
+from skingpt_r1.model.backbone import build_config, find_directory, find_family, load_backbone
+from skingpt_r1.model.checkpoint import (
+    CONFIG_FILE,
+    check_backbone,
+    copy_weights,
+    put_weights,
+    read_adapter_config,
+    read_adapter_headers,
+    read_adapter_weights,
+    save_adapter,
 )
-from skingpt_r1.model.generation import Decoding
+from skingpt_r1.model.config import AdapterConfig
+from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
+from skingpt_r1.model.generation import (
+    ANSWER_CLOSES,
+    ANSWER_OPENS,
+    GREEDY,
+    Candidate,
+    Decoding,
+    FiniteLogits,
+    VocabularyBias,
+    check_candidates,
+    rank_candidates,
+    score_continuations,
+    stream_text,
+)
+from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import Picture, Request
-from skingpt_r1.text.narrative import Narrative
+from skingpt_r1.model.prompt import Picture, PromptBatch, Request, encode_prompts
+from skingpt_r1.model.weight_files import refuse_misfits, refusing
+from skingpt_r1.text.narrative import Narrative, parse_narrative
+from skingpt_r1.text.tokens import defused
+
+
+class Conditions(NamedTuple):
+    """What the pictures of a batch give to the language model.
+
+    Attributes:
+        tokens: `[patches / 4, D]`, the picture tokens that it reads.
+        shift: `[cases, D]`, added to its last hidden states; None without a vocabulary bias.
+        visual: the visual adapter's output.
+    """
+
+    tokens: Tensor
+    shift: Tensor | None
+    visual: VisualOutput
 
 
 class SkinGPTOutput(NamedTuple):
@@ -46,35 +80,36 @@ class SkinGPTOutput(NamedTuple):
 
 
 class SkinGPT(nn.Module):
-    """A frozen Qwen2.5-VL backbone with image-conditioned adapters.
+    """A frozen backbone with image-conditioned adapters. For research, not for diagnosis.
 
-    For research, not for diagnosis.
+    Untrained adapters leave the backbone as it is, bit for bit. Wherever a method takes `adapters`,
+    False asks the frozen backbone: vocabulary bias, injection and low-rank matrices are off.
 
     Attributes:
         config: what the adapters are.
         processor: pictures and text to inputs; None when the directory had no tokenizer.
         backbone: the frozen model; low-rank matrices, if any, sit beside its weights.
+        family: what is special about this kind of backbone.
         visual_adapter: pictures to embeddings.
         language_bias: embeddings to the shift of the logits; None with `text_adapter: lora`.
         vocabulary_mask: `[V]`, multiplies the bias; only to run the released weights as their
             authors do.
-        bias_refusal: why the adapters cannot be used; None when they can.
+        adapter_refusal: why the adapters cannot be used; None when they can.
     """
 
     def __init__(
-        self,
-        backbone: Qwen2_5_VLForConditionalGeneration,
-        config: AdapterConfig,
-        processor: SkinProcessor | None = None,
+        self, backbone: Any, config: AdapterConfig, processor: SkinProcessor | None = None
     ) -> None:
         super().__init__()
         hidden = backbone.config.text_config.hidden_size
         self.config = config
         self.processor = processor
         self.backbone = backbone.requires_grad_(False)
+        self.family = find_family(backbone.config.model_type, Path(backbone.config.name_or_path))
+        width = self.family.patch_width(backbone)
         self.visual_adapter = VisualAdapter(
             config.visual,
-            feature_dim=hidden if config.visual.features == "tower" else patch_width(backbone),
+            feature_dim=hidden if config.visual.features == "tower" else width,
             teacher_dim=config.teacher_dim,
             inject_dim=hidden,
         )
@@ -84,29 +119,100 @@ class SkinGPT(nn.Module):
                 config.visual.embed_dim, hidden, rank=config.rank, scale_init=config.scale_init
             )
         if config.has_lora:
-            add_lora(backbone, config.lora)
+            add_lora(backbone, config.lora, self.family.lora_targets(config.lora))
         self.vocabulary_mask: Tensor | None = None
-        self.bias_refusal: str | None = None
+        self.adapter_refusal: str | None = None
         self.visual_adapter.to(backbone.device)
         if self.language_bias is not None:
             self.language_bias.to(backbone.device)
         self.eval()
 
     @classmethod
-    def from_backbone(
+    def from_pretrained(
         cls,
-        backbone: Qwen2_5_VLForConditionalGeneration,
-        config: AdapterConfig,
-        processor: SkinProcessor | None = None,
+        folder: str | Path,
+        *,
+        backbone: str | Path | None = None,
+        device: str | torch.device = AUTO,
+        dtype: str | torch.dtype = AUTO,
     ) -> Self:
-        """Untrained adapters on a backbone: it behaves as the backbone, bit for bit."""
-        return cls(backbone, config, processor)
+        """A model from adapters that `save_pretrained` wrote; `load_model` reads other kinds too.
+
+        Args:
+            folder: of the adapters.
+            backbone: where the backbone is now; by default where it was in training.
+            device: where the weights go; see `placement.place`.
+            dtype: of the backbone; likewise.
+
+        Raises:
+            CheckpointError: the backbone is another one, or the keys do not fit.
+        """
+        folder = Path(folder)
+        config = read_adapter_config(folder)
+        assert config.backbone is not None
+        where = backbone or config.backbone.name
+        family, described = build_config(find_directory(where))
+        # sizes are compared with the file's header before memory is taken
+        with (
+            refusing(f"{folder / CONFIG_FILE} describes no adapters that can be built"),
+            torch.device("meta"),
+        ):
+            own = cls(family.MODEL(described), config).adapter_state()
+        refuse_misfits(folder, read_adapter_headers(folder), own)
+        state = read_adapter_weights(folder)
+        loaded = load_backbone(where, device=device, dtype=dtype)
+        check_backbone(config, loaded.reference, folder)
+        config = config.model_copy(update={"backbone": loaded.reference})
+        model = cls(loaded.model, config, loaded.processor)
+        put_weights(state, model.adapter_state(), folder)
+        return model
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the adapters, their settings, the processor's files and a model card.
+
+        Raises:
+            CheckpointError: the model does not know its backbone, or the folder cannot be written.
+        """
+        targets = self.family.lora_targets(self.config.lora)
+        save_adapter(Path(folder), self.config, self.adapter_state(), self.processor, targets)
+
+    def copy_adapter(self, folder: Path) -> None:
+        """Copy saved adapters of the same backbone into this model, which may have more."""
+        copy_weights(folder, self.config, self.adapter_state())
 
     @property
     def device(self) -> torch.device:
         """Where the backbone lives."""
         device: torch.device = self.backbone.device
         return device
+
+    @property
+    def head(self) -> nn.Linear:
+        """The frozen output matrix, `[V, D]`."""
+        return self.family.output_head(self.backbone)
+
+    @property
+    def longest_input(self) -> int:
+        """Positions that the backbone was made for."""
+        return int(self.backbone.config.text_config.max_position_embeddings)
+
+    @property
+    def needed_processor(self) -> SkinProcessor:
+        """The processor, or a CheckpointError that says why there is none."""
+        if self.processor is None:
+            raise CheckpointError(
+                "this model was loaded from a directory without tokenizer files, so it has only "
+                "`forward`; add tokenizer.json, tokenizer_config.json and a chat template"
+            )
+        return self.processor
+
+    @property
+    def end_ids(self) -> list[int]:
+        """The tokens that end a text: the backbone's, and the end of the model's turn."""
+        named = self.backbone.generation_config.eos_token_id
+        ends = [] if named is None else [named] if isinstance(named, int) else list(named)
+        own = [] if self.processor is None else [self.processor.end_id]
+        return list(dict.fromkeys([*ends, *own]))
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for the adapters; the backbone stays in evaluation mode."""
@@ -124,105 +230,105 @@ class SkinGPT(nn.Module):
         }
         if self.language_bias is not None:
             state |= {f"language_bias.{k}": v for k, v in self.language_bias.named_parameters()}
-        state |= {f"lora.{k}": v for k, v in lora_state(self.backbone).items()}
-        return state
+        return state | {f"lora.{k}": v for k, v in lora_state(self.backbone).items()}
+
+    def use_adapters(self, adapters: bool) -> AbstractContextManager[None]:
+        """A context in which low-rank matrices take part, or not.
+
+        Raises:
+            CheckpointError: the adapters are wanted and cannot be used (see `adapter_refusal`).
+        """
+        if adapters and self.adapter_refusal is not None:
+            raise CheckpointError(self.adapter_refusal)
+        return nullcontext() if adapters else lora_off(self.backbone)
 
     def tower_tokens(self, pixel_values: Tensor, image_grid_thw: Tensor) -> TowerTokens:
-        """What the tower emits.
+        """What the tower emits for `[patches, F]` of pictures with grids `[images, 3]`.
 
         The frozen tower depends on no trained weight. With low-rank matrices in it they take part,
-        unless the call is inside `plain(False)`.
-
-        Args:
-            pixel_values: `[patches, F]`.
-            image_grid_thw: `[images, 3]`.
+        unless the call is inside `use_adapters(False)`.
         """
         if self.config.adapts_tower:
-            return run_tower(self.backbone, pixel_values, image_grid_thw)
+            return self.family.run_tower(self.backbone, pixel_values, image_grid_thw)
         with torch.no_grad(), lora_off(self.backbone):
-            return run_tower(self.backbone, pixel_values, image_grid_thw)
+            return self.family.run_tower(self.backbone, pixel_values, image_grid_thw)
 
-    def look(
-        self, pixel_values: Tensor | None, tower: TowerTokens | None, image_grid_thw: Tensor
+    def run_visual_adapter(
+        self, pixel_values: Tensor | None, tower: TowerTokens, image_grid_thw: Tensor
     ) -> VisualOutput:
         """Run the visual adapter on what it is configured to read."""
-        if self.config.visual.features == "tower":
-            assert tower is not None
-            lengths = merged_lengths(self.backbone, image_grid_thw)
-            output: VisualOutput = self.visual_adapter(tower.merged, lengths)
-        else:
-            assert pixel_values is not None
-            output = self.visual_adapter(pixel_values, image_grid_thw.prod(-1))
+        patches, lengths = tower.merged, self.family.merged_lengths(self.backbone, image_grid_thw)
+        if self.config.visual.features == "pixels":
+            assert pixel_values is not None, "this visual adapter reads pixels"
+            patches, lengths = pixel_values, image_grid_thw.prod(-1)
+        output: VisualOutput = self.visual_adapter(patches, lengths)
         return output
 
-    def language_tokens(
-        self, tower: TowerTokens, visual: VisualOutput, image_grid_thw: Tensor, *, bias: bool = True
-    ) -> Tensor:
-        """`[patches / 4, D]`: the picture tokens that the language model reads.
-
-        The tower's tokens; with adapters in the merger it runs again, and with `inject` the visual
-        adapter's output is added.
-        """
-        tokens = tower.merged
-        if bias and self.config.adapts_merger:
-            assert tower.pre_merger is not None, "adapters in the merger need pre-merger tokens"
-            tokens = merge(self.backbone, tower.pre_merger, image_grid_thw)
-        if bias and visual.injection is not None:
-            tokens = tokens + visual.injection.to(tokens.dtype)
-        return tokens
-
-    def vocabulary_bias(self, image_embedding: Tensor, images_per_case: Tensor) -> Tensor | None:
-        """`[cases, V]`: what is added to the logits at every position; None with low-rank adapters.
+    def condition(
+        self,
+        pixel_values: Tensor | None,
+        image_grid_thw: Tensor,
+        images_per_case: Tensor,
+        *,
+        tower: TowerTokens | None = None,
+        visual: VisualOutput | None = None,
+        adapters: bool = True,
+    ) -> Conditions:
+        """Run tower and adapters on the pictures of a batch; call it inside `use_adapters`.
 
         Args:
-            image_embedding: `[images, E]`.
+            pixel_values: `[patches, F]`; None where `tower` and `visual` say enough.
+            image_grid_thw: `[images, 3]`.
             images_per_case: `[cases]`; a case's embeddings are averaged.
+            tower: what `tower_tokens` gave, to spare the tower.
+            visual: the visual adapter's output, where it has run before.
+            adapters: False gives the tower's own tokens and no shift.
         """
-        if self.language_bias is None:
+        if tower is None:
+            assert pixel_values is not None
+            tower = self.tower_tokens(pixel_values, image_grid_thw)
+        if visual is None:
+            visual = self.run_visual_adapter(pixel_values, tower, image_grid_thw)
+        if not adapters:
+            return Conditions(tower.merged, None, visual)
+        tokens = tower.merged
+        if self.config.adapts_merger:
+            assert tower.pre_merger is not None, "adapters in the merger need pre-merger tokens"
+            tokens = self.family.merge(self.backbone, tower.pre_merger, image_grid_thw)
+        if visual.injection is not None:
+            tokens = tokens + visual.injection.to(tokens.dtype)
+        shift = None
+        if self.language_bias is not None:
+            with torch.autocast(self.device.type, enabled=False):
+                embedding = mean_over_patches(visual.embedding, images_per_case)
+                shift = self.language_bias(embedding)
+        return Conditions(tokens, shift, visual)
+
+    def vocabulary_bias(self, conditions: Conditions) -> Tensor | None:
+        """`[cases, V]`: what is added to the logits at every position; None without a shift."""
+        if conditions.shift is None:
             return None
-        shift = self.language_bias(mean_over_patches(image_embedding, images_per_case))
-        bias: Tensor = self.backbone.lm_head(shift.to(self.backbone.lm_head.weight.dtype))
+        bias: Tensor = self.head(conditions.shift.to(self.head.weight.dtype))
         return bias if self.vocabulary_mask is None else bias * self.vocabulary_mask
 
-    def positions(
-        self, input_ids: Tensor, attention_mask: Tensor, image_grid_thw: Tensor
-    ) -> Tensor:
-        """`[3, cases, length]`: rotary positions in time, height and width.
-
-        Always computed from the inputs at hand, so that no call can disturb another.
-        """
-        positions, _ = self.backbone.model.get_rope_index(
-            input_ids,
-            mm_token_type_ids=(input_ids == self.backbone.config.image_token_id).int(),
-            image_grid_thw=image_grid_thw,
-            attention_mask=attention_mask,
-        )
-        return torch.as_tensor(positions)
-
-    def plain(self, bias: bool) -> AbstractContextManager[None]:
-        """A context in which the low-rank adapters are off, unless `bias` is true."""
-        if bias and self.bias_refusal is not None:
-            raise CheckpointError(self.bias_refusal)
-        return nullcontext() if bias else lora_off(self.backbone)
-
     def hidden_states(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        image_tokens: Tensor,
-        image_grid_thw: Tensor,
+        self, input_ids: Tensor, attention_mask: Tensor, tokens: Tensor, image_grid_thw: Tensor
     ) -> Tensor:
-        """`[cases, length, D]`: the last hidden states, after the final norm.
+        """`[cases, length, D]`: the last hidden states, after the final norm, without a shift.
+
+        Positions are computed from the inputs at hand, so that no call can disturb another.
 
         Args:
-            image_tokens: `[patches / 4, D]`, from `language_tokens`.
+            tokens: `[patches / 4, D]`, the picture tokens.
         """
         output = self.backbone.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            position_ids=self.positions(input_ids, attention_mask, image_grid_thw),
-            mm_encoder_outputs=picture_outputs(image_tokens),
+            position_ids=self.family.positions(
+                self.backbone, input_ids, attention_mask, image_grid_thw
+            ),
             use_cache=False,
+            **self.family.picture_inputs(tokens),
         )
         states: Tensor = output.last_hidden_state
         return states
@@ -237,47 +343,40 @@ class SkinGPT(nn.Module):
         images_per_case: Tensor | None = None,
         *,
         tower_tokens: TowerTokens | None = None,
-        bias: bool = True,
+        adapters: bool = True,
     ) -> SkinGPTOutput:
         """Logits at every position, and what the losses need.
 
         Args:
             input_ids: `[cases, length]`.
-            attention_mask: `[cases, length]`, 1 for real tokens; all ones by default.
+            attention_mask: `[cases, length]`; all ones by default.
             pixel_values: `[patches, F]`; may be left out when `tower_tokens` says enough.
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
             images_per_case: `[cases]`; read from the picture tokens by default.
             tower_tokens: what `tower_tokens()` gave, to spare the tower; with adapters in the tower
-                not for both values of `bias`.
-            bias: False gives the plain backbone's logits: vocabulary bias, injection and low-rank
-                adapters are off.
+                not for both values of `adapters`.
+            adapters: False gives the frozen backbone's logits.
 
         Raises:
-            CheckpointError: the adapters cannot be used (see `bias_refusal`) and `bias` is true.
+            CheckpointError: the adapters are wanted and cannot be used (see `adapter_refusal`).
         """
         if image_grid_thw is None or (pixel_values is None and tower_tokens is None):
             raise ValueError(
                 "a case needs a picture: image_grid_thw with pixel_values or tower_tokens"
             )
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        counts = images_per_case
-        if counts is None:
-            counts = self.count_images(input_ids, image_grid_thw)
-        with self.plain(bias):
-            tower = tower_tokens
-            if tower is None:
-                assert pixel_values is not None
-                tower = self.tower_tokens(pixel_values, image_grid_thw)
-            visual = self.look(pixel_values, tower, image_grid_thw)
-            tokens = self.language_tokens(tower, visual, image_grid_thw, bias=bias)
-            states = self.hidden_states(input_ids, mask, tokens, image_grid_thw)
-            logits = self.backbone.lm_head(states)
-        if bias and (shift := self.vocabulary_bias(visual.embedding, counts)) is not None:
-            logits = logits + shift[:, None]
-        return SkinGPTOutput(
-            logits, visual.embedding, visual.teacher_projection, visual.tone_logits, visual.balance
-        )
+        if images_per_case is None:
+            images_per_case = self.count_images(input_ids, image_grid_thw)
+        with self.use_adapters(adapters):
+            conditions = self.condition(
+                pixel_values, image_grid_thw, images_per_case, tower=tower_tokens, adapters=adapters
+            )
+            states = self.hidden_states(input_ids, mask, conditions.tokens, image_grid_thw)
+            logits = self.head(states)
+        if (bias := self.vocabulary_bias(conditions)) is not None:
+            logits = logits + bias[:, None]
+        return SkinGPTOutput(logits, *conditions.visual[:4])
 
     def count_images(self, input_ids: Tensor, image_grid_thw: Tensor) -> Tensor:
         """`[cases]`: pictures of each case, read from the picture tokens.
@@ -286,7 +385,7 @@ class SkinGPT(nn.Module):
             ValueError: tokens and pictures do not match.
         """
         tokens = (input_ids == self.backbone.config.image_token_id).sum(-1).cumsum(0)
-        ends = merged_lengths(self.backbone, image_grid_thw).cumsum(0)
+        ends = self.family.merged_lengths(self.backbone, image_grid_thw).cumsum(0)
         upto = torch.searchsorted(ends, tokens, right=True)
         counts = torch.diff(upto, prepend=upto.new_zeros(1))
         matched = len(ends) == int(upto[-1]) and bool((ends[upto - 1] == tokens).all())
@@ -297,14 +396,117 @@ class SkinGPT(nn.Module):
             )
         return counts
 
+    @torch.no_grad()
+    def generate_ids(
+        self,
+        batch: PromptBatch,
+        decoding: Decoding,
+        *,
+        adapters: bool = True,
+        tower: TowerTokens | None = None,
+        processors: Sequence[LogitsProcessor] = (),
+        **extras: Any,
+    ) -> Tensor:
+        """`[cases, new]`: generated token ids; rows that ended early are filled with the pad token.
+
+        Args:
+            batch: prompts, padded on the left.
+            tower: what `tower_tokens` gave, to spare the tower; the batch's pixels are then only
+                read by a visual adapter that reads pixels.
+            processors: change the logits after the bias, before sampling.
+            **extras: handed to the backbone's `generate`: a streamer, stopping criteria.
+
+        Raises:
+            CheckpointError: the logits of a token are not finite.
+        """
+        batch = batch.to(self.device)
+        ends, processor = self.end_ids, self.processor
+        pad = (ends or [0])[0] if processor is None else processor.pad_id
+        with self.use_adapters(adapters), torch.random.fork_rng(enabled=decoding.temperature > 0):
+            if decoding.temperature > 0:
+                torch.manual_seed(decoding.seed)
+            conditions = self.condition(
+                batch.pixel_values,
+                batch.image_grid_thw,
+                batch.images_per_case,
+                tower=tower,
+                adapters=adapters,
+            )
+            bias = self.vocabulary_bias(conditions)
+            shifting = [] if bias is None else [VocabularyBias(bias)]
+            ids: Tensor = self.backbone.generate(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                position_ids=self.family.positions(
+                    self.backbone, batch.input_ids, batch.attention_mask, batch.image_grid_thw
+                ),
+                generation_config=decoding.generation_config(end_ids=ends, pad_id=pad),
+                logits_processor=LogitsProcessorList([*shifting, FiniteLogits(), *processors]),
+                **self.family.picture_inputs(conditions.tokens),
+                **extras,
+            )
+        return ids[:, batch.input_ids.shape[1] :]
+
+    @torch.no_grad()
+    def score_answers(
+        self,
+        batch: PromptBatch,
+        opening: Sequence[int],
+        answers: Sequence[Sequence[int]],
+        *,
+        adapters: bool = True,
+    ) -> Tensor:
+        """`[answers]`: mean log-likelihood per token of each answer after one prompt.
+
+        Args:
+            batch: one prompt.
+            opening: tokens that every answer follows, such as a reasoning.
+            answers: tokens of each answer, none of them empty.
+
+        Raises:
+            CheckpointError: a likelihood is not finite.
+        """
+        prefix = torch.cat([batch.input_ids[0], torch.tensor(opening, dtype=torch.long)])[None]
+        prefix, batch = prefix.to(self.device), batch.to(self.device)
+        # The prefix ends in text, so any text token stands for the answers to come.
+        longest = max(len(answer) for answer in answers)
+        whole = torch.cat([prefix, prefix[:, -1:].expand(1, longest)], dim=1)
+        places = self.family.positions(
+            self.backbone, whole, torch.ones_like(whole), batch.image_grid_thw
+        )
+        with self.use_adapters(adapters):
+            conditions = self.condition(
+                batch.pixel_values, batch.image_grid_thw, batch.images_per_case, adapters=adapters
+            )
+            return score_continuations(
+                self.backbone,
+                self.head,
+                prefix,
+                places,
+                self.family.picture_inputs(conditions.tokens),
+                answers,
+                self.vocabulary_bias(conditions),
+            )
+
+    def generate_batch(
+        self, requests: Sequence[Request], *, decoding: Decoding = GREEDY, adapters: bool = True
+    ) -> list[str]:
+        """One text per request, decoded together."""
+        processor = self.needed_processor
+        if not requests:
+            return []
+        batch = encode_prompts(processor, requests)
+        rows = self.generate_ids(batch, decoding, adapters=adapters)
+        return [processor.decode(row) for row in rows]
+
     def diagnose(
         self,
         images: Picture | Sequence[Picture],
         context: Mapping[str, str] | None = None,
         *,
         candidates: Sequence[str] | None = None,
-        decoding: Decoding | None = None,
-        bias: bool = True,
+        decoding: Decoding = GREEDY,
+        adapters: bool = True,
     ) -> Narrative:
         """Look at one case and say, step by step, what it may be. For research, not for diagnosis.
 
@@ -312,38 +514,16 @@ class SkinGPT(nn.Module):
             images: a file, a picture, or several of the same case.
             context: what the asker knows, for example `{"site": "back"}`.
             candidates: when given, the diagnosis is the likeliest of these.
-            decoding: greedy by default.
-            bias: False asks the plain backbone.
 
         Raises:
-            NarrativeError: the model's text is not a readable narrative.
+            NarrativeError: the model's text is not a readable narrative; nothing is guessed.
         """
         request = Request.of(images, context)
-        return diagnosis.diagnose(
-            self, request, candidates=candidates, decoding=decoding or Decoding(), bias=bias
-        )
-
-    def stream(
-        self,
-        images: Picture | Sequence[Picture],
-        context: Mapping[str, str] | None = None,
-        *,
-        decoding: Decoding | None = None,
-        bias: bool = True,
-    ) -> Iterator[str | Narrative]:
-        """Pieces of text as they are generated, then the Narrative.
-
-        Raises:
-            NarrativeError: after the last piece, when the text is not a readable narrative.
-        """
-        request = Request.of(images, context)
-        return diagnosis.stream(self, request, decoding=decoding or Decoding(), bias=bias)
-
-    def generate_batch(
-        self, requests: Sequence[Request], *, decoding: Decoding | None = None, bias: bool = True
-    ) -> list[str]:
-        """One text per request, decoded together."""
-        return diagnosis.generate_batch(self, requests, decoding=decoding or Decoding(), bias=bias)
+        if candidates is None:
+            texts = self.generate_batch([request], decoding=decoding, adapters=adapters)
+            return parse_narrative(texts[0])
+        reasoning, ranked = self._reason_and_rank(request, candidates, decoding, adapters)
+        return parse_narrative(f"{reasoning}{ANSWER_OPENS} {ranked[0].label} {ANSWER_CLOSES}")
 
     def rank(
         self,
@@ -351,9 +531,61 @@ class SkinGPT(nn.Module):
         candidates: Sequence[str],
         context: Mapping[str, str] | None = None,
         *,
-        decoding: Decoding | None = None,
-        bias: bool = True,
-    ) -> list[diagnosis.Candidate]:
-        """Candidate diagnoses with probabilities, the likeliest first."""
+        decoding: Decoding = GREEDY,
+        adapters: bool = True,
+    ) -> list[Candidate]:
+        """Reason freely, then weigh candidate diagnoses; the likeliest first."""
         request = Request.of(images, context)
-        return diagnosis.rank(self, request, candidates, decoding=decoding or Decoding(), bias=bias)
+        return self._reason_and_rank(request, candidates, decoding, adapters)[1]
+
+    def _reason_and_rank(
+        self, request: Request, candidates: Sequence[str], decoding: Decoding, adapters: bool
+    ) -> tuple[str, list[Candidate]]:
+        check_candidates(candidates, self.needed_processor)
+        text = self.generate_batch([request], decoding=decoding, adapters=adapters)[0]
+        reasoning = text.partition(ANSWER_OPENS)[0]
+        return reasoning, self.weigh(request, reasoning, candidates, adapters=adapters)
+
+    def weigh(
+        self, request: Request, reasoning: str, candidates: Sequence[str], *, adapters: bool = True
+    ) -> list[Candidate]:
+        """Candidates in the order of their likelihood as the answer after some reasoning.
+
+        The score is the mean log-likelihood of the tokens of `label </answer>` after the prompt,
+        the reasoning and `<answer>`, so that a long name is not at a disadvantage (our choice).
+
+        Raises:
+            SkinGPTError: there are no candidates, or one is given twice, empty or holds a control
+                token.
+        """
+        processor = self.needed_processor
+        labels = check_candidates(candidates, processor)
+        opening = processor.text_ids(f"{defused(reasoning)}{ANSWER_OPENS}")
+        answers = [processor.text_ids(f" {label} {ANSWER_CLOSES}") for label in labels]
+        batch = encode_prompts(processor, [request])
+        return rank_candidates(
+            labels, self.score_answers(batch, opening, answers, adapters=adapters)
+        )
+
+    def stream(
+        self,
+        images: Picture | Sequence[Picture],
+        context: Mapping[str, str] | None = None,
+        *,
+        decoding: Decoding = GREEDY,
+        adapters: bool = True,
+    ) -> Iterator[str | Narrative]:
+        """Pieces of text as they are generated, then the Narrative. Leaving early stops it.
+
+        Raises:
+            NarrativeError: after the last piece, when the text is not a readable narrative.
+        """
+        processor = self.needed_processor
+        batch = encode_prompts(processor, [Request.of(images, context)])
+
+        generate = partial(self.generate_ids, batch, decoding, adapters=adapters)
+        pieces: list[str] = []
+        for piece in stream_text(processor.tokenizer, generate):
+            pieces.append(piece)
+            yield piece
+        yield parse_narrative("".join(pieces))

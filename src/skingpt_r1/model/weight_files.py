@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -189,13 +190,28 @@ def refuse_misfits(
     refuse_keys(
         where, missing=[*own.keys() - saved.keys()], unexpected=[*saved.keys() - own.keys()]
     )
-    wrong = [
-        f"  {name}: {tuple(saved[name].shape)} in the file, {tuple(value.shape)} in the model"
-        for name, value in own.items()
-        if tuple(saved[name].shape) != tuple(value.shape)
-    ]
+    refuse_shapes(
+        where,
+        [
+            (name, saved[name].shape, value.shape)
+            for name, value in own.items()
+            if tuple(saved[name].shape) != tuple(value.shape)
+        ],
+    )
+
+
+def refuse_shapes(where: Path, wrong: Sequence[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """Stop when weights have other shapes than the model: name, shape in the file, in the model.
+
+    Raises:
+        CheckpointError: there is one; all of them are listed.
+    """
     if wrong:
-        raise CheckpointError("\n".join([f"shapes in {where} do not fit the model", *wrong]))
+        lines = [
+            f"  {name}: {tuple(saved)} in the file, {tuple(own)} in the model"
+            for name, saved, own in wrong
+        ]
+        raise CheckpointError("\n".join([f"shapes in {where} do not fit the model", *lines]))
 
 
 def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
@@ -276,3 +292,13 @@ def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Itera
 def _said(failure: Exception) -> str:
     lines = str(failure).strip().splitlines() or ["no reason given"]
     return f"{lines[0]:.300} ({type(failure).__name__})"
+
+
+def problems(error: ValidationError) -> str:
+    """Every field that pydantic refused, and why, on one line."""
+    found = error.errors(include_url=False, include_context=False)
+    lines = [
+        f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}, found {one['input']!r:.60}"
+        for one in found[:10]
+    ]
+    return "; ".join([*lines, f"and {len(found) - 10} more"] if len(found) > 10 else lines)

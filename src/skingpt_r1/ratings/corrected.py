@@ -9,8 +9,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.text.narrative import Narrative, format_narrative, parse_narrative
-from skingpt_r1.text.phrase import plain
+from skingpt_r1.text.conclusions import bare_phrase
+from skingpt_r1.text.narrative import Narrative, make_narrative, parse_narrative
 from skingpt_r1.text.sections import (
     JOINT_WORDS,
     MOST_CHARACTERS,
@@ -62,7 +62,7 @@ def canonical_text(text: str) -> str:
                 "not_canonical", f"no {name.lower()} stands apart; begin it with '{name}:'"
             )
     seen, thought = _joined(fields.seen), _joined([*fields.thought, *fields.extra])
-    made = format_narrative(seen, thought, read.diagnosis, fields.others)
+    made = make_narrative(seen, thought, read.diagnosis, fields.others).text
     _refuse_loss(text, made, found, read.diagnosis)
     return made
 
@@ -74,7 +74,9 @@ def _is_canonical(text: str) -> bool:
     if not (read.observation and read.reasoning):
         return False
     try:
-        made = format_narrative(read.observation, read.reasoning, read.diagnosis, read.differential)
+        made = make_narrative(
+            read.observation, read.reasoning, read.diagnosis, read.differential
+        ).text
     except NarrativeError:
         return False
     return made == text
@@ -151,12 +153,12 @@ def _listed(item: Item) -> tuple[str, str]:
 
 def _beyond(text: str, diagnosis: str) -> str:
     """What a section of the diagnosis says beyond the name."""
-    if plain(text) == diagnosis:
+    if bare_phrase(text) == diagnosis:
         return ""
     sentence, _, rest = text.partition("\n")
     first = re.match(r"(.*?[.!?;])\s+(.*)", sentence)
     name, more = (first[1], first[2]) if first else (sentence, "")
-    return f"{more} {rest}".strip() if plain(name) == diagnosis else text
+    return f"{more} {rest}".strip() if bare_phrase(name) == diagnosis else text
 
 
 def _joined(pieces: list[str]) -> str:

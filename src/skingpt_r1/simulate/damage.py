@@ -21,9 +21,9 @@ from skingpt_r1.render.conditions import CONDITIONS, CONFUSABLE
 from skingpt_r1.simulate import damage_words
 from skingpt_r1.text.findings import WORDS
 from skingpt_r1.text.narrative import Narrative, make_narrative
-from skingpt_r1.text.phrases import KEY_SLOTS, urgency_of, write_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.taxonomy import Closeness, canonical, closeness, is_malignant
+from skingpt_r1.text.wording import KEY_SLOTS, urgency_of, write_narrative
 
 # What the rendered conditions look like at first sight; confusable pairs are of one kind.
 LOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(

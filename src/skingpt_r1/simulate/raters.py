@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from skingpt_r1.case import Case
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.simulate.damage import INVENTED, UNSAFE, Damage, gravities, looks_of, num_invented
-from skingpt_r1.text.critique import FITS, NOTHING, OTHER, fit_word, format_notes
 from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores
 from skingpt_r1.text.taxonomy import is_malignant
+from skingpt_r1.text.wording import FITS, NOTHING, OTHER, fit_word, format_notes
 
 LARGEST_BIAS = 0.25
 NOISE = (0.15, 0.25)

@@ -7,8 +7,9 @@ nothing. A short answer (`melanoma`, `Dx: BCC`) says something; so does what is 
 import re
 import unicodedata
 
+from skingpt_r1.text.conclusions import names_disease
 from skingpt_r1.text.findings import read_findings
-from skingpt_r1.text.phrase import names_disease
+from skingpt_r1.text.tokens import vocabulary, without_invisible
 
 NO_WORDS = "it has no words"
 _ERROR = "it is an error message"
@@ -21,66 +22,7 @@ _LONGEST_WORD = 60
 _LONGEST_TEXT = 50_000  # characters that are looked at; no judge reads more
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 # A text of nothing but these words says nothing clinical, in whatever order they stand.
-_EMPTY_WORDS = frozenset(
-    _WORD.findall(
-        """
-        a an and any are as at be been before by do does for from had has have he here how i if in
-        is it its me my no nor not of on or other our please she so some such than that the their
-        them then there these they this those to too up us via was we were what when where which
-        while who why will with within without would you your
-        advice advise aid analysis analyze analyse analysing analyzing answer answers assessment
-        case clinical conclusion description diagnose diagnosing diagnosis diagnoses differential
-        dx evidence evaluation examination explanation final finding findings follow heading image
-        images impression interpretation  management narrative note notes
-        observation observations output patient photo photograph photos picture pictures plan
-        query question reasoning recommendation recommendations report request response result
-        results section skin condition conditions summary text think thinking thought thoughts
-        title treatment
-        br div endoftext eos eot im pad span start absent blank content data default dummy empty
-        example false field filled fill idk info information insert loading missing na nan nil
-        none nothing null object pending placeholder provided provide ref sample skip specified
-        stated string tba tbc tbd test testing todo true undefined undetermined undisclosed
-        unknown unspecified untitled value void available applicable entered entry given reply yet
-        set
-        ai again ask assist assistance assistant assistants afraid allowed also apologies
-        apologise apologize appointment appropriate based can can't cannot capable certified
-        certainly clinician consult consultation consulting contact could couldn't decline
-        dermatologist dermatologists details determine direct directly do doctor don't examine
-        expert feel free hello help hi hope healthcare i'm i'd i'll i've it's language let like
-        look make medical model need offer ok okay person personal physician professional
-        professionals proper qualified recommend regarding replace request requests right safe see
-        seek seen should sorry specialist substitute support sure thank thanks try unable
-        understand view visit want welcome well won't yes
-        abort aborted access api attempt auth bad billing body buffer cached call cancelled
-        certificate check client cloud code complete completion connect connected connecting
-        connection contents context core could cuda current denied died directory disconnect dns
-        down due during end endpoint engine error errors exceed exceeded exception exit expected
-        fail failed failure fatal fetch file forbidden found gateway get generate generated
-        generation handle header headers host hour http https id input internal invalid json key
-        killed last later length limit limited limits line load local long maintenance malformed
-        max maximum memory message method minute minutes moment most network obtain occurred
-        operation out overloaded page parse payment peer permission post process processing proxy
-        quota rate reach reached read recent refused rejected reset resource retries retry run
-        second seconds segmentation server service session something status stream temporarily
-        audio blocked completed determined filter generating guideline guidelines insufficient
-        policy redacted safety sans system violate violates terminated time timed timeout today
-        token tokens traceback type unauthorized unavailable unexpected unexpectedly unprocessable
-        upstream url usage user valid wait warning went while write wrong
-        angabe angaben antwort ausstehend daten datos dati dado dados disponible disponibles
-        disponibile disponíveis disponível donnée données fehlen fehlend fehlende fehlt inconnu
-        inconnue kein keine keinen leer manquant manquante manquantes mancanti mancante nein
-        nenhum nenhuma nessun nessuna nessuno nicht ninguna ninguno non néant não ohne oui
-        risposta respuesta réponse sem senza sin unbekannt vacante vacío vacía vazio verfügbar
-        vide vorhanden vuoto aucun aucune ausente ausentes brak danych dostępne geen gegevens
-        beschikbaar onbekend desconocido desconocida desconhecido данные данных нет не неизвестно
-        указано указан отсутствует отсутствуют доступно доступны пусто
-        데이터 없음 해당 정보 없습니다 알 수 데이터가 자료
-        لا توجد يوجد بيانات متاح غير متوفر אין נתונים डेटा उपलब्ध नहीं है ไม่มีข้อมูล
-        veri yok δεν υπάρχουν δεδομένα không có dữ liệu tidak ada nincs adat žádná mevcut değil
-        ingen uppgift inga tilgjengelig tiedot puuttuvat
-        """
-    )
-)
+_EMPTY_WORDS = frozenset(_WORD.findall(vocabulary()["empty"]))
 # Chinese and Japanese write without spaces: "data missing", "no content", "not available".
 _EMPTY_HAN = re.compile(
     r"(?:数据|數據|数値|资料|資料|信息|資訊|情報|内容|內容|答案|回答|结果|結果|诊断|診斷|診断|描述|图像|图片|データ"
@@ -115,14 +57,14 @@ _DECLINES = re.compile(
 )
 _HELPS = re.compile(r"\b(?:help|assist|comply|support)\b", re.IGNORECASE)
 _HAN_DISEASE = re.compile(r"[癌瘤疹炎疣癣癬痣疮瘡疱苔斑痤銀银疖疥麻腫肿]")
-_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _TAG = re.compile(r"<[^<>]{0,300}>")
 _KEY = re.compile(r"\"\w{1,60}\"\s{0,3}:")
 
 
 def no_content(text: str) -> str | None:
     """Why a text says nothing clinical that could be judged; None when it says something."""
-    seen = _UNSEEN.sub("", unicodedata.normalize("NFKC", text[:_LONGEST_TEXT])).replace("’", "'")
+    shown = without_invisible(unicodedata.normalize("NFKC", text[:_LONGEST_TEXT]))
+    seen = shown.replace("’", "'")
     is_page = _PAGE.match(seen) is not None
     plain = _KEY.sub(" ", _TAG.sub(" ", seen) if is_page else seen)
     if not _WORD.search(plain):

@@ -1,138 +1,164 @@
-"""The vocabulary of what is seen: eight slots, their values, and the words that name each value.
+"""What is seen: findings (slot and value), and the signs that a free text states.
 
-A finding is a pair (slot, value). The words are chosen so that no word names two values: a text can
-be read back without knowing who wrote it.
+A finding is a pair (slot, value) of `words.yaml`. Its words are chosen so that no word names two
+values: a text can be read back without knowing who wrote it. A sign is a finding or a further word
+of dermatology, which bends (`scaly`, `scaling`); every mention counts, and what a clause denies is
+not stated.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
+
+from skingpt_r1.text.tokens import vocabulary
 
 # slot -> value -> words that name it; the first is the preferred one.
 WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "count": {
-            "one": ("single", "one"),
-            "few": ("few", "several"),
-            "many": ("many", "numerous"),
-        },
-        "size": {
-            "small": ("small", "tiny"),
-            "medium": ("medium", "moderate"),
-            "large": ("large", "big"),
-        },
-        "colour": {
-            "red": ("red", "erythematous"),
-            "pink": ("pink",),
-            "brown": ("brown",),
-            "black": ("black",),
-            "white": ("white", "depigmented"),
-            "tan": ("tan",),
-            "yellow": ("yellow",),
-            "purple": ("purple", "violaceous"),
-            "skin-coloured": ("flesh", "skin-coloured"),
-        },
-        "morphology": {
-            "macule": ("macule", "macules"),
-            "patch": ("patch", "patches"),
-            "papule": ("papule", "papules"),
-            "plaque": ("plaque", "plaques"),
-            "nodule": ("nodule", "nodules"),
-            "vesicle": ("vesicle", "vesicles"),
-            "pustule": ("pustule", "pustules"),
-            "wheal": ("wheal", "wheals"),
-            "ring": ("ring", "rings"),
-        },
-        "border": {
-            "sharp": ("sharp", "well-defined"),
-            "blurred": ("blurred", "ill-defined"),
-            "irregular": ("irregular", "notched"),
-            "rolled": ("rolled", "raised"),
-        },
-        "surface": {
-            "smooth": ("smooth",),
-            "scaly": ("scaly",),
-            "silvery": ("silvery",),
-            "crusted": ("crusted",),
-            "warty": ("warty", "verrucous"),
-            "shiny": ("shiny", "pearly"),
-            "dimpled": ("dimpled", "umbilicated"),
-            "rough": ("rough", "gritty"),
-        },
-        "arrangement": {
-            "solitary": ("solitary", "isolated"),
-            "scattered": ("scattered",),
-            "grouped": ("grouped", "clustered"),
-            "linear": ("linear", "band-like"),
-        },
-        "distribution": {
-            "localised": ("localised", "confined"),
-            "widespread": ("widespread", "extensive"),
-        },
-        "symmetry": {
-            "symmetric": ("symmetric", "symmetrical"),
-            "asymmetric": ("asymmetric", "asymmetrical"),
-        },
-        "elevation": {"flat": ("flat",), "elevated": ("elevated", "palpable")},
-        "bleeding": {"bleeding": ("bleeding",), "not bleeding": ("unbroken", "intact")},
+        slot: {value: tuple(names) for value, names in values.items()}
+        for slot, values in vocabulary()["findings"].items()
     }
 )
-
 # What a rendered case always knows; the other slots come from the metadata of real data sets.
 RENDERED_SLOTS = (
     "count", "size", "colour", "morphology", "border", "surface", "arrangement", "distribution",
 )  # fmt: skip
-
-_VALUE_OF_WORD = {
+_FINDING = {
     word: (slot, value)
     for slot, values in WORDS.items()
     for value, words in values.items()
     for word in words
 }
-_WORD = re.compile(
-    r"(?<![\w-])("
-    + "|".join(sorted(map(re.escape, _VALUE_OF_WORD), key=len, reverse=True))
-    + r")(?![\w-])",
-    re.IGNORECASE,
-)
+_FINDING_WORDS = "|".join(sorted(map(re.escape, _FINDING), key=len, reverse=True))
+_WORD = re.compile(rf"(?<![\w-])({_FINDING_WORDS})(?![\w-])", re.IGNORECASE)
 
 
 def read_findings(text: str) -> dict[str, str]:
     """The findings that a text names: slot -> value; the first mention of a slot counts."""
     findings: dict[str, str] = {}
     for match in _WORD.finditer(text):
-        slot, value = _VALUE_OF_WORD[match[1].lower()]
-        findings.setdefault(slot, value)
+        findings.setdefault(*_FINDING[match[1].lower()])
     return findings
 
 
 def check_findings(findings: Mapping[str, str]) -> list[str]:
     """Problems of a findings mapping: unknown slots and unknown values, each in one sentence."""
-    problems = [
-        f"unknown slot {slot!r}; known: {', '.join(WORDS)}"
-        for slot in findings
-        if slot not in WORDS
-    ]
-    problems += [
+    slots = [slot for slot in findings if slot not in WORDS]
+    problems = [f"unknown slot {slot!r}; known: {', '.join(WORDS)}" for slot in slots]
+    return problems + [
         f"unknown {slot} {value!r}; known: {', '.join(WORDS[slot])}"
         for slot, value in findings.items()
         if slot in WORDS and value not in WORDS[slot]
     ]
-    return problems
 
 
 def finding_accuracy(
     text: str, findings: Mapping[str, str], slots: Iterable[str] | None = None
 ) -> float:
-    """Share of known findings that a text names rightly; a slot it does not mention is wrong.
+    """Share of the true findings that a text names rightly; one it does not mention is wrong.
 
-    Args:
-        text: the observation, or a whole narrative.
-        findings: the truth, slot -> value; must not be empty.
-        slots: the slots to count; all of `findings` by default.
+    By default all slots of `findings` count.
     """
-    asked = [slot for slot in (slots or findings) if slot in findings]
-    if not asked:
+    scored = [slot for slot in (slots or findings) if slot in findings]
+    if not scored:
         raise ValueError("no known finding to compare with")
     said = read_findings(text)
-    return sum(said.get(slot) == findings[slot] for slot in asked) / len(asked)
+    return sum(said.get(slot) == findings[slot] for slot in scored) / len(scored)
+
+
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+_SUPPOSED = re.compile(
+    r"\b(?:if|when|whenever|whether|unless|may|might|can|could|should|would|typically"
+    r"|usually|often|commonly|classically|frequently|ask|confirm|return|come back)\b",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(r"\b(?:no|not|never|without|denie[sd]|absen\w+)\b", re.IGNORECASE)
+
+
+def statements(text: str) -> Iterator[str]:
+    """The sentences that state something about this case, and do not only suppose it."""
+    return (part for part in _SENTENCE.split(text) if part and not _SUPPOSED.search(part))
+
+
+def is_negated(sentence: str) -> bool:
+    """Whether a sentence says that something is not there."""
+    return _NEGATED.search(sentence) is not None
+
+
+Sign = tuple[str, str]
+_SIGN = "sign"  # in place of the slot of a further sign
+_FURTHER: Mapping[str, str] = vocabulary()["signs"]
+_NAMES = tuple(_FURTHER)
+# One pattern for all: the text is gone through once, whatever the number of signs.
+_ANY_SIGN = re.compile(
+    rf"(?<![\w-])(?:({_FINDING_WORDS})|"
+    + "|".join(f"({words})" for words in _FURTHER.values())
+    + r")(?![\w-])",
+    re.IGNORECASE,
+)
+# Words of the vocabulary that mean something else in free prose.
+_OTHER_SENSE = re.compile(
+    r"\b(?:one\s+of|one\s+(?:or|should|must|can|might|may)|moderate(?=\s+(?:likelihood|probability"
+    r"|confidence|suspicion))|flat\s+out|at\s+large)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[.;!?\n]|,\s|:\s|\b(?:but|while|whereas|although|however)\b")
+_DENIED = re.compile(
+    r"\b(?:lack(?:s|ing)?|unlike|rather than|instead of|exclud\w+|ruled? out|unlikely|neither|nor"
+    r"|doesn't|isn't|aren't|don't|cannot|rarely)\b",
+    re.IGNORECASE,
+)
+# What stands for an exact word when none is known.
+_VAGUE = re.compile(
+    r"\b(?:(?:a\s+bit\s+|rather\s+|somehow\s+|maybe\s+)?(?:odd|strange|unusual|unclear|weird)"
+    r"|somehow(?:\s+different)?|maybe(?:\s+different)?|not\s+quite\s+clear"
+    r"|kind\s+of(?:\s+normal|\s+unclear)?|sort\s+of|of\s+some\s+kind|some\s+more\s+or\s+less"
+    r"|more\s+or\s+less(?:\s+some)?|things?|spots?|marks?|stuff|something)\b",
+    re.IGNORECASE,
+)
+
+
+class Stated(NamedTuple):
+    """What a text says is there: signs as (slot, value), or (`sign`, name) of further ones.
+
+    `mentioned` also holds what is denied or said of another disease.
+    """
+
+    signs: frozenset[Sign]
+    mentioned: frozenset[Sign]
+    num_exact: int
+    num_vague: int
+
+    @property
+    def vague_share(self) -> float:
+        """Share of vague words among those that describe; 0 where none does."""
+        total = self.num_exact + self.num_vague
+        return self.num_vague / total if total else 0.0
+
+
+@lru_cache(maxsize=4096)
+def read_signs(text: str) -> Stated:
+    """What a text states, clause by clause; a clause that denies states nothing."""
+    stated: set[Sign] = set()
+    mentioned: list[Sign] = []
+    for clause in _CLAUSE.split(_OTHER_SENSE.sub(" ", text)):
+        found = [_sign(match) for match in _ANY_SIGN.finditer(clause)]
+        mentioned += found
+        if found and not is_negated(clause) and not _DENIED.search(clause):
+            stated.update(found)
+    num_vague = len(_VAGUE.findall(text))
+    return Stated(frozenset(stated), frozenset(mentioned), len(mentioned), num_vague)
+
+
+def _sign(match: re.Match[str]) -> Sign:
+    assert match.lastindex is not None
+    is_value = match.lastindex == 1
+    return _FINDING[match[1].lower()] if is_value else (_SIGN, _NAMES[match.lastindex - 2])
+
+
+def describe_sign(sign: Sign) -> str:
+    """A sign in words: `border: sharp`, `ulceration`."""
+    slot, value = sign
+    return value if slot == _SIGN else f"{slot}: {value}"

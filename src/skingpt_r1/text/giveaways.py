@@ -1,6 +1,8 @@
-"""Whether a text gives a diagnosis away: by its name, a synonym, a kind of it or an adjective.
+"""What a text may give away or make up: its diagnosis, who the person is, an untold history.
 
-Words in a text that may tell who the person is. A hit names its kind, never the words.
+A diagnosis is given away by its name, a synonym, a kind of it or an adjective. History and symptoms
+that only a person can tell are allowed where the case records them, else they are invented.
+A hit names its kind, never the words.
 """
 
 import re
@@ -8,27 +10,11 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from skingpt_r1.text.findings import WORDS
+from skingpt_r1.text.findings import WORDS, is_negated, statements
 from skingpt_r1.text.taxonomy import canonical, diagnoses, normalise
+from skingpt_r1.text.tokens import vocabulary
+from skingpt_r1.text.values import known, truth
 
-# Adjectives that say the name of a disease in other letters.
-_ADJECTIVES = {
-    "psoriasis": ("psoriatic", "psoriasiform"),
-    "eczema": ("eczematous", "eczematoid"),
-    "urticaria": ("urticarial",),
-    "acne": ("acneiform", "acneic"),
-    "herpes": ("herpetic", "herpetiform"),
-    "zoster": ("zosteriform",),
-    "vitiligo": ("vitiliginous",),
-    "melanoma": ("melanomatous",),
-    "nevus": ("nevoid", "nevomelanocytic"),
-    "lichen": ("lichenoid",),
-    "lupus": ("lupoid",),
-    "impetigo": ("impetiginized",),
-    "rosacea": ("rosaceiform",),
-    "pemphigoid": ("pemphigoid",),
-    "lentigo": ("lentiginous",),
-}
 # Names this long do not turn up by chance when the spaces of a text are left out.
 _LONG_NAME = 8
 _FINDING_WORDS = {normalise(word) for slot in WORDS.values() for names in slot.values()
@@ -62,13 +48,55 @@ def names_of(diagnosis: str) -> tuple[str, ...]:
         table = diagnoses()
         kin = {found, *table[found].parents[:-1]}
         kin |= {name for name, entry in table.items() if found in entry.parents}
-        for name in kin:
-            names |= {normalise(other) for other in (name, *table[name].synonyms)}
+        names |= {normalise(other) for name in kin for other in (name, *table[name].synonyms)}
     words = {word for name in names for word in name.split()}
-    for noun, adjectives in _ADJECTIVES.items():
+    for noun, adjectives in vocabulary()["adjectives"].items():
         if normalise(noun) in words:
-            names |= {normalise(adjective) for adjective in adjectives}
+            names |= set(map(normalise, adjectives))
     return tuple(sorted(names - _FINDING_WORDS - {""}, key=lambda name: (-len(name), name)))
+
+
+# What only a person can tell: its name, the words that tell it, the columns that record it.
+_HISTORY: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (name, re.compile(rf"\b(?:{'|'.join(kind['words'])})\b", re.IGNORECASE), tuple(kind["columns"]))
+    for name, kind in vocabulary()["history"].items()
+)
+_AGE = re.compile(r"\b(\d{1,3})[\s-]years?[\s-]old\b|\bage[d]?\s+(\d{1,3})\b", re.IGNORECASE)
+# `within two weeks` is about the future.
+_FUTURE = re.compile(
+    r"\b(?:within|in|every|after)\s+(?:the\s+next\s+)?(?:an?\s+)?[\w-]+\s+"
+    r"(?:days?|weeks?|months?|years?)\b",
+    re.IGNORECASE,
+)
+
+
+def invented_history(
+    text: str, context: Mapping[str, str], attributes: Mapping[str, str]
+) -> str | None:
+    """The kind of history that a text tells and the case does not record; None when there is none.
+
+    Args:
+        text: of the narrative.
+        context: site and age, as told.
+        attributes: other columns of the case; a recorded `False` allows only the negation.
+    """
+    for sentence in statements(text):
+        past = _FUTURE.sub(" ", sentence)
+        for name, words, columns in _HISTORY:
+            if words.search(past) and not _is_recorded(columns, past, attributes):
+                return name
+        for age in _AGE.finditer(past):
+            if (age[1] or age[2]) != context.get("age"):
+                return "age"
+    return None
+
+
+def _is_recorded(columns: tuple[str, ...], sentence: str, attributes: Mapping[str, str]) -> bool:
+    cells = [value for column in columns if (value := known(attributes.get(column)))]
+    answers = [truth(value) for value in cells]
+    if not cells or None in answers:
+        return bool(cells)
+    return any(answers) is not is_negated(sentence)
 
 
 _MONTH = (
@@ -76,7 +104,7 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 )
 _NAME = r"[A-Z][\w'’-]+"
-KINDS: Mapping[str, re.Pattern[str]] = MappingProxyType(
+_IDENTITY: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         "e-mail address": re.compile(r"[\w.+-]+\s?(?:@|\[at\]|\(at\))\s?[\w-]+\s?\.\s?\w{2,}"),
         "web address": re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE),
@@ -108,4 +136,4 @@ KINDS: Mapping[str, re.Pattern[str]] = MappingProxyType(
 
 def identity_words(text: str) -> str | None:
     """The kind of identifying words that a text holds; None when it holds none."""
-    return next((kind for kind, pattern in KINDS.items() if pattern.search(text)), None)
+    return next((kind for kind, pattern in _IDENTITY.items() if pattern.search(text)), None)

@@ -1,26 +1,62 @@
-"""The one parser and formatter of model text.
+"""The one reader and writer of narratives.
 
-Our models write the canonical form, on one line:
+Our models write the canonical form, on one line; the differential may be absent:
 
     <think> Observation: ... Reasoning: ... Differential: a; b </think> <answer> diagnosis </answer>
 
-The differential may be absent. What others write is read by `reading.py`. A text gives a
-`Narrative` or a `NarrativeError` with a reason; the diagnosis is never guessed.
+What others write is cut into sentences. An explicit answer (an answer tag, `Final Answer:`, a
+heading) counts most; else the last concluding sentence that names a disease. What stays open is a
+`NarrativeError` with a reason; the diagnosis is never guessed. Every pattern looks at one bounded
+sentence, so the time is linear in the length of the text.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.text import reading as narrative_reading
-from skingpt_r1.text.tokens import control_token
+from skingpt_r1.text.conclusions import (
+    Conclusion,
+    bare_phrase,
+    conclusion,
+    could_be_name,
+    goes_on,
+    has_alternatives,
+    is_clause,
+    is_english,
+    is_finished,
+    names_disease,
+)
+from skingpt_r1.text.sections import (
+    TAG,
+    is_answer,
+    items,
+    observation_and_reasoning,
+    sections,
+    spans,
+    texts_of,
+)
+from skingpt_r1.text.taxonomy import canonical
+from skingpt_r1.text.tokens import control_token, readings
 
 # reason code -> what it means; every NarrativeError carries one of these.
 REASONS: Mapping[str, str] = MappingProxyType(
-    {**narrative_reading.REASONS, "not_canonical": "a field cannot be part of the canonical form"}
+    {
+        "empty": "the text has no words",
+        "refusal": "the writer declines to answer",
+        "truncated": "the text breaks off before a conclusion",
+        "no_diagnosis": "no sentence concludes with a diagnosis",
+        "several_diagnoses": "the conclusion leaves several diagnoses open",
+        "contradictory": "two conclusions exclude each other",
+        "normal_skin": "the conclusion is that nothing is wrong",
+        "insufficient_information": "the writer says that too little is known to conclude",
+        "other_language": "the text is in another language than English",
+        "not_canonical": "a field cannot be part of the canonical form",
+    }
 )
-
 MARKS = ("<think>", "</think>", "<answer>", "</answer>")
 _TITLES = ("Observation:", "Reasoning:", "Differential:")
 
@@ -44,25 +80,17 @@ class Narrative:
     text: str
 
 
-def format_narrative(
+def make_narrative(
     observation: str, reasoning: str, diagnosis: str, differential: Sequence[str] = ()
-) -> str:
-    """The canonical text of a narrative; white space in the fields becomes single spaces.
+) -> Narrative:
+    """A narrative with its canonical text; white space in the fields becomes single spaces.
 
     Raises:
         NarrativeError: reason `not_canonical`: a field is empty where it must not be, or holds a
             tag, a section title, a control token or, in the differential, a semicolon.
     """
-    return make_narrative(observation, reasoning, diagnosis, differential).text
-
-
-def make_narrative(
-    observation: str, reasoning: str, diagnosis: str, differential: Sequence[str] = ()
-) -> Narrative:
-    """A narrative with its canonical text; see `format_narrative`."""
     others = tuple(_field("differential", item, forbidden=(";",)) for item in differential)
-    seen = _field("observation", observation)
-    thought = _field("reasoning", reasoning)
+    seen, thought = _field("observation", observation), _field("reasoning", reasoning)
     named = _field("diagnosis", diagnosis)
     listed = f" Differential: {'; '.join(others)}" if others else ""
     text = (
@@ -72,55 +100,442 @@ def make_narrative(
     return Narrative(seen, thought, named, others, text)
 
 
-def parse_narrative(text: str) -> Narrative:
-    """Read a model text.
+def _field(name: str, value: str, forbidden: tuple[str, ...] = ()) -> str:
+    words = " ".join(value.split())
+    mark = next((mark for mark in (*MARKS, *_TITLES, *forbidden) if mark in words), None)
+    if not words:
+        problem = "is empty; every field needs words"
+    elif mark:
+        problem = f"contains {mark!r}, which separates the fields"
+    elif token := control_token(words):
+        problem = f"contains the control token {token!r}; remove it"
+    else:
+        return words
+    raise NarrativeError("not_canonical", f"the {name} {problem}")
 
-    Args:
-        text: anything; the canonical form is read exactly, other forms by their own conclusion.
+
+def parse_narrative(text: str) -> Narrative:
+    """Read a model text: the canonical form exactly, other forms by their own conclusion.
+
+    What a model wrote after the end of its turn counts only where the turn has no conclusion.
 
     Raises:
         NarrativeError: the text has no diagnosis that it clearly means; `.reason` is in `REASONS`.
     """
-    canonical = _parse_canonical(text)
-    if canonical is not None:
-        return canonical
-    reading = narrative_reading.read(text)
-    return Narrative(
-        reading.observation, reading.reasoning, reading.diagnosis, reading.differential, text
-    )
+    if found := _read_canonical(text):
+        return found
+    turn, *whole = readings(text)
+    try:
+        return replace(_read(turn), text=text)
+    except NarrativeError as error:
+        if not whole or error.reason not in ("no_diagnosis", "truncated"):
+            raise
+    return replace(_read(whole[0]), text=text)
 
 
-def _parse_canonical(text: str) -> Narrative | None:
-    body, answered, answer = text.partition(" </think> <answer> ")
+def _read_canonical(text: str) -> Narrative | None:
+    begin, middle, end = "<think> Observation: ", " </think> <answer> ", " </answer>"
+    body, answered, answer = text.partition(middle)
     head, _, tail = body.partition(" Reasoning: ")
-    if not (
-        answered and head.startswith("<think> Observation: ") and answer.endswith(" </answer>")
-    ):
+    if not (answered and head.startswith(begin) and answer.endswith(end)):
         return None
     reasoning, listed, others = tail.partition(" Differential: ")
+    differential = others.split("; ") if listed else ()
+    observation, diagnosis = head.removeprefix(begin), answer.removesuffix(end)
     try:
-        narrative = make_narrative(
-            head.removeprefix("<think> Observation: "),
-            reasoning,
-            answer.removesuffix(" </answer>"),
-            others.split("; ") if listed else (),
-        )
+        found = make_narrative(observation, reasoning, diagnosis, differential)
     except NarrativeError:
         return None
-    return narrative if narrative.text == text else None
+    return found if found.text == text else None
 
 
-def _field(name: str, value: str, forbidden: tuple[str, ...] = ()) -> str:
-    plain = " ".join(value.split())
-    if not plain:
-        raise NarrativeError("not_canonical", f"the {name} is empty; every field needs words")
-    for mark in (*MARKS, *_TITLES, *forbidden):
-        if mark in plain:
-            raise NarrativeError(
-                "not_canonical", f"the {name} contains {mark!r}, which separates the fields"
-            )
-    if token := control_token(plain):
-        raise NarrativeError(
-            "not_canonical", f"the {name} contains the control token {token!r}; remove it"
-        )
-    return plain
+def _read(text: str) -> Narrative:
+    if not re.search(r"[^\W\d_]", TAG.sub("", text)):
+        _fail("empty")
+    told = _read_json(text)
+    if told is not None:
+        return _from_json(told, text)
+    answer = _answer_tag(text)
+    pieces = list(_sentences(text))
+    diagnosis = _from_answer(answer) if answer is not None else _conclusion(pieces, text)
+    end = pieces[-1].start + 1 if pieces else len(text)
+    differential = _differential(text, end, diagnosis)
+    return Narrative(*observation_and_reasoning(text), diagnosis, differential, text)
+
+
+def _fail(reason: str) -> NoReturn:
+    raise NarrativeError(reason, f"{REASONS[reason]} ({reason}); no diagnosis was read")
+
+
+# Narratives that are written as a JSON object: what a key tells.
+_ROLES = {
+    "diagnosis": {
+        "diagnosis", "diagnoses", "final_diagnosis", "primary_diagnosis", "main_diagnosis",
+        "most_likely_diagnosis", "leading_diagnosis", "final_answer", "answer", "label",
+        "prediction", "dx",
+    },
+    "differential": {
+        "differential", "differentials", "differential_diagnosis", "differential_diagnoses", "ddx",
+        "alternatives", "other_diagnoses",
+    },
+    "observation": {"observation", "observations", "findings", "description"},
+    "reasoning": {"reasoning", "analysis", "rationale", "explanation", "thought", "thinking"},
+}  # fmt: skip
+_ROLE = {name: role for role, names in _ROLES.items() for name in names}
+_NAMES_OF_A_NAME = ("name", "diagnosis", "label", "condition", "disease")
+_MOST_FAILURES = 20  # braces that open no object; behind so many there is none
+
+
+def _read_json(text: str) -> dict[str, tuple[str, ...]] | None:
+    """Role -> texts of the last JSON object with a diagnosis; None when the text has none."""
+    decoder = json.JSONDecoder()
+    told = None
+    failures, place = 0, text.find("{")
+    while place >= 0 and failures < _MOST_FAILURES:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            failures, end = failures + 1, place + 1
+        else:
+            keys = {key: re.sub(r"[\s-]+", "_", key.strip().lower()) for key in value}
+            roles = {_ROLE[name]: value[key] for key, name in keys.items() if name in _ROLE}
+            if "diagnosis" in roles:
+                told = {role: _names(item) for role, item in roles.items()}
+        place = text.find("{", end)
+    return told
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """The texts of a value: a text, an object with a name, or a list of these."""
+    if isinstance(value, str):
+        return (value,) if value.strip() else ()
+    if isinstance(value, list):
+        return tuple(name for item in value for name in _names(item))
+    if isinstance(value, dict):
+        found = {key.strip().lower(): item for key, item in value.items()}
+        return next((_names(found[key]) for key in _NAMES_OF_A_NAME if key in found), ())
+    return ()
+
+
+def _from_json(told: Mapping[str, tuple[str, ...]], text: str) -> Narrative:
+    if len(told["diagnosis"]) > 1:
+        _fail("several_diagnoses")
+    diagnosis = _from_answer("".join(told["diagnosis"]))
+    seen, thought = (" ".join(told.get(role, ())) for role in ("observation", "reasoning"))
+    named = (item.name for listed in told.get("differential", ()) for item in items(listed))
+    return Narrative(seen, thought, diagnosis, _others(named, diagnosis), text)
+
+
+def _others(names: Iterable[str], diagnosis: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name.lower() != diagnosis.lower()))
+
+
+def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:
+    """The names that stand under a title; else those of a list that is announced before the end."""
+    listed = texts_of(sections(text), "differential")
+    named = [item.name for item in items(listed)]
+    mention = None if named else _MENTIONS_OTHERS.search(text, 0, end)
+    if mention:
+        bold = (bare_phrase(match[1]) for match in _LISTED.finditer(text, mention.start(), end))
+        named = [name for name in bold if names_disease(name)]
+    return _others(named, diagnosis)
+
+
+# Words in the place of a diagnosis that are none.
+_NONE = re.compile(
+    r"none|n\.?\s?[/\\]?\s?a\.?|nil|null|nan|nothing|undefined|tbd"
+    r"|no\s(?:clear\s|specific\s|definite\s)?(?:diagnosis|answer|conclusion)"
+    r"(?:\s(?:made|given|possible))?|not\s(?:applicable|available|given|provided|specified)",
+    re.IGNORECASE,
+)
+_NORMAL = re.compile(
+    r"(?:no|without)\s(?:(?:visible|obvious|apparent|evident|skin|dermatologic(?:al)?|cutaneous"
+    r"|significant)\s){0,2}(?:diseases?|conditions?|lesions?|disorders?|pathology|abnormality"
+    r"|abnormalities|problems?|findings?)|unremarkable|(?:clear|healthy|normal)(?:\sskin)?",
+    re.IGNORECASE,
+)
+_UNKNOWN = re.compile(
+    r"(?:i\s)?(?:cannot|can['’]t|can\snot|unable\sto|could\snot)\s(?:be\s)?(?:assess(?:ed)?|say"
+    r"|tell|diagnosed?|determined?|judged?)|(?:i\s)?(?:do\snot|don['’]t)\sknow"
+    r"|(?:i\sam\s)?(?:unsure|uncertain|unclear|not\s(?:sure|assessable|certain|possible))"
+    r"|unknown|undetermined|indeterminate|inconclusive|non-?diagnostic|insufficient\s\w+",
+    re.IGNORECASE,
+)
+_ABSENCES = {"no_diagnosis": _NONE, "normal_skin": _NORMAL, "insufficient_information": _UNKNOWN}
+_LONGEST_SENTENCE = 3000
+_NUM_CLOSING = 100  # a conclusion stands in the last sentences; this bounds the work
+_END = re.compile(r"[.!?][*\"”’)\]]*(?=\s)|\n")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|dr|no|spp|approx|incl|[a-z])|(?<![\w.])\d+)$", re.I
+)
+_OPENER = re.compile(
+    r"\b(?:based\son|in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|finally|final"
+    r"|therefore|thus|hence|overall|ultimately|conclu(?:sion|sions|de|des|ding)|summary"
+    r"|all\stogether|taking|taken\stogether|considering|given|deduce|arrive\sat"
+    r"|most\s(?:likely|probable|fitting|logical|consistent|plausible|appropriate)"
+    r"|consequently|accordingly|leads?\s(?:me\s)?to|best\s(?:fit|explain|match)\w*)\b",
+    re.IGNORECASE,
+)
+# The stronger openers: what they open is the end of the reasoning, wherever it stands.
+_FINAL = re.compile(
+    r"\b(?:in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|i\sconclude|final\s"
+    r"|conclusion\s(?:is|that)|all\stogether|based\son\s(?:the|this|these|your|my|our|all)\b"
+    r"|most\s\w+\s(?:diagnos\w+|conclusion|explanation)|(?:final|diagnostic)\s(?:diagnosis|conclusion))",
+    re.IGNORECASE,
+)
+_EXPLICIT = re.compile(
+    r"^[\s#>*_\-|{\"']*(?:\d+[.)]\s*)?[*_]*(?:(?:the|my|so|thus|therefore|hence),?\s){0,2}"
+    r"(?:(?:final|primary|most\slikely|leading|main|presumptive|working|provisional|clinical"
+    r"|likely|probable|correct|predicted)[\s_]){0,2}"
+    r"(?:answer|diagnos[ie]s|impression|dx|(?P<weak>conclusion|assessment|verdict|prediction|label))"
+    r"[\"'*_]*\s?(?:[:=|]|[—–]|-{1,2}>?\s|\bis\b:?)[\s*_\"']*",
+    re.IGNORECASE,
+)
+_BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
+_CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
+_SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
+_FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
+_HEADING = re.compile(
+    r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(?:final\s|most\slikely\s|primary\s)?(?:answer|diagnosis)"
+    r"\s?:?[*_\s]*:?$",
+    re.IGNORECASE,
+)
+_BOXED = re.compile(r"\\boxed\s?\{(?:\\text\s?\{)?([^{}\n]{1,200})\}")
+_NORMAL_SKIN = re.compile(
+    r"\bnothing\s(?:\w+\s)?wrong\b|\b(?:no|without)\s(?:\w+\s){0,2}(?:dermatological\sconcerns|"
+    r"abnormalit(?:y|ies)|evidence\sof\s(?:\w+\s)?disease|signs?\sof\s(?:\w+\s)?disease|"
+    r"pathology)|\b(?:appears?|looks?|is)\s(?:to\sbe\s)?(?:completely\s|entirely\s)?"
+    r"(?:healthy|normal)\b|\b(?:normal|healthy)\sskin\b",
+    re.IGNORECASE,
+)
+_TOO_LITTLE = re.compile(
+    r"\b(?:cannot|can['’]t|can\snot|unable\sto|not\spossible\sto|impossible\sto|not\sable\sto)\s"
+    r"(?:\w+\s){0,3}(?:confirm|determine|diagnose|provide|conclude|identify|establish|assess|make)"
+    r"|\b(?:insufficient|not\senough|inadequate)\s(?:\w+\s)?(?:information|data|detail)"
+    r"|\bwithout\s(?:more|further|additional)\s(?:\w+\s)?(?:data|information|details?)"
+    r"|\b(?:unknown|undetermined|indeterminate)\b",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"^\W*(?:(?:i['’]m|i\sam)\s(?:\w+\s)?(?:sorry|unable|not\sable)|sorry\b|i\s(?:cannot|can['’]t|won['’]t)"
+    r"|i\smust\sdecline|as\san\sai\b|i\sapologi[sz]e)",
+    re.IGNORECASE,
+)
+_CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
+_MENTIONS_OTHERS = re.compile(
+    r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
+)
+_LISTED = re.compile(r"(?:[-•*]|\d[.)])\s{1,3}\*\*([^*\n]{2,80})\*\*")
+
+
+class Sentence(NamedTuple):
+    """One sentence; `start` is its place in the text, `block` the number of its block."""
+
+    text: str
+    start: int
+    block: int
+    closed: bool
+
+
+def _answer_tag(text: str) -> str | None:
+    """What stands in the answer tags; None without them."""
+    opened: int | None = None
+    found: list[str] = []
+    for tag in TAG.finditer(text):
+        if not is_answer(tag):
+            continue
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            found.append(text[opened : tag.start()].strip())
+            opened = None
+    if opened is not None:
+        rest = text[opened:].strip()
+        if rest and rest[-1] not in ".!":
+            _fail("truncated")
+        found.append(rest)
+    named = dict.fromkeys(bare_phrase(answer).lower() for answer in found if answer)
+    if len(named) > 1:
+        _fail("contradictory")
+    return next((answer for answer in found if answer), "") if found else None
+
+
+def _from_answer(answer: str) -> str:
+    if not re.search(r"[^\W\d_]", answer):
+        _fail("no_diagnosis")
+    explicit = _EXPLICIT.sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
+    return _short_answer(explicit) or _conclusion(list(_sentences(f"{answer}.")), answer)
+
+
+def _short_answer(value: str) -> str | None:
+    """The value of an explicit answer when it is a name; None when it is a longer sentence."""
+    value = value.strip()
+    for reason, words in _ABSENCES.items():
+        if words.fullmatch(bare_phrase(value[:200])):
+            _fail(reason)
+    first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
+    bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
+    name = bare_phrase(bold[1] if bold and not goes_on(value[bold.end() :]) else first)
+    if not name or is_clause(name) or not could_be_name(name):
+        return None
+    if _NORMAL_SKIN.search(name):
+        _fail("normal_skin")
+    if _TOO_LITTLE.search(name):
+        _fail("insufficient_information")
+    if has_alternatives(name):
+        _fail("several_diagnoses")
+    return name
+
+
+def _sentences(text: str) -> Iterator[Sentence]:
+    start, block = 0, 0
+    for begin, end in spans(text):
+        block += 1
+        start = begin
+        for stop in _END.finditer(text, begin, end):
+            if stop[0] != "\n" and _ABBREVIATION.search(
+                text, max(start, stop.start() - 12), stop.start()
+            ):
+                continue
+            yield from _sentence(text, start, stop.end(), block, closed=True)
+            start = stop.end()
+        tail = text[start:end].rstrip(' *"”’)]')
+        yield from _sentence(text, start, end, block, closed=tail.endswith((".", "!", "?", ":")))
+
+
+def _sentence(text: str, start: int, end: int, block: int, *, closed: bool) -> Iterator[Sentence]:
+    piece = text[start:end].strip()
+    if piece and end - start <= _LONGEST_SENTENCE:
+        yield Sentence(" ".join(piece.split()), start, block, closed)
+
+
+def _conclusion(sentences: list[Sentence], text: str) -> str:
+    if not sentences:
+        _fail("no_diagnosis")
+    is_cut = _is_cut(sentences[-1], text)
+    found = (
+        _explicit(sentences, text)
+        or _bare_name(sentences)
+        or _concluding(sentences, text, is_cut=is_cut)
+    )
+    if found is not None:
+        return found
+    return _explain(sentences, text, is_cut=is_cut)
+
+
+def _bare_name(sentences: list[Sentence]) -> str | None:
+    """The name of a disease that stands alone: as the whole text, or after the thinking."""
+    last = sentences[-1]
+    if len(sentences) > 1 and last.block == sentences[-2].block:
+        return None
+    name = _short_answer(last.text) or ""
+    is_name = len(name.split()) <= 6 and not re.match(r"(?:the|a|an|this)\s", name, re.IGNORECASE)
+    if len(sentences) == 1:
+        return name if is_name and last.closed and canonical(name) is not None else None
+    return name if is_name and names_disease(name) else None
+
+
+def _is_cut(last: Sentence, text: str) -> bool:
+    """Whether the text breaks off: in the middle of a sentence, or inside a thinking block."""
+    thinking = [tag[1] for tag in TAG.finditer(text) if not is_answer(tag)]
+    if thinking and not thinking[-1]:
+        return True
+    if last.closed or (thinking and text.rstrip().endswith(">")):
+        return False
+    bare = bare_phrase(last.text)
+    is_bare_name = could_be_name(bare) and names_disease(bare)  # how a longer name may begin
+    if len(bare.split()) <= _SHORT_LINE and is_finished(last.text) and not is_bare_name:
+        return False
+    found = conclusion(last.text)
+    name = found.name or found.kind
+    return not (name and canonical(name) and bare_phrase(last.text).endswith(name))
+
+
+def _explicit(sentences: list[Sentence], text: str) -> str | None:
+    boxed = _BOXED.findall(text)
+    if boxed:
+        return _short_answer(boxed[-1])
+    for index in range(len(sentences) - 1, -1, -1):
+        sentence = sentences[index]
+        value = _explicit_value(sentences, index)
+        name = _short_answer(value) if value else None
+        if name is None or not (sentence.closed or is_finished(value or "")):
+            continue
+        if _CONTRAST.match(sentence.text):
+            before = _concluding(sentences[:index], text, is_cut=False)
+            if before and before.lower() != name.lower():
+                _fail("contradictory")
+        return name
+    return None
+
+
+def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
+    text = sentences[index].text
+    if _HEADING.match(text):
+        return sentences[index + 1].text if index + 1 < len(sentences) else None
+    match = _EXPLICIT.match(text) or _FINAL_ANSWER.search(text)
+    if match is None:
+        return None
+    value = _CLOSING_QUOTE.split(text[match.end() :], maxsplit=1)[0]
+    return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
+
+
+def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | None:
+    """The diagnosis of the last concluding sentence that has one; None when there is none."""
+    usable = (sentences[:-1] if is_cut else sentences)[-_NUM_CLOSING:]
+    found = Conclusion()
+    for index in range(len(usable) - 1, -1, -1):
+        # An opened sentence that names nothing is completed by the first one after it that does.
+        here = conclusion(usable[index].text)
+        found = here if here.name or here.several else found
+        if not _is_opened(usable, index, len(text), is_cut=is_cut):
+            continue
+        if found.several:
+            _fail("several_diagnoses")
+        if found.name:
+            return None if found.hedged else found.name
+    return None if is_cut else _last_words(usable)
+
+
+def _is_opened(sentences: list[Sentence], index: int, length: int, *, is_cut: bool) -> bool:
+    """Whether a sentence concludes: by its own words, or announced by the one before."""
+    sentence, behind = sentences[index], len(sentences) - index
+    if behind > 8 and sentence.start < 0.5 * length:
+        return False
+    if _FINAL.search(sentence.text):
+        return True
+    if is_cut or behind > 6:
+        return False
+    announced = index > 0 and _is_announcement(sentences[index - 1].text)
+    return announced or _OPENER.search(sentence.text) is not None
+
+
+def _is_announcement(sentence: str) -> bool:
+    return len(sentence) < 160 and re.search(r"conclu|diagnos", sentence, re.I) is not None
+
+
+def _last_words(sentences: list[Sentence]) -> str | None:
+    # Without a concluding word, only the closing sentences count, and they must agree.
+    names = {
+        found.name.lower(): found.name
+        for found in (conclusion(sentence.text) for sentence in sentences[-5:])
+        if found.name
+    }
+    if not names:
+        return conclusion(sentences[-1].text).kind or None
+    return next(iter(names.values())) if len(names) == 1 else None
+
+
+def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
+    closing = " ".join(sentence.text for sentence in sentences[-8:])
+    if any(_REFUSAL.match(sentence.text) for sentence in sentences[:2]):
+        _fail("refusal")
+    if not is_english(text):
+        _fail("other_language")
+    if is_cut:
+        _fail("truncated")
+    if _NORMAL_SKIN.search(closing):
+        _fail("normal_skin")
+    if any(_TOO_LITTLE.search(sentence.text) for sentence in sentences):
+        _fail("insufficient_information")
+    _fail("no_diagnosis")

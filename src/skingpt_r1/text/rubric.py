@@ -28,16 +28,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
+from skingpt_r1.text.tokens import plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
-from skingpt_r1.text.verdicts import (
-    PLACES,
-    Entry,
-    Verdict,
-    find_verdicts,
-    plain_digits,
-    read_score,
-    title_name,
-)
+from skingpt_r1.text.verdicts import PLACES, Entry, Verdict, find_verdicts, read_score, title_name
 
 _TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 # A reply whose thinking was opened by the prompt: the closing tag ends a line, a quoted one rarely.

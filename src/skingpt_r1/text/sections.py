@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from skingpt_r1.text.phrase import is_clause, is_known, names_disease, plain
+from skingpt_r1.text.conclusions import bare_phrase, is_clause, is_known, names_disease
 from skingpt_r1.text.taxonomy import canonical
 
 MOST_CHARACTERS = 4000  # of a list that are read; no differential is longer
@@ -92,7 +92,7 @@ def is_advice(text: str) -> bool:
     """Whether what stands in a list of diagnoses says what to do, or is a sentence."""
     if _FIRST_NUMBER.match(text) or _BULLET.match(text):
         return False
-    bare = plain(text[:MOST_CHARACTERS])
+    bare = bare_phrase(text[:MOST_CHARACTERS])
     says = is_clause(bare) or text.rstrip().endswith((".", "!")) or bool(_ADVICE.search(bare))
     return says and not could_be_listed(bare) and not all(map(_is_name, _names(bare)))
 
@@ -141,7 +141,7 @@ def _marked(text: str) -> list[Item]:
     item = _item(text)
     names = [name for half in _SEMICOLON.split(item.name) for name in _COMMA.split(half)]
     if not item.remark and len(names) > 1 and all(_is_name(name) for name in names):
-        return [Item(plain(name)) for name in names]
+        return [Item(bare_phrase(name)) for name in names]
     return [item] if item.name else []
 
 
@@ -152,12 +152,12 @@ def _item(text: str) -> Item:
     name, remark = text, ""
     if bold:
         name, remark = bold[1], text[bold.end() :]
-    elif dash and plain(text[: dash.start()]):
+    elif dash and bare_phrase(text[: dash.start()]):
         name, remark = text[: dash.start()], text[dash.end() :]
     share = SHARE.search(name)
-    if share and plain(name.replace(share[0], " ")):
+    if share and bare_phrase(name.replace(share[0], " ")):
         name, remark = name.replace(share[0], " "), f"{share[0].strip('[]() ')} {remark}"
-    return Item(plain(name), plain(remark))
+    return Item(bare_phrase(name), bare_phrase(remark))
 
 
 def _names(text: str) -> Iterator[str]:
@@ -191,7 +191,7 @@ def _at_joints(text: str) -> list[str]:
 
 
 def _is_name(text: str) -> bool:
-    name = plain(SHARE.sub(" ", text))
+    name = bare_phrase(SHARE.sub(" ", text))
     return _is_short(name) and could_be_listed(name)
 
 

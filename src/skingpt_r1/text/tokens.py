@@ -1,23 +1,36 @@
-"""Control tokens of language models in foreign text, however they are disguised.
+"""Texts that others wrote: invisible characters, control tokens of language models, markdown.
 
 A control token ends a turn or stands for a picture; written into a text it would do so there. Full
 width letters, invisible characters and look-alike brackets hide one from a search, and some
-tokenizers undo them: a text is looked at in its plain form.
-
-Markdown from texts that others wrote: names and labels stay words, whatever they contain.
+tokenizers undo them: a text is searched in its plain form. Beside these: the word lists of this
+room, which stand in `words.yaml`.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
+import yaml
+
+# What a person cannot see in a text: characters without width, direction marks, fillers,
+# variation selectors and tags.
+_NO_WIDTH = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
+)
+# These change the letters beside them, so that a name keeps them.
+_JOINERS = "\u200c\u200d\ufe00-\ufe0f"
+_INVISIBLE = re.compile(f"[{_NO_WIDTH}{_JOINERS}]")
+_INVISIBLE_IN_NAMES = re.compile(f"[{_NO_WIDTH}]")
+_BLANK = "".join(c for c in map(chr, range(0x10000)) if c.isspace() or _INVISIBLE_IN_NAMES.match(c))
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+# Signs of numbers in other scripts.
+_NUMBER_SIGNS = str.maketrans("٫·،٪−⁄∕", "..,%-//") | _FULL_WIDTH
 # What looks like a bracket or a bar and is not made one by NFKC.
 _ALIKE = str.maketrans("‹〈⟨❬❮›〉⟩❭❯∣❘│┃ǀ⟦〔【❲⟧〕】❳", "<<<<<>>>>>|||||[[[[]]]]")
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
-)
 # Tokens that end what the model says: of Qwen, Llama, Gemma, Mistral, DeepSeek, Phi and others.
 _END = (
     r"<\|(?:im_end|endoftext|end_?of_?text|eot_id|eom_id|end_of_turn|return|eos"
@@ -34,11 +47,44 @@ _NEW_TURN = re.compile(
 )
 _LETTER = re.compile(r"[^\W\d_]")
 _OPENED = "<|"  # half a token is none, and yet no sound text has one
+FENCE_OPEN, FENCE_CLOSE = "[text]", "[/text]"
+# The marks of the fence, also with Cyrillic letters that look the same.
+_FENCE_MARKS = re.compile(r"\[\s*[/\\]?\s*[tт][eе][xх][tт]\s*\]", re.IGNORECASE)
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|#]|(?<!\w)_|_(?!\w)")  # an underscore in a word is no markup
+
+
+def package_text(name: str) -> str:
+    """A data file of this room."""
+    return files("skingpt_r1.text").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def vocabulary() -> Mapping[str, Any]:
+    """The word lists and wordings of `words.yaml`, by name."""
+    lists: dict[str, Any] = yaml.safe_load(package_text("words.yaml"))
+    return lists
+
+
+def words_of(name: str) -> frozenset[str]:
+    """A word list of `words.yaml`."""
+    return frozenset(vocabulary()[name].split())
+
+
+def without_invisible(text: str, *, in_name: bool = False) -> str:
+    """The text without what a person cannot see; a name keeps what changes its letters."""
+    return (
+        text if text.isascii() else (_INVISIBLE_IN_NAMES if in_name else _INVISIBLE).sub("", text)
+    )
+
+
+def trimmed(text: str) -> str:
+    """The text without spaces and invisible characters around it."""
+    return text.strip(_BLANK)
 
 
 def plain_form(text: str) -> str:
     """The text in the letters that it seems to have: NFKC, nothing invisible, plain brackets."""
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_ALIKE)
+    return without_invisible(unicodedata.normalize("NFKC", text)).translate(_ALIKE)
 
 
 def with_plain_marks(text: str) -> str:
@@ -46,15 +92,21 @@ def with_plain_marks(text: str) -> str:
 
     What else NFKC would change, such as `½` and `mm²`, stays as written.
     """
-    return _INVISIBLE.sub("", text).translate(_FULL_WIDTH)
+    return without_invisible(text).translate(_FULL_WIDTH)
+
+
+def plain_digits(text: str) -> str:
+    """A text of the same length with ASCII digits, signs of numbers and full-width letters."""
+    if text.isascii():
+        return text
+    plain = text.translate(_NUMBER_SIGNS)
+    return re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit[0])), plain)
 
 
 def control_token(text: str, also: Iterable[str] = ()) -> str | None:
     """A control token that a text holds, plainly or in disguise; None when it holds none.
 
-    Args:
-        text: of a person, a data set or a model.
-        also: the special tokens of the tokenizer that is to read the text.
+    `also` are the special tokens of the tokenizer that is to read the text.
     """
     for form in dict.fromkeys((text, plain_form(text))):
         if found := _TOKEN.search(form):
@@ -68,20 +120,22 @@ def defused(text: str, marks: re.Pattern[str] | None = None) -> str:
     """The text with a space inside every control token, so that it is none.
 
     Without one, plain or in disguise, the text stays as it is; else it is in its plain form.
-
-    Args:
-        text: that goes into a prompt.
-        marks: further signs that are to lose their meaning; a match begins with the sign's bracket.
+    `marks` are further signs that lose their meaning; a match begins with the sign's bracket.
     """
-    form = plain_form(text)
+    plain = form = plain_form(text)
     if marks is not None:
         form = marks.sub(_spaced, form)
     form = _TOKEN.sub(_spaced, form).replace(_OPENED, "< |")
-    return text if form == plain_form(text) else form
+    return text if form == plain else form
 
 
 def _spaced(found: re.Match[str]) -> str:
     return f"{found[0][0]} {found[0][1:]}"
+
+
+def fence(text: str) -> str:
+    """The text between marks that it cannot close; control tokens inside it lose their meaning."""
+    return f"{FENCE_OPEN} {' '.join(defused(text, _FENCE_MARKS).split())} {FENCE_CLOSE}"
 
 
 def without_control_tokens(text: str) -> str:
@@ -105,8 +159,7 @@ def readings(text: str) -> tuple[str, ...]:
 
 def _end_of_turn(text: str) -> int | None:
     """Where the first turn with words ends; None where no token ends it."""
-    begin = 0
-    has_words = False
+    begin, has_words = 0, False
     for token in _TOKEN.finditer(text):
         has_words = has_words or _LETTER.search(text, begin, token.start()) is not None
         if has_words and token["end"]:
@@ -115,13 +168,9 @@ def _end_of_turn(text: str) -> int | None:
     return None
 
 
-# An underscore inside a word is no markup.
-_SIGNS = re.compile(r"[\\`*\[\]<>|#]|(?<!\w)_|_(?!\w)")
-
-
-def plain(text: str) -> str:
-    """A text that can neither end a cell nor begin markup."""
-    return _SIGNS.sub(r"\\\g<0>", " ".join(text.split()))
+def escaped(text: str) -> str:
+    """A text that can neither end a cell of a markdown table nor begin markup."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def code(text: str) -> str:
@@ -130,8 +179,8 @@ def code(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table; every cell is made plain."""
-    yield "| " + " | ".join(plain(name) for name in head) + " |"
+    """The lines of a markdown table; every cell is escaped."""
+    yield "| " + " | ".join(escaped(name) for name in head) + " |"
     yield "|" + " --- |" * len(head)
     for row in rows:
-        yield "| " + " | ".join(plain(value) for value in row) + " |"
+        yield "| " + " | ".join(escaped(value) for value in row) + " |"

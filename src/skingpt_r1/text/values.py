@@ -1,38 +1,27 @@
-"""Reading single cells: what counts as unknown, whole numbers, the series of a file name."""
+"""Reading single cells of tables: what counts as unknown, whole numbers, file series."""
 
 import re
 from collections.abc import Mapping
 
+from skingpt_r1.text.tokens import trimmed, vocabulary, without_invisible
+
 # What programs write where there is no value (pandas, NumPy, R, spreadsheets, SQL, JavaScript), and
-# what people write; letter case aside. Points, dashes and question marks alone are in _NO_WORD.
-UNKNOWN = frozenset((
-    "", "nan", "-nan", "+nan", "nan(ind)", "-nan(ind)", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind",
-    "nat", "<nat>", "na", "<na>", "n/a", "<n/a>", "n.a.", "n.a", "na_character_", "na_integer_",
-    "na_real_", "#n/a", "#n/a n/a", "#na", "#nv", "#n/d", "none", "<none>", "(none)", "null",
-    "<null>", "(null)", "[null]", "\\n", "nil", "undefined", "(blank)", "(empty)", "missing",
-    "(missing)", "<missing>", "unk", "<unk>", "unknown", "(unknown)", "<unknown>", "not known",
-    "not available", "not applicable", "not recorded", "not reported", "not stated",
-    "not specified", "no data", "no value",
-))  # fmt: skip
+# what people write; letter case aside.
+_UNKNOWN = frozenset(("", *vocabulary()["unknown"]))
 # Errors of spreadsheets in any language (#VALUE!, #WERT!, #NAME?), and signs without a word.
 _NO_WORD = re.compile(r"#\S*[!?]|[-–—−_.?…]+")
-# Characters that take no place: zero-width space and joiners of lines, byte-order and direction
-# marks, soft hyphen.
-_INVISIBLE = "\u200b\u2060\ufeff\u200e\u200f\u00ad"
-_BLANK = _INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))))
-_VISIBLE = str.maketrans("", "", _INVISIBLE)
 
 
 def known(value: str | None) -> str | None:
     """The trimmed value; None where the cell says that nothing is known."""
-    text = (value or "").strip(_BLANK)
+    text = trimmed(value or "")
     word = " ".join(text.split()).casefold()
-    return None if word in UNKNOWN or _NO_WORD.fullmatch(word) else text
+    return None if word in _UNKNOWN or _NO_WORD.fullmatch(word) else text
 
 
 def tidy(text: str) -> str:
     """A name with single spaces, none around it, and no invisible characters."""
-    return " ".join(text.translate(_VISIBLE).split())
+    return " ".join(without_invisible(text, in_name=True).split())
 
 
 def whole_number(value: str) -> int | None:

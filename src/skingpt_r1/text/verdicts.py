@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
+from skingpt_r1.text.tokens import plain_digits, without_invisible
 
 _WORDS = MappingProxyType(
     {
@@ -81,8 +82,6 @@ _UNCLEAR = re.compile(
 )
 _SMALLEST_DENOMINATOR = 4.0  # 1/2 and 2/3 are fractions, not scores of a scale; 1 is a scale
 _LOOKED_AT = 300  # characters behind which no part of a number is looked for
-_HIDDEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_SIGNS = str.maketrans({"٫": ".", "·": ".", "،": ",", "٪": "%", "−": "-", "⁄": "/", "∕": "/"})
 
 
 class WrittenScore(NamedTuple):
@@ -117,7 +116,7 @@ def read_score(text: str) -> WrittenScore | None:
     Args:
         text: what follows a dimension's name, or a value of a JSON object.
     """
-    text = without_hidden(text)
+    text = without_invisible(text)
     shown = plain_digits(text[:_LOOKED_AT])
     number = _NUMBER.match(shown)
     if number is None:
@@ -151,24 +150,6 @@ def announced_scale(line: str) -> tuple[float | None, float] | None:
         return None
     low, high = found["low"] or found["from"], float(found["high"] or found["up_to"])
     return (float(low) if low else None, high) if _is_scale(high) else None
-
-
-def plain_digits(text: str) -> str:
-    """A text of the same length with ASCII digits, signs of numbers and full-width letters."""
-    if text.isascii():
-        return text
-    return "".join(map(_plain, text)).translate(_SIGNS)
-
-
-def without_hidden(text: str) -> str:
-    """A text without the signs of no width that can stand inside a number or a name."""
-    return text if text.isascii() else _HIDDEN.sub("", text)
-
-
-def _plain(letter: str) -> str:
-    if letter.isdecimal():
-        return str(unicodedata.decimal(letter))
-    return chr(ord(letter) - 0xFEE0) if "！" <= letter <= "～" else letter
 
 
 def _value(number: re.Match[str]) -> float | None:
@@ -410,7 +391,7 @@ def _heading(line: str) -> str:
 
 
 def _line_entry(line: str, run: _Run) -> Entry | None:
-    line = without_hidden(line)
+    line = without_invisible(line)
     cells = line.strip().strip("|").split("|")
     row = _row_entry(cells, run.column) if len(cells) > 1 else None
     if row is not None:

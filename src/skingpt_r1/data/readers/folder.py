@@ -21,8 +21,8 @@ from skingpt_r1.data.reading import Reading
 from skingpt_r1.data.table import Record, first_file, read_csv, read_jsonl
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import check_findings
-from skingpt_r1.text.phrases import check_context
 from skingpt_r1.text.values import known, tidy
+from skingpt_r1.text.wording import check_context
 
 INFO = DatasetInfo(
     name="folder",

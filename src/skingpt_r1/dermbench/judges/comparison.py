@@ -23,10 +23,10 @@ from typing import Literal, NamedTuple
 
 from skingpt_r1.dermcot.stages.audit import named_values, reasoned_values
 from skingpt_r1.errors import NarrativeError
+from skingpt_r1.text.findings import Sign, Stated, read_signs
 from skingpt_r1.text.giveaways import named_in
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
-from skingpt_r1.text.signs import Sign, Stated, read_signs
 from skingpt_r1.text.taxonomy import Closeness, canonical, closeness
 
 # One text may say `raised` of a border and of a lesion: these slots are too loosely worded.

@@ -25,8 +25,8 @@ from skingpt_r1.errors import NarratorError
 from skingpt_r1.llm.ask import Narrator, Reply, Task, prompt_sha256
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger
 from skingpt_r1.llm.models import open_model_narrator
-from skingpt_r1.text.critique import fence
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores, Unscored, parse_scores
+from skingpt_r1.text.tokens import fence
 
 MOST_CHARACTERS = 20_000  # of a candidate that are shown, its last
 

@@ -17,8 +17,8 @@ from skingpt_r1.dermbench.judges.comparison import (
 )
 from skingpt_r1.dermbench.judges.judge import JudgeTask, record_verdict
 from skingpt_r1.dermbench.records import Judgement, ProtocolName
+from skingpt_r1.text.findings import Sign, describe_sign
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
-from skingpt_r1.text.signs import Sign, describe_sign
 from skingpt_r1.text.taxonomy import Closeness, is_malignant
 
 RUBRIC_JUDGE = "rubric-1"

@@ -24,7 +24,7 @@ from skingpt_r1.dermbench.report.wording import (
 )
 from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.text.rubric import DIMENSIONS
-from skingpt_r1.text.tokens import plain, table
+from skingpt_r1.text.tokens import escaped, table
 
 
 def markdown(data: ReportData) -> str:
@@ -33,9 +33,9 @@ def markdown(data: ReportData) -> str:
     Args:
         data: what it shows.
     """
-    lines = [f"# {plain(data.title)}", "", f"**{RESEARCH}**", ""]
-    lines += [f"- {plain(note)}" for note in data.notes]
-    lines += [f"- {plain(name)}: {plain(value)}" for name, value in data.facts.items()]
+    lines = [f"# {escaped(data.title)}", "", f"**{RESEARCH}**", ""]
+    lines += [f"- {escaped(note)}" for note in data.notes]
+    lines += [f"- {escaped(name)}: {escaped(value)}" for name, value in data.facts.items()]
     lines += [f"- cases: {count(data.num_cases)}"]
     lines += ["", *table(["system", "what it is"], data.systems.items())]
     lines += _glance(data)
@@ -70,7 +70,7 @@ def _glance(data: ReportData) -> Iterator[str]:
 
 def _scores(scores: ScoreTable) -> Iterator[str]:
     name = of_run(f"{scores.judge}, {scores.protocol}", scores.run)
-    yield from ("", f"## Scores: {plain(name)}", "")
+    yield from ("", f"## Scores: {escaped(name)}", "")
     rows = [
         [
             MISSING if row.rank is None else rank(row.rank),
@@ -111,7 +111,7 @@ def _scores(scores: ScoreTable) -> Iterator[str]:
 
 def _classification(part: Classification) -> Iterator[str]:
     name = of_run(f"{part.benchmark}, {part.form}", part.run)
-    yield from ("", f"## Classification: {plain(name)}", "")
+    yield from ("", f"## Classification: {escaped(name)}", "")
     metrics = metric_names(part)
     rows = [
         [

@@ -35,7 +35,7 @@ from skingpt_r1.dermbench.systems.language_model import open_inspect_model
 from skingpt_r1.dermbench.systems.own import LoadModel, LocalModel, short_name
 from skingpt_r1.errors import CheckpointError, DatasetError, RecipeError
 from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.text.narrative import format_narrative
+from skingpt_r1.text.narrative import make_narrative
 
 # The middle of the range of values: neither light nor dark skin.
 BLANK_LEVEL = 128
@@ -60,9 +60,9 @@ class Majority:
 
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
         """Answers to what is not done, in order; see `systems.System`."""
-        text = format_narrative(
+        text = make_narrative(
             NOT_LOOKED, "this is the commonest diagnosis of the benchmark.", self._label
-        )
+        ).text
         for question, _ in asked:
             if question.id not in done:
                 yield Answer(
@@ -112,7 +112,7 @@ def _gold_text(question: Question) -> str:
     if question.form != "narrative":
         return question.label
     if question.reference is None and question.benchmark in LABEL_SETS:
-        return format_narrative(NOT_LOOKED, "this is the label of the case.", question.label)
+        return make_narrative(NOT_LOOKED, "this is the label of the case.", question.label).text
     return question.reference or ""
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def candidate_probabilities(
-    model: "SkinGPT", asked: Asked, text: str = "", *, bias: bool = True
+    model: "SkinGPT", asked: Asked, text: str = "", *, adapters: bool = True
 ) -> dict[str, float]:
     """Candidate -> probability, in the order of the question: softmax of the scores.
 
@@ -34,18 +34,18 @@ def candidate_probabilities(
         asked: a question with candidates, and its pictures.
         text: what the model wrote about it; the candidates are weighed in place of its answer.
             Empty weighs them right after the prompt.
-        bias: False asks the plain backbone.
+        adapters: False asks the frozen backbone.
 
     Raises:
         SkinGPTError: the question has no candidates.
     """
-    from skingpt_r1.model.generation import ANSWER_OPENS, weigh
+    from skingpt_r1.model.generation import ANSWER_OPENS
     from skingpt_r1.model.prompt import Request
 
     question = asked.question
     request = Request(asked.pictures, question=question.prompt)
     reasoning = text.partition(ANSWER_OPENS)[0]
-    weighed = weigh(model, request, reasoning, question.candidates, bias=bias)
+    weighed = model.weigh(request, reasoning, question.candidates, adapters=adapters)
     chances = {candidate.label: candidate.probability for candidate in weighed}
     return {label: chances[label.strip()] for label in question.candidates}
 
@@ -143,7 +143,7 @@ class LocalModel:
         """How likely each candidate is after the reasoning, where candidates are given."""
         if item.question.form != "candidates":
             return None
-        return candidate_probabilities(model, item, text, bias=not self._plain)
+        return candidate_probabilities(model, item, text, adapters=not self._plain)
 
 
 def write_block(
@@ -157,13 +157,13 @@ def write_block(
         most: tokens that a text may have.
         plain: ask the backbone without its adapters.
     """
-    from skingpt_r1.model.generation import Decoding, generate_ids, needed_processor
+    from skingpt_r1.model.generation import Decoding
     from skingpt_r1.model.prompt import encode_prompts
 
-    processor = needed_processor(model)
+    processor = model.needed_processor
     batch = encode_prompts(processor, requests)
-    rows = generate_ids(model, batch, Decoding(max_new_tokens=most), bias=not plain).tolist()
-    ends = _end_ids(model, processor.end_id, processor.pad_id)
+    rows = model.generate_ids(batch, Decoding(max_new_tokens=most), adapters=not plain).tolist()
+    ends = {*model.end_ids, processor.pad_id}
     written = []
     for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
         length = next((place for place, token in enumerate(row) if token in ends), len(row))
@@ -218,9 +218,3 @@ def short_name(where: str) -> str:
     path = Path(where)
     named = path.absolute()
     return named.parent.name if named.name == "adapter" else named.name or where
-
-
-def _end_ids(model: "SkinGPT", *others: int) -> set[int]:
-    known = model.backbone.generation_config.eos_token_id
-    ends = [] if known is None else [known] if isinstance(known, int) else list(known)
-    return {*ends, *others}

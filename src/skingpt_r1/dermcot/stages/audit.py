@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord, drop
 from skingpt_r1.dermcot.recipe import AuditRecipe
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.text.findings import read_findings
-from skingpt_r1.text.giveaways import identity_words, named_in
+from skingpt_r1.text.findings import is_negated, read_findings, statements
+from skingpt_r1.text.giveaways import identity_words, invented_history, named_in
 from skingpt_r1.text.narrative import Narrative, parse_narrative
-from skingpt_r1.text.signs import invented_history, is_negated, statements
 from skingpt_r1.text.taxonomy import Closeness, closeness
 
 # Counting words are used of findings too (`several findings`).

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from skingpt_r1.dermcot.corpus import Candidate, StageRecord, drop
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import make_narrative, parse_narrative
-from skingpt_r1.text.phrases import ADVICE, urgency_of
 from skingpt_r1.text.taxonomy import Closeness, closeness
+from skingpt_r1.text.wording import ADVICE, urgency_of
 
 _TITLE = re.compile(
     r"^[ \t>#*_\-]*(reasoning|differential(?: diagnos[ie]s)?|(?:final )?diagnosis|advice)"

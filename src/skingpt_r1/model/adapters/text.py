@@ -6,6 +6,7 @@ Low-rank adapters of the stronger recipe: language model, vision merger and visi
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -38,33 +39,32 @@ class LanguageBias(nn.Module):
         return shift
 
 
-_TOWER = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
 _MARK = re.compile(r"\.lora_[AB]\.default\.")
 
 
-def add_lora(backbone: nn.Module, settings: LoraSettings) -> None:
-    """Put low-rank pairs beside the chosen projections; the second of each pair starts at zero."""
-    language = "|".join(re.escape(name) for name in settings.target_modules)
-    targets = rf"model\.language_model\.layers\.\d+\.(?:self_attn|mlp)\.(?:{language})"
-    if settings.merger:
-        targets += r"|model\.visual\.merger\.mlp\.(?:0|2)"
-    if settings.tower:
-        targets += rf"|model\.visual\.blocks\.\d+\.(?:{_TOWER})"
-    inject_adapter_in_model(
-        LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=f"(?:{targets})",
-            init_lora_weights=True,
-        ),
-        backbone,
-    )
+def add_lora(backbone: nn.Module, settings: LoraSettings, targets: str) -> None:
+    """Put low-rank pairs beside the projections that a regular expression names.
+
+    The second of each pair starts at zero.
+    """
+    inject_adapter_in_model(LoraConfig(**lora_settings(settings, targets)), backbone)
     for name, parameter in backbone.named_parameters():
         trained = is_lora_key(name)
         parameter.requires_grad_(trained)
         if trained:
             parameter.data = parameter.data.to(torch.float32)
+
+
+def lora_settings(settings: LoraSettings, targets: str) -> dict[str, Any]:
+    """The settings in the words of `peft`."""
+    return {
+        "peft_type": "LORA",
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+        "target_modules": targets,
+        "init_lora_weights": True,
+    }
 
 
 def is_lora_key(name: str) -> bool:

@@ -1,102 +1,21 @@
-"""What one concluding sentence names; used by `reading.py` alone.
-
-Words by which a diagnosis is recognised in free text; used by the reader of narratives alone.
-"""
+"""Diagnoses in free text: whether a phrase names a disease, and what one sentence concludes."""
 
 import re
 from typing import NamedTuple
 
 from skingpt_r1.text.taxonomy import canonical, holds_malignancy, is_malignant, is_name
+from skingpt_r1.text.tokens import vocabulary, words_of
 
-# Endings and words that name a disease of the skin, or a systemic disease that is seen there.
-_DISEASE = re.compile(
-    r"""\b(?:
-    \w{2,}(?:itis|itides|omas?|omata|osis|oses|iasis|iases|asis|opath(?:y|ies)|penia|derma|phagia
-        |rrh(?:ea|oea|agia)|mycosis|plasia|plakia|dysplasia|keloids?|trichia|algia|phylaxis|trophy)
-    |acne(?:iform)?|abscess(?:es)?|ab\s+igne|acrochordons?|addison'?s?|alopecia|angioedema|anetoderma
-    |aphthae|aphthous|athlete'?s|bites?|blistering|boils?|bowen'?s?|bullous|burns?|callus(?:es)?|cancer
-    |candida|calcinosis|carbuncles?|cellulite|chancre|chancroid|chickenpox|chilblains?|clavus|comedones
-    |condylomas?|corns?|crest|ctcl|cysts?|damage|dandruff|darier'?s?|dermographism|dermat(?!olog)\w+
-    |disease|disorder|eczema\w*|ecthyma|effluvium|elastolysis|elasticum|erosio|eruptions?
-    |erysipelas|erythemas?|erythrasma|erythroderma|exanthems?|exanthema?|excoriations?
-    |fever|fistula|freckles|frostbite|furuncles?|gout|grover'?s?|hailey|hansen'?s
-    |hemangiomas?|herpes|herpetic|hirsutism|hives|hpv|ichthyos\w+|impetig\w+|infections?|infestations?
-    |insufficiency|intertrigo|irritation|isotretinoin|kaposi'?s?|keratoses|keratosis|larva\s+migrans
-    |lentig\w+|leprosy|leukonychia|lice|lichen\w*|livedo|lupus|lyme|lymphangioma|melanonychia|melasma
-    |malignan\w+|measles|metastas[ie]s|metastatic|milia|miliaria|moles?|molluscum|morphea|morphoea
-    |mucinosis|mycosis|mycetoma|myiasis|myxedema|naev\w+|necrolysis|nev(?:us|i)|neurodermatitis
-    |neurofibromas?|nodularis|onychomycosis|orf|pachyonychia|papillomatosis|paronychia|pediculosis
-    |pellagra|pemphig\w+|perniosis|photodamage|photodermat(?!olog)\w+|piebaldism|pityriasis|planus|poison\s+ivy
-    |porokeratosis|porphyria\w*|prickly\s+heat|prurigo|pruritus|pseudopelade|psoria\w+|pterygium
-    |purpura|pyoderma|pyogenic|reactions?|ringworm|rosacea|roseola|rubella|rubeola|rupioides
-    |sarcoid\w*|scabies|scars?|scarring|scleroderma|scleredema|sebaceous|shingles|stings?|striae
-    |stretch\s+marks|sunburn|sun-damaged|syndrome|syphilis|syphilitic|syringomas?|tags?|telangiectasias?
-    |telangiectasis|tinea|thrush|tumou?rs?|ulcers?|ulcer(?:ation)?|urticaria\w*|vaccinia|varicella
-    |varicose|vasculitis|vasculopathy|venous\s+lakes?|verruca\w*|vitiligo|warts?|wounds?|xanthelasma
-    |xanthomas?|xeros\w+|zoster|zona
-    )\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-# Words that say what kind of thing it is without naming it.
-_KIND_WORDS = """
-    a an the of or and any some such this that with no non kind kinds type category group
-    acute aggressive allergic autoimmune bacterial benign chronic common concerning cutaneous
-    dermatologic dermatological dermatosis dermatoses diffuse disease diseases disorder disorders
-    early eruption etiology fungal genetic immune infection infections infectious infestation
-    inflammation inflammatory irritation lesion lesions localized localised malignancy malignant
-    malignancies mechanical mild moderate neoplasm neoplastic normal parasitic particular
-    pathology persistent possible potential potentially precancerous presentation primary process
-    processes rare rash reaction reactions secondary severe significant skin specific spectrum
-    superficial systemic tumor tumour underlying vascular viral condition conditions cause causes
-    damage disturbance syndrome response hypersensitivity multifactorial widespread features feature
-    symptoms signs erythema ulcer ulceration ulcers scarring scars scar wound hyperkeratosis
-    hyperpigmentation hypopigmentation lichenification pruritus edema fibrosis parakeratosis
-    disorders pathogen mediated eczematous papulosquamous nature origin associated observed central
-    intense marked prominent papular vesicular pustular eruptions excoriation excoriated necrosis
-    subepidermal blistering neurocutaneous keratinization generalized generalised later certain
-    follicular surrounding hair follicle scaling scaly red redness chronicity prolonged
-"""
-
+_DISEASE = re.compile(vocabulary()["disease"], re.IGNORECASE | re.VERBOSE)
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
-
-_QUALITY_WORDS = """
-    consistent inflamed irritated healthy well benign likely unlikely essential important needed
-    required necessary warranted supported confirmed made based uncertain unclear not rather more
-    less highly quite still also further crucial advisable available difficult provided there here
-    made reached described noted your you their his her our my its these those such due
-"""
-
-# Words that point back or at something other than a disease; no name holds them.
-_OTHER_WORDS = """
-    this these those it described description manifestations manifestation presentation consequence
-    criteria evaluation dermatologist diagnosis diagnoses conclusion features findings treatment
-    patient history above assessment consultation provider symptoms possibility possibilities
-    combination differential characteristics presentations sequelae progression involvement evidence
-    distribution exclusion likelihood overall heterogeneity growths feature subtype conditions known
-    context overgrown absence
-"""
-
+_KINDS, _QUALITIES, _OTHERS = map(words_of, ("kinds", "qualities", "back_references"))
 # Qualities that are a part of names, and words after which another thing is meant.
 _NAMED_QUALITIES = frozenset(("benign", "inflamed", "irritated", "well", "well-differentiated"))
 _JOINING = frozenset(("no", "not", "non", "nor", "without", "than", "rather", "and", "or", "but"))
 _LONGEST_NAME = 120  # characters
 _NO_NAME = "other finding"  # of the taxonomy: what data sets call `other` or `unknown`
-
-_ENGLISH_WORDS = "the a an is are was of and with this that it in on to no not by"
-# Small words of other languages, and their word for a diagnosis.
-_FOREIGN_WORDS = """
-    der die das und ist sind mit eine ein einer nicht von el la los las es un una con de del que
-    se le les est une et des du avec il lo di che per sono o os as uma e em com não een het van met
-    en och är med diagnose diagnóstico diagnostico diagnosi diagnostic diagnostik rozpoznanie
-    zmiana jest na i
-"""
 _LAST_LATIN = "\u024f"
-
-_ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
-_KINDS = frozenset(_KIND_WORDS.split())
-_QUALITIES = frozenset(_QUALITY_WORDS.split())
-_OTHERS = frozenset(_OTHER_WORDS.split())
+_ENGLISH, _FOREIGN = words_of("english"), words_of("foreign")
 
 
 def is_english(text: str) -> bool:
@@ -256,7 +175,7 @@ _DANGLING = re.compile(
 )
 
 
-def plain(text: str) -> str:
+def bare_phrase(text: str) -> str:
     """A phrase without markdown, quotes, closing punctuation and surplus white space.
 
     A number in front of it and a share behind it are left out too: `1. Psoriasis (70 %)`.
@@ -328,7 +247,7 @@ def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | N
         return Conclusion(name, several=_COULD_BE.search(sentence) is not None)
     joined = _AND_BOLD.match(tail) if bold else None
     if joined and tail.lstrip().lower().startswith("and") and names_disease(joined[1]):
-        name = f"{name} and {plain(joined[1])}"
+        name = f"{name} and {bare_phrase(joined[1])}"
     return Conclusion(name)
 
 
@@ -341,7 +260,7 @@ def _with_part(name: str, tail: str) -> str:
     if part is None or is_malignant(benign) is not False:
         return name
     said = _TURN.split(part[0])[0]
-    return plain(f"{benign} {said}") if holds_malignancy(said) else name
+    return bare_phrase(f"{benign} {said}") if holds_malignancy(said) else name
 
 
 def _is_name(name: str, *, trusted: bool) -> bool:
@@ -362,7 +281,7 @@ def _bold(rest: str, *, strong: bool) -> tuple[str, str] | None:
     for match in _BOLD.finditer(rest[:240]):
         if _BREAK.search(rest, 0, match.start()):
             return None
-        name = _without_parentheses(plain(match[1]))
+        name = _without_parentheses(bare_phrase(match[1]))
         if could_be_name(name) and not is_kind(name) and (strong or names_disease(name)):
             return name, rest[match.end() :]
     return None
@@ -383,7 +302,7 @@ def _noun(rest: str) -> tuple[str, str]:
     bracket = _BRACKET.match(rest, end)
     if bracket and is_name(rest[start : bracket.end()]):
         end = bracket.end()
-    return plain(rest[start:end]), rest[end:]
+    return bare_phrase(rest[start:end]), rest[end:]
 
 
 def _before(sentence: str) -> Conclusion | None:
@@ -393,7 +312,7 @@ def _before(sentence: str) -> Conclusion | None:
         return None
     head = sentence[max(0, match.start() - 120) : match.start()].rstrip()
     bold = re.search(r"\*\*([^*\n]{2,120})\*\*$", head)
-    name = plain(bold[1]) if bold else plain(_tail_noun(head))
+    name = bare_phrase(bold[1]) if bold else bare_phrase(_tail_noun(head))
     name = _whole_name(_without_parentheses(name), head)
     if not _is_name(name, trusted=False) or has_alternatives(name):
         return None
@@ -402,7 +321,7 @@ def _before(sentence: str) -> Conclusion | None:
 
 def _whole_name(name: str, head: str) -> str:
     """A benign name, or the malignant one of which it is the end: `melanoma in a nevus`."""
-    clause = plain(re.split(r"[.,;:—–]", head)[-1])
+    clause = bare_phrase(re.split(r"[.,;:—–]", head)[-1])
     if is_malignant(name) is not False or not holds_malignancy(clause):
         return name
     words = clause.split()[-12:]
@@ -427,4 +346,4 @@ def _last_noun(head: str) -> str:
 
 
 def _without_parentheses(name: str) -> str:
-    return name if is_name(name) else plain(re.sub(r"\s?\([^()]*\)?", " ", name)) or name
+    return name if is_name(name) else bare_phrase(re.sub(r"\s?\([^()]*\)?", " ", name)) or name
