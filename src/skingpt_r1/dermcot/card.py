@@ -15,8 +15,9 @@ import yaml
 from skingpt_r1.data import READERS
 from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.agreement import Agreement, agreement_text
-from skingpt_r1.ratings.rules import RULE, CertifyRules
+from skingpt_r1.ratings.agreement import agreement_text
+from skingpt_r1.ratings.certification import RULE, CertifyRules
+from skingpt_r1.records import ResultRow
 from skingpt_r1.render.folder import DATASET
 from skingpt_r1.text.tokens import code, escaped, table
 
@@ -197,7 +198,7 @@ class Facts(NamedTuple):
     states: Mapping[str, int]
     rules: CertifyRules | None
     simulated_raters: bool | None
-    agreement: Sequence[Agreement]
+    agreement: Sequence[ResultRow]
     corrected: int
     version: str
 
