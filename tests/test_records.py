@@ -296,3 +296,16 @@ def test_a_torn_first_line_is_no_list(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"x": [1, 2')
     assert records.resume_records(path, Point) == ([], 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans())))
+def test_what_counts_of_a_key_is_the_first_that_settles_it_else_the_last(
+    found: list[tuple[str, bool]],
+) -> None:
+    items = [(key, settles, place) for place, (key, settles) in enumerate(found)]
+    reference = {}
+    for key in dict.fromkeys(key for key, _, _ in items):
+        own = [item for item in items if item[0] == key]
+        reference[key] = next((item for item in own if item[1]), own[-1])
+    kept = records.counting(items, lambda item: item[0], lambda item: item[1])
+    assert list(kept.items()) == list(reference.items())
