@@ -133,7 +133,7 @@ def test_a_wrong_name_is_told_throughout(diagnosis, strength, seed) -> None:
     narrative = write({"wrong diagnosis": strength}, seed, diagnosis=diagnosis)
     assert narrative.diagnosis in wrong_names(diagnosis)
     assert narrative.diagnosis in narrative.reasoning
-    routine = narrative.reasoning.endswith(ADVICE["routine"])
+    routine = narrative.reasoning.endswith(tuple(ADVICE["routine"]))
     assert routine == (is_malignant(narrative.diagnosis) is False)
 
 
@@ -156,7 +156,7 @@ def test_a_broken_chain_contradicts_the_observation(findings, broken, seed) -> N
     first = sentences(narrative.reasoning)[0]
     assert ("psoriasis" not in first) == ends_elsewhere
     assert narrative.diagnosis == "psoriasis"
-    assert narrative.reasoning.endswith(ADVICE["routine"])
+    assert narrative.reasoning.endswith(tuple(ADVICE["routine"]))
 
 
 def test_a_chain_without_findings_breaks_too() -> None:
