@@ -42,23 +42,14 @@ _SQUARE = np.ones((3, 3), bool)
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One segmented lesion at the working size.
+    """One segmented lesion at the working size, [height, width]."""
 
-    Attributes:
-        mask: true on the lesion, [height, width].
-        valid: false on the black surround of a dermoscope, [height, width].
-        lab: smoothed CIELAB colours without thin hairs, [height, width, 3].
-        distance: colour distance from the skin around, [height, width].
-        skin: median CIELAB colour of the skin around, [3].
-        contrast: median distance inside minus median distance outside.
-    """
-
-    mask: Mask
-    valid: Mask
-    lab: Floats
-    distance: Floats
-    skin: Floats
-    contrast: float
+    mask: Mask  # true on the lesion
+    valid: Mask  # false on the black surround of a dermoscope
+    lab: Floats  # smoothed CIELAB colours without thin hairs, [height, width, 3]
+    distance: Floats  # colour distance from the skin around
+    skin: Floats  # median CIELAB colour of the skin around, [3]
+    contrast: float  # median distance inside minus median distance outside
 
 
 def find_lesion(image: Image.Image) -> Lesion | None:
@@ -238,37 +229,24 @@ BLURRED_FROM = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What the pixels of one segmented lesion say.
+    """What the pixels of one segmented lesion say; colours are in CIELAB units."""
 
-    Attributes:
-        area_share: lesion area over picture area (without a dermoscope's black surround).
-        asymmetry: mean share of the lesion that has no mirror image, over its two main axes;
-            0 for a mirror-symmetric outline, towards 1 for none.
-        colour_asymmetry: mean colour difference of mirrored lesion pixels, in CIELAB units.
-        border_irregularity: squared ratio of the perimeter to that of an ellipse of the same area
-            and elongation; about 1 for any smooth oval.
-        border_width: width of the transition from lesion to skin, as a share of the longer side.
-        solidity: area over the area of the convex hull.
-        elongation: long over short main axis.
-        contrast: colour distance of the lesion from the skin around, in CIELAB units.
-        colour: the name that most lesion pixels have, in the vocabulary of `findings.py`.
-        num_colours: how many names at least a tenth of the lesion pixels have.
-        lab: median CIELAB colour of the lesion.
-        skin_lab: median CIELAB colour of the skin around.
-    """
-
-    area_share: float
+    area_share: float  # lesion over picture, without a dermoscope's black surround
+    # Mean share of the lesion that has no mirror image, over its two main axes: 0 for a
+    # mirror-symmetric outline, towards 1 for none.
     asymmetry: float
-    colour_asymmetry: float
+    colour_asymmetry: float  # mean colour difference of mirrored lesion pixels
+    # Squared ratio of the perimeter to that of an ellipse of the same area and elongation; about 1
+    # for any smooth oval.
     border_irregularity: float
-    border_width: float
-    solidity: float
-    elongation: float
-    contrast: float
-    colour: str
-    num_colours: int
-    lab: tuple[float, float, float]
-    skin_lab: tuple[float, float, float]
+    border_width: float  # of the transition from lesion to skin, as a share of the longer side
+    solidity: float  # area over the area of the convex hull
+    elongation: float  # long over short main axis
+    contrast: float  # colour distance of the lesion from the skin around
+    colour: str  # the name that most lesion pixels have, in the vocabulary of `findings.py`
+    num_colours: int  # how many names at least a tenth of the lesion pixels have
+    lab: tuple[float, float, float]  # median colour of the lesion
+    skin_lab: tuple[float, float, float]  # median colour of the skin around
 
 
 def measure(image: Image.Image) -> Measurements | None:

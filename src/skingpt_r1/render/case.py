@@ -116,23 +116,14 @@ def place_lesions(findings: Mapping[str, str], rng: np.random.Generator, field: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything about a picture that is decided before a pixel is drawn.
-
-    Attributes:
-        condition: what the picture shows.
-        findings: the eight rendered slots.
-        fitzpatrick: skin type 1..6.
-        camera: how the picture is taken.
-        spots: [number, 3] x, y and radius of each lesion, in pixels of the 112-pixel picture.
-        drawing_seed: seed of the details that no finding names.
-    """
+    """Everything about a picture that is decided before a pixel is drawn."""
 
     condition: Condition
-    findings: Mapping[str, str]
-    fitzpatrick: int
+    findings: Mapping[str, str]  # the eight rendered slots
+    fitzpatrick: int  # skin type 1..6
     camera: Camera
-    spots: NDArray[np.float64] = field(repr=False)
-    drawing_seed: tuple[int, ...]
+    spots: Spots = field(repr=False)  # in pixels of the 112-pixel picture
+    drawing_seed: tuple[int, ...]  # of the details that no finding names
 
     @property
     def attributes(self) -> dict[str, str]:

@@ -39,20 +39,12 @@ _SECOND, _PATIENT = 2, 3
 
 
 class Shot(NamedTuple):
-    """One picture of a lesion.
+    """One picture of a lesion."""
 
-    Attributes:
-        seed: of the rendering.
-        lesion: its number among the rendered pictures of the seed.
-        picture: 0 for the first of the lesion, 1 for the second.
-        label: what the data set calls the condition.
-        plan: everything about the picture before it is drawn.
-    """
-
-    seed: int
-    lesion: int
-    picture: int
-    label: str
+    seed: int  # of the rendering
+    lesion: int  # its number among the rendered pictures of the seed
+    picture: int  # 0 for the first of the lesion, 1 for the second
+    label: str  # what the data set calls the condition
     plan: Plan
 
 
