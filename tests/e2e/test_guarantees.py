@@ -23,7 +23,7 @@ from skingpt_r1.distill.data import load_parts
 from skingpt_r1.distill.recipe import DataRecipe
 from skingpt_r1.errors import TrainingError
 from skingpt_r1.model.prompt import Request, encode_prompts
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.records import read_records
 from skingpt_r1.stats.classification import Predictions, classification_metrics
 from skingpt_r1.stats.intervals import Draw

@@ -14,7 +14,15 @@ from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import merge_lora
 from skingpt_r1.model.backbone import NANO
-from skingpt_r1.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_adapter, read_adapter_weights
+from skingpt_r1.model.checkpoint import (
+    CONFIG_FILE,
+    OWN_CONFIG_FILE,
+    WEIGHTS_FILE,
+    is_adapter,
+    read_adapter_config,
+    read_adapter_weights,
+    saved_names,
+)
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
@@ -176,9 +184,15 @@ def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(adapter / CONFIG_FILE, folder / CONFIG_FILE)
+        for name in (CONFIG_FILE, OWN_CONFIG_FILE):
+            if (adapter / name).is_file():
+                shutil.copyfile(adapter / name, folder / name)
         weights = {name: value.half() for name, value in read_adapter_weights(adapter).items()}
-        save_file(weights, folder / WEIGHTS_FILE, {"format": "pt"})
+        save_file(
+            saved_names(read_adapter_config(adapter), weights),
+            folder / WEIGHTS_FILE,
+            {"format": "pt"},
+        )
         (folder / "README.md").write_text(card, "utf-8")
     except OSError as error:
         raise CheckpointError(f"the evaluator cannot be written to {folder}: {error}") from error

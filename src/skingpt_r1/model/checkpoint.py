@@ -6,6 +6,7 @@ The model card that is saved beside adapters.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.adapters.text import lora_settings
 from skingpt_r1.model.config import AdapterConfig, BackboneReference
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.weight_files import (
@@ -80,6 +82,10 @@ def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_TYPE = "skingpt_r1"
+# Low-rank matrices alone are saved as `peft` saves them, and what it does not read beside them.
+OWN_CONFIG_FILE = "skingpt_config.json"
+_PEFT, _OWN = "base_model.model.", "lora."
+T = TypeVar("T")
 
 
 def save_adapter(
@@ -87,8 +93,16 @@ def save_adapter(
     config: AdapterConfig,
     weights: Mapping[str, Tensor],
     processor: SkinProcessor | None,
+    targets: str,
 ) -> None:
     """Write adapters, their settings, the processor's files and a model card.
+
+    Args:
+        folder: made when missing.
+        config: of the adapters.
+        weights: by their names in the model.
+        processor: None leaves its files out.
+        targets: a regular expression for what has low-rank matrices.
 
     Raises:
         CheckpointError: the backbone is not known, or the folder cannot be written.
@@ -102,17 +116,29 @@ def save_adapter(
         "base_model_revision": config.backbone.revision,
         "config": config.model_dump(mode="json"),
     }
+    files: dict[str, dict[str, Any]] = {CONFIG_FILE: settings}
+    if config.is_lora_alone:
+        peft = {"base_model_name_or_path": config.backbone.name, "inference_mode": True}
+        files = {OWN_CONFIG_FILE: settings, CONFIG_FILE: peft | lora_settings(config.lora, targets)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if processor is not None:
             processor.save(folder)
-        (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+        for name, content in files.items():
+            (folder / name).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
         (folder / "README.md").write_text(model_card(config, state), "utf-8")
         partial = folder / f".{WEIGHTS_FILE}.partial"
-        save_file(state, partial, metadata={"format": "pt"})
+        save_file(saved_names(config, state), partial, metadata={"format": "pt"})
         partial.replace(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
+
+
+def saved_names(config: AdapterConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by their names in the file."""
+    if not config.is_lora_alone:
+        return state
+    return {name.replace(_OWN, _PEFT, 1): value for name, value in state.items()}
 
 
 def is_adapter(folder: Path) -> bool:
@@ -126,7 +152,8 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     Raises:
         CheckpointError: the file is unreadable, of another library, or has unknown settings.
     """
-    path = folder / CONFIG_FILE
+    path = folder / OWN_CONFIG_FILE
+    path = path if path.is_file() else folder / CONFIG_FILE
     settings = read_json(path, CheckpointError)
     if settings.get("adapter_type") != ADAPTER_TYPE:
         raise CheckpointError(
@@ -155,7 +182,7 @@ def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     refuse_not_finite(path, state.items())
-    return state
+    return _by_own_names(state)
 
 
 def read_adapter_headers(folder: Path) -> dict[str, Header]:
@@ -167,7 +194,11 @@ def read_adapter_headers(folder: Path) -> dict[str, Header]:
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
-    return read_headers(path)
+    return _by_own_names(read_headers(path))
+
+
+def _by_own_names(saved: dict[str, T]) -> dict[str, T]:
+    return {name.replace(_PEFT, _OWN, 1): value for name, value in saved.items()}
 
 
 def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Path) -> None:

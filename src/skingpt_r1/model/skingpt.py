@@ -173,7 +173,8 @@ class SkinGPT(nn.Module):
         Raises:
             CheckpointError: the model does not know its backbone, or the folder cannot be written.
         """
-        save_adapter(Path(folder), self.config, self.adapter_state(), self.processor)
+        targets = self.family.lora_targets(self.config.lora)
+        save_adapter(Path(folder), self.config, self.adapter_state(), self.processor, targets)
 
     def copy_adapter(self, folder: Path) -> None:
         """Copy saved adapters of the same backbone into this model, which may have more."""

@@ -6,6 +6,7 @@ Low-rank adapters of the stronger recipe: language model, vision merger and visi
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -46,21 +47,24 @@ def add_lora(backbone: nn.Module, settings: LoraSettings, targets: str) -> None:
 
     The second of each pair starts at zero.
     """
-    inject_adapter_in_model(
-        LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=targets,
-            init_lora_weights=True,
-        ),
-        backbone,
-    )
+    inject_adapter_in_model(LoraConfig(**lora_settings(settings, targets)), backbone)
     for name, parameter in backbone.named_parameters():
         trained = is_lora_key(name)
         parameter.requires_grad_(trained)
         if trained:
             parameter.data = parameter.data.to(torch.float32)
+
+
+def lora_settings(settings: LoraSettings, targets: str) -> dict[str, Any]:
+    """The settings in the words of `peft`."""
+    return {
+        "peft_type": "LORA",
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+        "target_modules": targets,
+        "init_lora_weights": True,
+    }
 
 
 def is_lora_key(name: str) -> bool:

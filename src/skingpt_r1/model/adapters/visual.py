@@ -148,15 +148,19 @@ class VisualAdapter(nn.Module):
         super().__init__()
         width = config.embed_dim
         self.config = config
+        self.teacher_dim = teacher_dim or width
+        self.out_proj: nn.Linear | None = None
+        self.inject_proj: nn.Linear | None = None
+        if config.layers == "none":
+            return
         self.in_proj = nn.Linear(feature_dim, width, bias=False)
         self.tone_classifier = nn.Sequential(
             nn.Linear(width, TONE_HIDDEN), nn.ReLU(), nn.Linear(TONE_HIDDEN, NUM_TONES)
         )
         layer = ResidualLayer if config.layers == "residual" else ExpertLayer
         self.layers = nn.ModuleList(layer(config) for _ in range(config.num_layers))
-        projected = teacher_dim is not None and teacher_dim != width
-        self.out_proj = nn.Linear(width, teacher_dim or width, bias=False) if projected else None
-        self.inject_proj: nn.Linear | None = None
+        if self.teacher_dim != width:
+            self.out_proj = nn.Linear(width, self.teacher_dim, bias=False)
         if config.inject:
             assert inject_dim is not None
             self.inject_proj = nn.Linear(width, inject_dim, bias=False)
@@ -169,6 +173,10 @@ class VisualAdapter(nn.Module):
             patches: `[total_patches, F]`, all pictures concatenated.
             lengths: `[images]`, patches of each picture; sums to `total_patches`.
         """
+        if self.config.layers == "none":
+            widths = self.config.embed_dim, self.teacher_dim, NUM_TONES
+            zeros = [torch.zeros(len(lengths), width, device=patches.device) for width in widths]
+            return VisualOutput(zeros[0], zeros[1], zeros[2], zeros[0].new_zeros(()), None)
         x = self.in_proj(patches.to(self.in_proj.weight.dtype))
         tone_logits = self.tone_classifier(mean_over_patches(x, lengths))
         balance = x.new_zeros(())
