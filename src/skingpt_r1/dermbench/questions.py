@@ -58,7 +58,7 @@ def classification_questions(
     """
     _refuse_repeated(cases)
     gold = gold_labels(cases, labels)
-    info = READERS[labels.dataset].info
+    info = READERS[labels.dataset]
     questions = []
     for case in cases:
         candidates = shuffled_candidates(labels, case.id, seed, form)
