@@ -254,6 +254,19 @@ def is_answer(tag: re.Match[str]) -> bool:
     return tag[2].lower().endswith("answer")
 
 
+def between_answer_tags(text: str) -> tuple[list[str], str | None]:
+    """What stands between answer tags, and behind one that is not closed, if there is one."""
+    opened: int | None = None
+    found = []
+    for tag in filter(is_answer, TAG.finditer(text)):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            found.append(text[opened : tag.start()])
+            opened = None
+    return found, None if opened is None else text[opened:]
+
+
 def spans(text: str) -> Iterator[tuple[int, int]]:
     """Beginning and end of what stands between the tags."""
     begin = 0
