@@ -311,7 +311,7 @@ def simulate(folder: Path, recipe: RatingsRecipe) -> Simulated:
                         group=case.group,
                         rater=rater.name,
                         simulated=True,
-                        scores=RatingScores.of(rate(rater, true, rng)),
+                        scores=RatingScores.of(rate(rater, true, rng).values),
                         damage=tuple(kinds),
                         notes=notes,
                     )

@@ -20,12 +20,13 @@ from skingpt_r1.dermeval.examples import Probe, Simulated, damage_probes, inject
 from skingpt_r1.dermeval.recipe import CritiqueRecipe, EvaluatorRecipe
 from skingpt_r1.dermeval.scoring import Judgement, judge
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.agreement import OVERALL, Floats
+from skingpt_r1.ratings.agreement import OVERALL
 from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import Count, Progress
 from skingpt_r1.simulate.damage import OWN_DIMENSION
 from skingpt_r1.stats.intervals import (
+    Floats,
     Interval,
     bootstrap_mean,
     bootstrap_statistic,

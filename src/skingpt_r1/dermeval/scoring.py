@@ -14,7 +14,7 @@ results.json    counts and means
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import (
-    SLUGS,
+    SCORE_COLUMNS,
+    FileRating,
     Rating,
     RatingScores,
     Rationales,
     Text,
     append_ratings,
+    one_or_all,
     read_texts,
     relative_image,
 )
@@ -257,7 +259,7 @@ def _score(
 
 
 def _resume(out: Path, texts: Sequence[tuple[Text, tuple[Path, ...]]]) -> list[Rating]:
-    rows: list[Rating] = resume_records(out, Rating).records
+    rows: list[Rating] = resume_records(out, cast(Any, FileRating)).records
     if [row.id for row in rows] != [text.id for text, _ in texts[: len(rows)]]:
         raise RecordError(f"{out} holds rows of another file; choose a new folder")
     return rows
@@ -270,13 +272,13 @@ def _row(
     verdict = judgement.verdict
     scores = rationales = None
     if isinstance(verdict, Scores):
-        scores = RatingScores.of(verdict)
+        scores = RatingScores.of(verdict.values)
         said = [verdict.rationales.get(dimension) for dimension in DIMENSIONS]
         if any(said):
-            rationales = Rationales(**dict(zip(SLUGS, said, strict=True)))
+            rationales = Rationales(**dict(zip(SCORE_COLUMNS, said, strict=True)))
     return Rating(
         id=text.id,
-        image=images[0] if len(images) == 1 else images,
+        image=one_or_all(images),
         diagnostic_text=text.diagnostic_text,
         group=text.group,
         rater=name,
@@ -289,7 +291,7 @@ def _row(
 
 
 def _summarise(out: Path, name: str, folder: Path) -> ScoredFile:
-    verdicts = [row.verdict for row in resume_records(out, Rating).records]
+    verdicts = [row.verdict for row in resume_records(out, cast(Any, FileRating)).records]
     scored = [verdict for verdict in verdicts if isinstance(verdict, Scores)]
     reasons = Counter(verdict.reason for verdict in verdicts if isinstance(verdict, Unscored))
     rows = [_result(name, "unscored", len(verdicts) - len(scored), len(verdicts))]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from skingpt_r1.text.findings import WORDS, is_negated, statements
 from skingpt_r1.text.taxonomy import canonical, diagnoses, normalise
-from skingpt_r1.text.tokens import vocabulary
+from skingpt_r1.text.tokens import pattern, vocabulary
 from skingpt_r1.text.values import known, truth
 
 # Names this long do not turn up by chance when the spaces of a text are left out.
@@ -62,12 +62,7 @@ _HISTORY: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = tuple(
     for name, kind in vocabulary()["history"].items()
 )
 _AGE = re.compile(r"\b(\d{1,3})[\s-]years?[\s-]old\b|\bage[d]?\s+(\d{1,3})\b", re.IGNORECASE)
-# `within two weeks` is about the future.
-_FUTURE = re.compile(
-    r"\b(?:within|in|every|after)\s+(?:the\s+next\s+)?(?:an?\s+)?[\w-]+\s+"
-    r"(?:days?|weeks?|months?|years?)\b",
-    re.IGNORECASE,
-)
+_FUTURE = pattern("giveaways", "future")
 
 
 def invented_history(

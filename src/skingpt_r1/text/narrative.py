@@ -40,7 +40,7 @@ from skingpt_r1.text.sections import (
     texts_of,
 )
 from skingpt_r1.text.taxonomy import canonical
-from skingpt_r1.text.tokens import control_token, readings
+from skingpt_r1.text.tokens import control_token, pattern, readings
 
 # reason code -> what it means; every NarrativeError carries one of these.
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -241,26 +241,9 @@ def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:
     return _others(named, diagnosis)
 
 
-# Words in the place of a diagnosis that are none.
-_NONE = re.compile(
-    r"none|n\.?\s?[/\\]?\s?a\.?|nil|null|nan|nothing|undefined|tbd"
-    r"|no\s(?:clear\s|specific\s|definite\s)?(?:diagnosis|answer|conclusion)"
-    r"(?:\s(?:made|given|possible))?|not\s(?:applicable|available|given|provided|specified)",
-    re.IGNORECASE,
-)
-_NORMAL = re.compile(
-    r"(?:no|without)\s(?:(?:visible|obvious|apparent|evident|skin|dermatologic(?:al)?|cutaneous"
-    r"|significant)\s){0,2}(?:diseases?|conditions?|lesions?|disorders?|pathology|abnormality"
-    r"|abnormalities|problems?|findings?)|unremarkable|(?:clear|healthy|normal)(?:\sskin)?",
-    re.IGNORECASE,
-)
-_UNKNOWN = re.compile(
-    r"(?:i\s)?(?:cannot|can['’]t|can\snot|unable\sto|could\snot)\s(?:be\s)?(?:assess(?:ed)?|say"
-    r"|tell|diagnosed?|determined?|judged?)|(?:i\s)?(?:do\snot|don['’]t)\sknow"
-    r"|(?:i\sam\s)?(?:unsure|uncertain|unclear|not\s(?:sure|assessable|certain|possible))"
-    r"|unknown|undetermined|indeterminate|inconclusive|non-?diagnostic|insufficient\s\w+",
-    re.IGNORECASE,
-)
+_NONE = pattern("narrative", "none")
+_NORMAL = pattern("narrative", "normal")
+_UNKNOWN = pattern("narrative", "unknown")
 _ABSENCES = {"no_diagnosis": _NONE, "normal_skin": _NORMAL, "insufficient_information": _UNKNOWN}
 _LONGEST_SENTENCE = 3000
 _NUM_CLOSING = 100  # a conclusion stands in the last sentences; this bounds the work
@@ -268,59 +251,18 @@ _END = re.compile(r"[.!?][*\"”’)\]]*(?=\s)|\n")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|dr|no|spp|approx|incl|[a-z])|(?<![\w.])\d+)$", re.I
 )
-_OPENER = re.compile(
-    r"\b(?:based\son|in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|finally|final"
-    r"|therefore|thus|hence|overall|ultimately|conclu(?:sion|sions|de|des|ding)|summary"
-    r"|all\stogether|taking|taken\stogether|considering|given|deduce|arrive\sat"
-    r"|most\s(?:likely|probable|fitting|logical|consistent|plausible|appropriate)"
-    r"|consequently|accordingly|leads?\s(?:me\s)?to|best\s(?:fit|explain|match)\w*)\b",
-    re.IGNORECASE,
-)
-# The stronger openers: what they open is the end of the reasoning, wherever it stands.
-_FINAL = re.compile(
-    r"\b(?:in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|i\sconclude|final\s"
-    r"|conclusion\s(?:is|that)|all\stogether|based\son\s(?:the|this|these|your|my|our|all)\b"
-    r"|most\s\w+\s(?:diagnos\w+|conclusion|explanation)|(?:final|diagnostic)\s(?:diagnosis|conclusion))",
-    re.IGNORECASE,
-)
-_EXPLICIT = re.compile(
-    r"^[\s#>*_\-|{\"']*(?:\d+[.)]\s*)?[*_]*(?:(?:the|my|so|thus|therefore|hence),?\s){0,2}"
-    r"(?:(?:final|primary|most\slikely|leading|main|presumptive|working|provisional|clinical"
-    r"|likely|probable|correct|predicted)[\s_]){0,2}"
-    r"(?:answer|diagnos[ie]s|impression|dx|(?P<weak>conclusion|assessment|verdict|prediction|label))"
-    r"[\"'*_]*\s?(?:[:=|]|[—–]|-{1,2}>?\s|\bis\b:?)[\s*_\"']*",
-    re.IGNORECASE,
-)
+_OPENER = pattern("narrative", "opener")
+_FINAL = pattern("narrative", "final")
+_EXPLICIT = pattern("narrative", "explicit")
 _BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
 _CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
 _SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
 _FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
-_HEADING = re.compile(
-    r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(?:final\s|most\slikely\s|primary\s)?(?:answer|diagnosis)"
-    r"\s?:?[*_\s]*:?$",
-    re.IGNORECASE,
-)
+_HEADING = pattern("narrative", "heading")
 _BOXED = re.compile(r"\\boxed\s?\{(?:\\text\s?\{)?([^{}\n]{1,200})\}")
-_NORMAL_SKIN = re.compile(
-    r"\bnothing\s(?:\w+\s)?wrong\b|\b(?:no|without)\s(?:\w+\s){0,2}(?:dermatological\sconcerns|"
-    r"abnormalit(?:y|ies)|evidence\sof\s(?:\w+\s)?disease|signs?\sof\s(?:\w+\s)?disease|"
-    r"pathology)|\b(?:appears?|looks?|is)\s(?:to\sbe\s)?(?:completely\s|entirely\s)?"
-    r"(?:healthy|normal)\b|\b(?:normal|healthy)\sskin\b",
-    re.IGNORECASE,
-)
-_TOO_LITTLE = re.compile(
-    r"\b(?:cannot|can['’]t|can\snot|unable\sto|not\spossible\sto|impossible\sto|not\sable\sto)\s"
-    r"(?:\w+\s){0,3}(?:confirm|determine|diagnose|provide|conclude|identify|establish|assess|make)"
-    r"|\b(?:insufficient|not\senough|inadequate)\s(?:\w+\s)?(?:information|data|detail)"
-    r"|\bwithout\s(?:more|further|additional)\s(?:\w+\s)?(?:data|information|details?)"
-    r"|\b(?:unknown|undetermined|indeterminate)\b",
-    re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"^\W*(?:(?:i['’]m|i\sam)\s(?:\w+\s)?(?:sorry|unable|not\sable)|sorry\b|i\s(?:cannot|can['’]t|won['’]t)"
-    r"|i\smust\sdecline|as\san\sai\b|i\sapologi[sz]e)",
-    re.IGNORECASE,
-)
+_NORMAL_SKIN = pattern("narrative", "normal_skin")
+_TOO_LITTLE = pattern("narrative", "too_little")
+_REFUSAL = pattern("narrative", "refusal")
 _CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
 _MENTIONS_OTHERS = re.compile(
     r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
