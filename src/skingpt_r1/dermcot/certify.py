@@ -69,12 +69,7 @@ def export_to_raters(
 ) -> Exported:
     """Write a folder for raters with the cases that need one of them.
 
-    Args:
-        folder: of the corpus.
-        to: the new folder.
-        raters: pseudonyms.
-        rules: how many verdicts a case needs.
-        seed: of the assignment and of the order of rows.
+    The seed is that of the assignment and of the order of rows.
 
     Raises:
         DatasetError: see `check_raters` and `export_cases`.
