@@ -81,14 +81,9 @@ def export_to_raters(
         Item(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
         for r in read_corpus(folder, "held_out")
     )
-    return export_cases(
-        items,
-        assign_raters(labels, history, rules, raters, seed),
-        to,
-        judged=_judged(folder),
-        seed=seed,
-        missing={case: history.missing(case, rules) for case in labels},
-    )
+    assigned = assign_raters(labels, history, rules, raters, seed)
+    judged = _judged(folder)
+    return export_cases(items, history, rules, assigned, to, judged=judged, seed=seed)
 
 
 def import_ratings(

@@ -149,22 +149,24 @@ def assign_raters(
 
 def export_cases(
     items: Iterable[Item],
+    history: History,
+    rules: CertifyRules,
     assigned: Mapping[str, Sequence[str]],
     folder: Path,
     *,
     judged: str,
     seed: int,
-    missing: Mapping[str, int],
 ) -> Exported:
     """Write the folder for the raters; it appears whole or not at all.
 
     Args:
         items: the cases, streamed.
+        history: of their verdicts so far.
+        rules: how many verdicts a case needs.
         assigned: see `assign_raters`.
         folder: must not exist.
         judged: sha256 of what is judged; see `case_code`.
         seed: of the order of the rows, which differs from rater to rater.
-        missing: case -> verdicts that it lacks, to count the cases that stay short of raters.
 
     Raises:
         DatasetError: the folder exists, no case needs these raters, or it cannot be written.
@@ -191,7 +193,7 @@ def export_cases(
         partial.replace(folder)
     except OSError as error:
         raise DatasetError(f"cannot write the export {folder}: {error.strerror}") from error
-    short = sum(len(names) < missing[case] for case, names in assigned.items())
+    short = sum(len(names) < history.missing(case, rules) for case, names in assigned.items())
     return Exported(folder, len(rows), len(pictures), sum(pictures.values()), short)
 
 
