@@ -25,9 +25,9 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.data.splits import split_cases
-from skingpt_r1.dermcot.asking import blocks, findings_in
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root, relative
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
+from skingpt_r1.dermcot.tasks import blocks, findings_in
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.folder import iterate_cases, write_picture
 

@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import Protocol
 
 from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.asking import describe_attributes
 from skingpt_r1.dermcot.cases import planned_candidates
 from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
 from skingpt_r1.dermcot.stages.write import observe_task, reason_task
+from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, Narrator, Task, describe_attributes
 from skingpt_r1.distill.narratives import FindingsByLabel
 from skingpt_r1.errors import NarrativeError, RecipeError
-from skingpt_r1.llm.ask import NOT_SUPPORTED, Narrator, Reply, Task
+from skingpt_r1.llm.ask import Reply
 from skingpt_r1.llm.budget import Ledger, estimate
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import open_chat_model
 from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.records import iterate_records
 from skingpt_r1.simulate.damage import (
@@ -77,7 +77,7 @@ class OwnModel:
         """As given."""
         return self._name
 
-    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+    def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
         """One reply for each task, in order."""
         for task in tasks:
             yield self._write(task)
@@ -161,7 +161,7 @@ class OfflineNarrator:
         """`offline`."""
         return OFFLINE
 
-    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+    def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
         """One reply for each task, in order."""
         for task in tasks:
             yield self._observe(task) if task.step == "observe" else self._reason(task)
@@ -319,7 +319,7 @@ def is_called(name: str) -> bool:
 
 def _open_model(name: str, recipe: CorpusRecipe, ledger: Ledger) -> Narrator:
     wanted = recipe.narrators
-    return open_model_narrator(name, api=wanted.api, calls=wanted.calls, ledger=ledger)
+    return open_chat_model(name, api=wanted.api, calls=wanted.calls, ledger=ledger)
 
 
 def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narrator:
@@ -359,4 +359,5 @@ def estimate_lines(recipe: CorpusRecipe, folder: Path) -> Iterator[str]:
             yield f"{step}: {name}: {sum(1 for _ in wanted):,} texts, no cost"
         else:
             api, calls = recipe.narrators.api, recipe.narrators.calls
-            yield f"{step}: {estimate(wanted, name, api=api, calls=calls)}"
+            most = estimate(wanted, name, api=api, calls=calls, after_reply=step == "reason")
+            yield f"{step}: {most}"

@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 from skingpt_r1.errors import CostError
-from skingpt_r1.llm.ask import Task
+from skingpt_r1.llm.ask import Prompt
 from skingpt_r1.records import append_record, iterate_records, mend_records
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -394,27 +394,33 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    tasks: Iterable[Task], narrator: str, *, api: ApiRecipe, calls: CallsRecipe
+    prompts: Iterable[Prompt],
+    narrator: str,
+    *,
+    api: ApiRecipe,
+    calls: CallsRecipe,
+    after_reply: bool = False,
 ) -> Estimate:
-    """What a language model would be asked for these tasks; nothing is called.
+    """What a language model would be asked with these prompts; nothing is called.
 
     Args:
-        tasks: those to be done. A task of `reason` whose observation is not written yet (empty)
-            is counted with the longest one.
+        prompts: to be asked.
         narrator: name of the model, which finds its price.
         api: what is asked for.
         calls: the prices.
+        after_reply: each prompt will also hold a reply that is not written yet, of any length
+            that `api` allows.
     """
     price = calls.prices.get(narrator)
     count = images = about = most = 0
-    for task in tasks:
-        sent = images_sent(task)
-        unwritten = api.max_tokens if task.step == "reason" and not task.observation else 0
+    unwritten = api.max_tokens if after_reply else 0
+    for prompt in prompts:
+        sent = len(prompt.images)
         count += 1
         images += sent
-        about += OVERHEAD_TOKENS + -(-len(task.prompt) // CHARACTERS_PER_TOKEN)
+        about += OVERHEAD_TOKENS + -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
         about += unwritten + sent * calls.image_tokens
-        most += most_input_tokens(task.prompt, sent, calls)
+        most += most_input_tokens(prompt.text, sent, calls)
         most += unwritten * CHARACTERS_PER_TOKEN
     written = count * api.max_tokens
     return Estimate(
@@ -425,11 +431,6 @@ def estimate(
         output_tokens=written,
         at_most_usd=price.cost_usd(most, written) if price else None,
     )
-
-
-def images_sent(task: Task) -> int:
-    """Pictures that go with a task: the reasoning is asked from the observation alone."""
-    return len(task.case.images) if task.step == "observe" else 0
 
 
 def most_input_tokens(prompt: str, num_images: int, calls: CallsRecipe) -> int:

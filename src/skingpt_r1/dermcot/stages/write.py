@@ -10,9 +10,17 @@ from functools import partial
 from pathlib import Path
 
 from skingpt_r1.case import Case
-from skingpt_r1.dermcot.asking import VISIBLE, ask_narrator, seed_of
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord, picture_paths
-from skingpt_r1.llm.ask import NOT_SUPPORTED, Narrator, Task, observe_prompt, reason_prompt
+from skingpt_r1.dermcot.tasks import (
+    NOT_SUPPORTED,
+    VISIBLE,
+    Narrator,
+    Task,
+    ask_narrator,
+    observe_prompt,
+    reason_prompt,
+    seed_of,
+)
 from skingpt_r1.text.giveaways import named_in
 
 
@@ -44,8 +52,8 @@ def observe(
 def observe_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
     """What the narrator is given: the blind case, and a prompt that does not name the answer."""
     case = blind(candidate.case, folder)
-    prompt = observe_prompt(case.context)
-    return Task(case, "observe", prompt, seed_of(seed, candidate, "observe"))
+    seed = seed_of(seed, candidate, "observe")
+    return Task(observe_prompt(case.context), case.images, seed, case, "observe")
 
 
 def blind(case: CaseRecord, folder: Path) -> Case:
@@ -102,10 +110,11 @@ def reason_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
     records, diagnosis = candidate.records, candidate.case.label
     seen = records["observe"].text if "observe" in records else ""
     return Task(
+        reason_prompt(seen, diagnosis),
+        (),
+        seed_of(seed, candidate, "reason"),
         blind(candidate.case, folder),
         "reason",
-        reason_prompt(seen, diagnosis),
-        seed_of(seed, candidate, "reason"),
         observation=seen,
         diagnosis=diagnosis,
     )
