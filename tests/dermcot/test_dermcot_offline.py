@@ -13,8 +13,7 @@ from skingpt_r1.dermcot.narrators import (
     likeness_of,
     name_slip,
 )
-from skingpt_r1.dermcot.stages.normalise import read_reasoning
-from skingpt_r1.dermcot.stages.write import observe_task, reason_task
+from skingpt_r1.dermcot.stages.write import observe_task, read_reasoning, reason_task
 from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, VISIBLE, Task, describe_attributes, findings_in
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.render.folder import iterate_cases

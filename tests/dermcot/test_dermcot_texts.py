@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate, case_record
 
-from skingpt_r1.dermcot.stages.normalise import normalise, read_reasoning
-from skingpt_r1.dermcot.stages.write import blind, observe, reason, says_not_supported
+from skingpt_r1.dermcot.stages.write import (
+    blind,
+    normalise,
+    observe,
+    read_reasoning,
+    reason,
+    says_not_supported,
+)
 from skingpt_r1.dermcot.tasks import BLOCK, NOT_SUPPORTED, blocks, observe_prompt, reason_prompt
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import Reply, prompt_sha256

@@ -25,9 +25,8 @@ from skingpt_r1.dermcot.corpus import (
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
 from skingpt_r1.dermcot.stages.audit import audit
-from skingpt_r1.dermcot.stages.normalise import normalise
 from skingpt_r1.dermcot.stages.select import select
-from skingpt_r1.dermcot.stages.write import observe, reason
+from skingpt_r1.dermcot.stages.write import normalise, observe, reason
 from skingpt_r1.dermcot.tasks import Narrator, blocks
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import (

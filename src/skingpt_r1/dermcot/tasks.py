@@ -101,7 +101,11 @@ class Answer(NamedTuple):
     def record(
         self, stage: Stage, text: str, dropped: str | None = None, detail: str = ""
     ) -> StageRecord:
-        """The record of this answer."""
+        """The record of this answer; a reply that is of no use is dropped for its own problem."""
+        if self.reply.problem is not None:
+            text, dropped, detail = self.reply.unused_text, self.reply.problem, ""
+        elif not text:
+            dropped = "empty"
         return StageRecord(
             id=self.candidate.case.id,
             stage=stage,

@@ -43,12 +43,7 @@ WINDOW = 4
 class ChatModel:
     """A language model to ask: several calls at once, replies in order; see `open_chat_model`.
 
-    Args:
-        name: that its replies and the ledger give it.
-        model: of inspect-ai, metered.
-        api: what is asked for.
-        calls: how calls are made.
-        ledger: knows the price of the calls.
+    `model` is one of inspect-ai, metered.
     """
 
     def __init__(
@@ -227,7 +222,7 @@ def open_chat_model(name: str, *, api: ApiRecipe, calls: CallsRecipe, ledger: Le
             speaks the OpenAI protocol.
         api: what is asked for.
         calls: prices, connections, retries.
-        ledger: where calls are written down, with the limit.
+        ledger: of the calls, with the limit.
 
     Raises:
         NarratorError: the extra is not installed, the name is not known, or the key is missing.
