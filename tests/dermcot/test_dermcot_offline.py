@@ -150,10 +150,11 @@ def test_no_criterion_reads_as_a_finding():
 
 
 def test_known_concepts_are_those_of_the_data_set():
-    from skingpt_r1.data.info import SKINCON
+    from skingpt_r1.data.reading import label_set
     from skingpt_r1.dermcot import tasks as annotations
 
-    assert {*annotations._CONCEPT_FINDINGS, *annotations._CONCEPT_WORDS} <= set(SKINCON)
+    concepts = {*annotations._CONCEPT_FINDINGS, *annotations._CONCEPT_WORDS}
+    assert concepts <= set(label_set("skincon"))
     assert not annotations._CONCEPT_FINDINGS.keys() & annotations._CONCEPT_WORDS.keys()
 
 
