@@ -1,9 +1,8 @@
 """The records of a corpus: the case, what each stage made of it, and the finished narrative.
 
 Every stage writes one record for each case that entered it, in the order of the cases. A record
-holds no time and no path of the machine, so that a continued run writes the same bytes.
-
-The folder of a corpus: where its files are, and how they are read one record at a time.
+holds no time and no path of the machine, so that a continued run writes the same bytes. At the end:
+where the files of a corpus are, and how they are read one record at a time.
 """
 
 import os
