@@ -94,9 +94,12 @@ def test_a_changed_key_is_refused_by_name(tmp_path, key, ids, words):
     assert words in str(error.value)
 
 
-def test_a_shard_of_another_store_is_not_taken(tmp_path):
+@pytest.mark.parametrize(
+    ("key", "ids"), [(KEY | {"manifest": "2"}, IDS), (KEY, IDS[::-1]), (KEY, [*IDS[1:], "new"])]
+)
+def test_a_shard_of_another_store_is_not_taken(tmp_path, key, ids):
     _write(tmp_path / "one", Pass())
-    _write(tmp_path / "two", Pass(), KEY | {"manifest": "2"})
+    _write(tmp_path / "two", Pass(), key, ids)
     name = "shard-00000.safetensors"
     (tmp_path / "two" / name).write_bytes((tmp_path / "one" / name).read_bytes())
     with pytest.raises(FeatureStoreError, match="not complete"):
