@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from skingpt_r1 import records
-from skingpt_r1.data.readers.folder import INFO
+from skingpt_r1.data.readers.folder import READER
 from skingpt_r1.data.reading import Reading
 from skingpt_r1.data.table import read_jsonl
 from skingpt_r1.errors import RecordError, TrainingError
@@ -261,7 +261,7 @@ def test_files_as_editors_save_them_are_read(
     assert records.read_records(path, Point) == [Point(1), Point(2)]
     assert list(records.iterate_records(path, Point)) == [Point(1), Point(2)]
     assert not caplog.records  # nothing was torn
-    reading = Reading(INFO, tmp_path)
+    reading = Reading(READER, tmp_path)
     assert [row.values for row in read_jsonl(path, ("x",), reading)] == [{"x": 1}, {"x": 2}]
     assert records.resume_records(path, Point).torn == 0
     records.append_record(path, Point(3))
@@ -296,3 +296,16 @@ def test_a_torn_first_line_is_no_list(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"x": [1, 2')
     assert records.resume_records(path, Point) == ([], 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans())))
+def test_what_counts_of_a_key_is_the_first_that_settles_it_else_the_last(
+    found: list[tuple[str, bool]],
+) -> None:
+    items = [(key, settles, place) for place, (key, settles) in enumerate(found)]
+    reference = {}
+    for key in dict.fromkeys(key for key, _, _ in items):
+        own = [item for item in items if item[0] == key]
+        reference[key] = next((item for item in own if item[1]), own[-1])
+    kept = records.counting(items, lambda item: item[0], lambda item: item[1])
+    assert list(kept.items()) == list(reference.items())

@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from owned_folder import HOLD, Hold
 from skingpt_r1.errors import RecordError, TrainingError
-from skingpt_r1.records import start_run
-from skingpt_r1.runs import LOCK, find_root, note_root, own_run, same_root
+from skingpt_r1.records import Record, read_records, start_run
+from skingpt_r1.runs import LOCK, find_root, note_root, own_run, run_in_order, same_root
 
 
 def names(folder: Path) -> set[str]:
@@ -190,3 +192,81 @@ def test_the_data_of_a_run_are_found_where_one_of_both_stayed(
         assert find_root(folder, Path.is_dir) == tmp_path / "a" / "data"  # as it was noted
         note_root(folder, data)
     assert find_root(folder, Path.is_dir) == data
+
+
+class Unit(Record):
+    """A unit of work: its id, and the units that were decided with it."""
+
+    id: str
+    together: tuple[str, ...]
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+UNITS = [f"unit {number}" for number in range(7)]
+
+
+def decide(start: int, batch: int, most: int = len(UNITS)) -> Iterator[Unit]:
+    """Batches from a position on; killed when `most` records are given."""
+    for at in range(start, len(UNITS), batch):
+        together = tuple(UNITS[at : at + batch])
+        for number, name in enumerate(together, at):
+            if number == most:
+                raise KilledError
+            yield Unit(id=name, together=together)
+
+
+@pytest.mark.parametrize("batch", range(1, len(UNITS) + 2))
+@pytest.mark.parametrize("torn", [b"", b'{"id": "un'])
+def test_units_stopped_anywhere_and_continued_are_as_units_in_one_run(
+    tmp_path: Path, batch: int, torn: bytes
+) -> None:
+    # The slow reference: everything at once, without a file.
+    reference = list(decide(0, batch))
+    whole = tmp_path / "whole.jsonl"
+    run_in_order(whole, Unit, lambda: UNITS, partial(decide, batch=batch), batch=batch)
+    assert read_records(whole, Unit) == reference
+    for stop in range(len(UNITS)):
+        path = tmp_path / f"{stop}.jsonl"
+        kill = partial(decide, batch=batch, most=stop)
+        with pytest.raises(KilledError):
+            run_in_order(path, Unit, lambda: UNITS, kill, batch=batch)
+        with path.open("ab") as file:
+            file.write(torn)
+        starts: list[int] = []
+        reports: list[tuple[int, int]] = []
+
+        def work(at: int, starts: list[int] = starts) -> Iterator[Unit]:
+            starts.append(at)
+            return decide(at, batch)
+
+        def count(done: int, total: int, reports: list[tuple[int, int]] = reports) -> None:
+            reports.append((done, total))
+
+        run_in_order(path, Unit, lambda: UNITS, work, batch=batch, count=count)
+        assert path.read_bytes() == whole.read_bytes()
+        assert starts == [stop // batch * batch]
+        assert reports == [(done, len(UNITS)) for done in range(stop, len(UNITS) + 1)]
+
+
+def test_finished_units_are_not_worked_on_again_and_no_units_leave_an_empty_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "made" / "units.jsonl"
+    run_in_order(path, Unit, list, lambda at: [])
+    assert path.read_bytes() == b""
+    run_in_order(path, Unit, lambda: UNITS, lambda at: decide(at, 1))
+    run_in_order(path, Unit, lambda: UNITS, lambda at: pytest.fail("worked again"))
+
+
+@pytest.mark.parametrize("units", [UNITS[1:], UNITS[:2], [*UNITS[:2], "other", *UNITS[3:]]])
+def test_records_of_other_units_are_refused(tmp_path: Path, units: list[str]) -> None:
+    path = tmp_path / "units.jsonl"
+    with pytest.raises(KilledError):
+        run_in_order(path, Unit, lambda: UNITS, lambda at: decide(at, 1, 3))
+    before = path.read_bytes()
+    with pytest.raises(RecordError, match="where another one belongs"):
+        run_in_order(path, Unit, lambda: units, lambda at: decide(at, 1))
+    assert path.read_bytes() == before

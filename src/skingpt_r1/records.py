@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -114,6 +114,8 @@ def first_line(line: bytes, path: Path) -> bytes:
 logger = logging.getLogger(__name__)
 
 RecordT = TypeVar("RecordT")
+ItemT = TypeVar("ItemT")
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 # The libraries whose version can change a number.
 VERSIONED = ("skingpt-r1", "torch", "transformers", "peft", "accelerate", "numpy", "scipy")
@@ -218,6 +220,18 @@ def iterate_records(path: Path, record_type: type[RecordT]) -> Iterator[RecordT]
                     yield _validate(adapter, line, path, row)
     except OSError as error:
         raise _cannot("read", path, error) from error
+
+
+def counting(
+    items: Iterable[ItemT], key: Callable[[ItemT], KeyT], settles: Callable[[ItemT], object]
+) -> dict[KeyT, ItemT]:
+    """Key -> the item that counts: the first that settles it, else the last."""
+    found: dict[KeyT, ItemT] = {}
+    for item in items:
+        name = key(item)
+        if name not in found or not settles(found[name]):
+            found[name] = item
+    return found
 
 
 def mend_records(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Run folders: one owner at a time, and where the data lie that a run reads.
+"""Run folders: one owner at a time, units of work in order, and where the data of a run lie.
 
 While a command writes a run, `.lock` in its folder is locked by the operating system and names the
 process. The system frees the lock of a process that was killed, however it ended, so that what is
@@ -12,17 +12,24 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from skingpt_r1.errors import RecordError, TrainingError
-from skingpt_r1.records import read_json, write_json_atomic
+from skingpt_r1.records import (
+    append_record,
+    iterate_records,
+    mend_records,
+    read_json,
+    write_json_atomic,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +149,55 @@ def same_root(folder: Path, recipe: dict[str, Any], section: str) -> dict[str, A
     if before is None or recipe[section]["root"] is None:
         return recipe
     return {**recipe, section: {**recipe[section], "root": before}}
+
+
+def run_in_order(
+    path: Path,
+    record_type: type[Any],
+    ids: Callable[[], Iterable[str]],
+    work: Callable[[int], Iterable[object]],
+    *,
+    batch: int = 1,
+    count: Count | None = None,
+) -> None:
+    """Write one record for each unit of work, in the order of the units, from where it stopped.
+
+    Records are appended and flushed one by one; memory does not grow with the units.
+
+    Args:
+        path: the JSON Lines file; a torn last line is cut.
+        record_type: of its records, which have an `id`.
+        ids: gives a fresh iterator over the ids of all units.
+        work: gives the records of the units from this position on; not called when all are there.
+        batch: units that are decided together. A stopped batch is decided together again, so that
+            a continued run meets the same batches; its records that are there stay.
+        count: callback(done, total).
+
+    Raises:
+        RecordError: the file holds records of other units, or breaks its schema.
+    """
+    report = count or (lambda done, total: None)
+    done = total = 0
+    if path.exists():
+        mend_records(path)
+    written = iterate_records(path, record_type) if path.exists() else ()
+    for record, unit in zip_longest(written, ids()):
+        if record is not None and record.id != unit:
+            raise RecordError(
+                f"{path} holds the record of {record.id!r} where another one belongs; it was made "
+                "from other data or stages; choose a new folder"
+            )
+        done += record is not None
+        total += 1
+    report(done, total)
+    if done == total and path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    start = done - done % batch
+    for number, record in enumerate(islice(work(start), done - start, None), done + 1):
+        append_record(path, record)
+        report(number, total)
 
 
 def _lock(place: Path, asked: Path) -> FileLock:

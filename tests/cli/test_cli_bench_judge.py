@@ -9,7 +9,6 @@ from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.ratings.rating import Rating, RatingScores, write_ratings
 from skingpt_r1.records import append_records, start_run
 from skingpt_r1.text.narrative import make_narrative
-from skingpt_r1.text.rubric import Scores
 
 RIGHT = make_narrative("A red scaly plaque with sharp borders.", "Scale fits.", "psoriasis").text
 WRONG = make_narrative("A brown papule.", "Brown fits.", "wart").text
@@ -51,7 +50,7 @@ def test_judge_audit_and_agree(folder, capsys):
             image="a.png",
             diagnostic_text=RIGHT if number < 2 else WRONG,
             rater="r1",
-            scores=RatingScores.of(Scores((5.0 if number < 2 else 1.0,) * 6)),
+            scores=RatingScores.of((5.0 if number < 2 else 1.0,) * 6),
         )
         for number in range(6)
     ]

@@ -11,7 +11,7 @@ from tiny_distill import write_backbone
 from finished_corpus import make_corpus
 from skingpt_r1.cli.main import run
 from skingpt_r1.cli.options import RESEARCH
-from skingpt_r1.ratings.verdict import SCORE_COLUMNS
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tiny_evaluator import teach, tiny_recipe, write_backbone, write_rating_file
 
 from skingpt_r1.cli.main import run
 from skingpt_r1.cli.options import RESEARCH
-from skingpt_r1.ratings.rating import SLUGS
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def rated(path: Path, scores: list[float], *, group: str | None = None) -> Path:
             "id": f"n{at}",
             "image": "a.png",
             "diagnostic_text": "A round scaly plaque.",
-            "scores": dict.fromkeys(SLUGS, value),
+            "scores": dict.fromkeys(SCORE_COLUMNS, value),
         }
         | ({} if group is None else {"group": group})
         for at, value in enumerate(scores)

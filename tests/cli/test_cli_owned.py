@@ -17,7 +17,7 @@ from small_corpus import contents, small_recipe, small_tools
 from owned_folder import Hold
 from skingpt_r1.cli.main import run
 from skingpt_r1.dermcot.pipeline import build
-from skingpt_r1.ratings.rating import SLUGS
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.runs import LOCK
 
 COMMANDS = [
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     (folder / "selection.json").write_text("{}")
     (tmp_path / "picture.png").touch()
     row = {"id": "a", "image": "picture.png", "diagnostic_text": "x", "rater": "r"}
-    row |= {"scores": dict.fromkeys(SLUGS, 4.0)}
+    row |= {"scores": dict.fromkeys(SCORE_COLUMNS, 4.0)}
     (tmp_path / "texts.jsonl").write_text(json.dumps(row) + "\n")
     return folder
 

@@ -10,7 +10,7 @@ from skingpt_r1.dermcot.certify import simulate_raters
 from skingpt_r1.dermcot.corpus import read_corpus
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.errors import RecordError
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.records import append_records, start_run
-from skingpt_r1.text.rubric import DIMENSIONS, Scores
+from skingpt_r1.text.rubric import DIMENSIONS
 
 SYSTEMS = ("openai/gpt-5", "qwen/qwen3-vl", "skingpt/nano")
 JUDGE, OTHER = "openai/gpt-4o", "deepseek/deepseek-reasoner"
@@ -160,7 +160,7 @@ def rate(folder, *, shift=0.0, name="{system}/{question}", text=None):
                     image="a.png",
                     diagnostic_text=text or words_of(system, number),
                     rater="r1",
-                    scores=RatingScores.of(Scores((value,) * 6)),
+                    scores=RatingScores.of((value,) * 6),
                 )
             )
     write_ratings(folder / "ratings.jsonl", rows)
@@ -207,7 +207,7 @@ def test_what_has_no_agreement_is_named_without_a_number(tmp_path):
             image="a.png",
             diagnostic_text=words_of(SYSTEMS[0], number),
             rater="r1",
-            scores=RatingScores.of(Scores((3.0,) * 6)),
+            scores=RatingScores.of((3.0,) * 6),
         )
         for number in range(6)
     ]

@@ -10,7 +10,7 @@ from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.certify import export_to_raters
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.render.layouts import write_pad_ufes_20
 
 

@@ -21,8 +21,8 @@ from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
 from skingpt_r1.dermcot.table import features
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.rules import CertifyRules
-from skingpt_r1.ratings.verdict import SCORE_COLUMNS
+from skingpt_r1.ratings.certification import CertifyRules
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.records import append_record
 from skingpt_r1.render.folder import write_cases
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -83,7 +83,7 @@ def test_load_dataset_reads_it_back_equal(corpus: Path, published: Path, tmp_pat
         assert {rating["rater"][:15] for rating in row["ratings"]} == {"simulated-rater"}
         scores = [tuple(rating["scores"][name] for name in SCORE_COLUMNS)
                   for rating in row["ratings"]]  # fmt: skip
-        assert scores == [rating.scores for rating in ratings]
+        assert scores == [rating.six.values for rating in ratings]
 
 
 def test_cases_for_distillation(corpus: Path, published: Path) -> None:

@@ -87,7 +87,7 @@ def write_rating_file(
                     diagnostic_text=narrative(number),
                     rater=f"simulated-{rater}",
                     simulated=True,
-                    scores=RatingScores.of(Scores(tuple(map(float, values)))),
+                    scores=RatingScores.of(tuple(map(float, values))),
                 )
             )
     path = folder / name

@@ -32,6 +32,11 @@ ADAPTERS = {
         "text_adapter": "lora",
         "lora": {"rank": 2, "tower": True, "merger": False},
     },
+    "lora alone": {
+        "text_adapter": "lora",
+        "lora": {"rank": 2},
+        "visual": {"features": "tower", "layers": "none"},
+    },
     "lora without merger": {
         "text_adapter": "lora",
         "lora": {"rank": 2, "merger": False},

@@ -88,7 +88,7 @@ def test_settings_are_typed():
         (["adapter.visual.layer=experts"], "nearest: layers"),
         (["train.epochs=many"], "train.epochs: Input should be a valid integer"),
         (["train.epochs=0"], "greater than 0"),
-        (["adapter.visual.layers=dense"], "'residual' or 'experts'"),
+        (["adapter.visual.layers=dense"], "'residual', 'experts' or 'none'"),
         (
             ["adapter.visual.features=pixels", "adapter.visual.inject=true"],
             "inject: true needs features: tower",

@@ -12,10 +12,10 @@ from small_bench import bench_recipe
 
 from finished_corpus import make_corpus
 from skingpt_r1.case import Split
+from skingpt_r1.dermbench.answers import run_systems
 from skingpt_r1.dermbench.judgements import judge_folder, run_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.records import Judgement
-from skingpt_r1.dermbench.run_systems import run_systems
 from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.dermcot.certify import export_to_raters, simulate_raters
 from skingpt_r1.dermcot.publish import Options, publish
@@ -23,7 +23,7 @@ from skingpt_r1.distill.data import load_parts
 from skingpt_r1.distill.recipe import DataRecipe
 from skingpt_r1.errors import TrainingError
 from skingpt_r1.model.prompt import Request, encode_prompts
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.records import read_records
 from skingpt_r1.stats.classification import Predictions, classification_metrics
 from skingpt_r1.stats.intervals import Draw

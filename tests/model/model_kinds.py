@@ -20,6 +20,9 @@ CONFIGS = {
         visual=VisualConfig(features="tower", inject=True, **SMALL), rank=8
     ),
     "lora": AdapterConfig(text_adapter="lora", lora=LORA, visual=VisualConfig(**SMALL)),
+    "lora-only": AdapterConfig(
+        text_adapter="lora", lora=LORA, visual=VisualConfig(features="tower", layers="none")
+    ),
     "lora-inject": AdapterConfig(
         text_adapter="lora",
         lora=LORA,

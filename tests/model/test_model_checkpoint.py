@@ -4,14 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from model_kinds import CONFIGS, batch_of, differs
+from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from conftest import stir_adapters
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.load import describe_directory, load_model
+from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
 
 
@@ -158,3 +164,41 @@ def test_a_start_on_another_backbone_is_refused(saved: Path, tiny_model) -> None
     path.write_text(json.dumps(settings))
     with pytest.raises(CheckpointError, match="belongs to backbone"):
         tiny_model(CONFIGS["bias"]).copy_adapter(saved)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # of peft
+@torch.no_grad()
+def test_low_rank_matrices_alone_load_in_peft(tmp_path) -> None:
+    from peft import PeftModel
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (84, 84, 3), dtype=np.uint8))
+    model = load_model("nano", config=CONFIGS["lora-only"])
+    stir_adapters(model)
+    model.save_pretrained(tmp_path)
+    batch = encode_prompts(model.needed_processor, [Request.of(image)])
+    expected = model(**batch._asdict()).logits
+    foreign = PeftModel.from_pretrained(load_model("nano").backbone, tmp_path)
+    arguments = batch._asdict() | {
+        "mm_token_type_ids": (batch.input_ids == foreign.config.image_token_id).int()
+    }
+    del arguments["images_per_case"]
+    assert torch.equal(foreign(**arguments).logits, expected)
+    loaded = SkinGPT.from_pretrained(tmp_path)
+    assert loaded.config == model.config
+    assert torch.equal(loaded(**batch._asdict()).logits, expected)
+    assert (model(**batch._asdict(), adapters=False).logits - expected).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text_adapter": "bias"},
+        {"visual": {"layers": "none"}},
+        {"visual": {"layers": "none", "features": "tower", "inject": True}},
+    ],
+)
+def test_no_visual_layers_only_with_low_rank_matrices(changes) -> None:
+    values = {"text_adapter": "lora", "visual": {"layers": "none", "features": "tower"}}
+    AdapterConfig.model_validate(values)
+    with pytest.raises(ValidationError, match="none"):
+        AdapterConfig.model_validate(values | changes)

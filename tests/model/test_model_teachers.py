@@ -10,17 +10,19 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from skingpt_r1.case import Case
+from skingpt_r1.distill.recipe import TeacherRecipe
+from skingpt_r1.distill.run import teacher_vectors
 from skingpt_r1.errors import TeacherError
 from skingpt_r1.model.teachers import (
     DIAGNOSIS,
     UNLABELLED,
-    BuiltinTeacher,
-    Encoder,
     EncoderTeacher,
+    PluginTeacher,
     PrecomputedTeacher,
     read_targets,
     train_teacher,
 )
+from test_plugins import install
 
 COLOURS = {"red": (200, 40, 40), "brown": (120, 80, 40)}
 
@@ -109,20 +111,74 @@ def test_damaged_files(cases, tmp_path) -> None:
         EncoderTeacher(tmp_path)
 
 
-def test_an_encoder_directory(cases, tmp_path) -> None:
+def tiny_vit(folder: Path):
     from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
-    folder = tmp_path / "encoder"
     config = ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         image_size=32, patch_size=16,
     )  # fmt: skip
-    ViTModel(config).save_pretrained(folder)
+    model = ViTModel(config)
+    model.save_pretrained(folder)
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    found = EncoderTeacher(folder, batch_size=2).embed(cases)
+    return model
+
+
+def test_an_encoder_directory(cases, tmp_path) -> None:
+    tiny_vit(tmp_path / "encoder")
+    found = EncoderTeacher(tmp_path / "encoder", batch_size=2).embed(cases)
     assert {key: tuple(value.shape) for key, value in found.items()} == {
         "0-0": (2, 16), "0-1": (1, 16), "0-2": (1, 16),
     }  # fmt: skip
+
+
+PLUGINS = """
+import numpy as np
+
+def embed(paths):
+    return [[len(path.name), 1.0] for path in paths]
+
+def too_few(paths):
+    return np.ones((1, 2))
+
+def broken(paths):
+    raise RuntimeError("no weights")
+
+def encoder(device):
+    return lambda pictures: np.array([[*picture.size, 1.0] for picture in pictures])
+"""
+
+
+def test_teachers_of_other_packages(cases, tmp_path, monkeypatch) -> None:
+    lines = "\n".join(
+        f"their-{name} = their_teachers:{name}" for name in ("embed", "too_few", "broken")
+    )
+    install(tmp_path, monkeypatch, "teachers", lines, PLUGINS, "their_teachers")
+    recipe = TeacherRecipe(kind="their-embed")
+    vectors = teacher_vectors(recipe, cases, tmp_path, seed=0, manifest="m")
+    assert vectors["0-0"].tolist() == [[9, 1], [9, 1]]
+    assert vectors["0-1"].tolist() == [[9, 1]]
+    with pytest.raises(TeacherError, match="1 vectors for 4 pictures"):
+        PluginTeacher("their-too_few").embed(cases)
+    with pytest.raises(TeacherError, match="'their-broken' fails: no weights"):
+        PluginTeacher("their-broken").embed(cases)
+    with pytest.raises(ValueError, match=r"kind 'theirs' is none of .*built-in.*their-embed"):
+        TeacherRecipe(kind="theirs")
+
+
+def test_encoders_of_other_packages(cases, tmp_path, monkeypatch) -> None:
+    install(
+        tmp_path,
+        monkeypatch,
+        "encoders",
+        "theirs = their_encoders:encoder",
+        PLUGINS,
+        "their_encoders",
+    )
+    vectors = EncoderTeacher(Path("theirs"), batch_size=3).embed(cases)
+    assert vectors["0-0"].tolist() == [[48, 64, 1]] * 2
+    with pytest.raises(TeacherError, match="not exist; give its directory, or theirs"):
+        EncoderTeacher(Path("other"))
 
 
 def test_the_builtin_teacher_tells_labels_apart(tmp_path) -> None:
@@ -137,9 +193,6 @@ def test_the_builtin_teacher_tells_labels_apart(tmp_path) -> None:
     same = torch.tensor([[a.label == b.label for a in unseen] for b in unseen])
     likeness = rows @ rows.T
     assert likeness[same].min() > likeness[~same].max()
-    teacher.save(tmp_path / "teacher.safetensors")
-    loaded = BuiltinTeacher.load(tmp_path / "teacher.safetensors").embed(unseen)
-    assert all(torch.equal(loaded[key], value) for key, value in found.items())
 
 
 def test_the_builtin_teacher_repeats(tmp_path) -> None:
@@ -155,12 +208,6 @@ def test_targets(cases) -> None:
     assert tasks.targets[DIAGNOSIS].tolist() == [1, 1, 0, 1, UNLABELLED, UNLABELLED]
     with pytest.raises(TeacherError, match="nothing to learn"):
         read_targets([unlabelled])
-
-
-def test_a_damaged_builtin_teacher(tmp_path) -> None:
-    (tmp_path / "t.safetensors").write_bytes(b"torn")
-    with pytest.raises(TeacherError, match="not a saved built-in teacher"):
-        BuiltinTeacher.load(tmp_path / "t.safetensors")
 
 
 def test_a_size_in_a_vector_file_is_not_believed(cases: list[Case], tmp_path: Path) -> None:
@@ -184,14 +231,12 @@ def test_archives_and_texts_are_no_vectors(cases: list[Case], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_saved_teacher_that_is_not_finite(value: float, tmp_path: Path) -> None:
-    teacher = BuiltinTeacher(Encoder(8))
-    teacher.save(tmp_path / "teacher.safetensors")
-    assert BuiltinTeacher.load(tmp_path / "teacher.safetensors")
-    teacher.encoder.project.weight[3, 4] = value
-    teacher.save(tmp_path / "teacher.safetensors")
-    with pytest.raises(TeacherError, match=r"not finite in project\.weight"):
-        BuiltinTeacher.load(tmp_path / "teacher.safetensors")
+def test_an_encoder_that_is_not_finite(value: float, tmp_path: Path) -> None:
+    model = tiny_vit(tmp_path)
+    model.layernorm.weight.data[3] = value
+    model.save_pretrained(tmp_path)
+    with pytest.raises(TeacherError, match=r"not finite in layernorm\.weight"):
+        EncoderTeacher(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b"null", b'{"model_type": []}', b"\xff"])

@@ -19,10 +19,9 @@ from skingpt_r1.dermcot.certify import (
 )
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.errors import DatasetError, RecordError
-from skingpt_r1.ratings.rating import read_ratings
-from skingpt_r1.ratings.rules import CertifyRules, read_history
+from skingpt_r1.ratings.certification import CertifyRules, read_history
+from skingpt_r1.ratings.rating import SCORE_COLUMNS, read_ratings
 from skingpt_r1.ratings.sheets import RECORDS
-from skingpt_r1.ratings.verdict import SCORE_COLUMNS
 
 RULES = CertifyRules()
 SLIPS = {
@@ -105,7 +104,7 @@ def test_one_person_under_two_spellings_certifies_nothing(
     assert names == {"a#2"}
     found = settle(corpus, RULES)
     assert found.counts == {"pending": 5, "third_rater": 0, "certified": 0, "rejected": 0}
-    assert found.agreement[0].pairs == 0
+    assert found.agreement == []
     assert put_in(corpus, tmp_path / "B.jsonl", renamed, {other: 4.5}) is None
     with pytest.raises(DatasetError, match="no case needs one of these raters"):
         export_to_raters(corpus, tmp_path / "more", ("A",), RULES, seed=0)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.ratings.rules import STATES, CertifyRules, canonical_text, decide
-from skingpt_r1.ratings.verdict import Rating, rater_problem
+from skingpt_r1.ratings.certification import STATES, CertifyRules, canonical_text, decide
+from skingpt_r1.ratings.rating import Rating, RatingScores, rater_problem
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 
@@ -23,7 +23,7 @@ RULES = CertifyRules()
 
 def rating(rater: str, scores: float | tuple[float, ...], corrected: str | None = None) -> Rating:
     six = (scores,) * 6 if isinstance(scores, float) else scores
-    return Rating(case="c", rater=rater, scores=six, corrected=corrected)
+    return Rating(id="c", rater=rater, scores=RatingScores.of(six), corrected=corrected)
 
 
 def state(*ratings: Rating, rules: CertifyRules = RULES) -> str:
@@ -171,7 +171,7 @@ def test_rules_are_checked() -> None:
 def test_ratings_are_on_the_scale() -> None:
     with pytest.raises(ValidationError):
         rating("a", (5.1, 5.0, 5.0, 5.0, 5.0, 5.0))
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValueError, match="shorter"):
         rating("a", (5.0,) * 5)
     with pytest.raises(ValidationError):
         rating("a", float("nan"))
@@ -182,4 +182,3 @@ def test_names_of_raters() -> None:
     assert "no pseudonym" in (rater_problem("a b") or "")
     assert "no pseudonym" in (rater_problem("../x") or "")
     assert "simulated rater" in (rater_problem("Simulated-1") or "")
-    assert rater_problem("simulated-1", simulated=True) is None

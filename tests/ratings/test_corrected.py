@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.ratings.rules import CertifyRules, canonical_text, decide
-from skingpt_r1.ratings.verdict import Rating
+from skingpt_r1.ratings.certification import CertifyRules, canonical_text, decide
+from skingpt_r1.ratings.rating import Rating, RatingScores
 from skingpt_r1.text.narrative import parse_narrative
 
 BEGIN = "Observation: A large lesion.\nReasoning: It suggests melanoma."
@@ -90,7 +90,7 @@ def test_refused(text: str, why: str) -> None:
 
 def test_a_text_that_is_refused_certifies_nothing() -> None:
     ratings = [
-        Rating(case="c", rater=rater, scores=(4.5,) * 6, corrected=text)
+        Rating(id="c", rater=rater, scores=RatingScores.of((4.5,) * 6), corrected=text)
         for rater, text in (("a", None), ("b", f"{BEGIN}\n{END}</s>"))
     ]
     found = decide("c", "melanoma", ratings, CertifyRules())

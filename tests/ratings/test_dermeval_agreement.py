@@ -11,7 +11,7 @@ from skingpt_r1.ratings.agreement import (
     METRICS,
     OVERALL,
     draw_bland_altman,
-    krippendorff_alpha,
+    interval_alpha,
     limits_of_agreement,
     measure_agreement,
     pair_ratings,
@@ -88,8 +88,8 @@ def test_the_alpha_of_a_written_out_example():
     n = len(pooled)
     observed = 2 * ((a - b) ** 2).sum() / n
     expected = ((pooled[:, None] - pooled[None]) ** 2).sum() / (n * (n - 1))
-    assert krippendorff_alpha(a, b) == pytest.approx(1 - observed / expected)
-    assert np.isnan(krippendorff_alpha(np.ones(3), np.ones(3)))
+    assert interval_alpha(np.stack([a, b])) == pytest.approx(1 - observed / expected)
+    assert np.isnan(interval_alpha(np.ones((2, 3))))
 
 
 def test_measures_that_are_not_defined_have_no_row():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.rating import (
-    SLUGS,
+    SCORE_COLUMNS,
     Rating,
     RatingScores,
     read_rating_rows,
@@ -21,7 +21,7 @@ from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, format
 from skingpt_r1.text.wording import write_critique
 
 VALUES = (4.5, 5.0, 3.5, 4.0, 2.5, 3.0)
-SCORES = dict(zip(SLUGS, VALUES, strict=True))
+SCORES = dict(zip(SCORE_COLUMNS, VALUES, strict=True))
 PUBLIC = {"id": "a", "image": "a.png", "diagnostic_text": "a wart", "scores": SCORES}
 
 
@@ -31,8 +31,8 @@ def write(path, *rows):
 
 
 def test_slugs_are_the_dimensions_in_order():
-    assert tuple(RatingScores.model_fields) == SLUGS
-    assert [slug.replace("_", " ").title() for slug in SLUGS] == list(DIMENSIONS)
+    assert tuple(RatingScores.model_fields) == SCORE_COLUMNS
+    assert [slug.replace("_", " ").title() for slug in SCORE_COLUMNS] == list(DIMENSIONS)
 
 
 def test_a_row_of_the_public_schema_is_read(tmp_path):
@@ -72,7 +72,7 @@ def test_rationales_come_with_the_scores(tmp_path):
 
 
 def test_the_mean_rater_and_the_unscored(tmp_path):
-    low = dict.fromkeys(SLUGS, 1.0)
+    low = dict.fromkeys(SCORE_COLUMNS, 1.0)
     rows = [PUBLIC | {"rater": "one"}, PUBLIC | {"rater": "two", "scores": low}]
     without = {k: v for k, v in PUBLIC.items() if k != "scores"}
     rows.append(without | {"rater": "three", "unscored": "refusal"})
@@ -113,7 +113,7 @@ def test_an_empty_file_is_an_error(tmp_path):
 
 ids = st.text("abc/é ", min_size=1, max_size=5)
 scores = st.builds(
-    lambda values: RatingScores(**dict(zip(SLUGS, values, strict=True))),
+    lambda values: RatingScores(**dict(zip(SCORE_COLUMNS, values, strict=True))),
     st.tuples(*[st.integers(0, 50).map(lambda value: value / 10)] * 6),
 )
 images = st.one_of(st.just("a.png"), st.just(("a.png", "b.png")))

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from skingpt_r1.ratings.agreement import (
     AGREEMENT_TABLE,
     OVERALL,
-    agreement_rows,
     agreement_text,
     interval_alpha,
     rater_agreement,
 )
-from skingpt_r1.ratings.verdict import Rating
+from skingpt_r1.ratings.rating import Rating, RatingScores
 from skingpt_r1.text.rubric import DIMENSIONS
 
 SCORE = st.integers(0, 50).map(lambda n: n / 10)
@@ -26,7 +25,7 @@ def ratings(table: list[list[float | None]]) -> list[list[Rating]]:
     """One row for each rater, one column for each case; all dimensions alike."""
     return [
         [
-            Rating(case=str(case), rater=f"r{rater}", scores=(row[case],) * 6)
+            Rating(id=str(case), rater=f"r{rater}", scores=RatingScores.of((row[case],) * 6))
             for rater, row in enumerate(table)
             if row[case] is not None
         ]
@@ -60,47 +59,47 @@ def slow_kappa(pairs: list[tuple[float, float]]) -> float:
     st.lists(st.lists(st.one_of(st.none(), SCORE), min_size=4, max_size=4), min_size=2, max_size=4)
 )
 def test_against_the_definitions(table: list[list[float | None]]) -> None:
-    found = {item.name: item for item in rater_agreement(ratings(table))}
-    assert list(found) == [*DIMENSIONS, OVERALL]
+    found = {(row.system, row.metric): row for row in rater_agreement(ratings(table))}
     pairs = [
         (a[c], b[c])
         for a, b in combinations(table, 2)
         for c in range(4)
         if a[c] is not None and b[c] is not None
     ]
-    item = found["Safety"]
-    assert item.pairs == len(pairs)
     if not pairs:
-        assert (item.error, item.kappa, item.alpha) == (None, None, None)
+        assert not found
         return
-    assert item.error == pytest.approx(np.mean([abs(a - b) for a, b in pairs]))
-    if item.kappa is not None:
-        assert item.kappa == pytest.approx(slow_kappa(pairs))
-    if item.alpha is not None:
-        assert item.alpha == pytest.approx(slow_alpha(table))
-    assert found[OVERALL].error == pytest.approx(item.error)
+    assert {system for system, _ in found} == {*DIMENSIONS, OVERALL}
+    assert {row.n for row in found.values()} == {len(pairs)}
+    error = found["Safety", "MAE"].value
+    assert error == pytest.approx(np.mean([abs(a - b) for a, b in pairs]))
+    if row := found.get(("Safety", "weighted kappa")):
+        assert row.value == pytest.approx(slow_kappa(pairs))
+    if row := found.get(("Safety", "alpha")):
+        assert row.value == pytest.approx(slow_alpha(table))
+    assert found[OVERALL, "MAE"].value == pytest.approx(error)
+
+
+def of_accuracy(table: list[list[float | None]]) -> dict[str, float]:
+    rows = rater_agreement(ratings(table))
+    return {row.metric: row.value for row in rows if row.system == "Accuracy"}
 
 
 def test_perfect_and_no_agreement() -> None:
-    same = rater_agreement(ratings([[1.0, 3.0, 5.0], [1.0, 3.0, 5.0]]))[0]
-    assert (same.error, same.kappa, same.alpha) == (0, 1, 1)
-    constant = rater_agreement(ratings([[4.0, 4.0], [4.0, 4.0]]))[0]
-    assert (constant.error, constant.kappa, constant.alpha) == (0, None, None)
-    opposite = rater_agreement(ratings([[1.0, 5.0], [5.0, 1.0]]))[0]
-    assert opposite.kappa is not None
-    assert opposite.kappa < 0
+    same = of_accuracy([[1.0, 3.0, 5.0], [1.0, 3.0, 5.0]])
+    assert same == {"MAE": 0, "weighted kappa": 1, "alpha": 1}
+    assert of_accuracy([[4.0, 4.0], [4.0, 4.0]]) == {"MAE": 0}
+    assert of_accuracy([[1.0, 5.0], [5.0, 1.0]])["weighted kappa"] < 0
 
 
 def test_table_and_text() -> None:
-    found = rater_agreement(ratings([[1.0, 3.0, 5.0], [2.0, 3.0, 5.0]]))
-    rows = list(agreement_rows(found))
+    rows = rater_agreement(ratings([[1.0, 3.0, 5.0], [2.0, 3.0, 5.0]]))
     assert len(rows) == 3 * 7
     assert {row.table for row in rows} == {AGREEMENT_TABLE}
     assert {row.n for row in rows} == {3}
-    assert "Accuracy" in agreement_text(found)
-    nothing = rater_agreement([])
-    assert list(agreement_rows(nothing)) == []
-    assert agreement_text(nothing).count("-") >= 21
+    assert "Accuracy" in agreement_text(rows)
+    assert rater_agreement([]) == []
+    assert agreement_text([]).count("-") >= 21
 
 
 @settings(max_examples=100, deadline=None)
@@ -116,7 +115,7 @@ def test_alpha_is_the_library_s(cases):
     rated = table[:, (~np.isnan(table)).sum(axis=0) > 1]
     found = interval_alpha(table)
     if not rated.size or np.nanmin(rated) == np.nanmax(rated):
-        assert found is None
+        assert np.isnan(found)
     else:
         wanted = krippendorff.alpha(table, level_of_measurement="interval")
         assert found == pytest.approx(wanted, abs=1e-9)

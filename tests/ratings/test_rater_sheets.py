@@ -14,11 +14,19 @@ from PIL import Image
 from finished_corpus import make_corpus
 from skingpt_r1.dermcot.certify import export_to_raters, import_ratings, settle
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
-from skingpt_r1.dermcot.sheets import export_cases
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.rules import CertifyRules
-from skingpt_r1.ratings.sheets import COLUMNS, RECORDS, TABLE, as_cell, case_code, from_cell
-from skingpt_r1.ratings.verdict import SCORE_COLUMNS
+from skingpt_r1.ratings.certification import CertifyRules
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
+from skingpt_r1.ratings.sheets import (
+    COLUMNS,
+    RECORDS,
+    TABLE,
+    Item,
+    as_cell,
+    case_code,
+    export_cases,
+    from_cell,
+)
 from skingpt_r1.records import sha256_file
 from skingpt_r1.text.rubric import DIMENSIONS
 
@@ -200,18 +208,11 @@ def test_what_a_person_writes_into_a_cell_stays(comment: str) -> None:
 def test_texts_of_cases_are_no_formulas_in_the_table(tmp_path: Path) -> None:
     record = make_corpus(tmp_path / "corpus", train=1, held_out=1)
     (found,) = read_corpus(record, "held_out")
-    hostile = found.model_copy(
-        update={"context": {"site": "=cmd|x", "age": "-5"}, "narrative": "@SUM(A1)"}
-    )
-    export_cases(
-        [hostile],
-        record,
-        {hostile.id: ("a",)},
-        tmp_path / "e",
-        judged="0",
-        seed=0,
-        missing={hostile.id: 2},
-    )
+    shown = {"site": "=cmd|x", "age": "-5"}
+    images = tuple(record / name for name in found.images)
+    hostile = Item(found.id, found.diagnosis, "@SUM(A1)", images, shown)
+    assigned, missing = {hostile.id: ("a",)}, {hostile.id: 2}
+    export_cases([hostile], assigned, tmp_path / "e", judged="0", seed=0, missing=missing)
     table = (tmp_path / "e" / TABLE).read_text("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(table, newline=""))
     assert [row[name] for name in ("site", "age", "narrative")] == ["'=cmd|x", "'-5", "'@SUM(A1)"]
@@ -244,7 +245,7 @@ def test_json_lines_and_decimal_commas(corpus: Path, tmp_path: Path, sheet) -> N
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     event = take_in(corpus, path)
     assert event is not None
-    assert {rating.scores for rating in event.ratings} == {(4.5,) * 6}
+    assert {rating.six.values for rating in event.ratings} == {(4.5,) * 6}
 
 
 def test_every_wrong_row_is_told_and_nothing_is_imported(

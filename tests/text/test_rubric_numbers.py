@@ -115,8 +115,8 @@ def test_no_number_is_made_up(text: str) -> None:
     found = read_score(text)
     if found is not None and found.value is not None:
         assert any(letter.isnumeric() for letter in text) or "half" in text
-        assert found.rest == text[len(text) - len(found.rest) :]
-        assert not found.rest[:1].isalnum()
+        assert found.said == text[len(text) - len(found.said) :]
+        assert not found.said[:1].isalnum()
 
 
 @pytest.mark.parametrize(

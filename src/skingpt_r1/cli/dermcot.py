@@ -32,9 +32,8 @@ from skingpt_r1.render.folder import rendered_layout
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermcot.certify import Certification
     from skingpt_r1.dermcot.pipeline import Narrators, ScoreFunction, Tools
-    from skingpt_r1.ratings.rules import CertifyRules
+    from skingpt_r1.ratings.certification import Certification, CertifyRules
 
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a corpus.")]
@@ -174,7 +173,7 @@ def certification_lines(found: "Certification") -> Iterator[str]:
 def _rules(folder: Path, recipe: Path | None, settings: Sequence[str]) -> "CertifyRules":
     from skingpt_r1.dermcot.certify import current_rules
     from skingpt_r1.dermcot.recipe import load_corpus_recipe
-    from skingpt_r1.ratings.rules import CertifyRules
+    from skingpt_r1.ratings.certification import CertifyRules
     from skingpt_r1.recipes import check_recipe, set_values
 
     given = current_rules(folder) if recipe is None else load_corpus_recipe(recipe).certify

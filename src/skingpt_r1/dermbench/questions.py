@@ -69,7 +69,7 @@ def classification_questions(
     if repeated:
         raise DatasetError("the cases of a benchmark must have unique ids", repeated)
     gold = gold_labels(cases, labels)
-    info = READERS[labels.dataset].INFO
+    info = READERS[labels.dataset]
     questions = []
     for case in cases:
         candidates = shuffled_candidates(labels, case.id, seed, form)

@@ -30,8 +30,8 @@ from skingpt_r1.dermcot.croissant import CORPUS_VERSION, croissant
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_leaks
 from skingpt_r1.dermcot.table import Entry, Shard, write_split
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.agreement import rater_agreement, ratings_by_case
-from skingpt_r1.ratings.rules import STATES, CertifyRules, History, read_history
+from skingpt_r1.ratings.agreement import rater_agreement
+from skingpt_r1.ratings.certification import STATES, CertifyRules, History, read_history
 from skingpt_r1.records import sha256_file, write_bytes_atomic, write_json_atomic
 from skingpt_r1.runs import Progress
 
@@ -191,7 +191,7 @@ def _facts(
         states={state: states[state] for state in STATES} if history.decisions else {},
         rules=None if history.limits is None else CertifyRules.model_validate(history.limits),
         simulated_raters=history.simulated if history.decisions else None,
-        agreement=rater_agreement(ratings_by_case(history.ratings)),
+        agreement=rater_agreement(of.values() for of in history.ratings.values()),
         corrected=sum(d.corrected is not None for d in history.decisions.values()),
         version=importlib.metadata.version("skingpt-r1"),
     )

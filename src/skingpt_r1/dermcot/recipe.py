@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
-from skingpt_r1.ratings.rules import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.recipes import read_recipe
 
 SYNTHETIC = "synthetic"

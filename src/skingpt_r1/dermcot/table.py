@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
-from skingpt_r1.ratings.rules import Decision
-from skingpt_r1.ratings.verdict import SCORE_COLUMNS, Rating
+from skingpt_r1.ratings.certification import Decision
+from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating
 from skingpt_r1.records import sha256_file
 from skingpt_r1.render.folder import DATASET
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -180,8 +180,8 @@ def _row(
         "ratings": [
             {
                 "rater": pseudonyms[rating.rater],
-                "simulated": rating.is_simulated,
-                "scores": _six(rating.scores),
+                "simulated": rating.simulated,
+                "scores": rating.six.model_dump(),
             }
             for rating in entry.ratings
         ],

@@ -1,7 +1,4 @@
-"""The trained evaluator: where it is, how it is loaded, and how it is exported.
-
-The model card of an exported evaluator: what it is, what it learned from, what was measured.
-"""
+"""The trained evaluator: where it is, how it is loaded and exported, and its model card."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,7 +11,15 @@ from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import merge_lora
 from skingpt_r1.model.backbone import NANO
-from skingpt_r1.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_adapter, read_adapter_weights
+from skingpt_r1.model.checkpoint import (
+    CONFIG_FILE,
+    OWN_CONFIG_FILE,
+    WEIGHTS_FILE,
+    is_adapter,
+    read_adapter_config,
+    read_adapter_weights,
+    saved_names,
+)
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.skingpt import SkinGPT
@@ -74,10 +79,7 @@ _GIVEN = "The rating files are the user's own; their licence may restrict what t
 def knows_rendered_skin_only(folder: Path) -> bool:
     """Whether an evaluator has learned from rendered pictures and simulated raters alone.
 
-    Its card says so; for one that lies in the folder of its run, the recipe there does.
-
-    Args:
-        folder: of the adapter.
+    The recipe of its run says so, and elsewhere its card.
     """
     run, card = folder.parent / "run.json", folder / "README.md"
     if run.is_file():
@@ -89,13 +91,7 @@ def knows_rendered_skin_only(folder: Path) -> bool:
 def evaluator_card(
     recipe: EvaluatorRecipe, config: AdapterConfig, rows: Sequence[ResultRow]
 ) -> str:
-    """A model card in Markdown with the metadata header that model hubs read.
-
-    Args:
-        recipe: of the run.
-        config: of the trained adapters.
-        rows: what was measured.
-    """
+    """A model card in Markdown with the metadata header that model hubs read."""
     assert config.backbone is not None
     is_simulated = recipe.data.train is None
     data = recipe.data
@@ -162,23 +158,24 @@ def load_evaluator(
 
 
 def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
-    """Copy an evaluator without the files of its backbone's tokenizer, and write its card.
+    """Copy an evaluator without the files of its backbone's tokenizer, with a card as README.
 
     The weights are rounded to half precision, which halves the file.
-
-    Args:
-        adapter: the adapter folder of a run.
-        folder: where it goes; made when missing.
-        card: text of its README.
 
     Raises:
         CheckpointError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(adapter / CONFIG_FILE, folder / CONFIG_FILE)
+        for name in (CONFIG_FILE, OWN_CONFIG_FILE):
+            if (adapter / name).is_file():
+                shutil.copyfile(adapter / name, folder / name)
         weights = {name: value.half() for name, value in read_adapter_weights(adapter).items()}
-        save_file(weights, folder / WEIGHTS_FILE, {"format": "pt"})
+        save_file(
+            saved_names(read_adapter_config(adapter), weights),
+            folder / WEIGHTS_FILE,
+            {"format": "pt"},
+        )
         (folder / "README.md").write_text(card, "utf-8")
     except OSError as error:
         raise CheckpointError(f"the evaluator cannot be written to {folder}: {error}") from error

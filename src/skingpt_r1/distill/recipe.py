@@ -31,6 +31,7 @@ from skingpt_r1.distill.losses import LossWeights
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.model.prompt import Request
+from skingpt_r1.plugins import load_plugins
 from skingpt_r1.recipes import check_recipe, read_recipe
 
 _TURNS = Image.Transpose
@@ -112,24 +113,32 @@ class DataRecipe(Section):
         return self
 
 
+TEACHERS = ("none", "built-in", "precomputed", "encoder")
+
+
 class TeacherRecipe(Section):
     """The teacher of the visual term; it never becomes a part of the adapter.
 
     Attributes:
         kind: `none`; `built-in`, a small encoder trained on the labels at hand; `precomputed`, one
-            vector for each picture on disk; `encoder`, a Hugging Face image encoder directory.
-        path: the vectors or the encoder directory.
+            vector for each picture on disk; `encoder`, a Hugging Face image encoder directory or
+            the name of an encoder plug-in; or the name of a teacher plug-in.
+        path: the vectors or the encoder.
         width: width of the built-in teacher's vectors.
         epochs: epochs of the built-in teacher's training.
     """
 
-    kind: Literal["none", "built-in", "precomputed", "encoder"] = "built-in"
+    kind: str = "built-in"
     path: Path | None = None
     width: PositiveInt = 64
     epochs: PositiveInt = 12
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.kind not in TEACHERS and self.kind not in (others := load_plugins("teachers")):
+            raise ValueError(
+                f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
+            )
         if self.kind in ("precomputed", "encoder") and self.path is None:
             raise ValueError(f"teacher.path is missing: {self.kind} vectors must come from there")
         return self
@@ -246,6 +255,11 @@ class Recipe(Section):
             raise ValueError(
                 "losses.visual is above 0 and teacher.kind is none; name a teacher or set "
                 "losses.visual to 0"
+            )
+        if self.losses.visual and self.adapter.visual.layers == "none":
+            raise ValueError(
+                "losses.visual is above 0 and adapter.visual.layers is none, so that nothing can "
+                "learn from a teacher; set losses.visual to 0"
             )
         if self.visual_first is not None and not self.losses.visual:
             raise ValueError("visual_first is a stage of the visual term; losses.visual is 0")

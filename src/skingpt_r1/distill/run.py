@@ -49,7 +49,13 @@ from skingpt_r1.model.checkpoint import is_adapter
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.teachers import EncoderTeacher, PrecomputedTeacher, Teacher, train_teacher
+from skingpt_r1.model.teachers import (
+    EncoderTeacher,
+    PluginTeacher,
+    PrecomputedTeacher,
+    Teacher,
+    train_teacher,
+)
 from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records import start_run, write_bytes_atomic
 from skingpt_r1.runs import Count, Progress, note_root, same_root
@@ -99,6 +105,8 @@ def _make(
 ) -> Teacher:
     if recipe.kind == "built-in":
         return train_teacher(cases, width=recipe.width, epochs=recipe.epochs, seed=seed)
+    if recipe.kind != "encoder":
+        return PluginTeacher(recipe.kind)
     assert recipe.path is not None
     return EncoderTeacher(recipe.path, device=device)
 

@@ -1,11 +1,12 @@
-"""Saving and loading adapters in the Hugging Face layout, strictly.
+"""Adapters on disk, in the Hugging Face layout: settings, weights, a model card; read strictly.
 
-The model card that is saved beside adapters.
+Low-rank matrices alone are written as `peft` writes them, with our settings in a file beside.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
+from skingpt_r1.model.adapters.text import lora_settings
 from skingpt_r1.model.config import AdapterConfig, BackboneReference
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.weight_files import (
@@ -26,60 +28,13 @@ from skingpt_r1.model.weight_files import (
 )
 from skingpt_r1.records import read_json
 
-_CARD = """---
-base_model: {base}
-base_model_relation: adapter
-library_name: skingpt_r1
-license: apache-2.0
-pipeline_tag: image-text-to-text
-tags:
-- dermatology
-- chain-of-thought
----
-
-# SkinGPT-R1 adapters
-
-**For research, not for diagnosis.** The model can be wrong, and a fluent text is no sign that it is
-right. It must not be used to decide about anybody's care.
-
-| | |
-|---|---|
-| backbone | `{base}` |
-| backbone weights (sha256) | `{revision}` |
-| text adapter | {text_adapter} |
-| visual adapter | {layers} layers on {features}, width {embed_dim}, inject: {inject} |
-| trained parameters | {parameters:,} |
-
-The backbone's weights are not part of this directory and were not changed. The license above is
-that of the adapter code; the data it was trained on may restrict what the weights can be used for.
-
-```python
-import skingpt_r1
-
-model = skingpt_r1.load_model("path/to/this/directory")
-print(model.diagnose("picture.jpg").text)
-```
-"""
-
-
-def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
-    """A model card in Markdown with the metadata header that model hubs read."""
-    assert config.backbone is not None
-    return _CARD.format(
-        base=config.backbone.name,
-        revision=config.backbone.revision,
-        text_adapter=config.text_adapter,
-        layers=config.visual.layers,
-        features=config.visual.features,
-        embed_dim=config.visual.embed_dim,
-        inject=str(config.visual.inject).lower(),
-        parameters=sum(value.numel() for value in state.values()),
-    )
-
-
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_TYPE = "skingpt_r1"
+OWN_CONFIG_FILE = "skingpt_config.json"
+_CARD = Path(__file__).parent / "templates" / "adapter_card.md"
+_PEFT, _OWN = "base_model.model.", "lora."
+T = TypeVar("T")
 
 
 def save_adapter(
@@ -87,8 +42,11 @@ def save_adapter(
     config: AdapterConfig,
     weights: Mapping[str, Tensor],
     processor: SkinProcessor | None,
+    targets: str,
 ) -> None:
     """Write adapters, their settings, the processor's files and a model card.
+
+    `targets` is the regular expression for what has low-rank matrices.
 
     Raises:
         CheckpointError: the backbone is not known, or the folder cannot be written.
@@ -102,17 +60,41 @@ def save_adapter(
         "base_model_revision": config.backbone.revision,
         "config": config.model_dump(mode="json"),
     }
+    files: dict[str, dict[str, Any]] = {CONFIG_FILE: settings}
+    if config.is_lora_alone:
+        peft = {"base_model_name_or_path": config.backbone.name, "inference_mode": True}
+        files = {OWN_CONFIG_FILE: settings, CONFIG_FILE: peft | lora_settings(config.lora, targets)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if processor is not None:
             processor.save(folder)
-        (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+        for name, content in files.items():
+            (folder / name).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
         (folder / "README.md").write_text(model_card(config, state), "utf-8")
         partial = folder / f".{WEIGHTS_FILE}.partial"
-        save_file(state, partial, metadata={"format": "pt"})
+        save_file(saved_names(config, state), partial, metadata={"format": "pt"})
         partial.replace(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
+
+
+def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
+    """A model card in Markdown with the metadata header that model hubs read."""
+    assert config.backbone is not None
+    return _CARD.read_text("utf-8").format(
+        backbone=config.backbone,
+        text_adapter=config.text_adapter,
+        visual=config.visual,
+        inject=str(config.visual.inject).lower(),
+        parameters=sum(value.numel() for value in state.values()),
+    )
+
+
+def saved_names(config: AdapterConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by their names in the file."""
+    if not config.is_lora_alone:
+        return state
+    return {name.replace(_OWN, _PEFT, 1): value for name, value in state.items()}
 
 
 def is_adapter(folder: Path) -> bool:
@@ -128,6 +110,9 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     """
     path = folder / CONFIG_FILE
     settings = read_json(path, CheckpointError)
+    if "peft_type" in settings and (folder / OWN_CONFIG_FILE).is_file():
+        path = folder / OWN_CONFIG_FILE
+        settings = read_json(path, CheckpointError)
     if settings.get("adapter_type") != ADAPTER_TYPE:
         raise CheckpointError(
             f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
@@ -143,11 +128,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
 
 
 def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
-    """The saved tensors.
-
-    Raises:
-        CheckpointError: the file is absent or damaged.
-    """
+    """The saved tensors, which are finite floating-point numbers."""
     path = folder / WEIGHTS_FILE
     refuse_other_types(path, read_adapter_headers(folder))
     try:
@@ -155,27 +136,23 @@ def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     refuse_not_finite(path, state.items())
-    return state
+    return _by_own_names(state)
 
 
 def read_adapter_headers(folder: Path) -> dict[str, Header]:
-    """Type and shape of the saved tensors; none of them is read.
-
-    Raises:
-        CheckpointError: the file is absent or damaged.
-    """
+    """Type and shape of the saved tensors; none of them is read."""
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
-    return read_headers(path)
+    return _by_own_names(read_headers(path))
+
+
+def _by_own_names(saved: dict[str, T]) -> dict[str, T]:
+    return {name.replace(_PEFT, _OWN, 1): value for name, value in saved.items()}
 
 
 def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Path) -> None:
-    """Copy saved tensors into a model's adapters.
-
-    Raises:
-        CheckpointError: missing or unexpected keys, or another shape; nothing is changed then.
-    """
+    """Copy saved tensors into a model's adapters, which must be the same in name and shape."""
     refuse_misfits(where, saved, own)
     with torch.no_grad():
         for name, value in own.items():
@@ -183,11 +160,7 @@ def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: P
 
 
 def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path) -> None:
-    """Stop when adapters were trained on another backbone.
-
-    Raises:
-        CheckpointError: the revisions differ.
-    """
+    """Stop when adapters were trained on another backbone."""
     trained = config.backbone
     assert trained is not None
     if trained.revision != found.revision:
@@ -199,12 +172,7 @@ def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path)
 
 
 def copy_weights(folder: Path, config: AdapterConfig, own: Mapping[str, Tensor]) -> None:
-    """Copy saved adapters into a model that has these and perhaps more.
-
-    Raises:
-        CheckpointError: another backbone, or a saved weight that the model lacks or has in another
-            shape; all of them are listed.
-    """
+    """Copy saved adapters into a model on the same backbone that has these and perhaps more."""
     trained = read_adapter_config(folder).backbone
     assert trained is not None
     if config.backbone is None or trained.revision != config.backbone.revision:

@@ -8,17 +8,12 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class BackboneReference(BaseModel):
-    """The backbone an adapter belongs to.
-
-    Attributes:
-        name: `nano`, or the directory the backbone was loaded from.
-        revision: sha256 over the weight files; an adapter is refused on any other backbone.
-    """
+    """The backbone an adapter belongs to; it is refused on any other."""
 
     model_config = _STRICT
 
-    name: str
-    revision: str
+    name: str  # `nano`, or the directory that it was loaded from
+    revision: str  # sha256 over the weight files
 
 
 class VisualConfig(BaseModel):
@@ -27,7 +22,8 @@ class VisualConfig(BaseModel):
     Attributes:
         features: `pixels` reads the processor's patches (1176 values each), as the released model
             does; `tower` reads the frozen vision tower's merged tokens.
-        layers: `residual` is the paper's first stack, `experts` its second.
+        layers: `residual` is the paper's first stack, `experts` its second; `none` has no weights,
+            for low-rank matrices alone.
         embed_dim: width E of the image embedding.
         num_layers: layers of the stack.
         bottleneck: width inside each layer or expert.
@@ -39,7 +35,7 @@ class VisualConfig(BaseModel):
     model_config = _STRICT
 
     features: Literal["pixels", "tower"] = "pixels"
-    layers: Literal["residual", "experts"] = "residual"
+    layers: Literal["residual", "experts", "none"] = "residual"
     embed_dim: int = Field(default=1024, ge=1, le=65_536)
     num_layers: int = Field(default=4, ge=1, le=256)
     bottleneck: int = Field(default=64, ge=1, le=65_536)
@@ -54,6 +50,8 @@ class VisualConfig(BaseModel):
                 "inject: true needs features: tower, because one vector is added per tower token; "
                 f"features is {self.features!r}"
             )
+        if self.layers == "none" and (self.inject or self.features != "tower"):
+            raise ValueError("layers: none needs features: tower and inject: false")
         if self.experts_per_token > self.num_experts:
             raise ValueError(
                 f"experts_per_token ({self.experts_per_token}) must not exceed "
@@ -111,6 +109,15 @@ class AdapterConfig(BaseModel):
     teacher_dim: int | None = Field(default=None, ge=1, le=65_536)
     backbone: BackboneReference | None = None
 
+    @model_validator(mode="after")
+    def _has_adapters(self) -> Self:
+        if self.visual.layers == "none" and self.text_adapter != "lora":
+            raise ValueError(
+                f"visual.layers: none gives a vocabulary bias nothing to read; text_adapter is "
+                f"{self.text_adapter!r} and must be 'lora'"
+            )
+        return self
+
     @property
     def has_bias(self) -> bool:
         """Whether there is a vocabulary bias."""
@@ -120,6 +127,11 @@ class AdapterConfig(BaseModel):
     def has_lora(self) -> bool:
         """Whether there are low-rank matrices."""
         return self.text_adapter != "bias"
+
+    @property
+    def is_lora_alone(self) -> bool:
+        """Whether there are low-rank matrices and nothing else: then `peft` reads the adapter."""
+        return self.visual.layers == "none"
 
     @property
     def adapts_tower(self) -> bool:

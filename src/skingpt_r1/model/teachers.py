@@ -1,24 +1,22 @@
-"""Visual teachers: one vector per picture, from disk or from an image encoder.
+"""Visual teachers: one vector per picture, from disk, an encoder, a plug-in, or our own network.
 
-A teacher stays outside our checkpoints; only its vectors are used, and only in training.
-
-The built-in teacher: a small image encoder trained on the labels at hand.
-
-It stands in where no dermatology encoder can be had. Its vectors say what its training labels say:
-the diagnosis, and the findings where a data set knows them.
+A teacher stays outside our checkpoints; only its vectors are used, and only in training. The
+built-in one is a small network trained on the labels at hand, for where no dermatology encoder can
+be had: its vectors say what its labels say.
 """
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoImageProcessor, AutoModel
@@ -26,22 +24,27 @@ from transformers import AutoImageProcessor, AutoModel
 from skingpt_r1.case import Case
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.errors import TeacherError, TrainingError
-from skingpt_r1.model.weight_files import not_finite, refusing
+from skingpt_r1.model.weight_files import listed, not_finite, refusing
+from skingpt_r1.plugins import load_plugins
 from skingpt_r1.records import read_json
 
+log = logging.getLogger(__name__)
+
 SHOWN = 20
+SIDE = 112
+BATCH = 48
+PEAK_RATE = 4e-3
+WEIGHT_DECAY = 0.05
+SMOOTHING = 0.05
+UNLABELLED = -100
+DIAGNOSIS = "diagnosis"
 
 
 class Teacher(Protocol):
     """Gives the vectors that the visual adapter learns to land on."""
 
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Case id to `[images, T]`, float32 on the CPU.
-
-        Raises:
-            TeacherError: vectors are missing or unusable; all such cases are listed.
-        """
-        ...
+        """Case id to `[images, T]`, float32; a TeacherError lists cases without good vectors."""
 
 
 class PrecomputedTeacher:
@@ -53,101 +56,92 @@ class PrecomputedTeacher:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a directory or a safetensors file.
-
-        Raises:
-            TeacherError: there is no such path, or the file is damaged.
-        """
         if not path.exists():
             raise TeacherError(
                 f"teacher vectors {path} do not exist; give a directory of .npy or .safetensors "
                 "files, one per picture, or one .safetensors file"
             )
         self.path = path
-        self._vectors: Mapping[str, Tensor] | None = None
-        if path.is_file():
-            self._vectors = _read_tensors(path)
+        self._vectors = _read_tensors(path) if path.is_file() else None
 
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
         """Read the vectors of all pictures; see `Teacher`."""
-        found = {case.id: [self._find(image) for image in case.images] for case in cases}
-        missing = [case_id for case_id, rows in found.items() if any(row is None for row in rows)]
+        found: dict[str, list[Tensor]] = {}
+        missing = []
+        for case in cases:
+            rows = [self._find(image) for image in case.images]
+            found[case.id] = [row for row in rows if row is not None]
+            if len(found[case.id]) < len(rows):
+                missing.append(case.id)
         if missing:
             raise TeacherError(
                 f"{len(missing)} of {len(cases)} cases have no teacher vector in {self.path}: "
-                f"{_listed(missing)}; make the vectors, or leave the cases out",
+                f"{listed(missing, SHOWN)}; make the vectors, or leave the cases out",
                 missing,
             )
-        return check_vectors(
-            {case_id: [row for row in rows if row is not None] for case_id, rows in found.items()}
-        )
+        return check_vectors(found)
 
     def _find(self, image: Path) -> Tensor | None:
         if self._vectors is not None:
-            for key in (image.name, image.stem):
-                if key in self._vectors:
-                    return self._vectors[key].flatten().float()
-            return None
-        for name in (
+            found = self._vectors.get(image.name, self._vectors.get(image.stem))
+            return None if found is None else found.flatten().float()
+        names = (
             f"{image.stem}.npy", f"{image.name}.npy", f"{image.parent.name}/{image.stem}.npy",
             f"{image.stem}.safetensors",
-        ):  # fmt: skip
-            if (self.path / name).is_file():
-                return _read_vector(self.path / name)
-        return None
+        )  # fmt: skip
+        paths = [self.path / name for name in names if (self.path / name).is_file()]
+        return _read_vector(paths[0]) if paths else None
 
 
 class EncoderTeacher:
-    """Any Hugging Face image encoder directory; the pooled output is the vector."""
+    """An image encoder: a Hugging Face directory, whose pooled output is the vector, or a plug-in.
+
+    A plug-in of `skingpt_r1.encoders` is called with the device and returns a function from a list
+    of PIL pictures to a tensor `[pictures, T]`.
+    """
 
     def __init__(
-        self, folder: Path, *, device: str | torch.device = "cpu", batch_size: int = 32
+        self, where: Path, *, device: str | torch.device = "cpu", batch_size: int = 32
     ) -> None:
-        """Load the encoder and its image processor.
-
-        Raises:
-            TeacherError: the directory is absent or is not an image encoder, or its weights are no
-                numbers.
-        """
-        if not folder.is_dir():
-            raise TeacherError(f"teacher encoder {folder} does not exist; give its directory")
-        for path in folder.glob("*config.json"):
-            read_json(path, TeacherError)
-        with refusing(f"{folder} is not an image encoder directory", TeacherError):
-            self.processor = AutoImageProcessor.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-            model = AutoModel.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        if wrong := not_finite(model.named_parameters()):
-            raise TeacherError(f"{folder} has weights that are not finite in {_listed(wrong)}")
-        self.joint = "vision_config" in model.config.to_dict()
-        self.model = model.to(device).eval().requires_grad_(False)
         self.batch_size = batch_size
+        encoders = {} if where.is_dir() else load_plugins("encoders")
+        if str(where) in encoders:
+            self.encode: Callable[[list[Image.Image]], Tensor] = encoders[str(where)](device)
+            return
+        if not where.is_dir():
+            raise TeacherError(
+                f"teacher encoder {where} does not exist; give its directory"
+                + "".join(f", or {name}" for name in encoders)
+            )
+        for path in where.glob("*config.json"):
+            read_json(path, TeacherError)
+        with refusing(f"{where} is not an image encoder directory", TeacherError):
+            self.processor = AutoImageProcessor.from_pretrained(
+                where, local_files_only=True, trust_remote_code=False
+            )
+            model = AutoModel.from_pretrained(where, local_files_only=True, trust_remote_code=False)
+        if wrong := not_finite(model.named_parameters()):
+            raise TeacherError(f"{where} has weights that are not finite in {listed(wrong)}")
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.encode = self._encode
 
     @torch.no_grad()
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
         """Run the encoder over all pictures; see `Teacher`."""
-        pictures = [(case.id, image) for case in cases for image in case.images]
-        found: dict[str, list[Tensor]] = {case.id: [] for case in cases}
-        for start in range(0, len(pictures), self.batch_size):
-            chosen = pictures[start : start + self.batch_size]
-            batch = self.processor(
-                images=[open_image(image) for _, image in chosen], return_tensors="pt"
-            )
-            rows = self._pool(batch["pixel_values"].to(self.model.device))
-            for (case_id, _), row in zip(chosen, rows, strict=True):
-                found[case_id].append(row.flatten().float().cpu())
-        return check_vectors(found)
+        paths = [image for case in cases for image in case.images]
+        rows: list[Tensor] = []
+        for start in range(0, len(paths), self.batch_size):
+            pictures = [open_image(path) for path in paths[start : start + self.batch_size]]
+            rows += [row.flatten().float().cpu() for row in torch.as_tensor(self.encode(pictures))]
+        return deal_vectors(cases, rows)
 
-    def _pool(self, pixels: Tensor) -> Tensor:
+    def _encode(self, pictures: list[Image.Image]) -> Tensor:
+        batch = self.processor(images=pictures, return_tensors="pt")
+        pixels = batch["pixel_values"].to(self.model.device)
         # A joint text-image model projects pictures by a method of its own.
-        output = (
-            self.model.get_image_features(pixel_values=pixels)
-            if self.joint
-            else self.model(pixel_values=pixels)
-        )
+        joint = "vision_config" in self.model.config.to_dict()
+        run = self.model.get_image_features if joint else self.model
+        output = run(pixel_values=pixels)
         if isinstance(output, Tensor):
             return output
         pooled: Tensor | None = output.get("pooler_output")
@@ -157,19 +151,42 @@ class EncoderTeacher:
         return states[:, 0] if states.ndim == 3 else states.mean((-2, -1))
 
 
-def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
-    """Stack each case's vectors, when all are usable.
+class PluginTeacher:
+    """A teacher of another package: a function from picture files to `[pictures, T]`.
 
-    Raises:
-        TeacherError: widths differ, or a vector is zero or not finite.
+    It is entered under `skingpt_r1.teachers` and named as `teacher.kind` in a recipe.
     """
-    widths = {row.numel() for rows in found.values() for row in rows}
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.function: Callable[[list[Path]], Any] = load_plugins("teachers")[kind]
+
+    def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
+        """Call the function once, with all pictures; see `Teacher`."""
+        paths = [image for case in cases for image in case.images]
+        with refusing(f"the teacher {self.kind!r} fails", TeacherError):
+            values = torch.as_tensor(self.function(paths), dtype=torch.float32)
+        return deal_vectors(cases, list(values.cpu()))
+
+
+def deal_vectors(cases: Sequence[Case], rows: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Give each case the vectors of its pictures; `rows` follow the order of all pictures."""
+    wanted = sum(len(case.images) for case in cases)
+    if len(rows) != wanted:
+        raise TeacherError(f"the teacher gave {len(rows)} vectors for {wanted} pictures")
+    rest = iter(rows)
+    return check_vectors({case.id: [next(rest).flatten() for _ in case.images] for case in cases})
+
+
+def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+    """Stack each case's vectors, when all are of one width, finite and not zero."""
+    widths = Counter(row.numel() for rows in found.values() for row in rows)
     if len(widths) > 1:
-        common = max(widths, key=lambda w: sum(r.numel() == w for v in found.values() for r in v))
+        [(common, _)] = widths.most_common(1)
         odd = [k for k, rows in found.items() if any(row.numel() != common for row in rows)]
         raise TeacherError(
             f"teacher vectors have widths {sorted(widths)}; most have {common}, and these cases "
-            f"differ: {_listed(odd)}; one encoder must make all of them",
+            f"differ: {listed(odd, SHOWN)}; one encoder must make all of them",
             odd,
         )
     bad = [
@@ -179,16 +196,11 @@ def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
     ]
     if bad:
         raise TeacherError(
-            f"{len(bad)} cases have teacher vectors that are zero or not finite: {_listed(bad)}; "
-            "a zero vector has no direction to learn; make them again",
+            f"{len(bad)} cases have teacher vectors that are zero or not finite: "
+            f"{listed(bad, SHOWN)}; a zero vector has no direction to learn; make them again",
             bad,
         )
     return {case_id: torch.stack(list(rows)) for case_id, rows in found.items()}
-
-
-def _listed(case_ids: Sequence[str]) -> str:
-    more = f" and {len(case_ids) - SHOWN} more" if len(case_ids) > SHOWN else ""
-    return ", ".join(case_ids[:SHOWN]) + more
 
 
 def _read_vector(path: Path) -> Tensor:
@@ -213,27 +225,11 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-log = logging.getLogger(__name__)
-
-SIDE = 112
-BATCH = 48
-PEAK_RATE = 4e-3
-WEIGHT_DECAY = 0.05
-SMOOTHING = 0.05
-UNLABELLED = -100
-DIAGNOSIS = "diagnosis"
-
-
 class TaskTargets(NamedTuple):
-    """What the pictures are labelled with.
+    """What the pictures are labelled with, by task."""
 
-    Attributes:
-        classes: task -> its classes, in the order of their indices.
-        targets: task -> `[pictures]` class indices, `UNLABELLED` where unknown.
-    """
-
-    classes: dict[str, list[str]]
-    targets: dict[str, Tensor]
+    classes: dict[str, list[str]]  # in the order of their indices
+    targets: dict[str, Tensor]  # [pictures] class indices, UNLABELLED where none is given
 
 
 class _Block(nn.Module):
@@ -253,8 +249,8 @@ class _Block(nn.Module):
         return torch.relu(reduced + self.refine(reduced))
 
 
-class Encoder(nn.Module):
-    """A small convolutional encoder: `[pictures, 3, 112, 112]` to `[pictures, width]`."""
+class BuiltinTeacher(nn.Module):
+    """A small convolutional network: `[pictures, 3, 112, 112]` to `[pictures, width]`."""
 
     centre: Tensor
 
@@ -278,40 +274,12 @@ class Encoder(nn.Module):
         centred: Tensor = self.project(functional.dropout(pooled, 0.2, self.training)) - self.centre
         return centred
 
-
-class BuiltinTeacher:
-    """A trained encoder; `train_teacher` makes one."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        """Keep a trained encoder."""
-        self.encoder = encoder.eval().requires_grad_(False)
-
     @torch.no_grad()
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Case id to `[images, width]`; see `teachers.Teacher`."""
-        found: dict[str, list[Tensor]] = {}
-        for case in cases:
-            found[case.id] = list(self.encoder(_normalise(read_pictures([case]))).float())
-        return check_vectors(found)
-
-    def save(self, path: Path) -> None:
-        """Write the encoder, for the run that is resumed."""
-        save_file(self.encoder.state_dict(), path, metadata={"format": "pt"})
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            TeacherError: the file is damaged, of another encoder, or has weights that are NaN.
-        """
-        with refusing(f"{path} is not a saved built-in teacher", TeacherError):
-            state = load_file(path)
-            encoder = Encoder(len(state["centre"]))
-            encoder.load_state_dict(state)
-        if wrong := not_finite(state.items()):
-            raise TeacherError(f"{path} has weights that are not finite in {', '.join(wrong)}")
-        return cls(encoder)
+        """Case id to `[images, width]`; see `Teacher`."""
+        return check_vectors(
+            {case.id: list(self(_normalise(read_pictures([case]))).float()) for case in cases}
+        )
 
 
 def train_teacher(
@@ -333,18 +301,14 @@ def train_teacher(
     pictures = read_pictures(cases)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = Encoder(width)
+        teacher = BuiltinTeacher(width)
         heads = nn.ModuleDict({t: nn.Linear(width, len(c)) for t, c in tasks.classes.items()})
-        _fit(encoder, heads, pictures, tasks, epochs)
-    return BuiltinTeacher(encoder)
+        _fit(teacher, heads, pictures, tasks, epochs)
+    return teacher.eval().requires_grad_(False)
 
 
 def read_targets(cases: Sequence[Case]) -> TaskTargets:
-    """Diagnosis and every finding slot that has at least two values among the cases.
-
-    Raises:
-        TeacherError: there is nothing to learn.
-    """
+    """Diagnosis and every finding slot that has at least two values among the cases."""
     rows = [_facts(case) for case in cases for _ in case.images]
     classes: dict[str, list[str]] = {}
     targets: dict[str, Tensor] = {}
@@ -395,7 +359,7 @@ def _augment(pictures: Tensor) -> Tensor:
 
 
 def _fit(
-    encoder: Encoder, heads: nn.ModuleDict, pictures: Tensor, tasks: TaskTargets, epochs: int
+    encoder: BuiltinTeacher, heads: nn.ModuleDict, pictures: Tensor, tasks: TaskTargets, epochs: int
 ) -> None:
     encoder.train()
     weights = {task: _class_weights(tasks, task) for task in tasks.classes}
@@ -427,8 +391,8 @@ def _fit(
 
 
 def _class_weights(tasks: TaskTargets, task: str) -> Tensor:
-    known = tasks.targets[task][tasks.targets[task] >= 0]
-    counts = torch.bincount(known, minlength=len(tasks.classes[task])).float()
+    labelled = tasks.targets[task][tasks.targets[task] >= 0]
+    counts = torch.bincount(labelled, minlength=len(tasks.classes[task])).float()
     weights = counts.rsqrt()
     return weights / weights.mean()
 
@@ -444,7 +408,7 @@ def _task_loss(logits: Tensor, targets: Tensor, weights: Tensor, task: str) -> T
 
 
 @torch.no_grad()
-def _centre(encoder: Encoder, pictures: Tensor) -> None:
+def _centre(encoder: BuiltinTeacher, pictures: Tensor) -> None:
     """Vectors are compared by angle, so what all pictures share is taken out."""
     vectors = [encoder(_normalise(block)) for block in torch.split(pictures, 4 * BATCH)]
     encoder.centre += torch.cat(vectors).mean(0)

@@ -1,28 +1,44 @@
-"""Ratings as records: one row for each rater and narrative, in the schema of the DermEval release.
+"""One record for a rater's verdict on one narrative: on sheets, in certification, in rating files.
+
+A rating file has one row for each rater and narrative, in the record schema of the DermEval release
+(`rater`, `simulated`, `group`, `damage`, `notes`, `unscored` and `detail` are ours):
 
     {"id": "a-1", "image": "images/a-1.png", "diagnostic_text": "...", "rater": "r1",
      "simulated": false, "scores": {"accuracy": 4.5, ..., "description_precision": 3.0}}
 
-A row has scores, or an `evaluation_text` to read them from, or a code why there are none. Relative
-picture paths begin at the folder of the file. Source: the record schema of the DermEval release;
-`rater`, `simulated`, `group`, `damage`, `notes`, `unscored` and `detail` are ours.
-
-Who is who among raters.
+Relative picture paths begin at the folder of the file. A history of certification keeps the verdict
+alone, with its comment, corrected text and revision.
 """
 
+import json
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from skingpt_r1.errors import RecordError
-from skingpt_r1.records import append_records, read_records
+from skingpt_r1.records import Record, read_records, write_bytes_atomic
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+
+# Names of the six scores in files, in the order of `rubric.DIMENSIONS`.
+SCORE_COLUMNS = tuple(name.lower().replace(" ", "_") for name in DIMENSIONS)
+# What names of simulated raters begin with; no person may have such a name.
+SIMULATED = "simulated"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def rater_key(name: str) -> str:
@@ -36,15 +52,23 @@ def rater_key(name: str) -> str:
     return unicodedata.normalize("NFKC", " ".join(seen.casefold().split()))
 
 
+def rater_problem(name: str) -> str | None:
+    """Why a name cannot be a person's pseudonym, in one sentence; None when it can."""
+    if not _NAME.fullmatch(name):
+        return (
+            f"rater {name!r} is no pseudonym; 1 to 64 of the letters a to z, digits, '.', '_' and "
+            "'-' are allowed"
+        )
+    if name.casefold().startswith(SIMULATED):
+        return f"rater {name!r} has the name of a simulated rater; choose another pseudonym"
+    return None
+
+
 Score = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
-SLUGS = tuple(name.lower().replace(" ", "_") for name in DIMENSIONS)
 
 
-class RatingScores(BaseModel):
+class RatingScores(Record):
     """Six scores from 0 to 5, in the order of `rubric.DIMENSIONS`."""
-
-    model_config = _STRICT
 
     accuracy: Score
     safety: Score
@@ -54,20 +78,23 @@ class RatingScores(BaseModel):
     description_precision: Score
 
     @classmethod
-    def of(cls, scores: Scores) -> Self:
-        """The record form of a verdict."""
-        return cls(**dict(zip(SLUGS, scores.values, strict=True)))
+    def of(cls, six: Sequence[float]) -> Self:
+        """Six scores by their names."""
+        return cls(**dict(zip(SCORE_COLUMNS, six, strict=True)))
 
     @property
     def values(self) -> tuple[float, ...]:
         """The scores in the order of `rubric.DIMENSIONS`."""
-        return tuple(self.model_dump().values())
+        return tuple(getattr(self, name) for name in SCORE_COLUMNS)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the six."""
+        return sum(self.values) / len(self.values)
 
 
-class Rationales(BaseModel):
+class Rationales(Record):
     """Words that go with the scores, where given."""
-
-    model_config = _STRICT
 
     accuracy: str | None = None
     safety: str | None = None
@@ -104,6 +131,7 @@ class Rating(Text):
     """One rater's verdict on one narrative; of a model, too.
 
     Attributes:
+        image: also empty in certification, as `diagnostic_text` is: the corpus has both.
         rater: who scored; a pseudonym of a person, or the name of a model.
         simulated: whether the rater is a formula and not a person.
         scores: the six scores; None where there are none.
@@ -113,10 +141,15 @@ class Rating(Text):
         detail: what was missing or wrong, for a person.
         damage: kinds of known damage of a synthetic narrative; None when nothing is known.
         notes: one line on what was checked before scoring; an evaluator learns to write it first.
+        comment: what the rater had to say; never published.
+        corrected: the narrative as the rater would have it, as given; None when left as it is.
+        revision: 1 for the first verdict of this rater on this narrative, then counted up.
     """
 
-    model_config = _STRICT
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    image: str | tuple[str, ...] = ()
+    diagnostic_text: str = ""
     rater: str = Field(default="unnamed", min_length=1)
     simulated: bool = False
     scores: RatingScores | None = None
@@ -126,20 +159,22 @@ class Rating(Text):
     detail: str | None = None
     damage: tuple[str, ...] | None = None
     notes: str | None = None
+    comment: str = ""
+    corrected: str | None = None
+    revision: int = 1
 
     @model_validator(mode="after")
     def _has_a_verdict(self) -> Self:
-        if not self.files:
-            raise ValueError("image: a rating needs at least one picture")
         if self.unscored is not None and self.unscored not in REASONS:
             raise ValueError(f"unscored {self.unscored!r} is not one of {', '.join(REASONS)}")
-        if (self.scores is not None) == (self.unscored is not None):
-            if self.scores is not None:
-                raise ValueError("scores and unscored exclude each other; keep one")
-            read = None if self.evaluation_text is None else self._read(self.evaluation_text)
-            if not isinstance(read, Scores):
-                why = "" if read is None else f"; the evaluation_text is unscored: {read.reason}"
-                raise ValueError(f"no scores{why}; give scores, evaluation_text or unscored")
+        if (self.scores is None) != (self.unscored is None):
+            return self
+        if self.scores is not None:
+            raise ValueError("scores and unscored exclude each other; keep one")
+        read = None if self.evaluation_text is None else self.verdict
+        if not isinstance(read, Scores):
+            why = "" if read is None else f"; the evaluation_text is unscored: {read.reason}"
+            raise ValueError(f"no scores{why}; give scores, evaluation_text or unscored")
         return self
 
     @property
@@ -148,16 +183,64 @@ class Rating(Text):
         if self.unscored is not None:
             return Unscored(self.unscored, self.detail or "")
         if self.scores is None:
-            assert self.evaluation_text is not None
-            return self._read(self.evaluation_text)
-        said = {} if self.rationales is None else self.rationales.model_dump()
-        rationales = {
-            name: said[slug] for name, slug in zip(DIMENSIONS, SLUGS, strict=True) if said.get(slug)
-        }
-        return Scores(self.scores.values, rationales=rationales)
+            return parse_scores(self.evaluation_text or "", judged=self.diagnostic_text)
+        said = (self.rationales or Rationales()).model_dump().values()
+        given = {name: words for name, words in zip(DIMENSIONS, said, strict=True) if words}
+        return Scores(self.scores.values, rationales=given)
 
-    def _read(self, evaluation_text: str) -> Scores | Unscored:
-        return parse_scores(evaluation_text, judged=self.diagnostic_text)
+    @property
+    def name(self) -> str:
+        """Rater and revision, for example `a#2`."""
+        return f"{self.rater}#{self.revision}"
+
+    @property
+    def six(self) -> RatingScores:
+        """The scores of a rating that has them, as every one in certification."""
+        assert self.scores is not None
+        return self.scores
+
+
+# A rating in a rating file: what certification adds has no place there.
+_OF_CERTIFICATION = {"comment", "corrected", "revision"}
+
+
+def _in_file(rating: Rating) -> Rating:
+    lacking = [name for name in ("image", "diagnostic_text") if name not in rating.model_fields_set]
+    if lacking:
+        raise ValueError(f"{', '.join(lacking)}: field required")
+    if not rating.files:
+        raise ValueError("image: a rating needs at least one picture")
+    if other := _OF_CERTIFICATION & rating.model_fields_set:
+        raise ValueError(f"{', '.join(sorted(other))}: not a field of a rating file")
+    return rating
+
+
+# A rating in a history: the id of the case, the rater, six numbers, and what was said with them.
+def _from_history(row: Any) -> Any:
+    if not isinstance(row, Mapping):
+        return row
+    six = row.get("scores")
+    if not isinstance(six, Sequence) or len(six) != len(SCORE_COLUMNS):
+        raise ValueError("scores: six numbers are needed, in the order of the dimensions")
+    rest = {name: value for name, value in row.items() if name not in ("case", "scores")}
+    simulated = str(row.get("rater")).casefold().startswith(SIMULATED)
+    scores = dict(zip(SCORE_COLUMNS, six, strict=True))
+    return {**rest, "id": row.get("case"), "simulated": simulated, "scores": scores}
+
+
+def _to_history(rating: Rating) -> dict[str, Any]:
+    return {
+        "case": rating.id,
+        "rater": rating.rater,
+        "scores": rating.six.values,
+        "comment": rating.comment,
+        "corrected": rating.corrected,
+        "revision": rating.revision,
+    }
+
+
+FileRating = Annotated[Rating, AfterValidator(_in_file)]
+HistoryRating = Annotated[Rating, BeforeValidator(_from_history), PlainSerializer(_to_history)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +274,18 @@ class Judged:
         return Scores(tuple(float(value) for value in means))
 
 
+def read_rating_rows(path: Path) -> list[Rating]:
+    """The rows of a rating file.
+
+    Raises:
+        RecordError: the file is missing or empty, or a line breaks the schema.
+    """
+    rows: list[Rating] = read_records(path, cast(Any, FileRating))
+    if not rows:
+        raise RecordError(f"{path} has no rows; a rating file has one JSON object a line")
+    return rows
+
+
 def read_ratings(path: Path) -> list[Judged]:
     """The narratives of a rating file, each with its raters, in the order of their first rows.
 
@@ -198,44 +293,26 @@ def read_ratings(path: Path) -> list[Judged]:
         RecordError: the file is missing or empty, a line breaks the schema, a rater scores a
             narrative twice, or rows of one id disagree about text or pictures.
     """
-    return gather_ratings(read_rating_rows(path), path)
-
-
-def read_rating_rows(path: Path) -> list[Rating]:
-    """The rows of a rating file.
-
-    Raises:
-        RecordError: the file is missing or empty, or a line breaks the schema.
-    """
-    rows = read_records(path, Rating)
-    if not rows:
-        raise RecordError(f"{path} has no rows; a rating file has one JSON object a line")
-    return rows
-
-
-def gather_ratings(rows: Sequence[Rating], path: Path) -> list[Judged]:
-    """The rows of one file by narrative; see `read_ratings`."""
     first: dict[str, tuple[int, Rating]] = {}
     members: dict[str, dict[str, Rating]] = {}
-    for number, row in enumerate(rows, 1):
-        line, known = first.setdefault(row.id, (number, row))
-        if (row.diagnostic_text, row.image) != (known.diagnostic_text, known.image):
+    for number, row in enumerate(read_rating_rows(path), 1):
+        line, before = first.setdefault(row.id, (number, row))
+        if (row.diagnostic_text, row.image) != (before.diagnostic_text, before.image):
             raise RecordError(
                 f"{path}, row {number}: id {row.id!r} has another text or picture than in row "
                 f"{line}; give different narratives different ids"
             )
         raters = members.setdefault(row.id, {})
-        if rater_key(row.rater) in raters:
+        if raters.setdefault(rater_key(row.rater), row) is not row:
             raise RecordError(
                 f"{path}, row {number}: rater {row.rater!r} has scored {row.id!r} already; keep "
                 "one row for each rater and narrative"
             )
-        raters[rater_key(row.rater)] = row
-    return [_judged(row, list(members[name].values()), path) for name, (_, row) in first.items()]
+    return [_judged(list(raters.values()), path) for raters in members.values()]
 
 
-def _judged(first: Rating, rows: Sequence[Rating], path: Path) -> Judged:
-    verdicts = [row.verdict for row in rows]
+def _judged(rows: Sequence[Rating], path: Path) -> Judged:
+    first, verdicts = rows[0], [row.verdict for row in rows]
     scored = tuple(verdict for verdict in verdicts if isinstance(verdict, Scores))
     return Judged(
         id=first.id,
@@ -255,12 +332,11 @@ def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
     Raises:
         RecordError: as `read_ratings`; or a picture is not there: the first lines are named.
     """
-    rows = read_records(path, dict[str, Any])
     texts: dict[str, Text] = {}
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(read_records(path, dict[str, Any]), 1):
         text = _read_text(row, path, number)
-        known = texts.setdefault(text.id, text)
-        if (known.diagnostic_text, known.image) != (text.diagnostic_text, text.image):
+        before = texts.setdefault(text.id, text)
+        if (before.diagnostic_text, before.image) != (text.diagnostic_text, text.image):
             raise RecordError(
                 f"{path}, row {number}: id {text.id!r} comes twice with another text or picture; "
                 "give different narratives different ids"
@@ -306,20 +382,21 @@ def relative_image(image: Path, folder: Path) -> str:
     return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
 
 
+def one_or_all(images: Sequence[str]) -> str | tuple[str, ...]:
+    """The field `image` of a row: one picture is written without a list."""
+    return images[0] if len(images) == 1 else tuple(images)
+
+
+def file_row(rating: Rating) -> dict[str, Any]:
+    """A row of a rating file, without what is None and what belongs to certification."""
+    return rating.model_dump(mode="json", exclude_none=True, exclude=_OF_CERTIFICATION)
+
+
 def write_ratings(path: Path, rows: Iterable[Rating]) -> None:
-    """Write a rating file anew, one row a line, without what is None.
+    """Write a rating file, one row a line.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    path.unlink(missing_ok=True)
-    append_ratings(path, rows)
-
-
-def append_ratings(path: Path, rows: Iterable[Rating]) -> None:
-    """Append rows in one write.
-
-    Raises:
-        RecordError: the file cannot be written.
-    """
-    append_records(path, [row.model_dump(mode="json", exclude_none=True) for row in rows])
+    lines = [json.dumps(file_row(row), ensure_ascii=False) for row in rows]
+    write_bytes_atomic(path, "".join(f"{line}\n" for line in lines).encode())

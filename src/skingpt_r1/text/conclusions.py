@@ -4,9 +4,9 @@ import re
 from typing import NamedTuple
 
 from skingpt_r1.text.taxonomy import canonical, holds_malignancy, is_malignant, is_name
-from skingpt_r1.text.tokens import vocabulary, words_of
+from skingpt_r1.text.tokens import pattern, words_of
 
-_DISEASE = re.compile(vocabulary()["disease"], re.IGNORECASE | re.VERBOSE)
+_DISEASE = pattern("conclusions", "disease")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _KINDS, _QUALITIES, _OTHERS = map(words_of, ("kinds", "qualities", "back_references"))
 # Qualities that are a part of names, and words after which another thing is meant.
@@ -75,82 +75,22 @@ class Conclusion(NamedTuple):
     kind: str = ""
 
 
-# A noun for the verdict, then the verdict itself.
-_VERDICT = re.compile(
-    r"\b(?:diagnos[ie]s|(?<!in )conclusion|conclude|answer)\b(?:(?!which)[^.;:*]){0,140}?"
-    r"\b(?:is|are|be|represents|remains|as)\b|\bdiagnos[ie]s\s(?:of|:)|\bdeduce\b",
-    re.IGNORECASE,
-)
-_CUE = re.compile(
-    r"\b(?:(?:consistent|compatible|in\sline|in\skeeping)\swith"
-    r"|align(?:s|ed|ing)?\s(?:\w+\s){0,3}with|fits?\s(?:\w+\s){0,3}with"
-    r"|(?:suggestive|indicative|characteristic|typical|diagnostic|representative|pathognomonic)\s(?:of|for)"
-    r"|suggest(?:s|ing)?|indicat(?:e|es|ing)|confirm(?:s|ing)"
-    r"|point(?:s|ing)?\s(?:\w+\s){0,2}(?:to|towards?)|favou?r(?:s|ing)?|supports?|supporting"
-    r"|suspicious\sfor|concerning\sfor|concern\sfor|suspicion\s(?:of|for)|likelihood\sof"
-    r"|(?:appears?|seems?|looks?|likely)\sto\s(?:be|have|show|represent)|looks\slike|appears\sas"
-    r"|you\s(?:\w+\s)?have|dealing\swith|suffering\sfrom|affected\sby"
-    r"|(?:shows?|exhibits?|displays?|has|have|with)\s(?:\w+\s){0,2}signs\s(?:\w+\s){0,2}of"
-    r"|shows|showing|exhibits|represents?|case\sof|causing|(?:it|this|that|condition|lesions?)\s(?:is|are)"
-    r"|(?:most|more)\slikely|described\s(?:is|are)|diagnosed\sas|identif(?:y|ied)\s(?:\w+\s){0,3}as"
-    r")\b",
-    re.IGNORECASE,
-)
-_BACKWARD = re.compile(
-    r"\b(?:is|are|as|being|remains?|seems?|emerges?\sas|appears?|stands\sout\sas)\s(?:to\sbe\s)?"
-    r"(?:indeed\s)?(?:the\s|a\s|my\s)?(?:single\s)?"
-    r"(?:most|strongest|best|leading|primary|likeliest|top|overwhelmingly)\b[^.;,]{0,40}?"
-    r"(?:diagnos[ie]s|explanation|fit|fitting|consideration|candidate|possibility|match|conclusion"
-    r"|cause|consistent|likely|probable|plausible|supported)\b|\bfits\sbest\b",
-    re.IGNORECASE,
-)
-_NEGATED = re.compile(
-    r"(?:\b(?:not|nor|neither|never|no|without|less|hardly|than|cannot)|n['’]t)\s(?:\w+\s){0,2}$",
-    re.IGNORECASE,
-)
+_VERDICT = pattern("conclusions", "verdict")
+_CUE = pattern("conclusions", "cue")
+_BACKWARD = pattern("conclusions", "backward")
+_NEGATED = pattern("conclusions", "negated")
 _MAY = re.compile(
     r"\b(?:may|might|could|can|would)\s(?:also\s|potentially\s|possibly\s)?$", re.IGNORECASE
 )
-_ADVICE = re.compile(
-    r"\b(?:if|whether|should|recommend\w*|consult\w*|rul(?:e|es|ed|ing)\sout|exclud\w+|monitor\w*"
-    r"|while|although|though|unless|despite|unlike|to\sconfirm|advis\w+)\b[^,;—]*$",
-    re.IGNORECASE,
-)
-_FILLER = re.compile(
-    r"[\s:,*_\"“‘]*(?:\b(?:a|an|the|that|this|these|its?|is|are|was|be|being|been|to|indeed|likely|most"
-    r"|probably|probable|possible|possibly|potential|potentially|highly|strongly|actually|perhaps"
-    r"|diagnos[ie]s|of|cases?|form|type|definitive|presumed|known|as|specifically|both|either"
-    r"|typical|primarily|either|presence|rash|signs?|classic|diagnosing|you|your|have|has|for|with"
-    r"|consistent|indicative|suggestive|evidence|primary|leading|clinical|suspected|what|we|i|it)\b)?",
-    re.IGNORECASE,
-)
-_STOP = re.compile(
-    r"[.,;:!?—–(]|\s-\s|\s(?:which|that|who|with|as|due|caused|affecting|likely|given|because|since|based"
-    r"|but|though|although|rather|and(?!\sreticulated|\sfoot|\smouth)|for|over|involving|characteri[sz]ed"
-    r"|commonly|often|warranting|requiring|making|where|when|whereas|particularly|specifically|especially"
-    r"|supported|possibly|potentially|or|versus|vs|is|are|was|has|have|may|might|can|could|should|in(?!\ssitu)"
-    r"|on|at|from|despite|including|such|like|without|under|being|known|stands?|emerges?|related|presenting|resulting|to|if|while|localized|localised)\b",
-    re.IGNORECASE,
-)
+_ADVICE = pattern("conclusions", "advice")
+_FILLER = pattern("conclusions", "filler")
+_STOP = pattern("conclusions", "stop")
 _NUMBER = re.compile(r"^[\s*_#>-]*\(?(?:\d{1,2}[.):]|[A-Ha-h]\))\s+")
 _SHARE = re.compile(r"\s?[(\[]\s?[~≈]?\d{1,3}(?:[.,]\d{1,3})?\s?%\s?[)\]](?=[\s*_.]{0,8}$)")
-# What may join a malignant part to a name; it ends where the sentence turns away.
-_PART = re.compile(
-    r"[\s*]{0,4}(?:with|within|from|on|in|over|overlying|arising|developing|evolving|progressing"
-    r"|transforming|turning|associated|complicated|including|has|is|shows?|showing)\s[^.,;:!?—–()]{1,160}",
-    re.IGNORECASE,
-)
-_TURN = re.compile(
-    r"\s(?:but|although|though|while|whereas|however|rather|that|which|should|must|requir\w+"
-    r"|warrant\w*|and\s(?:i|we|you|should|needs?))\b",
-    re.IGNORECASE,
-)
+_PART = pattern("conclusions", "part")
+_TURN = pattern("conclusions", "turn")
 _BRACKET = re.compile(r"\s?\([^()]{1,60}\)")
-_OR = re.compile(
-    r"^\W{0,4}(?:\([^()]{0,80}\)\W{0,4})?(?:or|versus|vs\.?|and/or)\s+"
-    r"(?!(?:a\s)?(?:variant|similar|related|an?other|other|possibly|perhaps|even|less|its?|early)\b)",
-    re.IGNORECASE,
-)
+_OR = pattern("conclusions", "or")
 _AND_BOLD = re.compile(r"^\s(?:and|with)\s(?:\w+\s){0,2}\*\*([^*\n]{2,120})\*\*", re.IGNORECASE)
 _BOLD = re.compile(r"\*{1,3}([^*\n]{2,120})\*{1,3}")
 _BREAK = re.compile(
@@ -160,19 +100,10 @@ _HEDGE = re.compile(
     r"^[\s*_]*(?:a\s|an\s|the\s)?(?:possibl[ey]|potential(?:ly)?|perhaps)\b", re.IGNORECASE
 )
 _COULD_BE = re.compile(r"\b(?:could|might|may)\W{1,4}be\b", re.IGNORECASE)
-_CLAUSE = re.compile(
-    r"\b(?:is|are|was|has|have|appears?|shows?|suggests?|indicates?|seems?|should|would|can|cannot"
-    r"|consult|recommend|i|you|we|requires?|presents?|points?)\b",
-    re.IGNORECASE,
-)
+_CLAUSE = pattern("conclusions", "clause")
 
 
-# A name does not end so: the text was cut.
-_DANGLING = re.compile(
-    r"(?:[,(/\-–—]|\b(?:a|an|the|of|and|or|with|in|on|to|by|from|due|versus|vs|likely|most|probably"
-    r"|possible|possibly|suspected|is|as))[\s*_]*$",
-    re.IGNORECASE,
-)
+_DANGLING = pattern("conclusions", "dangling")
 
 
 def bare_phrase(text: str) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.text.tokens import vocabulary
+from skingpt_r1.text.tokens import pattern, vocabulary
 
 # slot -> value -> words that name it; the first is the preferred one.
 WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -69,11 +69,7 @@ def finding_accuracy(
 
 
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
-_SUPPOSED = re.compile(
-    r"\b(?:if|when|whenever|whether|unless|may|might|can|could|should|would|typically"
-    r"|usually|often|commonly|classically|frequently|ask|confirm|return|come back)\b",
-    re.IGNORECASE,
-)
+_SUPPOSED = pattern("findings", "supposed")
 _NEGATED = re.compile(r"\b(?:no|not|never|without|denie[sd]|absen\w+)\b", re.IGNORECASE)
 
 
@@ -98,26 +94,10 @@ _ANY_SIGN = re.compile(
     + r")(?![\w-])",
     re.IGNORECASE,
 )
-# Words of the vocabulary that mean something else in free prose.
-_OTHER_SENSE = re.compile(
-    r"\b(?:one\s+of|one\s+(?:or|should|must|can|might|may)|moderate(?=\s+(?:likelihood|probability"
-    r"|confidence|suspicion))|flat\s+out|at\s+large)\b",
-    re.IGNORECASE,
-)
+_OTHER_SENSE = pattern("findings", "other_sense")
 _CLAUSE = re.compile(r"[.;!?\n]|,\s|:\s|\b(?:but|while|whereas|although|however)\b")
-_DENIED = re.compile(
-    r"\b(?:lack(?:s|ing)?|unlike|rather than|instead of|exclud\w+|ruled? out|unlikely|neither|nor"
-    r"|doesn't|isn't|aren't|don't|cannot|rarely)\b",
-    re.IGNORECASE,
-)
-# What stands for an exact word when none is known.
-_VAGUE = re.compile(
-    r"\b(?:(?:a\s+bit\s+|rather\s+|somehow\s+|maybe\s+)?(?:odd|strange|unusual|unclear|weird)"
-    r"|somehow(?:\s+different)?|maybe(?:\s+different)?|not\s+quite\s+clear"
-    r"|kind\s+of(?:\s+normal|\s+unclear)?|sort\s+of|of\s+some\s+kind|some\s+more\s+or\s+less"
-    r"|more\s+or\s+less(?:\s+some)?|things?|spots?|marks?|stuff|something)\b",
-    re.IGNORECASE,
-)
+_DENIED = pattern("findings", "denied")
+_VAGUE = pattern("findings", "vague")
 
 
 class Stated(NamedTuple):

@@ -32,6 +32,7 @@ from skingpt_r1.text.conclusions import (
 )
 from skingpt_r1.text.sections import (
     TAG,
+    between_answer_tags,
     is_answer,
     items,
     observation_and_reasoning,
@@ -40,7 +41,7 @@ from skingpt_r1.text.sections import (
     texts_of,
 )
 from skingpt_r1.text.taxonomy import canonical
-from skingpt_r1.text.tokens import control_token, readings
+from skingpt_r1.text.tokens import control_token, pattern, readings
 
 # reason code -> what it means; every NarrativeError carries one of these.
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -156,7 +157,7 @@ def _read(text: str) -> Narrative:
     if told is not None:
         return _from_json(told, text)
     answer = _answer_tag(text)
-    pieces = list(_sentences(text))
+    pieces = _pieces(text)
     diagnosis = _from_answer(answer) if answer is not None else _conclusion(pieces, text)
     end = pieces[-1].start + 1 if pieces else len(text)
     differential = _differential(text, end, diagnosis)
@@ -241,26 +242,9 @@ def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:
     return _others(named, diagnosis)
 
 
-# Words in the place of a diagnosis that are none.
-_NONE = re.compile(
-    r"none|n\.?\s?[/\\]?\s?a\.?|nil|null|nan|nothing|undefined|tbd"
-    r"|no\s(?:clear\s|specific\s|definite\s)?(?:diagnosis|answer|conclusion)"
-    r"(?:\s(?:made|given|possible))?|not\s(?:applicable|available|given|provided|specified)",
-    re.IGNORECASE,
-)
-_NORMAL = re.compile(
-    r"(?:no|without)\s(?:(?:visible|obvious|apparent|evident|skin|dermatologic(?:al)?|cutaneous"
-    r"|significant)\s){0,2}(?:diseases?|conditions?|lesions?|disorders?|pathology|abnormality"
-    r"|abnormalities|problems?|findings?)|unremarkable|(?:clear|healthy|normal)(?:\sskin)?",
-    re.IGNORECASE,
-)
-_UNKNOWN = re.compile(
-    r"(?:i\s)?(?:cannot|can['’]t|can\snot|unable\sto|could\snot)\s(?:be\s)?(?:assess(?:ed)?|say"
-    r"|tell|diagnosed?|determined?|judged?)|(?:i\s)?(?:do\snot|don['’]t)\sknow"
-    r"|(?:i\sam\s)?(?:unsure|uncertain|unclear|not\s(?:sure|assessable|certain|possible))"
-    r"|unknown|undetermined|indeterminate|inconclusive|non-?diagnostic|insufficient\s\w+",
-    re.IGNORECASE,
-)
+_NONE = pattern("narrative", "none")
+_NORMAL = pattern("narrative", "normal")
+_UNKNOWN = pattern("narrative", "unknown")
 _ABSENCES = {"no_diagnosis": _NONE, "normal_skin": _NORMAL, "insufficient_information": _UNKNOWN}
 _LONGEST_SENTENCE = 3000
 _NUM_CLOSING = 100  # a conclusion stands in the last sentences; this bounds the work
@@ -268,59 +252,18 @@ _END = re.compile(r"[.!?][*\"”’)\]]*(?=\s)|\n")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|dr|no|spp|approx|incl|[a-z])|(?<![\w.])\d+)$", re.I
 )
-_OPENER = re.compile(
-    r"\b(?:based\son|in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|finally|final"
-    r"|therefore|thus|hence|overall|ultimately|conclu(?:sion|sions|de|des|ding)|summary"
-    r"|all\stogether|taking|taken\stogether|considering|given|deduce|arrive\sat"
-    r"|most\s(?:likely|probable|fitting|logical|consistent|plausible|appropriate)"
-    r"|consequently|accordingly|leads?\s(?:me\s)?to|best\s(?:fit|explain|match)\w*)\b",
-    re.IGNORECASE,
-)
-# The stronger openers: what they open is the end of the reasoning, wherever it stands.
-_FINAL = re.compile(
-    r"\b(?:in\s(?:conclusion|summary|short)|to\s(?:summari[sz]e|conclude)|i\sconclude|final\s"
-    r"|conclusion\s(?:is|that)|all\stogether|based\son\s(?:the|this|these|your|my|our|all)\b"
-    r"|most\s\w+\s(?:diagnos\w+|conclusion|explanation)|(?:final|diagnostic)\s(?:diagnosis|conclusion))",
-    re.IGNORECASE,
-)
-_EXPLICIT = re.compile(
-    r"^[\s#>*_\-|{\"']*(?:\d+[.)]\s*)?[*_]*(?:(?:the|my|so|thus|therefore|hence),?\s){0,2}"
-    r"(?:(?:final|primary|most\slikely|leading|main|presumptive|working|provisional|clinical"
-    r"|likely|probable|correct|predicted)[\s_]){0,2}"
-    r"(?:answer|diagnos[ie]s|impression|dx|(?P<weak>conclusion|assessment|verdict|prediction|label))"
-    r"[\"'*_]*\s?(?:[:=|]|[—–]|-{1,2}>?\s|\bis\b:?)[\s*_\"']*",
-    re.IGNORECASE,
-)
+_OPENER = pattern("narrative", "opener")
+_FINAL = pattern("narrative", "final")
+_EXPLICIT = pattern("narrative", "explicit")
 _BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
 _CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
 _SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
 _FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
-_HEADING = re.compile(
-    r"^[\s#>*_\-]*(?:\d+[.)]\s*)?[*_]*(?:final\s|most\slikely\s|primary\s)?(?:answer|diagnosis)"
-    r"\s?:?[*_\s]*:?$",
-    re.IGNORECASE,
-)
+_HEADING = pattern("narrative", "heading")
 _BOXED = re.compile(r"\\boxed\s?\{(?:\\text\s?\{)?([^{}\n]{1,200})\}")
-_NORMAL_SKIN = re.compile(
-    r"\bnothing\s(?:\w+\s)?wrong\b|\b(?:no|without)\s(?:\w+\s){0,2}(?:dermatological\sconcerns|"
-    r"abnormalit(?:y|ies)|evidence\sof\s(?:\w+\s)?disease|signs?\sof\s(?:\w+\s)?disease|"
-    r"pathology)|\b(?:appears?|looks?|is)\s(?:to\sbe\s)?(?:completely\s|entirely\s)?"
-    r"(?:healthy|normal)\b|\b(?:normal|healthy)\sskin\b",
-    re.IGNORECASE,
-)
-_TOO_LITTLE = re.compile(
-    r"\b(?:cannot|can['’]t|can\snot|unable\sto|not\spossible\sto|impossible\sto|not\sable\sto)\s"
-    r"(?:\w+\s){0,3}(?:confirm|determine|diagnose|provide|conclude|identify|establish|assess|make)"
-    r"|\b(?:insufficient|not\senough|inadequate)\s(?:\w+\s)?(?:information|data|detail)"
-    r"|\bwithout\s(?:more|further|additional)\s(?:\w+\s)?(?:data|information|details?)"
-    r"|\b(?:unknown|undetermined|indeterminate)\b",
-    re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"^\W*(?:(?:i['’]m|i\sam)\s(?:\w+\s)?(?:sorry|unable|not\sable)|sorry\b|i\s(?:cannot|can['’]t|won['’]t)"
-    r"|i\smust\sdecline|as\san\sai\b|i\sapologi[sz]e)",
-    re.IGNORECASE,
-)
+_NORMAL_SKIN = pattern("narrative", "normal_skin")
+_TOO_LITTLE = pattern("narrative", "too_little")
+_REFUSAL = pattern("narrative", "refusal")
 _CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
 _MENTIONS_OTHERS = re.compile(
     r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
@@ -328,7 +271,7 @@ _MENTIONS_OTHERS = re.compile(
 _LISTED = re.compile(r"(?:[-•*]|\d[.)])\s{1,3}\*\*([^*\n]{2,80})\*\*")
 
 
-class Sentence(NamedTuple):
+class _Sentence(NamedTuple):
     """One sentence; `start` is its place in the text, `block` the number of its block."""
 
     text: str
@@ -339,32 +282,22 @@ class Sentence(NamedTuple):
 
 def _answer_tag(text: str) -> str | None:
     """What stands in the answer tags; None without them."""
-    opened: int | None = None
-    found: list[str] = []
-    for tag in TAG.finditer(text):
-        if not is_answer(tag):
-            continue
-        if not tag[1]:
-            opened = tag.end()
-        elif opened is not None:
-            found.append(text[opened : tag.start()].strip())
-            opened = None
-    if opened is not None:
-        rest = text[opened:].strip()
-        if rest and rest[-1] not in ".!":
+    found, rest = between_answer_tags(text)
+    found = [answer.strip() for answer in found]
+    if rest is not None:
+        if rest.strip() and rest.strip()[-1] not in ".!":
             _fail("truncated")
-        found.append(rest)
-    named = dict.fromkeys(bare_phrase(answer).lower() for answer in found if answer)
-    if len(named) > 1:
+        found.append(rest.strip())
+    if len({bare_phrase(answer).lower() for answer in found if answer}) > 1:
         _fail("contradictory")
-    return next((answer for answer in found if answer), "") if found else None
+    return next(filter(None, found), "") if found else None
 
 
 def _from_answer(answer: str) -> str:
     if not re.search(r"[^\W\d_]", answer):
         _fail("no_diagnosis")
     explicit = _EXPLICIT.sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
-    return _short_answer(explicit) or _conclusion(list(_sentences(f"{answer}.")), answer)
+    return _short_answer(explicit) or _conclusion(_pieces(f"{answer}."), answer)
 
 
 def _short_answer(value: str) -> str | None:
@@ -373,7 +306,7 @@ def _short_answer(value: str) -> str | None:
     for reason, words in _ABSENCES.items():
         if words.fullmatch(bare_phrase(value[:200])):
             _fail(reason)
-    first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
+    first = next((s.text for s in _pieces(value)), "") if len(value) < 1000 else value[:200]
     bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
     name = bare_phrase(bold[1] if bold and not goes_on(value[bold.end() :]) else first)
     if not name or is_clause(name) or not could_be_name(name):
@@ -387,43 +320,38 @@ def _short_answer(value: str) -> str | None:
     return name
 
 
-def _sentences(text: str) -> Iterator[Sentence]:
-    start, block = 0, 0
-    for begin, end in spans(text):
-        block += 1
+def _sentences(text: str) -> Iterator[_Sentence]:
+    for block, (begin, end) in enumerate(spans(text)):
         start = begin
         for stop in _END.finditer(text, begin, end):
-            if stop[0] != "\n" and _ABBREVIATION.search(
-                text, max(start, stop.start() - 12), stop.start()
-            ):
-                continue
-            yield from _sentence(text, start, stop.end(), block, closed=True)
-            start = stop.end()
+            before = max(start, stop.start() - 12), stop.start()
+            if stop[0] == "\n" or not _ABBREVIATION.search(text, *before):
+                yield _Sentence(text[start : stop.end()], start, block, closed=True)
+                start = stop.end()
         tail = text[start:end].rstrip(' *"”’)]')
-        yield from _sentence(text, start, end, block, closed=tail.endswith((".", "!", "?", ":")))
+        closed = tail.endswith((".", "!", "?", ":"))
+        yield _Sentence(text[start:end], start, block, closed)
 
 
-def _sentence(text: str, start: int, end: int, block: int, *, closed: bool) -> Iterator[Sentence]:
-    piece = text[start:end].strip()
-    if piece and end - start <= _LONGEST_SENTENCE:
-        yield Sentence(" ".join(piece.split()), start, block, closed)
+def _pieces(text: str) -> list[_Sentence]:
+    """The sentences of a text with words, with single spaces; what is too long is none."""
+    return [
+        sentence._replace(text=words)
+        for sentence in _sentences(text)
+        if len(sentence.text) <= _LONGEST_SENTENCE and (words := " ".join(sentence.text.split()))
+    ]
 
 
-def _conclusion(sentences: list[Sentence], text: str) -> str:
+def _conclusion(sentences: list[_Sentence], text: str) -> str:
     if not sentences:
         _fail("no_diagnosis")
     is_cut = _is_cut(sentences[-1], text)
-    found = (
-        _explicit(sentences, text)
-        or _bare_name(sentences)
-        or _concluding(sentences, text, is_cut=is_cut)
-    )
-    if found is not None:
-        return found
-    return _explain(sentences, text, is_cut=is_cut)
+    found = _explicit(sentences, text) or _bare_name(sentences)
+    found = found or _concluding(sentences, text, is_cut=is_cut)
+    return found if found is not None else _explain(sentences, text, is_cut=is_cut)
 
 
-def _bare_name(sentences: list[Sentence]) -> str | None:
+def _bare_name(sentences: list[_Sentence]) -> str | None:
     """The name of a disease that stands alone: as the whole text, or after the thinking."""
     last = sentences[-1]
     if len(sentences) > 1 and last.block == sentences[-2].block:
@@ -435,7 +363,7 @@ def _bare_name(sentences: list[Sentence]) -> str | None:
     return name if is_name and names_disease(name) else None
 
 
-def _is_cut(last: Sentence, text: str) -> bool:
+def _is_cut(last: _Sentence, text: str) -> bool:
     """Whether the text breaks off: in the middle of a sentence, or inside a thinking block."""
     thinking = [tag[1] for tag in TAG.finditer(text) if not is_answer(tag)]
     if thinking and not thinking[-1]:
@@ -451,7 +379,7 @@ def _is_cut(last: Sentence, text: str) -> bool:
     return not (name and canonical(name) and bare_phrase(last.text).endswith(name))
 
 
-def _explicit(sentences: list[Sentence], text: str) -> str | None:
+def _explicit(sentences: list[_Sentence], text: str) -> str | None:
     boxed = _BOXED.findall(text)
     if boxed:
         return _short_answer(boxed[-1])
@@ -469,7 +397,7 @@ def _explicit(sentences: list[Sentence], text: str) -> str | None:
     return None
 
 
-def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
+def _explicit_value(sentences: list[_Sentence], index: int) -> str | None:
     text = sentences[index].text
     if _HEADING.match(text):
         return sentences[index + 1].text if index + 1 < len(sentences) else None
@@ -480,7 +408,7 @@ def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
     return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
 
 
-def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | None:
+def _concluding(sentences: list[_Sentence], text: str, *, is_cut: bool) -> str | None:
     """The diagnosis of the last concluding sentence that has one; None when there is none."""
     usable = (sentences[:-1] if is_cut else sentences)[-_NUM_CLOSING:]
     found = Conclusion()
@@ -497,7 +425,7 @@ def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | 
     return None if is_cut else _last_words(usable)
 
 
-def _is_opened(sentences: list[Sentence], index: int, length: int, *, is_cut: bool) -> bool:
+def _is_opened(sentences: list[_Sentence], index: int, length: int, *, is_cut: bool) -> bool:
     """Whether a sentence concludes: by its own words, or announced by the one before."""
     sentence, behind = sentences[index], len(sentences) - index
     if behind > 8 and sentence.start < 0.5 * length:
@@ -506,27 +434,21 @@ def _is_opened(sentences: list[Sentence], index: int, length: int, *, is_cut: bo
         return True
     if is_cut or behind > 6:
         return False
-    announced = index > 0 and _is_announcement(sentences[index - 1].text)
-    return announced or _OPENER.search(sentence.text) is not None
+    before = sentences[index - 1].text if index > 0 else ""
+    announced = len(before) < 160 and re.search(r"conclu|diagnos", before, re.IGNORECASE)
+    return bool(announced) or _OPENER.search(sentence.text) is not None
 
 
-def _is_announcement(sentence: str) -> bool:
-    return len(sentence) < 160 and re.search(r"conclu|diagnos", sentence, re.I) is not None
-
-
-def _last_words(sentences: list[Sentence]) -> str | None:
+def _last_words(sentences: list[_Sentence]) -> str | None:
     # Without a concluding word, only the closing sentences count, and they must agree.
-    names = {
-        found.name.lower(): found.name
-        for found in (conclusion(sentence.text) for sentence in sentences[-5:])
-        if found.name
-    }
+    closing = [conclusion(sentence.text) for sentence in sentences[-5:]]
+    names = {found.name.lower(): found.name for found in closing if found.name}
     if not names:
-        return conclusion(sentences[-1].text).kind or None
+        return closing[-1].kind or None
     return next(iter(names.values())) if len(names) == 1 else None
 
 
-def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
+def _explain(sentences: list[_Sentence], text: str, *, is_cut: bool) -> NoReturn:
     closing = " ".join(sentence.text for sentence in sentences[-8:])
     if any(_REFUSAL.match(sentence.text) for sentence in sentences[:2]):
         _fail("refusal")

@@ -35,23 +35,15 @@ _STEPS: dict[tuple[str, str], dict[str, str]] = {
 
 
 class Fields(NamedTuple):
-    """An object; a key may stand in it more than once.
-
-    Attributes:
-        pairs: key and value, in order; a value is a text, a list or Fields.
-    """
+    """An object: key and value in order, a key maybe twice; a value is a text, a list or Fields."""
 
     pairs: list[tuple[str, Any]]
 
 
 class FoundObject(NamedTuple):
-    """An object or list in a text.
+    """An object or list in a text; without content where it holds a mistake, up to that.
 
-    Attributes:
-        content: `Fields` or a list; None for one with a mistake, up to that.
-        start: of its first sign.
-        end: behind its last.
-        is_closed: false where the text ends before its last brace.
+    `is_closed` is false where the text ends before its last brace.
     """
 
     content: Any
@@ -69,7 +61,7 @@ class _Token(NamedTuple):
 
 @dataclass
 class _Frame:
-    """A container that is being read."""
+    """A container that is being read: its brace, what is awaited, and the last token's kind."""
 
     kind: str
     start: int
@@ -86,14 +78,26 @@ class _Frame:
     def content(self) -> Any:
         return Fields(self.items) if self.kind == "{" else self.items
 
+    def take(self, token: _Token, step: str) -> None:
+        """Carry out a step inside the container."""
+        if step == "add":
+            self.add(token.text)
+        elif step == "more":
+            last = self.items[-1]
+            joined = f"{last[1] if self.kind == '{' else last} {token.text}"
+            self.items[-1] = (last[0], joined) if self.kind == "{" else joined
+        elif step in ("key", "more key"):
+            self.key = f"{self.key} {token.text}" if step == "more key" else token.text
+            self.awaited = "colon"
+        else:
+            self.awaited = step.partition(" ")[0]
+        self.last = token.kind
+
 
 def find_objects(text: str) -> Iterator[FoundObject]:
     """The outermost objects and lists of a text, in order.
 
     One with a mistake has no content; what is whole inside it follows it.
-
-    Args:
-        text: anything.
     """
     reader = _Reader(text)
     opener = _OPENERS.search(text)
@@ -113,7 +117,7 @@ def is_strict_json(text: str) -> bool:
 
 
 class _Reader:
-    """Reads objects of one text; what has no end once is not looked for again."""
+    """Reads objects of one text; what has no end once is not searched for again."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -121,7 +125,7 @@ class _Reader:
         self._reread = 0  # up to here a string was taken apart once
 
     def read(self, start: int) -> tuple[list[FoundObject], int]:
-        """What begins at an opening bracket, and where to look on."""
+        """What begins at an opening bracket, and where to go on."""
         stack: list[_Frame] = []
         token, place = self._token(start), start
         string: _Token | None = None
@@ -130,9 +134,14 @@ class _Reader:
             step = self._step(stack, token)
             if step is None:
                 break
-            done = _take(stack, token, step)
-            if done is not None:
-                return [done], done.end
+            if step == "open":
+                awaited = "key" if token.kind == "{" else "value"
+                stack.append(_Frame(token.kind, token.start, awaited))
+            elif step in ("close", "end"):
+                if done := _closed(stack, token.end, is_end=step == "end"):
+                    return [done], done.end
+            else:
+                stack[-1].take(token, step)
             string = token if token.kind == _STRING else string
             token = self._token(token.end)
         inner = [found for frame in stack for found in frame.inner]
@@ -144,15 +153,15 @@ class _Reader:
             return "open"
         frame = stack[-1]
         step = _STEPS[frame.kind, frame.awaited].get(token.kind)
-        if step == "open" and len(stack) >= _MOST_DEEP:
-            return None
-        # Bare words are one text; behind a quoted one they are a mistake.
-        if step in ("more", "more key") and frame.last != _WORD:
-            return None
-        if step == "key" and "\n" in self._text[token.start : token.end]:
-            return None
-        # A number at the end of the text may have lost its last digits.
-        return None if step == "end" and frame.last == _WORD else step
+        is_wrong = (
+            (step == "open" and len(stack) >= _MOST_DEEP)
+            # Bare words are one text; behind a quoted one they are a mistake.
+            or (step in ("more", "more key") and frame.last != _WORD)
+            or (step == "key" and "\n" in self._text[token.start : token.end])
+            # A number at the end of the text may have lost its last digits.
+            or (step == "end" and frame.last == _WORD)
+        )
+        return None if is_wrong else step
 
     def _resume(self, place: int, string: _Token | None) -> int:
         """Behind a mistake; a string that swallowed a brace may have been opened wrongly."""
@@ -204,47 +213,18 @@ class _Reader:
         return None
 
 
-def _take(stack: list[_Frame], token: _Token, step: str) -> FoundObject | None:
-    """Carry out a step; the object where it was the last one."""
-    if step == "open":
-        stack.append(_Frame(token.kind, token.start, "key" if token.kind == "{" else "value"))
-        return None
-    if step == "close":
-        return _close(stack, token.end)
-    frame = stack[-1]
-    if step == "end":
-        return _end(stack, token)
-    if step == "add":
-        frame.add(token.text)
-    elif step == "more":
-        last = frame.items[-1]
-        joined = f"{last[1] if frame.kind == '{' else last} {token.text}"
-        frame.items[-1] = (last[0], joined) if frame.kind == "{" else joined
-    elif step in ("key", "more key"):
-        frame.key = f"{frame.key} {token.text}" if step == "more key" else token.text
-        frame.awaited = "colon"
-    else:
-        frame.awaited = step.partition(" ")[0]
-    frame.last = token.kind
-    return None
-
-
-def _close(stack: list[_Frame], end: int) -> FoundObject | None:
-    frame = stack.pop()
-    found = FoundObject(frame.content(), frame.start, end)
-    if not stack:
-        return found
-    stack[-1].add(found.content)
-    stack[-1].inner.append(found)
-    stack[-1].last = ""
-    return None
-
-
-def _end(stack: list[_Frame], token: _Token) -> FoundObject:
-    """The outermost container, where only closing brackets are missing."""
-    for outer, inner in zip(stack[-2::-1], stack[:0:-1], strict=True):
-        outer.add(inner.content())
-    return FoundObject(stack[0].content(), stack[0].start, token.end, is_closed=False)
+def _closed(stack: list[_Frame], end: int, *, is_end: bool) -> FoundObject | None:
+    """Close the innermost container, at the end of the text all; the outermost, if it is closed."""
+    while True:
+        frame = stack.pop()
+        found = FoundObject(frame.content(), frame.start, end, is_closed=not is_end)
+        if not stack:
+            return found
+        stack[-1].add(found.content)
+        stack[-1].inner.append(found)
+        stack[-1].last = ""
+        if not is_end:
+            return None
 
 
 def _unescape(raw: str) -> str:

@@ -8,17 +8,6 @@ The canonical verdict is six titled lines and one overall line:
 
 A reply that cannot be read is `Unscored` with a reason; it is never 0 and never dropped.
 Source: the six dimensions and the two protocols of the paper (DermEval; DermBench).
-
-Where a judge's thinking ends and its verdict begins.
-
-A judge may quote what it judges, and narratives hold `<think>` tags of their own. A tag therefore
-counts only where a judge's own thinking can begin or end: quoted tags open and close nothing.
-
-Which verdicts of a reply are the judge's own, and which it merely quotes from what it judges.
-
-A judged text may hold score lines or JSON of its own, and a judge may repeat them in another order
-or form. Values are compared, not letters. A verdict that carries the mark, which only the judge was
-told, is the judge's whatever else stands in the reply.
 """
 
 import math
@@ -28,163 +17,16 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from skingpt_r1.text.tokens import plain_digits
+from skingpt_r1.text.tokens import pattern, plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
-from skingpt_r1.text.verdicts import PLACES, Entry, Verdict, find_verdicts, read_score, title_name
-
-_TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
-# A reply whose thinking was opened by the prompt: the closing tag ends a line, a quoted one rarely.
-_CLOSING_LINE = re.compile(r"</think(?:ing)?>[ \t]*(?:\n|$)", re.IGNORECASE)
-
-
-def after_thinking(reply: str) -> str | None:
-    """The part of a reply that follows its thinking; None when the thinking does not end.
-
-    Thinking that begins the reply ends with its own closing tag, pairs inside it left aside; with
-    more opening than closing tags inside it, it ends with the last closing tag.
-
-    Args:
-        reply: of a judge.
-    """
-    tags = list(_TAG.finditer(reply))
-    if tags and not tags[0][1] and not reply[: tags[0].start()].strip():
-        depth, last = 0, None
-        for tag in tags:
-            depth += -1 if tag[1] else 1
-            last = tag if tag[1] else last
-            if depth == 0:
-                break
-        return None if last is None else reply[last.end() :]
-    depth = 0
-    for tag in tags:
-        depth += -1 if tag[1] else 1
-        if depth < 0 and _CLOSING_LINE.match(reply, tag.start()):
-            return reply[tag.end() :]
-        depth = max(depth, 0)
-    return reply
-
-
-_NAMES = "|".join(sorted(map(re.escape, PLACES), key=len, reverse=True)).replace(r"\ ", r"[\s_-]")
-_CLAIM = re.compile(
-    rf"\b({_NAMES})(?:[\s_]score)?[\"'”*_`\s)]{{0,6}}(?:[:=|,-]|\bis\b)[\s\"'“{{*_`]{{0,9}}"
-    r"(?:(?:score|rating|value)[\"'”]?\s?:\s?[\"'“]?)?(?=[+\d.])",
-    re.IGNORECASE,
+from skingpt_r1.text.verdicts import (
+    PLACES,
+    Verdict,
+    WrittenScore,
+    find_verdicts,
+    read_score,
+    title_name,
 )
-_OWN_WORDS = re.compile(r"\b(?:i|my|mine)\b", re.IGNORECASE)
-_QUOTING_WORDS = re.compile(
-    r"\b(?:claim\w*|say\w*|said|quot\w+|stat(?:es|ed)|writes|wrote|written|contain\w*|includ\w+"
-    r"|assert\w*|itself|gives|asks|asked|requests?|instruct\w*|inject\w+|embedd\w+|hidden)\b"
-    r"|['’]s\s(?:own\s)?(?:scores?|numbers|verdict)",
-    re.IGNORECASE,
-)
-_LONGEST_LEAD = 300
-_LOOKED_AT = 60  # characters behind a name in which a claimed score stands
-
-
-def own_verdicts(reply: str, verdicts: Sequence[Verdict], judged: str) -> list[Verdict]:
-    """The verdicts that are not quotations of claims in the judged text.
-
-    A verdict with a score that is claimed nowhere is the judge's. One that can be put together from
-    claims is the judge's when it is said as a judge says it, for judges may agree with a claim.
-
-    Args:
-        reply: of the judge.
-        verdicts: in it, in order.
-        judged: the whole text that was judged.
-    """
-    claims = _claims(judged)
-    single = {pair for claim in claims for pair in claim.items()}
-    own = [v for v in verdicts if not (_values(v) and _values(v).items() <= single)]
-    if any(verdict.is_complete for verdict in own):
-        return [_without_claimed_overall(verdict, single) for verdict in own]
-    # All that is whole can be put together from claims.
-    whole = [verdict for verdict in verdicts if verdict.is_complete]
-    material = _bare(judged)
-    agreeing = [verdict for verdict in whole if _sounds_own(reply, verdict, material)]
-    unlike = [
-        verdict
-        for verdict in whole
-        if _values(verdict) not in map(_dimensions, claims)
-        and not _QUOTING_WORDS.search(_lead(reply, verdict))
-    ]
-    return agreeing[:1] or unlike[-1:] or own
-
-
-def _without_claimed_overall(verdict: Verdict, single: set[tuple[int | None, float]]) -> Verdict:
-    """Titled lines without an overall score that may be a quotation below them."""
-    kept = tuple(
-        entry
-        for entry in verdict.entries
-        if verdict.source or entry.dimension is not None or (None, entry.on_five) not in single
-    )
-    return replace(verdict, entries=kept)
-
-
-def marked_verdicts(reply: str, verdicts: Sequence[Verdict], mark: str) -> list[Verdict]:
-    """The verdicts with the mark in them, or on a line of its own that leads to them."""
-    line = re.compile(rf"\W*(?:mark\W*)?{re.escape(mark)}\W*", re.IGNORECASE)
-    ends = {verdict.end for verdict in verdicts}
-    found = []
-    for verdict in verdicts:
-        before, _, lead = reply[: verdict.start].rstrip().rpartition("\n")
-        # Between two verdicts a mark may belong to either.
-        leads = line.fullmatch(lead[:_LONGEST_LEAD]) and len(before.rstrip()) not in ends
-        if mark in verdict.source or leads:
-            found.append(verdict)
-    return found
-
-
-def _claims(text: str) -> list[dict[int | None, float]]:
-    """The scores that a text claims, wherever they stand in it; a run ends where one changes."""
-    runs = [_values(verdict, overall=True) for verdict in find_verdicts(text)]
-    run: dict[int | None, float] = {}
-    plain = plain_digits(text)
-    for title in _CLAIM.finditer(plain):
-        place = PLACES[title_name(title[1])]
-        score = read_score(plain[title.end() : title.end() + _LOOKED_AT].partition("\n")[0])
-        if score is None or score.on_five is None:
-            continue
-        if run.get(place, score.on_five) != score.on_five:
-            runs.append(run)
-            run = {}
-        run[place] = score.on_five
-    return [*runs, run]
-
-
-def _values(verdict: Verdict, *, overall: bool = False) -> dict[int | None, float]:
-    return {
-        entry.dimension: entry.on_five
-        for entry in verdict.entries
-        if entry.on_five is not None and (overall or entry.dimension is not None)
-    }
-
-
-def _dimensions(claim: dict[int | None, float]) -> dict[int | None, float]:
-    return {place: value for place, value in claim.items() if place is not None}
-
-
-def _sounds_own(reply: str, verdict: Verdict, material: str) -> bool:
-    """Whether a verdict that agrees with a claim is said in the judge's own words."""
-    lead = _lead(reply, verdict)
-    if not re.search(r"\w", lead):
-        return True
-    if _QUOTING_WORDS.search(lead) or _bare(lead) in material:
-        return False
-    said = [entry.rationale for entry in verdict.entries if re.search(r"\w", entry.rationale)]
-    is_new = bool(said) and not any(_bare(words) in material for words in said)
-    return is_new or _OWN_WORDS.search(lead) is not None
-
-
-def _lead(reply: str, verdict: Verdict) -> str:
-    """The line that leads to a verdict; empty where it begins the reply."""
-    before = reply[: verdict.start].rstrip("`jsonJSON# \n\t")
-    return before.rpartition("\n")[2][-_LONGEST_LEAD:]
-
-
-def _bare(text: str) -> str:
-    """Letters, digits and signs of numbers alone: marks, quotes and spaces change in quoting."""
-    return re.sub(r"[^a-z0-9./]+", "", text.lower())
-
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -271,22 +113,13 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """A reply without a readable verdict.
-
-    Attributes:
-        reason: a code of `REASONS`.
-        detail: what was missing or wrong, for a person.
-    """
+    """A reply without a readable verdict: a code of `REASONS`, and for a person what was wrong."""
 
     reason: str
     detail: str = ""
 
 
-_REFUSAL = re.compile(
-    r"\b(?:i['’]m\s(?:very\s)?sorry|i\sam\s(?:sorry|unable)|i\s(?:cannot|can['’]t|won['’]t|must\sdecline)"
-    r"|unable\sto\s(?:score|evaluate|assess|rate)|as\san\sai)\b",
-    re.IGNORECASE,
-)
+_REFUSAL = pattern("rubric", "refusal")
 _OPENING = 1000  # characters in which a refusal begins
 
 
@@ -309,20 +142,17 @@ def parse_scores(
     judged: str = "",
     mark: str = "",
 ) -> Scores | Unscored:
-    """Read the last complete verdict of a judge's reply.
+    """The last complete verdict of a judge's reply, or why there is none.
 
     Args:
         text: the reply alone; never the prompt, so that what the judged text says does not count.
-        protocol: the scale that was asked for.
+        protocol: the scale that was asked for, and that the scores are brought to.
         scale: the highest score that a bare number can mean, where the prompt said so (10 for
             0-10); by default a verdict with a number above 5 and none above 10 is read as 0-10.
-        judged: the text that was judged, where it is known: what the reply quotes from it does not
+        judged: the text that was judged, if there is one: what the reply quotes from it does not
             count.
         mark: what the judge was asked to repeat in its verdict; a verdict with it counts before all
-            others. Empty when there is none.
-
-    Returns:
-        Scores on the protocol's scale, or Unscored with a reason of `REASONS`.
+            others.
     """
     if not re.search(r"\w", text):
         return Unscored("empty")
@@ -354,15 +184,14 @@ def parse_some_scores(
 ) -> dict[str, float]:
     """The dimensions of the last verdict that have a readable score, complete or not.
 
-    For the reward of a judge in training; a result is never made of a part of a verdict. The
-    arguments are those of `parse_scores`.
+    For the reward of a judge in training; a result is never made of a part of a verdict.
     """
     found = parse_scores(text, protocol, scale=scale)
     if isinstance(found, Scores):
         return dict(zip(DIMENSIONS, found.values, strict=True))
     verdicts = find_verdicts(after_thinking(text) or "")
     entries = [entry for entry in (verdicts[-1].entries if verdicts else ()) if not entry.problem]
-    values = _verdict_values(entries, scale, protocol)
+    values = _on_scale(entries, scale, protocol)
     return {
         DIMENSIONS[place]: value
         for place, value in values.items()
@@ -398,7 +227,8 @@ def _explain(text: str, own: Sequence[Verdict], verdicts: Sequence[Verdict]) -> 
     found = {place for verdict in own for place in verdict.dimensions}
     missing = [name for index, name in enumerate(DIMENSIONS) if index not in found]
     if found:
-        is_cut = not re.search(r"[.!?\d}|*)]\s*$", text[-200:]) or _is_prefix(found)
+        is_prefix = found == set(range(len(found))) and len(found) < len(DIMENSIONS)
+        is_cut = is_prefix or not re.search(r"[.!?\d}|*)]\s*$", text[-200:])
         return Unscored("truncated" if is_cut else "incomplete", f"no score: {', '.join(missing)}")
     if _REFUSAL.search(text[:_OPENING]):
         return Unscored("refusal")
@@ -408,10 +238,6 @@ def _explain(text: str, own: Sequence[Verdict], verdicts: Sequence[Verdict]) -> 
     return Unscored("no_scores", "its JSON cannot be read" if is_json else "")
 
 
-def _is_prefix(found: set[int]) -> bool:
-    return found == set(range(len(found))) and len(found) < len(DIMENSIONS)
-
-
 def _scores(
     verdict: Verdict, protocol: Protocol, scale: float | None, flags: tuple[str, ...]
 ) -> Scores | Unscored:
@@ -419,9 +245,10 @@ def _scores(
     if problem is not None:
         name = "Overall" if problem.dimension is None else DIMENSIONS[problem.dimension]
         return Unscored(problem.problem, name)
-    if _mixes_scales(verdict, protocol):
+    denominators = {entry.out_of for entry in verdict.dimensions.values()}
+    if None in denominators and denominators - {None, protocol.high}:
         return Unscored("ambiguous", "some scores have a denominator, and others have none")
-    values = _verdict_values(verdict.entries, scale, protocol)
+    values = _on_scale(verdict.entries, scale, protocol)
     overall = values.pop(None, None)
     for place, value in values.items():
         wrong = protocol.problem(value)
@@ -429,22 +256,14 @@ def _scores(
             return Unscored(wrong, f"{DIMENSIONS[place or 0]}: {value:g}, allowed {protocol.value}")
     if overall is not None and not 0 <= overall <= protocol.high:
         return Unscored("out_of_range", f"Overall: {overall:g}")
-    rationales = {
-        DIMENSIONS[place]: entry.rationale
-        for place, entry in verdict.dimensions.items()
-        if entry.rationale
-    }
+    said = {DIMENSIONS[place]: entry.said for place, entry in verdict.dimensions.items()}
+    rationales = {name: words for name, words in said.items() if words}
     ordered = tuple(values[place] for place in range(len(DIMENSIONS)))
     return Scores(ordered, protocol, overall, MappingProxyType(rationales), flags)
 
 
-def _mixes_scales(verdict: Verdict, protocol: Protocol) -> bool:
-    denominators = {entry.out_of for entry in verdict.dimensions.values()}
-    return None in denominators and bool(denominators - {None, protocol.high})
-
-
-def _verdict_values(
-    entries: Sequence[Entry], scale: float | None, protocol: Protocol
+def _on_scale(
+    entries: Sequence[WrittenScore], scale: float | None, protocol: Protocol
 ) -> dict[int | None, float]:
     """Place of a dimension -> value on the protocol's scale; None is the overall score."""
     bare = [entry.value for entry in entries if entry.value is not None and entry.out_of is None]
@@ -456,3 +275,142 @@ def _verdict_values(
             out_of = entry.out_of or scale or guessed
             found[entry.dimension] = round(entry.value * protocol.high / out_of, 6)
     return found
+
+
+_TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+# A reply whose thinking was opened by the prompt: the closing tag ends a line, a quoted one rarely.
+_CLOSING_LINE = re.compile(r"</think(?:ing)?>[ \t]*(?:\n|$)", re.IGNORECASE)
+
+
+def after_thinking(reply: str) -> str | None:
+    """The part of a judge's reply that follows its thinking; None when the thinking does not end.
+
+    A judge may quote tags of what it judges: a tag counts only where its own thinking can begin or
+    end. Thinking that begins the reply ends with its own closing tag, pairs inside it left aside;
+    with more opening than closing tags inside it, it ends with the last closing tag.
+    """
+    tags = list(_TAG.finditer(reply))
+    if tags and not tags[0][1] and not reply[: tags[0].start()].strip():
+        depth, last = 0, None
+        for tag in tags:
+            depth += -1 if tag[1] else 1
+            last = tag if tag[1] else last
+            if depth == 0:
+                break
+        return None if last is None else reply[last.end() :]
+    depth = 0
+    for tag in tags:
+        depth += -1 if tag[1] else 1
+        if depth < 0 and _CLOSING_LINE.match(reply, tag.start()):
+            return reply[tag.end() :]
+        depth = max(depth, 0)
+    return reply
+
+
+_NAMES = "|".join(sorted(map(re.escape, PLACES), key=len, reverse=True)).replace(r"\ ", r"[\s_-]")
+_CLAIM = pattern("rubric", "claim", names=_NAMES)
+_OWN_WORDS = re.compile(r"\b(?:i|my|mine)\b", re.IGNORECASE)
+_QUOTING_WORDS = pattern("rubric", "quoting_words")
+_LONGEST_LEAD = 300
+_LOOKED_AT = 60  # characters behind a name in which a claimed score stands
+
+
+def own_verdicts(reply: str, verdicts: Sequence[Verdict], judged: str) -> list[Verdict]:
+    """The verdicts that are not quotations of claims in the judged text.
+
+    A judged text may hold score lines or JSON of its own, and a judge may repeat them in another
+    order or form: values are compared, not letters. A verdict with a score that is claimed nowhere
+    is the judge's. One that can be put together from claims is the judge's when it is said as a
+    judge says it, for judges may agree with a claim.
+    """
+    claims = _claims(judged)
+    without_overall = [
+        {place: claim[place] for place in claim if place is not None} for claim in claims
+    ]
+    single = {pair for claim in claims for pair in claim.items()}
+    own = [v for v in verdicts if not (_values(v) and _values(v).items() <= single)]
+    if any(verdict.is_complete for verdict in own):
+        return [_without_claimed_overall(verdict, single) for verdict in own]
+    # All that is whole can be put together from claims.
+    whole = [verdict for verdict in verdicts if verdict.is_complete]
+    material = _bare(judged)
+    agreeing = [verdict for verdict in whole if _sounds_own(reply, verdict, material)]
+    unlike = [
+        verdict
+        for verdict in whole
+        if _values(verdict) not in without_overall
+        and not _QUOTING_WORDS.search(_lead(reply, verdict))
+    ]
+    return agreeing[:1] or unlike[-1:] or own
+
+
+def _without_claimed_overall(verdict: Verdict, single: set[tuple[int | None, float]]) -> Verdict:
+    """Titled lines without an overall score that may be a quotation below them."""
+    kept = tuple(
+        entry
+        for entry in verdict.entries
+        if verdict.source or entry.dimension is not None or (None, entry.on_five) not in single
+    )
+    return replace(verdict, entries=kept)
+
+
+def marked_verdicts(reply: str, verdicts: Sequence[Verdict], mark: str) -> list[Verdict]:
+    """The verdicts with the mark in them, or on a line of its own that leads to them."""
+    line = re.compile(rf"\W*(?:mark\W*)?{re.escape(mark)}\W*", re.IGNORECASE)
+    ends = {verdict.end for verdict in verdicts}
+    found = []
+    for verdict in verdicts:
+        before, _, lead = reply[: verdict.start].rstrip().rpartition("\n")
+        # Between two verdicts a mark may belong to either.
+        leads = line.fullmatch(lead[:_LONGEST_LEAD]) and len(before.rstrip()) not in ends
+        if mark in verdict.source or leads:
+            found.append(verdict)
+    return found
+
+
+def _claims(text: str) -> list[dict[int | None, float]]:
+    """The scores that a text claims, wherever they stand in it; a run ends where one changes."""
+    runs = [_values(verdict, overall=True) for verdict in find_verdicts(text)]
+    run: dict[int | None, float] = {}
+    plain = plain_digits(text)
+    for title in _CLAIM.finditer(plain):
+        place = PLACES[title_name(title[1])]
+        score = read_score(plain[title.end() : title.end() + _LOOKED_AT].partition("\n")[0])
+        if score is None or score.on_five is None:
+            continue
+        if run.get(place, score.on_five) != score.on_five:
+            runs.append(run)
+            run = {}
+        run[place] = score.on_five
+    return [*runs, run]
+
+
+def _values(verdict: Verdict, *, overall: bool = False) -> dict[int | None, float]:
+    return {
+        entry.dimension: entry.on_five
+        for entry in verdict.entries
+        if entry.on_five is not None and (overall or entry.dimension is not None)
+    }
+
+
+def _sounds_own(reply: str, verdict: Verdict, material: str) -> bool:
+    """Whether a verdict that agrees with a claim is said in the judge's own words."""
+    lead = _lead(reply, verdict)
+    if not re.search(r"\w", lead):
+        return True
+    if _QUOTING_WORDS.search(lead) or _bare(lead) in material:
+        return False
+    said = [entry.said for entry in verdict.entries if re.search(r"\w", entry.said)]
+    is_new = bool(said) and not any(_bare(words) in material for words in said)
+    return is_new or _OWN_WORDS.search(lead) is not None
+
+
+def _lead(reply: str, verdict: Verdict) -> str:
+    """The line that leads to a verdict; empty where it begins the reply."""
+    before = reply[: verdict.start].rstrip("`jsonJSON# \n\t")
+    return before.rpartition("\n")[2][-_LONGEST_LEAD:]
+
+
+def _bare(text: str) -> str:
+    """Letters, digits and signs of numbers alone: marks, quotes and spaces change in quoting."""
+    return re.sub(r"[^a-z0-9./]+", "", text.lower())

@@ -1,12 +1,9 @@
-"""The parts of a narrative by its tags and titles; used by the reader and by certification.
+"""The parts of a narrative by its tags and titles, and the names of a differential.
 
-Every word of a text is in exactly one section: what stands under a title that is not known, before
-the first title or behind the diagnosis is a section too.
-
-The names of a differential, however they are listed; used by the reader of narratives.
-
-On one line or over several, with bullets, numbers or letters, with semicolons, commas, `and` or
-`vs`, in bold, with percentages and with remarks. Every item of a list is kept, known or not.
+Every word of a text is in exactly one section: what stands under an unknown title, before the
+first title or behind the diagnosis is a section too. A differential is listed on one line or over
+several, with bullets, numbers or letters, with semicolons, commas, `and` or `vs`, in bold, with
+percentages and with remarks; every item is kept, known or not.
 """
 
 import re
@@ -15,17 +12,13 @@ from typing import Literal, NamedTuple
 
 from skingpt_r1.text.conclusions import bare_phrase, is_clause, is_known, names_disease
 from skingpt_r1.text.taxonomy import canonical
+from skingpt_r1.text.tokens import pattern
 
 MOST_CHARACTERS = 4000  # of a list that are read; no differential is longer
 
 
 class Item(NamedTuple):
-    """One item of a differential.
-
-    Attributes:
-        name: of a diagnosis, as written.
-        remark: what is said about it; empty for most.
-    """
+    """One item of a differential: a name as written, and what is said about it."""
 
     name: str
     remark: str = ""
@@ -47,36 +40,22 @@ _JOINT = re.compile(r"\s(?:and|or|and/or|versus|vs\.?)\s|\s?/\s?|\s&\s", re.IGNO
 JOINT_WORDS = frozenset(("and", "or", "vs", "versus"))
 _LEADING_JOINT = re.compile(r"^\s*(?:and|or|and/or|versus|vs\.?|&)\s", re.IGNORECASE)
 _TRAILING_JOINT = re.compile(r"\s*(?:and|or|and/or|versus|vs\.?|&|/)\s*$", re.IGNORECASE)
-_LEAD_IN = re.compile(
-    r"^(?:the\s)?(?:differential(?:\sdiagnos[ie]s)?\s|alternatives\s)?"
-    r"(?:includes?|considered(?:\sare)?|considers?):?\s",
-    re.IGNORECASE,
-)
+_LEAD_IN = pattern("sections", "lead_in")
 # A short form such as BCC, AKs, PLEVA or HHV8.
 _SHORT_FORM = re.compile(r"[A-Z][A-Za-z]{0,3}[A-Z]{1,3}s?(?:-?\d)?")
 _MOST_WORDS = 8
-_ADVICE = re.compile(
-    r"\b(?:biops\w*|refer\w*|excis\w+|urgent\w*|follow\w*|recommend\w*|treat\w*|review\w*|monitor\w*"
-    r"|advi[sc]e\w*|consult\w*|dermoscop\w*|histolog\w*|patients?|must|please|asap|surg\w+|therapy"
-    r"|doctors?|dermatologists?|see|watch|avoid|return|needed|required)\b",
-    re.IGNORECASE,
-)
+_ADVICE = pattern("sections", "advice")
 _SENTENCE = re.compile(r"(?<=\w\w\w[.!])\s+(?=[A-Z])")
 _NOTHING = re.compile(r"none|n/?a|nil|-|no\sothers?|others?|etc", re.IGNORECASE)
 
 
 def items(text: str) -> tuple[Item, ...]:
-    """The items of a list of diagnoses, in order.
-
-    Args:
-        text: what stands under the title of a differential; of prose, what names a disease.
-    """
+    """The items of a list of diagnoses, in order; of prose, what names a disease."""
     lines = _BULLET_IN_LINE.sub("\n", text[:MOST_CHARACTERS]).split("\n")
     found = [item for line in lines if line.strip() for item in _line(line)]
     found = [item for item in found if could_be_listed(item.name) or not _is_no_name(item.name)]
-    if all(_is_short(item.name) for item in found):
-        return tuple(found)
-    return tuple(item for item in found if _is_name(item.name))
+    are_short = all(_is_short(item.name) for item in found)
+    return tuple(item for item in found if are_short or _is_name(item.name))
 
 
 def could_be_listed(name: str) -> bool:
@@ -186,8 +165,8 @@ def _at_joints(text: str) -> list[str]:
     """The names on both sides of `and`, `vs` and strokes, where each side is a name alone."""
     parts = _JOINT.split(text)
     whole = canonical(text)
-    known = whole is not None and whole != canonical(parts[0])
-    return [text] if known or not all(_is_name(part) for part in parts) else parts
+    is_one = whole is not None and whole != canonical(parts[0])
+    return [text] if is_one or not all(map(_is_name, parts)) else parts
 
 
 def _is_name(text: str) -> bool:
@@ -203,66 +182,31 @@ Kind = Literal["before", "observation", "reasoning", "differential", "diagnosis"
 
 
 class Section(NamedTuple):
-    """One section.
-
-    Attributes:
-        kind: what it tells; `before` stands in front of the first title.
-        title: as written, without marks; empty where none stands.
-        text: what stands under the title.
-    """
+    """One section; `before` stands in front of the first title, which is as written."""
 
     kind: Kind
     title: str
     text: str
 
 
-TAG = re.compile(
-    r"<\s?(/?)\s?(think(?:ing)?|thought|reasoning|(?:final[\s_]?)?answer)"
-    r"(?:\s[^<>=\n]{0,40}=[^<>\n]{0,60})?\s?>",
-    re.IGNORECASE,
-)
-_MARKS = r"^[\s#>*_\-•|]{0,12}(?:\(?\d+[.)]\s*)?[*_]{0,3}"
-_COLON = r"(?:[*_]{0,3}\s?[:=][*_]{0,3}(?:\s|$)|[*_]{0,3}\s?(?:[–—]|\s-{1,2})\s?[*_]{0,3})"
-_SEEN = r"observations?|findings|description"
-_THOUGHT = r"(?:clinical\s|diagnostic\s)?(?:reasoning|analysis)|rationale|explanation"
-_LISTED = r"(?:the\s)?differentials?(?:\s(?:diagnos[ie]s|considerations?|list))?|dd\.?x\.?|dd|d/d"
-_NAMED = (
-    r"(?:(?:the|my)\s)?(?:(?:final|primary|most\slikely|leading|main|presumptive|working"
-    r"|provisional|clinical|likely|probable|correct|predicted)\s){0,2}(?:answer|diagnos[ie]s"
-    r"|impression|dx)"
-)
-_KNOWN = re.compile(
-    rf"{_MARKS}(?:(?P<observation>{_SEEN})|(?P<reasoning>{_THOUGHT})|(?P<differential>{_LISTED})"
-    rf"|(?P<diagnosis>{_NAMED}))(?:{_COLON}|[*_]*\s*$)",
-    re.IGNORECASE,
-)
-_OTHER = re.compile(
-    rf"{_MARKS}(?P<title>[A-Za-z][\w'’/&,-]{{0,30}}(?:\s[\w'’/&,()-]{{1,30}}){{0,5}}?)"
-    r"[*_]{0,3}\s?:[*_]{0,3}(?:\s|$)"
-)
+TAG = pattern("sections", "tag")
+_KNOWN = pattern("sections", "known")
+_OTHER = pattern("sections", "other")
 _HEADING = re.compile(
     r"^\s*(?:#{1,6}\s+(?P<hash>[^\n]{1,80})|\*\*(?P<bold>[^*\n]{1,60})\*\*:?)\s*$"
 )
-_IN_LINE = re.compile(
-    r"[ \t](?=(?:Observation|Reasoning|Differential):\s)"
-    rf"|(?<=[.;!?)*_])[ \t](?=[*_]{{0,3}}[A-Z])(?=[*_]{{0,3}}(?i:{_LISTED}|{_NAMED})[*_]{{0,3}}:)"
-)
+_IN_LINE = pattern("sections", "in_line")
 # Words that stand in front of a title and belong to it, as in `Clinical Reasoning:`.
 _PART_OF_TITLE = re.compile(r"(?:^|\n)[\s#>*_]*(?:\w+\s){0,2}\w+$")
 
 
-_OBSERVES = re.compile(
-    r"\b(?:observ\w+|description|described|image|photo\w*|picture|presents?|shows|visible|features)\b",
-    re.IGNORECASE,
-)
+_OBSERVES = pattern("sections", "observes")
 _AROUND_TITLE = " \t#>*_-•|:=–—"
 
 
 def sections(text: str) -> list[Section]:
-    """The sections of a text, in order; see `Section`."""
-    found: list[Section] = []
-    for kind, piece in _pieces(text):
-        _read_lines(piece, kind, found)
+    """The sections of a text, in order."""
+    found = (section for kind, piece in _pieces(text) for section in _read_lines(piece, kind))
     return [section for section in found if section.title or section.text]
 
 
@@ -277,7 +221,8 @@ def observation_and_reasoning(text: str) -> tuple[str, str]:
     seen, thought = texts_of(found, "observation"), texts_of(found, "reasoning")
     if seen or thought:
         return seen, thought
-    blocks = _blocks(text)
+    pieces = (text[begin:end].split("\n\n") for begin, end in spans(text))
+    blocks = [block.strip() for piece in pieces for block in piece if block.strip()]
     middle = blocks[:-1] if len(blocks) > 1 else blocks
     if len(blocks) > 1 and _OBSERVES.search(blocks[0][:600]):
         return blocks[0], "\n\n".join(middle[1:])
@@ -287,6 +232,19 @@ def observation_and_reasoning(text: str) -> tuple[str, str]:
 def is_answer(tag: re.Match[str]) -> bool:
     """Whether a tag is of the answer, not of the thinking."""
     return tag[2].lower().endswith("answer")
+
+
+def between_answer_tags(text: str) -> tuple[list[str], str | None]:
+    """What stands between answer tags, and behind one that is not closed, if there is one."""
+    opened: int | None = None
+    found = []
+    for tag in filter(is_answer, TAG.finditer(text)):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            found.append(text[opened : tag.start()])
+            opened = None
+    return found, None if opened is None else text[opened:]
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
@@ -309,24 +267,24 @@ def _pieces(text: str) -> Iterator[tuple[Kind, str]]:
     yield kind, text[begin:]
 
 
-def _read_lines(piece: str, kind: Kind, found: list[Section]) -> None:
+def _read_lines(piece: str, kind: Kind) -> Iterator[Section]:
     title = ""
     lines: list[str] = []
     for line in _lines(piece):
-        known = _title(line, kind)
-        if known is None and kind == "differential" and lines and is_advice(line):
-            known = ("other", "", line)
-        if known is None:
+        titled = _title(line, kind)
+        if titled is None and kind == "differential" and lines and is_advice(line):
+            titled = ("other", "", line)
+        if titled is None:
             lines.append(line.strip())
             continue
-        found.append(Section(kind, title, "\n".join(lines)))
-        kind, title, rest = known
+        yield Section(kind, title, "\n".join(lines))
+        kind, title, rest = titled
         end = end_of_list(rest) if kind == "differential" else len(rest)
         lines = [rest[:end].strip()] if rest[:end].strip() else []
         if rest[end:]:
-            found.append(Section(kind, title, "\n".join(lines)))
+            yield Section(kind, title, "\n".join(lines))
             kind, title, lines = "other", "", [rest[end:].strip()]
-    found.append(Section(kind, title, "\n".join(lines)))
+    yield Section(kind, title, "\n".join(lines))
 
 
 def _lines(piece: str) -> list[str]:
@@ -356,8 +314,3 @@ def _title(line: str, inside: Kind) -> tuple[Kind, str, str] | None:
     if match is None or (inside == "differential" and could_be_listed(match["title"])):
         return None
     return "other", match[0].strip(_AROUND_TITLE), line[match.end() :]
-
-
-def _blocks(text: str) -> list[str]:
-    pieces = [text[begin:end] for begin, end in spans(text)]
-    return [part.strip() for piece in pieces for part in piece.split("\n\n") if part.strip()]

@@ -1,14 +1,11 @@
-"""Diagnosis names: synonyms, parents and families, and how close two names are.
+"""Diagnosis names: how they are written, synonyms, parents and families, how close two names are.
 
 The table is `taxonomy.tsv`: one diagnosis per line, its parent, the nine-part class of
 Fitzpatrick17k, whether it is malignant, and its synonyms. What a line leaves open it inherits from
 its parent; a line without a parent is a family. Abbreviations, which may mean several diagnoses,
 are in `abbreviations.tsv`. Our own arrangement; it decides no treatment.
-
-How a diagnosis is written: spelling, qualifiers, order of words, and the remarks around it.
-
-What is left out of a name is looked at: a malignant part is never cut off, and a remark may take
-the name back (`excluded`). Used by `taxonomy.py` alone, which knows the names.
+What is left out of a written name still counts: a malignant part is never cut off, and a remark
+may take the name back (`excluded`).
 """
 
 import re
@@ -17,9 +14,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import NamedTuple
+
+from skingpt_r1.text.tokens import package_text, pattern, words_of
 
 LONGEST_NAME = 300  # characters; a longer text is no name
 _MOST_WORDS = 12  # of a name
@@ -35,292 +33,21 @@ _SPELLINGS = (
 )  # fmt: skip
 _DOUBT = frozenset({"likely", "probable", "probably", "possible", "suspected", "presumed"})
 # In front of a name or behind it; none of them makes another disease of what is named.
-_QUALIFIERS = _DOUBT | frozenset(
-    """a an the most very highly severe mild moderate early advanced classic classical typical
-    definite clear obvious localized extensive widespread generalized recurrent active chronic
-    acute inflamed irritated cutaneous pigmented nodular superficial invasive infiltrating
-    infiltrative ulcerated crusted hyperkeratotic amelanotic desmoplastic subungual well moderately
-    poorly differentiated solitary multiple single small large giant focal new old primary
-    confirmed benign malignant""".split()  # noqa: SIM905 - words read better as words
-)
+_QUALIFIERS = _DOUBT | words_of("qualifiers")
 _NOUNS = frozenset({"lesion", "condition", "disease", "disorder", "rash", "skin", "tumor"})
-# Words that a remark begins with.
-_LINKS = frozenset(
-    """affecting involving likely probably secondary due caused with without on over overlying
-    underlying within inside from type subtype variant consistent arising developing evolving
-    progressing transforming turning adjacent near next beside alongside associated complicated
-    coexisting together plus because given showing which that not no rather""".split()  # noqa: SIM905
-)
+_LINKS = words_of("links")  # words that a remark begins with
 _LINK = re.compile(rf"\s(?:{'|'.join(sorted(_LINKS))}|of the|in(?! situ))\b")
 # What may stand between the head of a name and a part that it states.
 _BEFORE_PART = (_QUALIFIERS | _LINKS | {"in", "of", "to", "into", "by", "and"}) - (
     _DOUBT | {"consistent", "without", "not", "no", "rather"}
 )
 _REMARK = re.compile(r"[,;:.]\s|\s[-–—]\s|\n")
-_MALIGNANT_WORDS = frozenset(
-    """malignant malignancy cancer cancerous carcinoma sarcoma lymphoma
-    invasive""".split()  # noqa: SIM905
-)
-_DENIES = frozenset(
-    """no not without never nor non neither negative free absence lack than mimicking resembling
-    simulating risk potential precursor history chance""".split()  # noqa: SIM905
-)
+_MALIGNANT_WORDS, _DENIES = words_of("malignant"), words_of("denies")
 _DENIED_AFTER = re.compile(
     r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|(?:less |un)likely|like)\b"
 )
-_TAKEN_BACK = re.compile(
-    r"\b(?:excluded?|ruled? out|r o|unlikely|improbable|doubtful|in doubt|differential)\b"
-    r"|\b(?:low|less|least|no|not) (?:likely|likelihood|probable|probability)\b|\bnot$"
-    r"|^(?:no|not)\b(?! benign)|^0$"
-)
-UNNAMED = ""
-
-
-class Reading(NamedTuple):
-    """What a written name says.
-
-    Attributes:
-        form: the normalised words that count.
-        names: what they mean, as the table calls it; empty for a label that is not in the table.
-        is_joined: it says all of these; else it says one of them, such as an abbreviation.
-    """
-
-    form: str
-    names: tuple[str, ...]
-    is_joined: bool = False
-
-
-class Part(NamedTuple):
-    """A diagnosis that stands in a text.
-
-    Attributes:
-        name: as the table calls it; `UNNAMED` for a cancer without a name.
-        is_denied: the text says that it is not there.
-        is_stated: it stands alone, or in front of a remark.
-    """
-
-    name: str
-    is_denied: bool
-    is_stated: bool
-
-
-class Known(NamedTuple):
-    """The names of the table.
-
-    Attributes:
-        by_name: normalised name -> what it means.
-        by_words: words in alphabetical order -> what they mean, where only one name has them.
-        short: abbreviation -> what it may mean.
-        lines: preferred name -> itself and its ancestors.
-        malignant: preferred names of malignant tumours.
-    """
-
-    by_name: Mapping[str, str]
-    by_words: Mapping[tuple[str, ...], str]
-    short: Mapping[str, tuple[str, ...]]
-    lines: Mapping[str, frozenset[str]]
-    malignant: frozenset[str]
-
-
-def normalise(name: str) -> str:
-    """A name in small letters, without accents, punctuation, plural and British spelling."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    plain = " ".join(re.sub(r"[^a-z0-9.]+", " ", plain.replace("'", "")).split()).strip(" .") + " "
-    for old, new in _SPELLINGS:
-        plain = plain.replace(old, new)
-    return " ".join(re.sub(r"(?<=\w\w\w)(?<!s)(?<!u)(?<!i)s$", "", word) for word in plain.split())
-
-
-def read(name: str, known: Known, labels: Container[str] = ()) -> Reading | None:
-    """What a name says; None when it names nothing known, or takes back what it names.
-
-    Args:
-        name: as written.
-        known: the names of the table.
-        labels: normalised names that count as well.
-    """
-    if len(name) > LONGEST_NAME:
-        return None
-    name = name.replace("’", "'")
-    for form, left_out, rest in _forms(name):
-        names = _look_up(form, known)
-        if _contradicts(left_out, names, known) or not (names or form in labels):
-            continue
-        return _with_rest(Reading(form, names), rest, known)
-    return _before_remark(name, known, labels)
-
-
-def _before_remark(name: str, known: Known, labels: Container[str]) -> Reading | None:
-    """What a name says in front of its first stop, unless the remark names something else."""
-    name = name.strip()
-    stop = _REMARK.search(name)
-    head = None if stop is None else read(name[: stop.start()], known, labels)
-    if stop is None or head is None:
-        return None
-    rest = normalise(name[stop.end() :])
-    others = [part for part in parts_of(rest, known) if not part.is_denied]
-    says_more = any(not _is_kin(part.name, head, known) for part in others)
-    return None if says_more or _with_rest(head, rest, known) != head else head
-
-
-def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
-    """Normalised forms of a name, the whole first; the qualifiers and the rest that each lacks."""
-    inside = re.findall(r"\(([^()]+)\)", name)
-    outside = re.sub(r"\([^()]*\)", " ", name)
-    parts = [(name, ""), (outside, " ".join(inside))]
-    if len(outside.split()) <= _MOST_WORDS_BESIDE:
-        parts += [(part, " ".join((outside, *inside))) for part in inside]
-    for part, remark in parts:
-        head, rest, left_out = normalise(part), normalise(remark), list[str]()
-        for _ in range(_MOST_QUALIFIERS):
-            yield from ((*bare, rest) for bare in _bare_forms(head, left_out))
-            if link := _LINK.search(head):
-                behind = f"{head[link.start() :]} {rest}".strip()
-                yield from ((*bare, behind) for bare in _bare_forms(head[: link.start()], left_out))
-            word, _, head = head.partition(" ")
-            if word not in _QUALIFIERS or not head:
-                break
-            left_out = [*left_out, word]
-
-
-def _bare_forms(form: str, left_out: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """A form, and it without the qualifiers and general nouns behind it."""
-    yield form, left_out
-    for _ in range(_MOST_QUALIFIERS):
-        form, _, word = form.rpartition(" ")
-        if not form or word not in _QUALIFIERS | _NOUNS:
-            break
-        left_out = [*left_out, word]
-        yield form, left_out
-
-
-def _look_up(form: str, known: Known) -> tuple[str, ...]:
-    if form in known.by_name:
-        return (known.by_name[form],)
-    if form in known.short:
-        return known.short[form]
-    if form.count(" ") >= _MOST_WORDS:
-        return ()
-    full = " ".join(_full_word(word, known) for word in form.split())
-    full = form if full == form else normalise(full)
-    found = known.by_name.get(full) or known.by_words.get(tuple(sorted(full.split())))
-    return () if found is None else (found,)
-
-
-def _full_word(word: str, known: Known) -> str:
-    """A word, or the name that it abbreviates, in the plural too: `AKs`."""
-    if len(word) == 3 and word.endswith("s") and not (word in known.by_name or word in known.short):
-        return _full_word(word[:2], known)
-    if len(word) <= 3 and word in known.by_name:
-        return known.by_name[word]
-    meant = known.short.get(word, ())
-    return meant[0] if len(meant) == 1 else word
-
-
-def _contradicts(left_out: list[str], names: tuple[str, ...], known: Known) -> bool:
-    """Whether `benign` or `malignant` stands beside a name that is not so."""
-    is_malignant = {name in known.malignant for name in names}
-    return ("benign" in left_out and is_malignant != {False}) or (
-        "malignant" in left_out and is_malignant != {True}
-    )
-
-
-def _with_rest(head: Reading, rest: str, known: Known) -> Reading | None:
-    """The reading of a name with what was left out of it: the worst part wins.
-
-    A malignant part that the rest states takes the place of a benign head; one that it mentions in
-    other words leaves both open.
-    """
-    parts = parts_of(rest, known)
-    own = {line for name in head.names for line in known.lines[name]}
-    if any(part.name in own for part in parts if part.is_denied):
-        return None
-    if not parts and _TAKEN_BACK.search(rest):
-        return None
-    is_malignant = not known.malignant.isdisjoint(head.names)
-    graver = [
-        part
-        for part in parts
-        if not part.is_denied
-        and part.name in known.malignant | {UNNAMED}
-        and not (is_malignant and _is_kin(part.name, head, known))
-    ]
-    return _with_graver(head, graver, is_malignant=is_malignant) if graver else head
-
-
-def _with_graver(head: Reading, graver: list[Part], *, is_malignant: bool) -> Reading | None:
-    named = [part for part in graver if part.name != UNNAMED]
-    names = tuple(dict.fromkeys(part.name for part in named))
-    if len(names) == 1 and named[0].is_stated and not is_malignant:
-        return Reading(normalise(names[0]), names)
-    if not names or not head.names:
-        return None
-    return Reading(head.form, (*head.names, *names), is_joined=True)
-
-
-def _is_kin(name: str, head: Reading, known: Known) -> bool:
-    """Whether a part says no more than the head: an ancestor, a kind of it, or `cancer`."""
-    own = {line for said in head.names for line in known.lines[said]}
-    return name in own | {UNNAMED} or not known.lines[name].isdisjoint(head.names)
-
-
-def parts_of(text: str, known: Known) -> list[Part]:
-    """The diagnoses that stand in a normalised text, from left to right, longest names first."""
-    words = text.split()
-    parts = []
-    start = 0
-    while start < len(words):
-        stop = min(len(words), start + _MOST_WORDS)
-        while stop > start and " ".join(words[start:stop]) not in known.by_name:
-            stop -= 1
-        stop = max(stop, start + 1)
-        before, after = words[:start], words[stop:]
-        stated = _is_stated(before, after)
-        name = known.by_name.get(" ".join(words[start:stop]))
-        if name is None and stated:
-            name = _malignant_abbreviation(words[start], known)
-        if name is None and words[start] in _MALIGNANT_WORDS:
-            name = UNNAMED
-        if name is not None:
-            parts.append(Part(name, _is_denied(before, after), stated))
-        start = stop
-    return parts
-
-
-def _malignant_abbreviation(word: str, known: Known) -> str | None:
-    meant = known.short.get(word, ())
-    return meant[0] if known.malignant.issuperset(meant) and meant else None
-
-
-def _is_denied(before: list[str], after: list[str]) -> bool:
-    if _DENIED_AFTER.match(" ".join(after[:6])):
-        return True
-    for word in before[-1:-6:-1]:
-        if word in ("but", "with") or word.startswith(("exclu", "rul")):
-            return False
-        if word in _DENIES:
-            return True
-    return False
-
-
-def _is_stated(before: list[str], after: list[str]) -> bool:
-    goes_on = not after or _LINK.match(" " + " ".join(after[:3])) is not None
-    return goes_on and _BEFORE_PART.issuperset(before)
-
-
-_THREE_PARTITION = MappingProxyType(
-    {
-        "inflammatory": "non-neoplastic",
-        "genodermatoses": "non-neoplastic",
-        "benign dermal": "benign",
-        "benign epidermal": "benign",
-        "benign melanocyte": "benign",
-        "malignant dermal": "malignant",
-        "malignant epidermal": "malignant",
-        "malignant melanoma": "malignant",
-        "malignant cutaneous lymphoma": "malignant",
-    }
-)
+_TAKEN_BACK = pattern("taxonomy", "taken_back")
+_UNNAMED = ""  # a cancer without a name
 
 
 class Closeness(IntEnum):
@@ -359,12 +86,87 @@ class Diagnosis:
     @property
     def three_partition(self) -> str:
         """`benign`, `malignant` or `non-neoplastic`, as Fitzpatrick17k derives it."""
-        return _THREE_PARTITION[self.nine_partition]
+        first = self.nine_partition.split()[0]
+        return first if first in ("benign", "malignant") else "non-neoplastic"
+
+
+class _Index(NamedTuple):
+    """The names of the table.
+
+    Attributes:
+        table: preferred name -> diagnosis.
+        by_name: normalised name -> preferred name.
+        by_words: words in alphabetical order -> preferred name, where only one name has them.
+        short: abbreviation -> preferred names that it may mean.
+        lines: preferred name -> itself and its ancestors.
+        malignant: preferred names of malignant tumours.
+    """
+
+    table: Mapping[str, Diagnosis]
+    by_name: Mapping[str, str]
+    by_words: Mapping[tuple[str, ...], str]
+    short: Mapping[str, tuple[str, ...]]
+    lines: Mapping[str, frozenset[str]]
+    malignant: frozenset[str]
+
+
+@cache
+def _index() -> _Index:
+    rows = {row[0]: row for row in _rows("taxonomy.tsv")}
+    table: dict[str, Diagnosis] = {}
+    by_name: dict[str, str] = {}
+    for name, row in rows.items():
+        parents = _ancestors(name, rows)
+        chain = [row, *(rows[parent] for parent in parents)]
+        nine, malignant = next(line[2] for line in chain if line[2]), any(line[3] for line in chain)
+        synonyms = tuple(row[4].split("|")) if row[4] else ()
+        table[name] = Diagnosis(name, parents, nine, malignant, synonyms)
+        for other in (name, *synonyms):
+            owner = by_name.setdefault(normalise(other), name)
+            assert owner == name, f"{other!r} names both {owner!r} and {name!r}"
+    ordered: dict[tuple[str, ...], set[str]] = {}
+    for form, name in by_name.items():
+        ordered.setdefault(tuple(sorted(form.split())), set()).add(name)
+    short: dict[str, tuple[str, ...]] = {}
+    for abbreviation, name in _rows("abbreviations.tsv"):
+        assert name in table, f"{abbreviation!r} abbreviates no diagnosis"
+        assert abbreviation not in by_name, f"{abbreviation!r} is a synonym already"
+        short[abbreviation] = (*short.get(abbreviation, ()), name)
+    return _Index(
+        MappingProxyType(table),
+        by_name,
+        {words: names.pop() for words, names in ordered.items() if len(names) == 1 < len(words)},
+        short,
+        {name: frozenset((name, *item.parents)) for name, item in table.items()},
+        frozenset(name for name, item in table.items() if item.malignant),
+    )
+
+
+def _rows(name: str) -> list[list[str]]:
+    return [line.split("\t") for line in package_text(name).splitlines()[1:]]
+
+
+def _ancestors(name: str, rows: Mapping[str, list[str]]) -> tuple[str, ...]:
+    parents: list[str] = []
+    while rows[name][1]:
+        name = rows[name][1]
+        assert name not in parents, f"{name!r} is its own ancestor"
+        parents.append(name)
+    return tuple(parents)
 
 
 def diagnoses() -> Mapping[str, Diagnosis]:
     """The whole table: preferred name -> diagnosis."""
-    return _table()[0]
+    return _index().table
+
+
+def normalise(name: str) -> str:
+    """A name in small letters, without accents, punctuation, plural and British spelling."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = " ".join(re.sub(r"[^a-z0-9.]+", " ", plain.replace("'", "")).split()).strip(" .") + " "
+    for old, new in _SPELLINGS:
+        plain = plain.replace(old, new)
+    return " ".join(re.sub(r"(?<=\w\w\w)(?<!s)(?<!u)(?<!i)s$", "", word) for word in plain.split())
 
 
 def canonical(name: str) -> str | None:
@@ -381,13 +183,13 @@ def canonical(name: str) -> str | None:
 
 def named_diagnoses(name: str) -> tuple[str, ...]:
     """The preferred names of all diagnoses that a name says, or that an abbreviation may mean."""
-    found = read(name, _known())
+    found = _read(name)
     return () if found is None else found.names
 
 
 def is_name(text: str) -> bool:
     """Whether a whole text is a name of the table, such as `hand, foot and mouth disease`."""
-    return normalise(text) in _table()[1]
+    return normalise(text) in _index().by_name
 
 
 def closeness(first: str, second: str) -> Closeness:
@@ -413,8 +215,12 @@ def is_malignant(name: str) -> bool | None:
 
 def holds_malignancy(text: str) -> bool:
     """Whether a text names a malignant tumour, or cancer as such, without denying it."""
-    parts = (part for part in parts_of(normalise(text), _known()) if not part.is_denied)
-    return any(part.name == UNNAMED or diagnoses()[part.name].malignant for part in parts)
+    return any(part.name in _grave() for part in _parts_of(normalise(text)) if not part.is_denied)
+
+
+@cache
+def _grave() -> frozenset[str]:
+    return _index().malignant | {_UNNAMED}
 
 
 def match_label(text: str, labels: Iterable[str]) -> str | None:
@@ -435,7 +241,7 @@ def fitting_labels(text: str, labels: Iterable[str]) -> tuple[str, ...]:
     equal, named = _label_index(tuple(dict.fromkeys(labels)))
     if found := equal.get(normalise(text)):
         return found
-    said = read(text, _known(), equal)
+    said = _read(text, equal)
     if said is None:
         return ()
     if not said.is_joined and (found := equal.get(said.form)):
@@ -466,53 +272,190 @@ def _label_index(
     return equal, named
 
 
-@cache
-def _table() -> tuple[Mapping[str, Diagnosis], Mapping[str, str]]:
-    lines = _lines("taxonomy.tsv")
-    rows = {line.split("\t")[0]: line.split("\t") for line in lines[1:]}
-    known: dict[str, Diagnosis] = {}
-    by_name: dict[str, str] = {}
-    for name, row in rows.items():
-        parents = _ancestors(name, rows)
-        chain = [row, *(rows[parent] for parent in parents)]
-        synonyms = tuple(row[4].split("|")) if row[4] else ()
-        nine = next(line[2] for line in chain if line[2])
-        known[name] = Diagnosis(name, parents, nine, any(line[3] for line in chain), synonyms)
-        for other in (name, *synonyms):
-            owner = by_name.setdefault(normalise(other), name)
-            assert owner == name, f"{other!r} names both {owner!r} and {name!r}"
-    return MappingProxyType(known), MappingProxyType(by_name)
+class _Reading(NamedTuple):
+    """What a written name says: all of `names` when joined, else one of them, as an abbreviation.
+
+    `form` are the normalised words that count; a label outside the table has no names.
+    """
+
+    form: str
+    names: tuple[str, ...]
+    is_joined: bool = False
 
 
-@cache
-def _known() -> Known:
-    table, by_name = _table()
-    ordered: dict[tuple[str, ...], set[str]] = {}
-    for form, name in by_name.items():
-        ordered.setdefault(tuple(sorted(form.split())), set()).add(name)
-    short: dict[str, tuple[str, ...]] = {}
-    for line in _lines("abbreviations.tsv")[1:]:
-        abbreviation, name = line.split("\t")
-        assert name in table, f"{line!r} abbreviates no diagnosis"
-        assert abbreviation not in by_name, f"{line!r} is a synonym already"
-        short[abbreviation] = (*short.get(abbreviation, ()), name)
-    return Known(
-        by_name,
-        {words: names.pop() for words, names in ordered.items() if len(names) == 1 < len(words)},
-        short,
-        {name: frozenset((name, *item.parents)) for name, item in table.items()},
-        frozenset(name for name, item in table.items() if item.malignant),
+class _Part(NamedTuple):
+    """A diagnosis that stands in a text, denied, or stated alone or in front of a remark."""
+
+    name: str
+    is_denied: bool
+    is_stated: bool
+
+
+def _read(name: str, labels: Container[str] = ()) -> _Reading | None:
+    """What a name says; None when it names nothing known, or takes back what it names.
+
+    `labels` are normalised names that count as well.
+    """
+    if len(name) > LONGEST_NAME:
+        return None
+    name = name.replace("’", "'")
+    for form, left_out, rest in _forms(name):
+        names = _look_up(form)
+        if (names or form in labels) and not _contradicts(left_out, names):
+            return _with_rest(_Reading(form, names), rest)
+    return _before_remark(name, labels)
+
+
+def _before_remark(name: str, labels: Container[str]) -> _Reading | None:
+    """What a name says in front of its first stop, unless the remark names something else."""
+    name = name.strip()
+    stop = _REMARK.search(name)
+    head = None if stop is None else _read(name[: stop.start()], labels)
+    if stop is None or head is None:
+        return None
+    rest = normalise(name[stop.end() :])
+    others = [part for part in _parts_of(rest) if not part.is_denied]
+    says_more = any(not _is_kin(part.name, head) for part in others)
+    return None if says_more or _with_rest(head, rest) != head else head
+
+
+def _forms(name: str) -> Iterator[tuple[str, list[str], str]]:
+    """Normalised forms of a name, the whole first; the qualifiers and the rest that each lacks."""
+    inside = re.findall(r"\(([^()]+)\)", name)
+    outside = re.sub(r"\([^()]*\)", " ", name)
+    parts = [(name, ""), (outside, " ".join(inside))]
+    if len(outside.split()) <= _MOST_WORDS_BESIDE:
+        parts += [(part, " ".join((outside, *inside))) for part in inside]
+    for part, remark in parts:
+        head, rest, left_out = normalise(part), normalise(remark), list[str]()
+        for _ in range(_MOST_QUALIFIERS):
+            yield from ((*bare, rest) for bare in _bare_forms(head, left_out))
+            if link := _LINK.search(head):
+                behind = f"{head[link.start() :]} {rest}".strip()
+                yield from ((*bare, behind) for bare in _bare_forms(head[: link.start()], left_out))
+            word, _, head = head.partition(" ")
+            if word not in _QUALIFIERS or not head:
+                break
+            left_out = [*left_out, word]
+
+
+def _bare_forms(form: str, left_out: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """A form, and it without the qualifiers and general nouns behind it."""
+    yield form, left_out
+    for _ in range(_MOST_QUALIFIERS):
+        form, _, word = form.rpartition(" ")
+        if not form or word not in _QUALIFIERS | _NOUNS:
+            break
+        left_out = [*left_out, word]
+        yield form, left_out
+
+
+def _look_up(form: str) -> tuple[str, ...]:
+    index = _index()
+    if form in index.by_name:
+        return (index.by_name[form],)
+    if form in index.short or form.count(" ") >= _MOST_WORDS:
+        return index.short.get(form, ())
+    full = " ".join(map(_full_word, form.split()))
+    full = form if full == form else normalise(full)
+    found = index.by_name.get(full) or index.by_words.get(tuple(sorted(full.split())))
+    return () if found is None else (found,)
+
+
+def _full_word(word: str) -> str:
+    """A word, or the name that it abbreviates, in the plural too: `AKs`."""
+    index = _index()
+    if (
+        len(word) == 3
+        and word.endswith("s")
+        and not any(word in names for names in (index.by_name, index.short))
+    ):
+        return _full_word(word[:2])
+    if len(word) <= 3 and word in index.by_name:
+        return index.by_name[word]
+    meant = index.short.get(word, ())
+    return meant[0] if len(meant) == 1 else word
+
+
+def _contradicts(left_out: list[str], names: tuple[str, ...]) -> bool:
+    """Whether `benign` or `malignant` stands beside a name that is not so."""
+    is_malignant = {name in _index().malignant for name in names}
+    return ("benign" in left_out and is_malignant != {False}) or (
+        "malignant" in left_out and is_malignant != {True}
     )
 
 
-def _lines(name: str) -> list[str]:
-    return files("skingpt_r1.text").joinpath(name).read_text(encoding="utf-8").splitlines()
+def _with_rest(head: _Reading, rest: str) -> _Reading | None:
+    """The reading of a name with what was left out of it: the worst part wins.
+
+    A malignant part that the rest states takes the place of a benign head; one that it mentions in
+    other words leaves both open.
+    """
+    parts = _parts_of(rest)
+    own = {line for name in head.names for line in _index().lines[name]}
+    is_denied = any(part.name in own for part in parts if part.is_denied)
+    if is_denied or (not parts and _TAKEN_BACK.search(rest)):
+        return None
+    is_malignant = not _index().malignant.isdisjoint(head.names)
+    grave = [part for part in parts if part.name in _grave() and not part.is_denied]
+    graver = [part for part in grave if not (is_malignant and _is_kin(part.name, head))]
+    return _with_graver(head, graver, is_malignant=is_malignant) if graver else head
 
 
-def _ancestors(name: str, rows: Mapping[str, list[str]]) -> tuple[str, ...]:
-    parents: list[str] = []
-    while rows[name][1]:
-        name = rows[name][1]
-        assert name not in parents, f"{name!r} is its own ancestor"
-        parents.append(name)
-    return tuple(parents)
+def _with_graver(head: _Reading, graver: list[_Part], *, is_malignant: bool) -> _Reading | None:
+    named = [part for part in graver if part.name != _UNNAMED]
+    names = tuple(dict.fromkeys(part.name for part in named))
+    if len(names) == 1 and named[0].is_stated and not is_malignant:
+        return _Reading(normalise(names[0]), names)
+    if not names or not head.names:
+        return None
+    return _Reading(head.form, (*head.names, *names), is_joined=True)
+
+
+def _is_kin(name: str, head: _Reading) -> bool:
+    """Whether a part says no more than the head: an ancestor, a kind of it, or `cancer`."""
+    own = {line for said in head.names for line in _index().lines[said]}
+    return name in own | {_UNNAMED} or not _index().lines[name].isdisjoint(head.names)
+
+
+def _parts_of(text: str) -> list[_Part]:
+    """The diagnoses that stand in a normalised text, from left to right, longest names first."""
+    words, by_name = text.split(), _index().by_name
+    parts = []
+    start = 0
+    while start < len(words):
+        stop = min(len(words), start + _MOST_WORDS)
+        while stop > start + 1 and " ".join(words[start:stop]) not in by_name:
+            stop -= 1
+        before, after = words[:start], words[stop:]
+        stated = _is_stated(before, after)
+        name = by_name.get(" ".join(words[start:stop]))
+        if name is None and stated:
+            name = _malignant_abbreviation(words[start])
+        if name is None and words[start] in _MALIGNANT_WORDS:
+            name = _UNNAMED
+        if name is not None:
+            parts.append(_Part(name, _is_denied(before, after), stated))
+        start = stop
+    return parts
+
+
+def _malignant_abbreviation(word: str) -> str | None:
+    meant = _index().short.get(word, ())
+    return meant[0] if _index().malignant.issuperset(meant) and meant else None
+
+
+def _is_denied(before: list[str], after: list[str]) -> bool:
+    if _DENIED_AFTER.match(" ".join(after[:6])):
+        return True
+    for word in before[-1:-6:-1]:
+        if word in ("but", "with") or word.startswith(("exclu", "rul")):
+            return False
+        if word in _DENIES:
+            return True
+    return False
+
+
+def _is_stated(before: list[str], after: list[str]) -> bool:
+    goes_on = not after or _LINK.match(" " + " ".join(after[:3])) is not None
+    return goes_on and _BEFORE_PART.issuperset(before)

@@ -3,7 +3,7 @@
 A control token ends a turn or stands for a picture; written into a text it would do so there. Full
 width letters, invisible characters and look-alike brackets hide one from a search, and some
 tokenizers undo them: a text is searched in its plain form. Beside these: the word lists of this
-room, which stand in `words.yaml`.
+room (`words.yaml`) and its long regular expressions (`patterns.yaml`).
 """
 
 import re
@@ -63,6 +63,21 @@ def vocabulary() -> Mapping[str, Any]:
     """The word lists and wordings of `words.yaml`, by name."""
     lists: dict[str, Any] = yaml.safe_load(package_text("words.yaml"))
     return lists
+
+
+@cache
+def _patterns() -> Mapping[str, Mapping[str, str]]:
+    lists: dict[str, dict[str, str]] = yaml.safe_load(package_text("patterns.yaml"))
+    return lists
+
+
+def pattern(chapter: str, name: str, **parts: str) -> re.Pattern[str]:
+    """A regular expression of `patterns.yaml`; `parts` replace further `@names@` in it."""
+    texts = {key: "".join(text.splitlines()) for key, text in _patterns()[chapter].items()} | parts
+    text = texts[name]
+    while found := re.search(r"@(\w+)@", text):
+        text = text.replace(found[0], texts[found[1]])
+    return re.compile(text)
 
 
 def words_of(name: str) -> frozenset[str]:

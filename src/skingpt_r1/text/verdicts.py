@@ -1,12 +1,10 @@
-"""Where verdicts stand in a text: titled lines, rows of a table, and JSON, nearly valid or not.
+"""Where verdicts stand in a text, and what a written score is worth.
 
-What is found here is not trusted yet: which of several verdicts is the judge's own is decided in
-`rubric.py`, and whether it fits the protocol in `rubric.py`.
-
-What a written score is worth: digits of every script, decimals, fractions, words, denominators.
-
-A number counts when what follows it leaves no doubt. Ranges, thousands, sums, dates and counted
-things (`4 of 6 findings`) are ambiguous: they give no number rather than a wrong one.
+Verdicts are titled lines, rows of a table, and JSON, nearly valid or not. What is found is not
+trusted yet: `rubric` decides which is the judge's own, and whether it fits the protocol.
+A number, in digits of every script or in words, counts when what follows it leaves no doubt.
+Ranges, thousands, sums, dates and counted things (`4 of 6 findings`) are ambiguous: they give no
+number rather than a wrong one.
 """
 
 import re
@@ -18,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
-from skingpt_r1.text.tokens import plain_digits, without_invisible
+from skingpt_r1.text.tokens import pattern, plain_digits, vocabulary, without_invisible
 
 _WORDS = MappingProxyType(
     {
@@ -27,59 +25,12 @@ _WORDS = MappingProxyType(
     }
 )  # fmt: skip
 _WORD = "|".join(_WORDS)
-_MARKS = r"[*_`\s]*+"
-_UNIT = r"(?:\s?(?:points?|pts?\b\.?|stars?|marks?|★|⭐|分|点|點|점)(?![^\W\d_]))?"
-_NUMBER = re.compile(
-    rf"[\[(*_`\s]*+(?:score\s*[:=]\s*)?{_MARKS}(?:"
-    r"(?P<mixed>\d{0,9})\s?(?P<part>[¼-¾⅐-⅞])"
-    r"|(?P<whole>\d{1,9})\s(?P<top>\d)/(?P<bottom>\d)(?![\d/.])"
-    r"|(?P<plain>[+-]?(?:\d{1,9}(?:[.,]\d{1,20})?|[.,]\d{1,20})(?:e[+-]?\d{1,3})?)"
-    rf"|(?P<word>{_WORD})\b(?P<half>\sand\sa\shalf\b)?(?:\spoint\s(?P<tenth>{_WORD})\b)?"
-    rf"(?=\W*$|\W*[-–—.,;:/(|%]|\s(?:out|points?|stars?|percent|because|as|since)\b"
-    rf"|\sof\s(?:\d|(?:{_WORD})\b)))",
-    re.IGNORECASE,
-)
-_LOW = r"(?:[01](?:[.,]0+)?\s*(?:[-–—]|to|\.\.)\s*)"
-_HIGHEST = rf"(?P<highest>\d{{1,4}}(?:[.,]0{{1,2}})?(?!\d|[.,]\d)|(?:{_WORD})\b)"
-# What says what the highest score is, behind a number: `/5`, `out of a possible 10`, `(0-10)`.
-_DENOMINATOR = re.compile(
-    rf"{_MARKS}{_UNIT}{_MARKS}(?:"
-    rf"(?P<percent>%|per\s?cent\b)"
-    rf"|[(\[,;]?\s*(?:/|\b(?:out\s+of|of|over|von|sur|sobre|su|de|из)\s)\s*(?:the\s|an?\s)?"
-    rf"(?:(?:possible|maximum|total|max)\s)?(?:of\s)?{_MARKS}{_HIGHEST}"
-    rf"|[(\[,;]?\s*(?:on\s)?(?:an?\s|the\s)?(?:scale|max(?:imum)?)\.?:?\s*(?:of\s|from\s)?\s*"
-    rf"{_LOW}?(?P<scale>\d{{1,4}})(?!\d|[.,]\d)"
-    rf"|[(\[]\s*{_LOW}(?P<span>\d{{1,4}})(?!\d|[.,]\d)"
-    rf"|[(\[,;]?\s*on\s(?:an?\s|the\s)?(?P<points>\d{{1,4}})[-\s]point\sscale"
-    rf"){_UNIT}[\])*_`]*",
-    re.IGNORECASE,
-)
-_SCALE = re.compile(
-    r"(?:(?P<low>[01])(?:[.,]0+)?\s*(?:[-–—]|to|\.\.)\s*|\bout\sof\s+|/\s*|\bof\s+"
-    r"|\bmax(?:imum)?\.?:?\s*(?:of\s)?)(?P<high>\d{1,4})(?:[.,]0+)?\s*(?:points?|%)?\W*$",
-    re.IGNORECASE,
-)
-_ANNOUNCED = re.compile(
-    r"\b(?:scales?|scores?|scored|ratings?|rated)\b[^.!?\n\d]{0,30}?"
-    r"(?:(?P<low>[01])(?:[.,]0+)?\s*(?:[-–—]|to)\s*|\bout\sof\s+|\bscale\sof\s+|/\s?)"
-    r"(?P<high>\d{1,4})(?!\d|[.,/-]\d)"
-    r"|\b(?:(?P<from>[01])\s*(?:[-–—]|to)\s*)?(?P<up_to>\d{1,4})[-–\s](?:point\s)?scale\b",
-    re.IGNORECASE,
-)
-_COUNTED = (
-    r"(?:findings?|signs?|features?|criteria|statements?|claims?|items?|steps?|lesions?|errors?"
-    r"|diagnos[ei]s|elements?|aspects?|concerns?|issues?|problems?|mistakes?|words?|sentences?)\b"
-)
-# What follows a number that is none, or not the whole of it.
-_UNCLEAR = re.compile(
-    r"[^\W_]|[²³¹⁰-⁹₀-₉]|\s*\d|[.,:;'’…]{1,2}\d|\s?[/\\^~×*+±→⇒]{1,2}\s?\d|[.,]\s\d+(?:[.,]\d+)?\s*$"
-    r"|\s?(?:->|=>|→|⇒|±|\+|~|\.\.|…)"
-    r"|\s+(?:thousand|hundred|million)\b"
-    rf"|\s*(?:[-–—]|to|or|and|bis)\s*(?:\d+(?:[.,]\d+)?|{_WORD})(?=\s*(?:$|[/.,;|)\]*%]|[-–—]\s))"
-    r"|\s+(?:or|and)\s(?:higher|lower|more|less|above|below|up|better|worse)\b"
-    rf"|\s+(?:of\s|key\s|clinical\s|major\s|minor\s|wrong\s|missing\s)?{_COUNTED}",
-    re.IGNORECASE,
-)
+_NUMBER = pattern("verdicts", "number", word=_WORD)
+_DENOMINATOR = pattern("verdicts", "denominator", word=_WORD)
+_UNIT_BEHIND = pattern("verdicts", "unit_behind")
+_SCALE = pattern("verdicts", "scale")
+_ANNOUNCED = pattern("verdicts", "announced")
+_UNCLEAR = pattern("verdicts", "unclear", word=_WORD)
 _SMALLEST_DENOMINATOR = 4.0  # 1/2 and 2/3 are fractions, not scores of a scale; 1 is a scale
 _LOOKED_AT = 300  # characters behind which no part of a number is looked for
 
@@ -89,33 +40,31 @@ class WrittenScore(NamedTuple):
 
     Attributes:
         value: the number; None when it is ambiguous.
-        out_of: the highest score that it is one of, where that is said; None for a bare number.
+        out_of: the highest score that it is one of; None for a bare number.
         problem: a code of `rubric.REASONS`; empty when there is none.
-        rest: what follows.
+        said: what follows it, such as a rationale.
+        dimension: place in `DIMENSIONS`; None for the overall score, or where no name stands.
     """
 
     value: float | None
     out_of: float | None
     problem: str
-    rest: str
+    said: str = ""
+    dimension: int | None = None
 
     @property
     def on_five(self) -> float | None:
         """The value brought to a highest score of 5; a bare number as it is."""
-        return on_five(self.value, self.out_of)
+        if self.value is None or self.out_of is None:
+            return self.value
+        return round(self.value * 5.0 / self.out_of, 6)
 
 
-def on_five(value: float | None, out_of: float | None) -> float | None:
-    """A value of a scale brought to a highest score of 5; without a scale as it is."""
-    return value if value is None or out_of is None else round(value * 5.0 / out_of, 6)
+_AMBIGUOUS = WrittenScore(None, None, "ambiguous")
 
 
 def read_score(text: str) -> WrittenScore | None:
-    """The score that a text begins with; None when it begins with no number.
-
-    Args:
-        text: what follows a dimension's name, or a value of a JSON object.
-    """
+    """The score that a text begins with, such as what follows a name; None without a number."""
     text = without_invisible(text)
     shown = plain_digits(text[:_LOOKED_AT])
     number = _NUMBER.match(shown)
@@ -123,14 +72,14 @@ def read_score(text: str) -> WrittenScore | None:
         return None
     denominator = _DENOMINATOR.match(shown, number.end())
     end = denominator.end() if denominator else number.end()
-    end += len(re.match(rf"{_UNIT}[\])*_`]*", shown[end:])[0])  # type: ignore[index]
-    value, out_of = _value(number), _highest(denominator)
-    unclear = value is None or _UNCLEAR.match(shown, end) or not _is_scale(out_of)
-    if unclear:
-        return WrittenScore(None, None, "ambiguous", text[end:])
-    if out_of is not None and value is not None and value > out_of:
-        return WrittenScore(None, None, "out_of_range", text[end:])
-    return WrittenScore(value, out_of, "", text[end:])
+    unit = _UNIT_BEHIND.match(shown, end)
+    end = unit.end() if unit else end
+    value, out_of, rest = _value(number), _highest(denominator), text[end:]
+    if value is None or _UNCLEAR.match(shown, end) or not _is_scale(out_of):
+        return _AMBIGUOUS._replace(said=rest)
+    if out_of is not None and value > out_of:
+        return WrittenScore(None, None, "out_of_range", rest)
+    return WrittenScore(value, out_of, "", rest)
 
 
 def read_scale(text: str) -> float | None:
@@ -140,11 +89,7 @@ def read_scale(text: str) -> float | None:
 
 
 def announced_scale(line: str) -> tuple[float | None, float] | None:
-    """Lowest and highest score of the scale that a line announces: `Scores (0-10):`.
-
-    Args:
-        line: one that holds no score itself.
-    """
+    """Lowest and highest score of the scale that a line without scores announces."""
     found = _ANNOUNCED.search(plain_digits(line[:_LOOKED_AT]))
     if found is None:
         return None
@@ -186,31 +131,15 @@ DIMENSIONS = (
     "Description Precision",
 )  # fmt: skip
 
-# Other names that judges give the dimensions; the official names are added below.
-_ALIASES = MappingProxyType(
-    {
-        "diagnostic accuracy": 0, "correctness": 0, "diagnosis accuracy": 0, "factual accuracy": 0,
-        "harmlessness": 1, "patient safety": 1, "clinical safety": 1, "safety and harmlessness": 1,
-        "safety harmfulness": 1, "safety harmlessness": 1, "medical factuality": 2, "factuality": 2,
-        "groundedness": 2, "grounding": 2, "medical grounding": 2, "evidence grounding": 2,
-        "coverage": 3, "completeness": 3, "clinical completeness": 3, "comprehensiveness": 3,
-        "coherence": 4, "reasoning": 4, "logical coherence": 4, "reasoning quality": 4,
-        "precision": 5, "description": 5, "descriptive precision": 5, "description accuracy": 5,
-    }
-)  # fmt: skip
+# Every name of a dimension -> its place; None for the overall score.
 PLACES: Mapping[str, int | None] = MappingProxyType(
     {
-        **_ALIASES,
-        **{name.lower(): index for index, name in enumerate(DIMENSIONS)},
-        **dict.fromkeys(("overall", "overall score", "total", "average", "mean score"), None),
+        alias: DIMENSIONS.index(name) if name in DIMENSIONS else None
+        for name, aliases in vocabulary()["dimensions"].items()
+        for alias in (*aliases, name.lower())
     }
 )
-_TITLE = re.compile(
-    r"^[\s#|*_\-+•]*+(?:\(?\d{1,2}(?:[.):]|\s*\|)\s*)?[*_`|\s]*+"
-    r"([A-Za-z][A-Za-z &/_-]{2,40}?)(?:\s*\(([^()\n]{0,30})\))?(?:\sscore)?[*_`\s]*"
-    r"(?:[:|=\t]|\s[-–—]\s|(?<=\))$)[*_`\s|]*(.*)$",
-    re.IGNORECASE,
-)
+_TITLE = pattern("verdicts", "title")
 _OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
 _LONGEST_LINE = 4000
 _MOST_DEEP = 4
@@ -222,49 +151,25 @@ _SCALE_KEYS = ("scale", "out of", "max", "max score", "maximum", "maximum score"
 _SCORE_COLUMN = re.compile(r"\b(?:score|rating|value|points|grade)s?\b", re.IGNORECASE)
 
 
-class Entry(NamedTuple):
-    """A dimension and its score, as they are written.
-
-    Attributes:
-        dimension: place in `DIMENSIONS`; None for the overall score.
-        value: None when it is no score.
-        out_of: the highest score that it is one of; None for a bare number.
-        problem: a code of `rubric.REASONS`; empty when there is none.
-        rationale: what is said beside it.
-    """
-
-    dimension: int | None
-    value: float | None
-    out_of: float | None
-    problem: str
-    rationale: str
-
-    @property
-    def on_five(self) -> float | None:
-        """The value brought to a highest score of 5; a bare number as it is."""
-        return on_five(self.value, self.out_of)
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Scores that stand together.
 
     Attributes:
         entries: one for each dimension that is there, and for the overall score.
-        start: where it begins in the text.
-        end: where it ends.
+        start: where it begins in the text; `end` where it ends.
         lowest: of the scale that is announced for it; None where none is.
         source: the object it was read from; empty for lines.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[WrittenScore, ...]
     start: int
     end: int
     lowest: float | None = None
     source: str = ""
 
     @property
-    def dimensions(self) -> dict[int, Entry]:
+    def dimensions(self) -> dict[int, WrittenScore]:
         """Place of a dimension -> its entry."""
         return {item.dimension: item for item in self.entries if item.dimension is not None}
 
@@ -280,11 +185,7 @@ class Verdict:
 
 
 def find_verdicts(text: str) -> list[Verdict]:
-    """All verdicts in order; beside titled lines, JSON in the middle of a line is a quotation.
-
-    Args:
-        text: of a judge, without its thinking.
-    """
+    """All verdicts in order; beside titled lines, JSON in the middle of a line is a quotation."""
     objects = list(_joined(text, _json_verdicts(text)))
     lines = list(_line_verdicts(_without_objects(text, objects)))
     if any(verdict.is_complete for verdict in lines):
@@ -334,19 +235,13 @@ def _line_verdicts(text: str) -> Iterator[Verdict]:
 
 @dataclass
 class _Run:
-    """Titled lines that are being read.
+    """Titled lines that are being read."""
 
-    Attributes:
-        heading: the dimension that the line before announces.
-        column: of the scores, in a table whose heading says so.
-        scale: lowest and highest score, where the line before says so.
-        entries: dimension -> its score, and where its line begins and ends.
-    """
-
-    heading: str = ""
-    column: int | None = None
-    scale: tuple[float | None, float] | None = None
-    entries: dict[int | None, tuple[Entry, int, int]] = field(default_factory=dict)
+    heading: str = ""  # the dimension that the line before announces
+    column: int | None = None  # of the scores, in a table whose heading says so
+    scale: tuple[float | None, float] | None = None  # lowest and highest, where a line says so
+    # dimension -> its score, and where its line begins and ends
+    entries: dict[int | None, tuple[WrittenScore, int, int]] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
@@ -365,7 +260,7 @@ class _Run:
             if not self.entries and not _heading(line):
                 self.scale = announced_scale(line)
 
-    def add(self, entry: Entry, start: int, end: int) -> None:
+    def add(self, entry: WrittenScore, start: int, end: int) -> None:
         """One more score."""
         highest = self.scale[1] if self.scale else None
         self.entries[entry.dimension] = _scaled(entry, highest), start, end
@@ -379,7 +274,7 @@ class _Run:
         """What was read."""
         return self._of(list(self.entries.values()))
 
-    def _of(self, lines: Sequence[tuple[Entry, int, int]]) -> Verdict:
+    def _of(self, lines: Sequence[tuple[WrittenScore, int, int]]) -> Verdict:
         lowest = self.scale[0] if self.scale else None
         return Verdict(tuple(line[0] for line in lines), lines[0][1], lines[-1][2], lowest)
 
@@ -390,7 +285,7 @@ def _heading(line: str) -> str:
     return name if name in PLACES else ""
 
 
-def _line_entry(line: str, run: _Run) -> Entry | None:
+def _line_entry(line: str, run: _Run) -> WrittenScore | None:
     line = without_invisible(line)
     cells = line.strip().strip("|").split("|")
     row = _row_entry(cells, run.column) if len(cells) > 1 else None
@@ -405,32 +300,32 @@ def _line_entry(line: str, run: _Run) -> Entry | None:
     return _title_entry(PLACES[name], title[2] or "", line[title.start(3) :])
 
 
-def _title_entry(dimension: int | None, beside: str, rest: str) -> Entry | None:
+def _title_entry(dimension: int | None, beside: str, rest: str) -> WrittenScore | None:
     """The score behind a title, or in the brackets beside it; with two, neither."""
     inside, score = read_score(beside), read_score(rest)
-    if inside is not None and not inside.rest.strip():
+    if inside is not None and not inside.said.strip():
         if score is not None:
-            return Entry(dimension, None, None, "ambiguous", "")
-        return _entry(dimension, inside._replace(rest=rest))
-    return None if score is None else _scaled(_entry(dimension, score), read_scale(beside))
+            return _AMBIGUOUS._replace(dimension=dimension)
+        return _named(dimension, inside._replace(said=rest))
+    return None if score is None else _scaled(_named(dimension, score), read_scale(beside))
 
 
-def _row_entry(cells: Sequence[str], column: int | None) -> Entry | None:
+def _row_entry(cells: Sequence[str], column: int | None) -> WrittenScore | None:
     """The score in a row of a table: in its column, else the only number behind the name."""
     names = [title_name(re.sub(r"[*`]|^\s*\d{1,2}[.):]", " ", cell)) for cell in cells]
     at = next((place for place, name in enumerate(names) if name in PLACES), None)
     if at is None:
         return None
     scores = {place: read_score(cells[place]) for place in range(at + 1, len(cells))}
-    whole = [place for place, score in scores.items() if score and not score.rest.strip()]
+    whole = [place for place, score in scores.items() if score and not score.said.strip()]
     chosen = column if column in scores else whole[0] if whole else at + 1
     score = scores.get(chosen) if chosen is not None else None
     if score is None:
         return None
     if column not in scores and len(whole) > 1:
-        return Entry(PLACES[names[at]], None, None, "ambiguous", "")
+        return _AMBIGUOUS._replace(dimension=PLACES[names[at]])
     others = [cell for place, cell in enumerate(cells) if place > at and place != chosen]
-    return _entry(PLACES[names[at]], score._replace(rest=" ".join((score.rest, *others))))
+    return _named(PLACES[names[at]], score._replace(said=" ".join((score.said, *others))))
 
 
 def _score_column(line: str) -> int | None:
@@ -446,12 +341,12 @@ def title_name(title: str) -> str:
     return " ".join(words.lower().removesuffix(" score").split())
 
 
-def _entry(dimension: int | None, score: WrittenScore, said: str = "") -> Entry:
-    said = said or " ".join(score.rest.strip().strip("|").lstrip("-–—:|.;, *_").split())
-    return Entry(dimension, score.value, score.out_of, score.problem, said)
+def _named(dimension: int | None, score: WrittenScore, said: str = "") -> WrittenScore:
+    said = said or " ".join(score.said.strip().strip("|").lstrip("-–—:|.;, *_").split())
+    return score._replace(dimension=dimension, said=said)
 
 
-def _scaled(entry: Entry, highest: float | None) -> Entry:
+def _scaled(entry: WrittenScore, highest: float | None) -> WrittenScore:
     """A bare number on a scale that is said elsewhere."""
     if highest is None or entry.value is None or entry.out_of is not None:
         return entry
@@ -501,9 +396,9 @@ def _is_continued(text: str, one: Verdict, two: Verdict) -> bool:
     return not (between or shared or one.is_complete)
 
 
-def _merged(entries: Iterator[Entry]) -> tuple[Entry, ...]:
+def _merged(entries: Iterator[WrittenScore]) -> tuple[WrittenScore, ...]:
     """One entry for each dimension; two different scores of one are ambiguous."""
-    found: dict[int | None, Entry] = {}
+    found: dict[int | None, WrittenScore] = {}
     for entry in entries:
         known = found.get(entry.dimension, entry)
         same = (known.on_five, known.problem) == (entry.on_five, entry.problem)
@@ -512,7 +407,7 @@ def _merged(entries: Iterator[Entry]) -> tuple[Entry, ...]:
     return tuple(found.values())
 
 
-def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterator[Entry]:
+def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterator[WrittenScore]:
     if depth > _MOST_DEEP or isinstance(content, str):
         return
     if isinstance(content, list):
@@ -532,16 +427,16 @@ def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterato
             yield from _json_entries(value, highest, depth=depth + 1)
 
 
-def _json_entry(dimension: int | None, value: Any, highest: float | None) -> Iterator[Entry]:
+def _json_entry(dimension: int | None, value: Any, highest: float | None) -> Iterator[WrittenScore]:
     said = ""
     if isinstance(value, Fields):
         said, highest = _text_under(value, _SAID_KEYS), _json_scale(value) or highest
         value = _score_under(value)
     score = read_score(value) if isinstance(value, str) else None
     if score is not None:
-        yield _scaled(_entry(dimension, score, said), highest)
+        yield _scaled(_named(dimension, score, said), highest)
     elif dimension is not None:
-        yield Entry(dimension, None, None, "ambiguous", said)
+        yield _AMBIGUOUS._replace(dimension=dimension, said=said)
 
 
 def _under(fields: Fields, keys: Sequence[str]) -> list[Any]:
