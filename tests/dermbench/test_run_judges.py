@@ -18,7 +18,7 @@ from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.records import append_records, read_records, sha256_file, start_run
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 from skingpt_r1.text.narrative import make_narrative
 from skingpt_r1.text.rubric import Protocol, Unscored
 
@@ -141,7 +141,7 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
     (judged,) = read_scores(tmp_path).judges
     assert ("one", "q0") not in judged.repeats
     assert ("two/b", "q0") in judged.repeats
-    table = summarise_runs([tmp_path], draw=Draw(resamples=100)).data.scores[0]
+    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).data.scores[0]
     not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
     assert not_judged == {"one": 2, "two/b": 0}
 
