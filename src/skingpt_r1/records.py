@@ -153,18 +153,6 @@ class ResultRow(BaseModel):
     n: int
 
 
-class RunFolder(NamedTuple):
-    """A folder with a `run.json` that fits the command.
-
-    Attributes:
-        path: the folder.
-        resumed: whether an earlier start of the same command had made it.
-    """
-
-    path: Path
-    resumed: bool
-
-
 def append_record(path: Path, record: object, *, sync: bool = False) -> None:
     """Append one record as one line; the file and its folder are made when missing.
 
@@ -308,8 +296,8 @@ def sha256_file(path: Path) -> str:
 
 def start_run(
     folder: Path, recipe: Mapping[str, Any], *, seed: int, manifest: object = None
-) -> RunFolder:
-    """Begin a run, or take up the one that the same command began.
+) -> bool:
+    """Begin a run, or take up the one that the same command began; whether it was taken up.
 
     Args:
         folder: where everything that the run makes goes.
@@ -325,9 +313,9 @@ def start_run(
     identity = _plain({"recipe": recipe, "seed": seed, "manifest": manifest}, path)
     if not path.exists():
         write_json_atomic(path, {**identity, "versions": versions(), "git_commit": git_commit()})
-        return RunFolder(folder, resumed=False)
+        return False
     before = read_json(path)
-    changed = _differences({key: before.get(key) for key in identity}, identity)
+    changed = differences({key: before.get(key) for key in identity}, identity)
     if changed:
         raise TrainingError(
             f"{folder} belongs to another run; changed: {'; '.join(changed[:10])}. "
@@ -335,7 +323,21 @@ def start_run(
         )
     if before.get("versions") != versions():
         logger.warning("%s was begun with other library versions", folder.name)
-    return RunFolder(folder, resumed=True)
+    return True
+
+
+def differences(before: Any, after: Any, place: str = "") -> list[str]:
+    """A line for each value of nested mappings that changed: its place, what it was and is."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = dict.fromkeys([*before, *after])
+        return [
+            line
+            for key in keys
+            for line in differences(
+                before.get(key), after.get(key), f"{place}.{key}" if place else key
+            )
+        ]
+    return [] if before == after else [f"{place} was {_cut(repr(before))}, is {_cut(repr(after))}"]
 
 
 def log_metrics(folder: Path, step: int, **values: float) -> None:
@@ -469,19 +471,6 @@ def _mend(file: Any) -> None:
         file.write(b"\n")
     elif tail:
         file.truncate(end - len(tail))
-
-
-def _differences(before: Any, after: Any, place: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = dict.fromkeys([*before, *after])
-        return [
-            line
-            for key in keys
-            for line in _differences(
-                before.get(key), after.get(key), f"{place}.{key}" if place else key
-            )
-        ]
-    return [] if before == after else [f"{place} was {before!r}, is {after!r}"]
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> RecordError:

@@ -81,9 +81,9 @@ def test_a_torn_shard_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     ("key", "ids", "words"),
     [
-        (KEY | {"backbone": {"revision": "x"}}, IDS, "backbone.revision: 'abc' -> 'x'"),
-        (KEY | {"features": {"dtype": "fp32"}}, IDS, "features.dtype: 'bf16' -> 'fp32'"),
-        (KEY | {"manifest": "123"}, IDS, "manifest: None -> '123'"),
+        (KEY | {"backbone": {"revision": "x"}}, IDS, "backbone.revision was 'abc', is 'x'"),
+        (KEY | {"features": {"dtype": "fp32"}}, IDS, "features.dtype was 'bf16', is 'fp32'"),
+        (KEY | {"manifest": "123"}, IDS, "manifest was None, is '123'"),
         (KEY, [*IDS, "new"], "ids"),
     ],
 )  # fmt: skip

@@ -8,8 +8,8 @@ from PIL import Image
 from tiny_distill import make_model, small_adapter, stored_cases, write_backbone, write_pictures
 from tiny_run import tiny_recipe
 
-from skingpt_r1.distill.features import FeaturePass
-from skingpt_r1.distill.recipe import MOST_VIEWS, turn
+from skingpt_r1.distill.features import FeaturePass, turn
+from skingpt_r1.distill.recipe import MOST_VIEWS
 from skingpt_r1.distill.run import run_features
 
 

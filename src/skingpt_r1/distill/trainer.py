@@ -29,7 +29,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from skingpt_r1.distill.batches import Batch, CaseStore, EpochBatches, StoredCases, collate
 from skingpt_r1.distill.features import patch_settings
 from skingpt_r1.distill.losses import Term, combine
-from skingpt_r1.distill.objective import LanguageModel, Sight, StoredBias, is_sight
+from skingpt_r1.distill.objective import LanguageModel, StoredBias, VisualOnly, is_visual_weight
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE
@@ -392,30 +392,22 @@ def _arguments(recipe: TrainRecipe, folder: Path, seed: int, quiet: bool) -> Tra
     return arguments
 
 
-def make_sight(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> Trained:
-    """The stage before the training: visual adapter and tower's adapters, without a text term.
-
-    Args:
-        model: with the adapters to be trained.
-        precision: of a tower that runs in training.
-    """
-    state = model.adapter_state()
-    for name, value in state.items():
-        value.requires_grad_(is_sight(name))
-    trained = {name: value for name, value in state.items() if value.requires_grad}
-    return Trained(Sight(model, precision), trained)
-
-
-def make_trained(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> Trained:
+def make_trained(
+    model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32", *, visual_only: bool = False
+) -> Trained:
     """The objective and the trained parameters of a model.
 
     Args:
         model: with the adapters to be trained.
-        precision: of a language model that runs in training; see `LanguageModel`.
+        precision: of a language model or tower that runs in training; see `LanguageModel`.
+        visual_only: train the visual adapter and the tower's adapters, without a text term.
     """
     state = model.adapter_state()
-    for value in state.values():
-        value.requires_grad_(True)  # a stage before may have left some out
+    for name, value in state.items():  # an earlier training may have left some out
+        value.requires_grad_(not visual_only or is_visual_weight(name))
+    if visual_only:
+        trained = {name: value for name, value in state.items() if value.requires_grad}
+        return Trained(VisualOnly(model, precision), trained)
     if not model.config.states_are_frozen:
         return Trained(LanguageModel(model, precision), state)
     assert model.language_bias is not None
