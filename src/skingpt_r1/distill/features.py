@@ -107,14 +107,7 @@ class FeaturePass:
         batch_size: int,
         fields: Sequence[str] | None = None,
     ) -> None:
-        """Describe the pass.
-
-        Args:
-            model: whose backbone is run.
-            cases: what it is run on.
-            dtype: of what is kept.
-            batch_size: cases that are computed together.
-            fields: what to keep; all that training the model needs when None.
+        """Keep these `fields`, all that training the model needs when None, as `dtype`.
 
         Raises:
             DatasetError: narratives that are longer than the backbone reads, or hold one of its
@@ -224,7 +217,7 @@ def first_predicted(example: Example) -> int:
 
 
 def patch_settings(model: SkinGPT) -> dict[str, int]:
-    """Patch side, merge side and temporal length of the backbone's pictures."""
+    """Side of a patch in pixels, patches joined per side, repeats of a still picture."""
     vision = model.backbone.config.vision_config
     return {
         "patch": int(vision.patch_size),
@@ -241,9 +234,6 @@ def restore_pixels(
     Args:
         pixel_values: [patches, F], as the processor gives them.
         grids: [images, 3].
-        patch: side of a patch in pixels.
-        merge: patches joined per side.
-        temporal: repeats of a still picture.
 
     Raises:
         FeatureStoreError: patching the bytes again does not give `pixel_values` back.
@@ -275,9 +265,6 @@ def patch_stored(pixels: Tensor, grids: Tensor, *, patch: int, merge: int, tempo
     Args:
         pixels: [bytes], pictures one after the other.
         grids: [images, 3], on the CPU.
-        patch: side of a patch in pixels.
-        merge: patches joined per side.
-        temporal: repeats of a still picture.
     """
     shapes = [(rows * patch, columns * patch) for _, rows, columns in grids.tolist()]
     if len(set(shapes)) == 1:

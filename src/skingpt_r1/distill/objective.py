@@ -139,14 +139,14 @@ class _ChunkedText(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, targets: Tensor, head: Tensor, chunk: int) -> Tensor:
-        nothing = torch.zeros(len(head), device=head.device)
+        no_bias = torch.zeros(len(head), device=head.device)
         total = torch.zeros((), dtype=torch.float64, device=head.device)
         pulls = []
         with torch.autocast(states.device.type, enabled=False):
             for piece, wanted in zip(
                 torch.split(states, chunk), torch.split(targets, chunk), strict=True
             ):
-                logits = _logits(piece, head, nothing)
+                logits = _logits(piece, head, no_bias)
                 total += _sum_piece(logits, wanted, None)
                 if ctx.needs_input_grad[0]:
                     # `logits` now holds the unnormalised probabilities.
@@ -178,14 +178,7 @@ class StoredBias(nn.Module):
         head: Tensor,
         patching: Mapping[str, int],
     ) -> None:
-        """Compose the parts.
-
-        Args:
-            visual_adapter: pictures to embeddings.
-            language_bias: embeddings to shifts.
-            head: the output embedding.
-            patching: patch side, merge side and temporal length; see `features.patch_settings`.
-        """
+        """Compose the parts; for `patching` see `features.patch_settings`."""
         super().__init__()
         self.visual_adapter = visual_adapter
         self.language_bias = language_bias
@@ -320,8 +313,8 @@ def gather_terms(text: Term, visual: VisualOutput, batch: Batch) -> Terms:
     """
     teacher = batch.get("teacher")
     if teacher is None:
-        nothing = no_term(visual.embedding)
-        similarity = Term(nothing.total + 0 * visual.teacher_projection.sum(), nothing.count)
+        zero = no_term(visual.embedding)
+        similarity = Term(zero.total + 0 * visual.teacher_projection.sum(), zero.count)
     else:
         similarity = visual_term(visual.teacher_projection, teacher)
     terms = Terms(

@@ -16,7 +16,6 @@ from skingpt_r1.plugins import load_plugins
 from skingpt_r1.recipes import Section, check_recipe, read_recipe
 
 SYNTHETIC = "synthetic"
-MOST_VIEWS = 8  # the flips and turns of a square
 
 
 class DataRecipe(Section):
@@ -53,7 +52,7 @@ class DataRecipe(Section):
     limit: PositiveInt | None = None
     narratives: Literal["written", "given"] = "written"
     measure: bool = False
-    views: int = Field(default=1, ge=1, le=MOST_VIEWS)
+    views: int = Field(default=1, ge=1, le=8)  # the flips and turns of a square
 
     @model_validator(mode="after")
     def _check(self) -> Self:

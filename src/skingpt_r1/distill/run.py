@@ -17,7 +17,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -122,15 +121,8 @@ def _read(path: Path, cases: Sequence[Case]) -> dict[str, Tensor] | None:
     return vectors if vectors.keys() == {case.id for case in cases} else None
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """What a run leaves in memory.
-
-    Attributes:
-        model: with the trained adapters, in evaluation mode.
-        parts: the cases of each part of the split.
-        folder: the run's folder.
-    """
+class FinishedRun(NamedTuple):
+    """What a run leaves in memory: the model evaluates with the trained adapters."""
 
     model: SkinGPT
     parts: Parts
@@ -155,8 +147,8 @@ def run_recipe(
         folder: where everything goes.
         features: folder of the feature store, to share it between recipes that read the same
             features; `folder/features` when None.
-        parts: what `load_parts(recipe.data, ...)` gave, to spare reading the data again.
-        progress: told about long stages.
+        parts: what `load_parts(recipe.data, ...)` gave, so that the data are not read again.
+        progress: callback(stage, done, total).
         quiet: no progress bar in training.
 
     Raises:
@@ -203,14 +195,7 @@ def run_features(
 ) -> FeatureStore:
     """Carry out the feature pass of a recipe alone; `run_recipe` on the same folder goes on.
 
-    Args:
-        recipe: what to do.
-        folder: the run's folder.
-        features: folder of the feature store; `folder/features` when None.
-        progress: told about long stages.
-
-    Raises:
-        SkinGPTError: bad data, a changed recipe, a store of another run.
+    Arguments and errors are those of `run_recipe`.
     """
     state = training_state(recipe.models.device)
     with own_shared(folder, state):

@@ -109,7 +109,7 @@ def write_store(
         compute: features of the cases with the given indices; called shard by shard, so that a
             finished and an unbroken pass compute with the same neighbours.
         shard_cases: cases in one file.
-        progress: told how many of this process's cases are stored.
+        progress: callback(done, total) of this process's cases.
         part: (rank, processes); each process computes its own shards of the same store.
 
     Raises:
