@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 from skingpt_r1.case import SkinTone
-from skingpt_r1.dermbench.answers import answers_path, file_stem
+from skingpt_r1.dermbench.answers import answers_path
 from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.judgements import read_scores
-from skingpt_r1.dermbench.records import Answer, Judgement, Question
+from skingpt_r1.dermbench.records import Answer, Judgement, Question, file_stem
 from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 from skingpt_r1.records import append_records, sha256_file, start_run
 from skingpt_r1.render.conditions import CONDITIONS

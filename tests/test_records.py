@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from skingpt_r1 import records
-from skingpt_r1.data.readers.folder import INFO
+from skingpt_r1.data.readers.folder import READER
 from skingpt_r1.data.reading import Reading
 from skingpt_r1.data.table import read_jsonl
 from skingpt_r1.errors import RecordError, TrainingError
@@ -261,7 +261,7 @@ def test_files_as_editors_save_them_are_read(
     assert records.read_records(path, Point) == [Point(1), Point(2)]
     assert list(records.iterate_records(path, Point)) == [Point(1), Point(2)]
     assert not caplog.records  # nothing was torn
-    reading = Reading(INFO, tmp_path)
+    reading = Reading(READER, tmp_path)
     assert [row.values for row in read_jsonl(path, ("x",), reading)] == [{"x": 1}, {"x": 2}]
     assert records.resume_records(path, Point).torn == 0
     records.append_record(path, Point(3))

@@ -28,7 +28,7 @@ def test_list_prints_every_licence(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name, reader in READERS.items():
         assert f"{name} " in out
-        assert reader.INFO.licence in out
+        assert reader.licence in out
 
 
 def test_list_prints_a_card(capsys: pytest.CaptureFixture[str]) -> None:

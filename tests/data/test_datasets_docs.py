@@ -18,7 +18,7 @@ def section(name: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(set(READERS) - {"folder"}))
 def test_card_on_the_page(name: str) -> None:
-    info, text = READERS[name].INFO, section(name)
+    info, text = READERS[name], section(name)
     assert info.licence in text
     assert f"<{info.url}>" in text
     assert info.citation.split(",")[0].split(".")[0] in text
@@ -30,5 +30,5 @@ def test_card_on_the_page(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_number_of_labels(name: str) -> None:
     (line,) = (x for x in PAGE.read_text(encoding="utf-8").splitlines() if f"[{name}]" in x)
-    labels = READERS[name].INFO.labels
+    labels = READERS[name].labels
     assert f"| {len(labels) if labels else 'any'} |" in line

@@ -9,7 +9,7 @@ from small_sets import CLASS, build, edit, picture, rows_of, table
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.data import check_dataset, load_cases
-from skingpt_r1.data.info import DDI, DERMNET, FITZPATRICK17K, SKINCON
+from skingpt_r1.data.reading import label_set
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.values import file_series, known, truth, whole_number
 
@@ -19,12 +19,9 @@ def one(name: str, root: Path, number: int = 0) -> Case:
 
 
 def test_label_sets_have_their_published_sizes() -> None:
-    assert [len(set(names)) for names in (DERMNET, FITZPATRICK17K, DDI, SKINCON)] == [
-        23,
-        114,
-        78,
-        48,
-    ]
+    assert [
+        len(set(names)) for names in map(label_set, ("dermnet", "fitzpatrick17k", "ddi", "skincon"))
+    ] == [23, 114, 78, 48]
 
 
 @pytest.mark.parametrize(

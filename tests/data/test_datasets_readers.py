@@ -34,8 +34,8 @@ def test_five_cases(name: str, tmp_path: Path) -> None:
         assert all(case.context.values())
         if name != "dermbench":
             assert all(path.is_file() for path in case.images)
-        if READERS[name].INFO.labels and case.label is not None:
-            assert case.label in READERS[name].INFO.labels
+        if READERS[name].labels and case.label is not None:
+            assert case.label in READERS[name].labels
     grouped = {"fitzpatrick17k", "ddi", "derm7pt", "scin"}
     assert (len({case.group for case in cases}) == 5) == (name in grouped)
 
@@ -48,7 +48,7 @@ def test_reading_twice_is_the_same(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_card_and_counts(name: str, tmp_path: Path) -> None:
-    info = READERS[name].INFO
+    info = READERS[name]
     assert info.name == name
     card = describe(name)
     for text in (info.licence, info.citation, info.url, info.group_key):

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.case import Case
-from skingpt_r1.data import check_dataset, load_cases
-from skingpt_r1.data.info import FITZPATRICK17K
+from skingpt_r1.data import READERS, check_dataset, load_cases
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
@@ -66,4 +65,4 @@ def test_fitzpatrick17k_first_rows() -> None:
     reading = check_dataset("fitzpatrick17k", sample("format_samples"))
     assert reading.problems == []
     assert len(reading.missing) == 7
-    assert "psoriasis" in FITZPATRICK17K
+    assert "psoriasis" in READERS["fitzpatrick17k"].labels

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from small_bench import bench_recipe
 
-from skingpt_r1.dermbench.run_systems import run_systems
+from skingpt_r1.dermbench.answers import run_systems
 
 if __name__ == "__main__":
     recipe = bench_recipe(calls={"max_connections": 1})

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 from skingpt_r1.dermbench.judgements import JudgedSystem, judge_folder, run_judge
+from skingpt_r1.dermbench.judges.judge import JudgeOptions
 from skingpt_r1.dermbench.judges.language_model import LLMJudge, open_llm_judge
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.llm.budget import CallsRecipe, Ledger
 from skingpt_r1.records import append_records, read_records, start_run
-from skingpt_r1.text.rubric import Protocol
 
 CONNECTIONS = 4
 
@@ -42,7 +42,7 @@ def judge_run(url: str, folder: Path) -> JudgedSystem:
 
 def judgements(url: str, folder: Path) -> list[Judgement]:
     """Every record, without the day."""
-    place = judge_folder(folder, f"{url}#toy-1", Protocol.DECIMAL_0_5.value)
+    place = judge_folder(folder, f"{url}#toy-1", "decimals 0-5")
     found = read_records(place / "s.jsonl", Judgement)
     return [record.model_copy(update={"judged_on": None}) for record in found]
 
@@ -51,7 +51,7 @@ def open_judge(url: str, folder: Path) -> LLMJudge:
     """The judge of a run's folder."""
     return open_llm_judge(
         f"{url}#toy-1",
-        protocol=Protocol.DECIMAL_0_5,
-        ledger=Ledger(folder / "ledger.jsonl"),
-        calls=CallsRecipe(max_connections=CONNECTIONS, max_retries=0, max_failures=100),
+        JudgeOptions(),
+        Ledger(folder / "ledger.jsonl"),
+        CallsRecipe(max_connections=CONNECTIONS, max_retries=0, max_failures=100),
     )

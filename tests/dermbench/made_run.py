@@ -4,9 +4,9 @@ import random
 from pathlib import Path
 
 from skingpt_r1.case import SkinTone
-from skingpt_r1.dermbench.answers import answers_path, file_stem
+from skingpt_r1.dermbench.answers import answers_path
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS
-from skingpt_r1.dermbench.records import Answer, Judgement, Question
+from skingpt_r1.dermbench.records import Answer, Judgement, Question, file_stem
 from skingpt_r1.dermbench.systems.card import SystemCard, card_path
 from skingpt_r1.records import append_records, start_run, write_json_atomic
 from skingpt_r1.text.narrative import make_narrative

@@ -10,9 +10,9 @@ from PIL import Image
 from small_bench import bench_recipe
 
 from skingpt_r1.case import Case
+from skingpt_r1.dermbench.answers import run_systems
 from skingpt_r1.dermbench.leaks import Training, find_overlap_with, qualified, read_training
 from skingpt_r1.dermbench.questions import data_root, prepare_questions
-from skingpt_r1.dermbench.run_systems import run_systems
 from skingpt_r1.dermbench.systems.card import read_card
 from skingpt_r1.dermcot.disjoint import Compared
 from skingpt_r1.distill.recipe import make_recipe

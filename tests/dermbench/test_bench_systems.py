@@ -1,22 +1,23 @@
 """Systems under test: their names, models of this machine, and controls."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from small_bench import bench_recipe
 
-from skingpt_r1.dermbench.answers import file_stem
 from skingpt_r1.dermbench.questions import Asked, data_root, prepare_questions, with_pictures
 from skingpt_r1.dermbench.recipe import LocalRecipe
-from skingpt_r1.dermbench.records import Answer, Question
+from skingpt_r1.dermbench.records import Answer, Question, file_stem
 from skingpt_r1.dermbench.systems.named import (
     BLANK_LEVEL,
     Choice,
-    Exchange,
     Majority,
     OtherPictures,
     Reference,
+    blanked,
     choose_systems,
     shuffled,
 )
@@ -172,7 +173,7 @@ class Looks:
 def test_blank_pictures_have_the_size_of_the_question(tmp_path):
     questions = prepare_questions(bench_recipe(data={"count": 3}), tmp_path)
     asked = with_pictures(questions, data_root(tmp_path))
-    control = OtherPictures("blank", Looks(), Exchange(tmp_path / "controls", 0))
+    control = OtherPictures("blank", Looks(), partial(blanked, folder=tmp_path / "controls"))
     answers = list(control.answer(asked, ()))
     assert {answer.text for answer in answers} == {"blank-48x48.png"}
     assert {answer.system for answer in answers} == {"blank"}

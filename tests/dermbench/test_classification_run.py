@@ -7,13 +7,12 @@ from openai_server import openai_server, text
 from small_bench import REPLY, bench_recipe
 from small_sets import build
 
-from skingpt_r1.dermbench.answers import read_answers
+from skingpt_r1.dermbench.answers import read_answers, run_systems
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS
 from skingpt_r1.dermbench.classification.match import likeliest, match_answer
 from skingpt_r1.dermbench.questions import RENDERED, Asked, prepare_questions
 from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import Question
-from skingpt_r1.dermbench.run_systems import run_systems
 from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 from skingpt_r1.dermbench.systems.named import Majority, Reference
 from skingpt_r1.errors import RecipeError

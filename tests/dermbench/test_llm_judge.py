@@ -8,7 +8,7 @@ import pytest
 from openai_server import cut_connection, failure, openai_server, text
 
 from skingpt_r1.dermbench.judgements import judge_folder, run_judge
-from skingpt_r1.dermbench.judges.judge import JudgeTask
+from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask
 from skingpt_r1.dermbench.judges.language_model import (
     CANDIDATE_FIRST,
     MOST_ATTEMPTS,
@@ -45,10 +45,9 @@ def judge_of(server, folder, *, protocol=Protocol.DECIMAL_0_5, first=False, cost
     prices = {"prices": {name: Price(input=2.0, output=10.0)}}
     return open_llm_judge(
         name,
-        protocol=protocol,
-        ledger=Ledger(folder / "ledger.jsonl", cost),
-        calls=CallsRecipe.model_validate(quick | prices | calls),
-        candidate_first=first,
+        JudgeOptions(protocol=protocol, candidate_first=first),
+        Ledger(folder / "ledger.jsonl", cost),
+        CallsRecipe.model_validate(quick | prices | calls),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from real_damage import OPERATIONS, damaged, diagnosis_of
 
-from skingpt_r1.data.readers.dermbench import load
+from skingpt_r1.data.readers.dermbench import READER
 from skingpt_r1.dermbench.classification.match import compare_labels
 from skingpt_r1.dermbench.judges.comparison import read_text, same_name
 from skingpt_r1.dermbench.judges.rules import score_by_rules
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="needs ../shared/data/
 
 @pytest.fixture(scope="module")
 def cases():
-    return load(ROOT)
+    return READER.load(ROOT)
 
 
 def test_a_reference_against_itself(cases):

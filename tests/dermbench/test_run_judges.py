@@ -9,8 +9,8 @@ from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.judgements import judge_folder, read_scores, run_judge
 from skingpt_r1.dermbench.judges.evaluator import EvaluatorJudge
-from skingpt_r1.dermbench.judges.judge import JudgeTask
-from skingpt_r1.dermbench.judges.named import JudgeOptions, open_judge
+from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask
+from skingpt_r1.dermbench.judges.named import open_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.reading import NOT_JUDGED
 from skingpt_r1.dermbench.records import Answer, Judgement, Question

@@ -17,12 +17,12 @@ from skingpt_r1.dermbench.answers import (
     answers_path,
     keep_answer,
     read_answers,
+    run_systems,
     settle_answers,
     system_names,
 )
 from skingpt_r1.dermbench.questions import read_questions
 from skingpt_r1.dermbench.records import Answer
-from skingpt_r1.dermbench.run_systems import run_systems
 from skingpt_r1.dermbench.systems.card import read_card
 from skingpt_r1.errors import CostError, DatasetError, NarratorError, RecordError, TrainingError
 from skingpt_r1.llm.budget import read_totals

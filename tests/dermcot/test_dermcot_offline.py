@@ -152,10 +152,10 @@ def test_no_criterion_reads_as_a_finding():
 
 
 def test_known_concepts_are_those_of_the_data_set():
-    from skingpt_r1.data.info import SKINCON
+    from skingpt_r1.data.reading import label_set
     from skingpt_r1.dermcot import asking as known
 
-    assert {*known._CONCEPT_FINDINGS, *known._CONCEPT_WORDS} <= set(SKINCON)
+    assert {*known._CONCEPT_FINDINGS, *known._CONCEPT_WORDS} <= set(label_set("skincon"))
     assert not known._CONCEPT_FINDINGS.keys() & known._CONCEPT_WORDS.keys()
 
 

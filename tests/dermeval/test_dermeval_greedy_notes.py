@@ -66,7 +66,7 @@ def drawn_and_greedy(taught, backbone, files, tmp_path_factory):
     )
     join = question_joiner(recipe.policy)
     batch = join([examples[row] | {"weight": torch.ones(())} for row in range(3)], 0)
-    drawn = objective.draw(batch)
+    drawn = objective.sample(batch)
     prompts = prompts_of(batch, taught.processor.pad_id)
     tower = objective.log_probs.language.tower(objective.log_probs.language.seen(batch))
     greedy = taught.generate_ids(prompts, Decoding(max_new_tokens=40), tower=tower)

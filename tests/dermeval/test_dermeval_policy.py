@@ -49,7 +49,11 @@ def objective(model, backbone, files, **changes):
     recipe = tiny_recipe(backbone, *files, **places).policy
     reference = model.adapter_state()
     made = PolicyObjective(model, recipe, max_new_tokens=MAX_NEW, seed=3, reference=reference)
-    return made, question_joiner(recipe), PolicyWeights.of(recipe)
+    return (
+        made,
+        question_joiner(recipe),
+        PolicyWeights(divergence=recipe.kl, supervised=recipe.supervised),
+    )
 
 
 def joined(examples, join, rows=(0, 1, 2)):
@@ -128,7 +132,7 @@ def test_loss_and_gradient_are_those_of_the_whole_model(
 ):
     policy, join, weights = objective(taught, backbone, files, kl=0.0, supervised=0.0, notes=notes)
     batch = joined(examples, join)
-    drawn = policy.draw(batch)
+    drawn = policy.sample(batch)
     policy.draws.zero_()
     usual = [-0.5, -0.4, -0.3, -0.6, -0.7, -0.5]
     policy.baseline.copy_(torch.tensor([*usual, 1.0]))
@@ -182,7 +186,7 @@ def test_expected_rewards_are_those_of_the_digits_that_the_whole_model_may_write
     changes["left_out"] = left_out
     policy, join, weights = objective(taught, backbone, files, **changes)
     batch = joined(examples, join)
-    drawn = policy.draw(batch)
+    drawn = policy.sample(batch)
     policy.draws.zero_()
     found = gradients(taught, combine(policy(batch), weights))
     digits = torch.tensor(digit_tokens(taught.processor))
@@ -212,10 +216,10 @@ def test_draws_repeat_with_the_counter_and_differ_between_batches(
 ):
     policy, join, _ = objective(taught, backbone, files, temperature=2.0)
     batch = joined(examples, join)
-    first, second = policy.draw(batch), policy.draw(batch)
+    first, second = policy.sample(batch), policy.sample(batch)
     assert first.replies != second.replies
     policy.draws.zero_()
-    assert policy.draw(batch).replies == first.replies
+    assert policy.sample(batch).replies == first.replies
 
 
 def test_the_baseline_begins_at_the_first_mean_and_then_moves(taught, backbone, files, examples):
@@ -225,7 +229,7 @@ def test_the_baseline_begins_at_the_first_mean_and_then_moves(taught, backbone, 
     first = policy.baseline.clone()
     assert first[-1] == 1
     policy.draws.zero_()
-    assert policy.draw(batch).rewards.mean(0).tolist() == pytest.approx(first[:-1].tolist())
+    assert policy.sample(batch).rewards.mean(0).tolist() == pytest.approx(first[:-1].tolist())
     terms = policy(batch)
     mean = float(terms.reward.total) / 3
     usual, before = float(policy.baseline[:-1].sum()), float(first[:-1].sum())
@@ -253,8 +257,8 @@ def test_unparsed_replies_get_their_reward_or_are_left_out(taught, backbone, fil
         recipe = tiny_recipe(backbone, *files, policy__unparsed_reward=reward).policy
         reference = taught.adapter_state()
         policy = PolicyObjective(taught, recipe, max_new_tokens=1, seed=0, reference=reference)
-        drawn = policy.draw(joined(examples, question_joiner(recipe)))
-        assert drawn.unparsed == 3
+        drawn = policy.sample(joined(examples, question_joiner(recipe)))
+        assert drawn.parsed.count(0) == 3
         totals = [math.fsum(row) for row in drawn.rewards.tolist()]
         assert all(math.isnan(r) if reward is None else r == reward for r in totals)
         terms = policy(joined(examples, question_joiner(recipe)))

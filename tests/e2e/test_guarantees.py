@@ -12,10 +12,10 @@ from small_bench import bench_recipe
 
 from finished_corpus import make_corpus
 from skingpt_r1.case import Split
+from skingpt_r1.dermbench.answers import run_systems
 from skingpt_r1.dermbench.judgements import judge_folder, run_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.records import Judgement
-from skingpt_r1.dermbench.run_systems import run_systems
 from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.dermcot.certify import export_to_raters, simulate_raters
 from skingpt_r1.dermcot.publish import Options, publish

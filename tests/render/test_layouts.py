@@ -59,7 +59,7 @@ def test_the_real_reader_reads_it(folders, name):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_labels_are_those_of_the_conditions(folders, name):
     cases = READERS[name].load(folders / name)
-    labels = READERS[name].INFO.labels
+    labels = READERS[name].labels
     wanted = {label_of(condition.name, labels) for condition in CONDITIONS} - {None}
     assert {case.label for case in cases} == wanted
     if name in EMPTY:
@@ -69,10 +69,10 @@ def test_labels_are_those_of_the_conditions(folders, name):
 
 
 def test_conditions_without_a_label_are_left_out():
-    labels = READERS["fitzpatrick17k"].INFO.labels
+    labels = READERS["fitzpatrick17k"].labels
     assert {item.name for item in CONDITIONS if label_of(item.name, labels) is None} == LEFT_OUT
     assert label_of("melanocytic nevus", labels) == "nevocytic nevus"
-    assert label_of("seborrheic keratosis", READERS["ham10000"].INFO.labels) == "benign keratosis"
+    assert label_of("seborrheic keratosis", READERS["ham10000"].labels) == "benign keratosis"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_groups_hold_several_pictures_and_are_never_split(folders, name):
 
 
 def test_a_lesion_keeps_its_findings_and_place_in_a_second_picture(folders):
-    labels = tuple(READERS["ham10000"].INFO.labels)
+    labels = tuple(READERS["ham10000"].labels)
     shots = make_shots(labels, "dermoscope", NUMBER, SEED, twice=1.0)
     first, second = shots[:2]
     assert first.lesion == second.lesion
@@ -126,7 +126,7 @@ def test_skin_tone_is_that_of_the_rendering(folders, name):
     reader = READERS[name]
     modality = {"pad_ufes_20": "phone", "fitzpatrick17k": "clinic photo"}[name]
     twice = 0.25 if name == "pad_ufes_20" else 0.0
-    shots = make_shots(reader.INFO.labels, modality, NUMBER, SEED, twice=twice)
+    shots = make_shots(reader.labels, modality, NUMBER, SEED, twice=twice)
     cases = reader.load(folders / name)
     assert [case.fitzpatrick for case in cases] == [shot.plan.fitzpatrick for shot in shots]
     assert [case.label for case in cases] == [shot.label for shot in shots]
@@ -134,7 +134,7 @@ def test_skin_tone_is_that_of_the_rendering(folders, name):
 
 
 def test_findings_of_pad_ufes_20_are_those_of_the_rendering(folders):
-    shots = make_shots(READERS["pad_ufes_20"].INFO.labels, "phone", NUMBER, SEED, twice=0.25)
+    shots = make_shots(READERS["pad_ufes_20"].labels, "phone", NUMBER, SEED, twice=0.25)
     for case, shot in zip(READERS["pad_ufes_20"].load(folders / "pad_ufes_20"), shots, strict=True):
         morphology = shot.plan.findings["morphology"]
         wanted = "flat" if morphology in ("macule", "patch") else "elevated"
@@ -160,7 +160,7 @@ def test_the_parts_of_fitzpatrick17k(folders):
 def test_the_folder_says_what_it_is(folders, name):
     text = (folders / name / "README.txt").read_text("utf-8")
     assert "rendered" in text
-    assert f"this is not {READERS[name].INFO.title}" in text
+    assert f"this is not {READERS[name].title}" in text
     assert "For research, not for diagnosis." in text
     assert rendered_layout(folders / name) == name
     values = {value for row in rows_of(folders, name) for value in row.values()}
@@ -208,7 +208,7 @@ def test_impossible_values(count, seed, size, tmp_path):
 
 
 def test_patients_do_not_depend_on_how_many_there_are():
-    labels = READERS["pad_ufes_20"].INFO.labels
+    labels = READERS["pad_ufes_20"].labels
     few, many = (make_shots(labels, "phone", number, SEED) for number in (20, 60))
     assert patients_of(many).items() >= patients_of(few).items()
 

@@ -44,10 +44,10 @@ def test_label_sets_are_known_and_kept_apart(name: str) -> None:
 
 
 def test_the_long_label_sets_of_the_readers_are_known() -> None:
-    labels = pytest.importorskip("skingpt_r1.data.info")
-    for names in (labels.DERMNET, labels.FITZPATRICK17K, labels.DDI):
+    labels = pytest.importorskip("skingpt_r1.data.reading")
+    for names in map(labels.label_set, ("dermnet", "fitzpatrick17k", "ddi")):
         assert [name for name in names if taxonomy.canonical(name) is None] == []
-    for name in labels.DERMNET:
+    for name in labels.label_set("dermnet"):
         found = taxonomy.canonical(name)
         assert found is not None
         assert taxonomy.diagnoses()[found].parents == ()

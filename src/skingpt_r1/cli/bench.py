@@ -23,7 +23,8 @@ from skingpt_r1.cli.options import (
     run_folder,
     staged,
 )
-from skingpt_r1.dermbench.judges.named import RUBRIC, JudgeOptions, is_language_model, open_judge
+from skingpt_r1.dermbench.judges.judge import JudgeOptions
+from skingpt_r1.dermbench.judges.named import RUBRIC, is_language_model, open_judge
 from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import JUDGEMENTS, LEDGER
 from skingpt_r1.dermbench.report.data import Audit, ReportData
@@ -34,10 +35,10 @@ from skingpt_r1.runs import own_run
 from skingpt_r1.text.rubric import Protocol
 
 if TYPE_CHECKING:
+    from skingpt_r1.dermbench.answers import SystemTally
     from skingpt_r1.dermbench.judgements import JudgedSystem
     from skingpt_r1.dermbench.judges.judge import Judge
     from skingpt_r1.dermbench.report.data import Audit
-    from skingpt_r1.dermbench.run_systems import SystemTally
     from skingpt_r1.dermbench.systems.card import SystemCard
 
 
@@ -388,7 +389,7 @@ def run_bench(
     The same command again continues a stopped run and repeats calls that failed; systems may be
     added.
     """
-    from skingpt_r1.dermbench.run_systems import run_systems
+    from skingpt_r1.dermbench.answers import run_systems
 
     chosen = load_bench_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
     folder = run_folder(out, chosen.name)

@@ -41,8 +41,11 @@ def list_datasets(
     if names:
         typer.echo("\n\n".join(datasets.describe(name) for name in names))
         return
-    for reader in datasets.READERS.values():
-        typer.echo(f"{reader.INFO.name:<16} {reader.INFO.title}: {reader.INFO.licence}")
+    readers, broken = datasets.find_readers()
+    for reader in readers.values():
+        typer.echo(f"{reader.name:<16} {reader.title}: {reader.licence}")
+    for problem in broken.values():
+        typer.echo(problem, err=True)
 
 
 @datasets_app.command(epilog=closing("skingpt datasets check ham10000 ../shared/data/ham10000"))

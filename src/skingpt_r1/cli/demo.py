@@ -166,8 +166,8 @@ def _classify(recipes: Path, out: Path, name: str, models: Sequence[str]) -> Pat
 
 
 def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[str]) -> None:
+    from skingpt_r1.dermbench.answers import run_systems
     from skingpt_r1.dermbench.recipe import load_bench_recipe
-    from skingpt_r1.dermbench.run_systems import run_systems
 
     batch = f"local.batch_size={TOGETHER}"
     chosen = load_bench_recipe(recipe, [*settings, batch, "systems=[]"])

@@ -5,78 +5,67 @@ the data set's own terms into `Case` objects.
 """
 
 import difflib
+import pkgutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
 from skingpt_r1.case import Case
-from skingpt_r1.data.info import DatasetInfo
-from skingpt_r1.data.readers import (
-    ddi,
-    derm7pt,
-    dermbench,
-    dermcot,
-    dermnet,
-    fitzpatrick17k,
-    folder,
-    ham10000,
-    isic_2019,
-    pad_ufes_20,
-    scin,
-    skincap,
-    skincot,
-)
+from skingpt_r1.data import readers as _folder
 from skingpt_r1.data.readers.folder import write_folder
-from skingpt_r1.data.reading import Reading
+from skingpt_r1.data.reading import DatasetInfo, Reader, Reading
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.plugins import find_plugins
 
 
-class Reader(Protocol):
-    """What every reader module has."""
-
-    @property
-    def INFO(self) -> DatasetInfo:  # noqa: N802  (a module constant)
-        """The card of the data set."""
-
-    def read(self, root: Path) -> Reading:
-        """Cases and problems, without raising on problems of single rows."""
-
-    def load(self, root: Path, *, allow_missing: bool = False) -> list[Case]:
-        """The cases, or one `DatasetError` with every problem."""
+def _built_in() -> dict[str, Reader]:
+    names = sorted(module.name for module in pkgutil.iter_modules(_folder.__path__))
+    return {name: import_module(f"{_folder.__name__}.{name}").READER for name in names}
 
 
-_MODULES: tuple[Reader, ...] = (
-    ham10000,
-    pad_ufes_20,
-    dermnet,
-    fitzpatrick17k,
-    ddi,
-    derm7pt,
-    isic_2019,
-    scin,
-    skincap,
-    skincot,
-    dermbench,
-    dermcot,
-    folder,
-)
-READERS: Mapping[str, Reader] = MappingProxyType({reader.INFO.name: reader for reader in _MODULES})
+READERS: Mapping[str, Reader] = MappingProxyType(_built_in())
+"""The readers of this package; every file of `readers/` is one, of the file's name."""
+
+
+def find_readers() -> tuple[dict[str, Reader], dict[str, str]]:
+    """All readers, ours first, then those of other packages; and what is wrong with the rest.
+
+    Other packages name a `Reader` in the entry-point group `skingpt_r1.readers`. One that cannot
+    be loaded, is no reader, or has a name that is taken is left out, with one line by its name.
+    """
+    found, broken = find_plugins("readers", Reader, taken=READERS)
+    return {**READERS, **found}, broken
+
+
+def reader_of(name: str) -> Reader:
+    """The reader of a data set, ours or of another package.
+
+    Raises:
+        DatasetError: there is none of that name, or its package is broken.
+    """
+    if name in READERS:
+        return READERS[name]
+    readers, broken = find_readers()
+    if name in broken:
+        raise DatasetError(broken[name])
+    if name not in readers:
+        near = difflib.get_close_matches(name, readers, n=1)
+        hint = f"; nearest: {near[0]!r}" if near else ""
+        raise DatasetError(f"no data set is called {name!r}{hint}; known: {', '.join(readers)}")
+    return readers[name]
 
 
 def load_cases(name: str, root: str | Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of a data set.
+    """The cases of a data set in a folder; its reader's card tells the layout.
 
-    Args:
-        name: one of `READERS`.
-        root: the folder of the data set; each reader's card tells the layout.
-        allow_missing: leave out cases whose files are missing, and log how many.
+    With `allow_missing`, cases whose files are missing are left out, and counted in the log.
 
     Raises:
         DatasetError: an unknown name; or every problem of the data set, with row numbers.
     """
-    return _reader(name).load(Path(root), allow_missing=allow_missing)
+    return reader_of(name).load(Path(root), allow_missing=allow_missing)
 
 
 def check_dataset(name: str, root: str | Path) -> Reading:
@@ -85,12 +74,12 @@ def check_dataset(name: str, root: str | Path) -> Reading:
     Raises:
         DatasetError: an unknown name, or a table that cannot be read at all.
     """
-    return _reader(name).read(Path(root))
+    return reader_of(name).read(Path(root))
 
 
 def describe(name: str) -> str:
     """The card of a data set as text: licence, citation, layout, labels, groups, skin tone."""
-    info = _reader(name).INFO
+    info = reader_of(name)
     labels = f"{len(info.labels)}: {', '.join(info.labels)}" if info.labels else "any"
     rows = {
         "Licence": info.licence,
@@ -119,14 +108,6 @@ def describe_cases(cases: Sequence[Case]) -> str:
     return "\n".join(_aligned(rows))
 
 
-def _reader(name: str) -> Reader:
-    if name not in READERS:
-        near = difflib.get_close_matches(name, READERS, n=1)
-        hint = f"; nearest: {near[0]!r}" if near else ""
-        raise DatasetError(f"no data set is called {name!r}{hint}; known: {', '.join(READERS)}")
-    return READERS[name]
-
-
 def _aligned(rows: Mapping[str, str]) -> list[str]:
     return [f"  {name + ':':<18} {text}" for name, text in rows.items()]
 
@@ -146,6 +127,8 @@ __all__ = [
     "check_dataset",
     "describe",
     "describe_cases",
+    "find_readers",
     "load_cases",
+    "reader_of",
     "write_folder",
 ]

@@ -1,16 +1,20 @@
-"""One pass over a data set: the cases found, and every problem met on the way."""
+"""A reader of a data set: its card, and one pass over its folder.
+
+The pass collects the cases found and every problem met on the way, so that all can be told at once.
+"""
 
 import difflib
 import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from skingpt_r1.case import Case, id_problem
-from skingpt_r1.data.info import DatasetInfo
 from skingpt_r1.data.intake import open_image, special_kind
-from skingpt_r1.data.pictures import PictureIndex
+from skingpt_r1.data.pictures import PictureIndex, photos_below
 from skingpt_r1.errors import DatasetError, ImageError
 from skingpt_r1.text.values import known, tidy, whole_number
 
@@ -18,16 +22,50 @@ logger = logging.getLogger(__name__)
 
 Track = Callable[[Sequence[Path]], Iterable[Path]]
 _SHOWN_ID = 80  # characters of an id that messages show
-BESIDE = "masks, maps and small copies beside the photos, left out"
+
+
+def label_set(name: str) -> tuple[str, ...]:
+    """A long label set of `labels/`, as its data set spells it, misspellings included."""
+    path = files("skingpt_r1.data") / "labels" / f"{name}.txt"
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """The card of a data set: what is known before a file of it is read.
+
+    Attributes:
+        name: the reader's name, as in `READERS`.
+        title: the name its authors use.
+        licence: terms of use, in a few words; the data set's own text is what counts.
+        citation: authors, title, place, year.
+        url: where the data set is described.
+        layout: the folders and tables that the reader looks for, in words.
+        group_key: what must not be split, and the column or file name it is read from.
+        tone_field: column that holds the skin tone; None where the data set has none.
+        labels: the label set; empty where any diagnosis name may stand.
+        redistributable: the licence lets anybody pass the pictures on; where that is not certain,
+            it does not.
+        keeps_split: the data set's own parts must be kept, whatever a recipe asks for.
+    """
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    url: str
+    layout: str
+    group_key: str
+    tone_field: str | None = None
+    labels: tuple[str, ...] = ()
+    redistributable: bool = False
+    keeps_split: bool = False
 
 
 class Reading:
     """Collects cases and problems, so that all problems can be told at once.
 
     Attributes:
-        info: the card of the data set.
-        root: its folder.
-        cases: the cases read so far.
         problems: wrong columns, unknown labels, duplicate ids, malformed rows; these always stop.
         missing: files that a table names and that are not there; `allow_missing` continues.
         notes: why rows were left out, or what is special about them, with counts.
@@ -97,12 +135,9 @@ class Reading:
         return said
 
     def label(self, where: str, value: str, names: Mapping[str, str] | Iterable[str]) -> str | None:
-        """The label that a raw value stands for; None, and a problem, if there is none.
+        """The label that a raw value stands for, letter case aside; None, and a problem, if none.
 
-        Args:
-            where: file and row.
-            value: the raw value.
-            names: raw value -> label, or the labels themselves. Letter case does not matter.
+        `names` maps raw values to labels, or has the labels themselves.
         """
         table = names if isinstance(names, Mapping) else {name: name for name in names}
         folded = {raw.casefold(): label for raw, label in table.items()}
@@ -125,15 +160,34 @@ class Reading:
             return None
         if path is None:
             passed = [pictures.shown(other) for other in pictures.namesakes(name)[:1]]
-            hint = (
-                f"; {passed[0]} bears the name, but lies where no photo belongs" if passed else ""
-            )
-            self.miss(where, f"no picture {name}{hint}")
-        elif (
-            len({p.suffix.lower() for p in pictures.namesakes(name) if p.parent == path.parent}) > 1
-        ):
+            hint = "; {} bears the name, but lies where no photo belongs" if passed else ""
+            self.miss(where, f"no picture {name}{hint.format(*passed)}")
+            return None
+        beside = (other for other in pictures.namesakes(name) if other.parent == path.parent)
+        if len({other.suffix.lower() for other in beside}) > 1:
             self.notes["pictures of one name with two suffixes; the table's suffix was taken"] += 1
         return path
+
+    def photos(self, folder: Path) -> list[Path]:
+        """The photos below a folder; masks, maps and small copies beside them are noted."""
+        photos, beside = photos_below(folder)
+        self.notes["masks, maps and small copies beside the photos, left out"] += beside
+        return photos
+
+    def text(self, where: str, path: Path) -> str | None:
+        """What a text file says; None, and a problem, if it is absent, empty or not UTF-8."""
+        if not path.is_file():
+            self.miss(where, f"no text {path.name}")
+            return None
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.problem(where, f"{path.name} is not UTF-8 text: {error.reason}")
+            return None
+        if not text.strip():
+            self.problem(where, f"{path.name} is empty")
+            return None
+        return text
 
     def age(self, where: str, value: str) -> str | None:
         """Age in whole years as text; None when unknown; a problem when it is no age."""
@@ -162,10 +216,7 @@ class Reading:
 
         So is a file that is a link out of the folder, for it may lead anywhere; it is not opened.
         A folder of pictures may be a link, and is noted. A picture that the reader says is absent
-        is passed over.
-
-        Args:
-            track: wraps the list of picture files while they are opened, for a progress bar.
+        is passed over. `track` wraps the list of files, for a progress bar.
         """
         present = (case for case in self.cases if case.attributes.get("picture") != "absent")
         root = self.root.resolve()
@@ -182,10 +233,7 @@ class Reading:
                 self.problems.append(str(error))
 
     def settle(self, *, allow_missing: bool = False) -> list[Case]:
-        """The cases, if nothing stands against them.
-
-        Args:
-            allow_missing: continue without the cases whose files are missing.
+        """The cases, if nothing stands against them; missing files may be allowed.
 
         Raises:
             DatasetError: with all problems together; or no case is left.
@@ -221,3 +269,24 @@ def _place(problem: str) -> tuple[str, int, str]:
     """Sorts by file, then by row, as a reader goes through a table."""
     match = re.match(r"(.*?) row (\d+): ", problem)
     return (match[1], int(match[2]), problem) if match else (problem, 0, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader(DatasetInfo):
+    """A card and how to read the data set: `fill` adds cases and problems to a pass.
+
+    Every file of `readers/` defines one as `READER`; so do packages that bring more
+    (entry points of the group `skingpt_r1.readers`).
+    """
+
+    fill: Callable[[Reading], None]
+
+    def read(self, root: Path) -> Reading:
+        """Cases and problems, without raising on problems of single rows."""
+        reading = Reading(self, root)
+        self.fill(reading)
+        return reading
+
+    def load(self, root: Path, *, allow_missing: bool = False) -> list[Case]:
+        """The cases, or one `DatasetError` with every problem."""
+        return self.read(root).settle(allow_missing=allow_missing)

@@ -1,17 +1,23 @@
-"""Tables on disk: CSV and JSON Lines, read whole, with every malformed row told."""
+"""Tables on disk, CSV and JSON Lines, and the frame of every reader of one table.
+
+Tables are read whole, and every malformed row is told.
+"""
 
 import csv
 import difflib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skingpt_r1.case import Case, SkinTone
+from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.reading import Reading
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import numbered_lines
+from skingpt_r1.text.values import lowered, rest, stated, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +26,24 @@ class Row:
 
     Attributes:
         where: file and row for messages; the heading of a CSV file is row 1, as in a spreadsheet.
-        values: column -> cell; text for CSV.
+        values: column -> cell; text for CSV, anything for JSON Lines.
     """
-
-    where: str
-    values: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A line of a JSON Lines file; `values` is the object, checked to have text keys only."""
 
     where: str
     values: dict[str, Any]
 
 
-def first_file(reading: Reading, names: Iterable[str]) -> Path:
+def first_file(reading: Reading, names: Sequence[str]) -> Path:
     """The first of the named files that exists under the data set's folder.
 
     Raises:
         DatasetError: none of them does.
     """
-    wanted = list(names)
-    for name in wanted:
+    for name in names:
         if (reading.root / name).is_file():
             return reading.root / name
     raise DatasetError(
-        f"{reading.info.name}: no {' or '.join(wanted)} in {reading.root};"
+        f"{reading.info.name}: no {' or '.join(names)} in {reading.root};"
         f" expected {reading.info.layout}"
     )
 
@@ -93,7 +90,7 @@ def rows_by_id(rows: Iterable[Row], column: str, reading: Reading) -> dict[str, 
     return found
 
 
-def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Record]:
+def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Row]:
     """All objects of a JSON Lines file; lines that are none become problems of `reading`.
 
     Raises:
@@ -117,7 +114,7 @@ def read_jsonl(path: Path, required: Sequence[str], reading: Reading) -> list[Re
         if absent:
             reading.problem(where, f"no {', '.join(absent)}; it has {', '.join(values)}")
             continue
-        records.append(Record(where, values))
+        records.append(Row(where, values))
     return records
 
 
@@ -159,3 +156,109 @@ def _check_columns(
             f"{reading.info.name}: wrong columns in {path}; found: {', '.join(columns) or 'none'}",
             [*reading.problems, *problems],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The frame of a reader: what the columns of a table with a row for each case mean.
+
+    A row becomes a case, or every problem of it is told. Columns that are used here do not go to
+    the attributes; all others do, as they are.
+
+    Attributes:
+        files: names that the table may have; the first that is there is read.
+        columns: columns that must be there.
+        folders: pattern of the folders that hold the pictures; see `PictureIndex`.
+        pictures: columns of the picture names; every row must have them all.
+        id: column of the case id; empty for the name of the first picture without suffix.
+        group: column of what must not be split; empty for the id.
+        label: column of the diagnosis; empty where `more` gives it.
+        names: raw label -> label, or the labels; empty where any diagnosis may stand. A raw label
+            that means no diagnosis maps to "".
+        age: column of the age in years.
+        site: column of the place on the body.
+        fitzpatrick: column of the skin type; it gives the tone too.
+        used: columns that do not go to the attributes although no field above names them.
+        unknown: what the other columns hold where nothing is known, beside the usual words.
+        more: other fields of the case, from a row; its attributes follow those of the columns.
+            `images` there are picture names in place of those of `pictures`.
+    """
+
+    files: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    folders: str = ""
+    pictures: tuple[str, ...] = ()
+    id: str = ""
+    group: str = ""
+    label: str = ""
+    names: Mapping[str, str] | tuple[str, ...] = ()
+    age: str = ""
+    site: str = ""
+    fitzpatrick: str = ""
+    used: tuple[str, ...] = ()
+    unknown: str = ""
+    more: Callable[[Row, Reading], dict[str, Any]] | None = None
+
+    def __call__(self, reading: Reading) -> None:
+        """Read the table, and add its cases and problems."""
+        rows = read_csv(first_file(reading, self.files), self.columns, reading)
+        self.add(rows, PictureIndex(reading.root, self.folders), reading)
+
+    def add(self, rows: Iterable[Row], pictures: PictureIndex, reading: Reading) -> None:
+        """Add the cases and problems of rows, which may come from several tables."""
+        for row in rows:
+            self._add_row(row, pictures, reading)
+
+    def _add_row(self, row: Row, pictures: PictureIndex, reading: Reading) -> None:
+        values, where = row.values, row.where
+        needed = [name for name in (self.id or self.pictures[0], self.group) if name]
+        told = {name: reading.required(where, name, values[name]) for name in needed}
+        label = self._label(row, reading)
+        scale = reading.fitzpatrick(where, _cell(values, self.fitzpatrick))
+        age = reading.age(where, _cell(values, self.age))
+        fields = self.more(row, reading) if self.more else {}
+        fresh = [name for name in self.pictures if name not in told]
+        names = {**told, **{name: reading.required(where, name, values[name]) for name in fresh}}
+        images = fields.pop("images", [names[name] for name in self.pictures])
+        if label is None or not images or None in told.values():
+            return
+        paths = [reading.picture(where, pictures, name) for name in images if name is not None]
+        found = tuple(path for path in paths if path is not None)
+        if len(found) < len(images):
+            return
+        identity = told[self.id] if self.id else Path(images[0]).stem
+        case = {
+            "id": identity,
+            "images": found,
+            "dataset": reading.info.name,
+            "group": told[self.group] if self.group else identity,
+            "label": label or None,
+            "fitzpatrick": scale,
+            "context": stated(site=lowered(_cell(values, self.site)), age=age),
+            **fields,
+            "attributes": {**self._attributes(values), **fields.get("attributes", {})},
+        }
+        if case["fitzpatrick"] is not None:
+            case["tone"] = SkinTone.from_fitzpatrick(case["fitzpatrick"])
+        reading.add(Case(**case), where)
+
+    def _label(self, row: Row, reading: Reading) -> str | None:
+        """The diagnosis, "" where there is none to read; None, and a problem, if it is wrong."""
+        if not self.label:
+            return ""
+        if self.names:
+            return reading.label(row.where, row.values[self.label], self.names)
+        label = reading.required(row.where, self.label, row.values[self.label])
+        return None if label is None else tidy(label)
+
+    def _attributes(self, values: Mapping[str, str]) -> dict[str, str]:
+        named = (self.id, self.group, self.label, self.age, self.site, self.fitzpatrick)
+        kept = rest(values, *named, *self.pictures, *self.used)
+        if isinstance(self.names, Mapping):
+            kept = {"raw_label": values[self.label], **kept}
+        return {name: text for name, text in kept.items() if text != self.unknown}
+
+
+def _cell(values: Mapping[str, str], column: str) -> str:
+    # A column without a name is what pandas writes for its index.
+    return values.get(column, "") if column else ""

@@ -1,18 +1,46 @@
-"""The answers of a run: where they are, which of them count, and which are asked for again.
+"""Every question to every system: the answers of a run, and which of them count.
 
-A file holds one record for each question in the order of the questions. While a run repeats what
-failed, an id may stand there twice: the record that needs no repetition counts, else the last.
+    folder/
+      run.json               the recipe without its systems, seed, versions, data manifest
+      questions.jsonl        what is asked
+      systems/<system>.json  what answered: its weights, and what it was trained on of the questions
+      answers/<system>.jsonl one record for each question, in their order
+      ledger.jsonl           calls to language models, failed ones included
+
+The same call continues what was stopped. What failed for a passing reason is asked again; meanwhile
+an id may stand twice in a file: the record that needs no repetition counts, else the last. A run
+that nothing is left of asks nobody and loads nothing.
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
-from skingpt_r1.dermbench.records import Answer
-from skingpt_r1.errors import RecordError
+from skingpt_r1.dermbench.questions import (
+    Asked,
+    data_root,
+    prepare_questions,
+    refuse_changed_pictures,
+    with_pictures,
+)
+from skingpt_r1.dermbench.recipe import BenchRecipe
+from skingpt_r1.dermbench.records import LEDGER, Answer, Question, file_stem
+from skingpt_r1.dermbench.systems.card import SystemCard, check_systems
+from skingpt_r1.dermbench.systems.named import (
+    Choice,
+    System,
+    Workbench,
+    choose_systems,
+    open_system,
+)
+from skingpt_r1.dermbench.systems.own import one_model_at_a_time
+from skingpt_r1.errors import CostError, NarratorError, RecordError
+from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.llm.failures import PASSING
 from skingpt_r1.records import (
     append_records,
@@ -21,6 +49,7 @@ from skingpt_r1.records import (
     resume_records,
     write_bytes_atomic,
 )
+from skingpt_r1.runs import Count, Progress, own_run
 
 # problem code -> what it means; every answer without text carries one of these.
 PROBLEMS: Mapping[str, str] = MappingProxyType(
@@ -43,11 +72,6 @@ REPEATED = PASSING
 def answers_path(folder: Path, system: str) -> Path:
     """The file of a system's answers."""
     return folder / "answers" / f"{file_stem(system)}.jsonl"
-
-
-def file_stem(system: str) -> str:
-    """The name of a system as the name of a file."""
-    return re.sub(r"[^\w.+-]+", "-", system).strip("-.")
 
 
 def read_answers(folder: Path, system: str) -> dict[str, Answer]:
@@ -115,3 +139,132 @@ def _counted(records: Iterable[Answer]) -> dict[str, Answer]:
         if is_open(counted.get(answer.id)):
             counted[answer.id] = answer
     return counted
+
+
+class SystemTally(NamedTuple):
+    """What became of the questions to one system.
+
+    Attributes:
+        card: what the system is.
+        asked: questions.
+        answered: of them, with a text.
+        problems: code -> number of the others.
+        cut: answers that were cut at the longest length.
+    """
+
+    card: SystemCard
+    asked: int
+    answered: int
+    problems: Counter[str]
+    cut: int
+
+
+def run_systems(
+    recipe: BenchRecipe,
+    folder: Path,
+    *,
+    systems: Sequence[str] = (),
+    max_cost: float | None = None,
+    allow_overlap: bool = False,
+    progress: Progress | None = None,
+) -> list[SystemTally]:
+    """Ask every question of every system, or continue where an earlier call was stopped.
+
+    Args:
+        recipe: the questions, and how systems are asked.
+        folder: of the run.
+        systems: asked beside those of the recipe; `MODEL` or `NAME=MODEL`.
+        max_cost: most to pay for language models, in US dollars.
+        allow_overlap: ask systems that were trained on questions, and mark these.
+        progress: callback(stage, done, total).
+
+    Raises:
+        DatasetError: bad data, or a system that was trained on questions.
+        RecipeError: a name that means no system.
+        NarratorError: a language model cannot be asked; the other systems were asked.
+        CostError: the limit was reached; the other systems were asked.
+        TrainingError: the folder belongs to another recipe, or to another process.
+    """
+    with own_run(folder):
+        return _run_systems(recipe, folder, systems, max_cost, allow_overlap, progress)
+
+
+def _run_systems(
+    recipe: BenchRecipe,
+    folder: Path,
+    systems: Sequence[str],
+    max_cost: float | None,
+    allow_overlap: bool,
+    progress: Progress | None,
+) -> list[SystemTally]:
+    choices = choose_systems([*recipe.systems, *systems])
+    questions = prepare_questions(recipe, folder, progress)
+    order = [question.id for question in questions]
+    kept = {choice.name: settle_answers(folder, choice.name, order) for choice in choices}
+    bench = Workbench(
+        recipe,
+        folder,
+        questions,
+        Ledger(folder / LEDGER, max_cost),
+        one_model_at_a_time(recipe.models),
+    )
+    opened = {
+        choice: open_system(choice, bench)
+        for choice in choices
+        if any(is_open(kept[choice.name].get(name)) for name in order)
+    }
+    cards = check_systems(choices, opened, bench, allow_overlap=allow_overlap, progress=progress)
+    asked = with_pictures(questions, data_root(folder))
+    if opened:
+        refuse_changed_pictures(asked)
+    _ask_all(opened, asked, folder, kept, progress)
+    return [_tally(cards[choice.name], questions, folder) for choice in choices]
+
+
+def _ask_all(
+    opened: dict[Choice, System],
+    asked: Sequence[Asked],
+    folder: Path,
+    kept: dict[str, dict[str, Answer]],
+    progress: Progress | None,
+) -> None:
+    """A system that fails does not keep the others from being asked."""
+    failures: list[NarratorError | CostError] = []
+    for choice, system in opened.items():
+        done = {name for name, answer in kept[choice.name].items() if not is_open(answer)}
+        show = None if progress is None else partial(progress, f"answers: {choice.name}")
+        try:
+            _ask(system, asked, folder, done, show)
+        except (NarratorError, CostError) as error:
+            failures.append(error)
+        finally:
+            settle_answers(folder, choice.name, [item.question.id for item in asked])
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise NarratorError("\n".join(str(error) for error in failures))
+
+
+def _ask(
+    system: System,
+    asked: Sequence[Asked],
+    folder: Path,
+    done: Collection[str],
+    progress: Count | None,
+) -> None:
+    for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
+        keep_answer(folder, answer)
+        if progress is not None:
+            progress(number, len(asked))
+
+
+def _tally(card: SystemCard, questions: Sequence[Question], folder: Path) -> SystemTally:
+    answers = settle_answers(folder, card.system, [item.id for item in questions])
+    problems = Counter(answer.problem for answer in answers.values() if answer.problem)
+    return SystemTally(
+        card,
+        asked=len(questions),
+        answered=sum(answer.problem is None for answer in answers.values()),
+        problems=problems,
+        cut=sum(answer.stop_reason == "length" for answer in answers.values()),
+    )

@@ -22,10 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from skingpt_r1.dermbench.answers import file_stem, read_answers, system_names
+from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.judges.judge import Judge, JudgeTask, record_verdict
 from skingpt_r1.dermbench.questions import Asked, data_root, read_questions, with_pictures
-from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName
+from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName, file_stem
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.llm.failures import PASSING
 from skingpt_r1.records import (

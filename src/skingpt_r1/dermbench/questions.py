@@ -47,50 +47,32 @@ def classification_questions(
     seed: int = 0,
     prompt: str | None = None,
 ) -> list[Question]:
-    """One question for each case.
+    """One question for each labelled case of the data set of a label set.
 
-    A `narrative` is asked for in the words of our models; a `label` is asked for by name, with the
-    candidates in the prompt unless the set is open; `candidates` asks for a narrative and has the
-    candidates weighed after it.
-
-    Args:
-        cases: labelled, of the data set of the label set.
-        labels: what they are sorted into.
-        form: how is asked.
-        root: the folder that the questions' picture paths begin at.
-        seed: of the order of the candidates.
-        prompt: in place of the words of our models, where a narrative is asked for.
+    A `narrative` is asked for in the words of our models (or of `prompt`); a `label` is asked for
+    by name, with the candidates in the prompt unless the set is open; `candidates` asks for a
+    narrative and has the candidates weighed after it. Picture paths begin at `root`.
 
     Raises:
         DatasetError: a case without a label of the set, or an id that appears twice.
     """
-    counts = Counter(case.id for case in cases)
-    repeated = [f"id {name!r} appears {count} times" for name, count in counts.items() if count > 1]
-    if repeated:
-        raise DatasetError("the cases of a benchmark must have unique ids", repeated)
+    _refuse_repeated(cases)
     gold = gold_labels(cases, labels)
-    info = READERS[labels.dataset].INFO
+    info = READERS[labels.dataset]
     questions = []
     for case in cases:
         candidates = shuffled_candidates(labels, case.id, seed, form)
-        questions.append(
-            Question(
-                id=case.id,
-                benchmark=labels.name,
-                group=case.group,
-                form=form,
-                prompt=prompt or _prompt(case, labels, form, candidates),
-                images=tuple(relative(path, root) for path in case.images),
-                sha256=tuple(sha256_file(path) for path in case.images),
-                label=gold[case.id],
-                candidates=candidates,
-                findings=dict(case.findings),
-                fitzpatrick=case.fitzpatrick,
-                tone=case.tone,
-                licence=info.licence,
-                embeddable=info.redistributable,
-            )
-        )
+        asked = _question(case, root, prompt or _prompt(case, labels, form, candidates))
+        changes = {
+            "benchmark": labels.name,
+            "form": form,
+            "label": gold[case.id],
+            "candidates": candidates,
+            "reference": None,
+            "licence": info.licence,
+            "embeddable": info.redistributable,
+        }
+        questions.append(asked.model_copy(update=changes))
     return questions
 
 
@@ -141,11 +123,6 @@ def prepare_questions(
     recipe: BenchRecipe, folder: Path, progress: Progress | None = None
 ) -> list[Question]:
     """The questions of a run's folder; made once, and read when the run goes on.
-
-    Args:
-        recipe: names the cases.
-        folder: of the run; gets `run.json` and `questions.jsonl`.
-        progress: told how many cases are read.
 
     Raises:
         DatasetError: problems of the data, all of them together.
@@ -268,11 +245,6 @@ def source_of(case: Case) -> tuple[str, str]:
 def cases_of(recipe: DataRecipe, seed: int, folder: Path) -> list[Case]:
     """The labelled cases of a recipe's data; rendered ones get a written reference.
 
-    Args:
-        recipe: names the data.
-        seed: of the wording.
-        folder: of the run, for drawn pictures.
-
     Raises:
         DatasetError: problems of the data set, all of them; or no case is left.
     """
@@ -377,8 +349,8 @@ def _unreadable(images: Sequence[Path]) -> list[str]:
     return problems
 
 
-def _question(case: Case, root: Path, prompt: str | None) -> Question:
-    assert case.label is not None
+def _question(case: Case, root: Path, prompt: str | None = None) -> Question:
+    """The question for a narrative about a case."""
     images = _present(case)
     return Question(
         id=case.id,
@@ -388,7 +360,7 @@ def _question(case: Case, root: Path, prompt: str | None) -> Question:
         prompt=prompt or ask(case.context),
         images=tuple(relative(path, root) for path in images),
         sha256=tuple(sha256_file(path) for path in images),
-        label=case.label,
+        label=case.label or "",
         reference=case.narrative,
         findings=dict(case.findings),
         fitzpatrick=case.fitzpatrick,

@@ -7,11 +7,13 @@ picture's bytes.
 """
 
 import hashlib
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import Field, FiniteFloat
 
 from skingpt_r1.case import SkinTone
+from skingpt_r1.records import Record
 
 ProtocolName = Literal["decimals 0-5", "integers 1-5"]
 Form = Literal["narrative", "label", "candidates"]
@@ -20,10 +22,9 @@ JUDGEMENTS = "judgements"
 LEDGER = "ledger.jsonl"
 
 
-class Record(BaseModel):
-    """A line of a file: frozen, strict, unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+def file_stem(name: str) -> str:
+    """The name of a system or a judge as the name of a file."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.")
 
 
 class Question(Record):
@@ -57,7 +58,7 @@ class Question(Record):
     label: str
     candidates: tuple[str, ...] = ()
     reference: str | None = None
-    findings: dict[str, str] = {}
+    findings: dict[str, str] = Field(default_factory=dict)
     fitzpatrick: int | None = None
     tone: SkinTone | None = None
     licence: str = ""
@@ -122,7 +123,7 @@ class Judgement(Record):
     protocol: ProtocolName = "decimals 0-5"
     scores: dict[str, FiniteFloat] | None = None
     unscored: str | None = None
-    rationales: dict[str, str] = {}
+    rationales: dict[str, str] = Field(default_factory=dict)
     reply: str = ""
     cut: bool = False
     flags: tuple[str, ...] = ()

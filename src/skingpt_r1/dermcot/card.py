@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from skingpt_r1.data import READERS
+from skingpt_r1.data import find_readers
 from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.agreement import agreement_text
@@ -59,10 +59,9 @@ def sources_of(names: Iterable[str], stated: Mapping[str, str]) -> tuple[Source,
         DatasetError: a licence is stated for a public data set, or for a source that is not there.
     """
     wanted = sorted(set(names))
+    readers, _ = find_readers()
     problems = [
-        f"{name}: {READERS[name].INFO.licence}"
-        for name in stated
-        if name in READERS and name != _OWNER
+        f"{name}: {readers[name].licence}" for name in stated if name in readers and name != _OWNER
     ]
     problems += [f"{name}: no case comes from it" for name in stated if name not in wanted]
     if problems:
@@ -96,8 +95,9 @@ def _source(name: str, stated: str | None) -> Source:
         return Source(
             name, "Procedurally rendered skin of SkinGPT-R1", OWN_LICENCE, "", "", True, True
         )
-    if name in READERS and name != _OWNER:
-        info = READERS[name].INFO
+    readers, _ = find_readers()
+    if name in readers and name != _OWNER:
+        info = readers[name]
         return Source(
             name, info.title, info.licence, info.citation, info.url, info.redistributable, False
         )

@@ -180,7 +180,7 @@ def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Ratin
         decision = history.decisions.get(record.id)
         if decision is None or decision.state != "certified":
             continue
-        counted = history.counted(decision)
+        counted = history.basis(decision)
         if len(counted) < len(decision.ratings):
             raise DatasetError(
                 f"{folder}: decisions rest on other ratings than there are now; run "

@@ -1,7 +1,4 @@
-"""The trained evaluator: where it is, how it is loaded, and how it is exported.
-
-The model card of an exported evaluator: what it is, what it learned from, what was measured.
-"""
+"""The trained evaluator: where it is, how it is loaded and exported, and its model card."""
 
 import shutil
 from collections.abc import Sequence
@@ -82,10 +79,7 @@ _GIVEN = "The rating files are the user's own; their licence may restrict what t
 def knows_rendered_skin_only(folder: Path) -> bool:
     """Whether an evaluator has learned from rendered pictures and simulated raters alone.
 
-    Its card says so; for one that lies in the folder of its run, the recipe there does.
-
-    Args:
-        folder: of the adapter.
+    The recipe of its run says so, and elsewhere its card.
     """
     run, card = folder.parent / "run.json", folder / "README.md"
     if run.is_file():
@@ -97,13 +91,7 @@ def knows_rendered_skin_only(folder: Path) -> bool:
 def evaluator_card(
     recipe: EvaluatorRecipe, config: AdapterConfig, rows: Sequence[ResultRow]
 ) -> str:
-    """A model card in Markdown with the metadata header that model hubs read.
-
-    Args:
-        recipe: of the run.
-        config: of the trained adapters.
-        rows: what was measured.
-    """
+    """A model card in Markdown with the metadata header that model hubs read."""
     assert config.backbone is not None
     is_simulated = recipe.data.train is None
     data = recipe.data
@@ -170,14 +158,9 @@ def load_evaluator(
 
 
 def export_evaluator(adapter: Path, folder: Path, card: str) -> None:
-    """Copy an evaluator without the files of its backbone's tokenizer, and write its card.
+    """Copy an evaluator without the files of its backbone's tokenizer, with a card as README.
 
     The weights are rounded to half precision, which halves the file.
-
-    Args:
-        adapter: the adapter folder of a run.
-        folder: where it goes; made when missing.
-        card: text of its README.
 
     Raises:
         CheckpointError: the folder cannot be written.

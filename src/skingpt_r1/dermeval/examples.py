@@ -1,17 +1,16 @@
 """Training examples: stored pictures, questions about narratives, and critiques as targets.
 
-The pictures of a case are stored once, whatever the number of narratives and raters.
-
-Simulated ratings of rendered cases: narratives damaged in known ways, scored by formulas.
-
-Nobody has scored these narratives: a rating is the score that the damage deserves, with a simulated
-rater's bias and noise. Cases, strengths, combinations and wordings of the test part do not occur in
+The pictures of a case are stored once, whatever the number of narratives and raters. Where a recipe
+names no rating files, the ratings are simulated on rendered cases, whose narratives are damaged in
+known ways. Simulated raters are formulas, not people: they give the score that the damage deserves,
+with bias and noise. Cases, strengths, combinations and wordings of the test part do not occur in
 the training part. For research, not for diagnosis.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -80,11 +79,6 @@ class CritiqueExamples:
     def __init__(self, pictures: FeatureStore, lessons: Sequence[Lesson], model: SkinGPT) -> None:
         """Check that the model can read every example.
 
-        Args:
-            pictures: the stored pictures.
-            lessons: the examples.
-            model: its tokenizer, and the longest input that it reads.
-
         Raises:
             RecordError: an example is longer than the model can read.
             SkinGPTError: what an example teaches contains a control token.
@@ -139,11 +133,7 @@ class CritiqueExamples:
 def prompt_ids(processor: SkinProcessor, grids: Tensor, text: str, *, brief: bool) -> list[int]:
     """Token ids of the question about a narrative, up to where the critique begins.
 
-    Args:
-        processor: of the model.
-        grids: [images, 3], of pictures that are processed already.
-        text: the narrative.
-        brief: ask for scores alone.
+    `grids`: [images, 3], of pictures that are processed already; `brief` asks for scores alone.
     """
     pictures = (Path("stored"),) * len(grids)  # only their number is used
     request = Request(pictures, question=ask_for_critique(text, brief=brief))
@@ -153,30 +143,27 @@ def prompt_ids(processor: SkinProcessor, grids: Tensor, text: str, *, brief: boo
 
 
 def rater_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[Lesson]:
-    """One example for each row of a rater, noise and all.
-
-    Args:
-        judged: the narratives; those without a scored row give no example.
-        brief: share of the examples that ask for scores alone.
-        seed: chooses which.
-    """
-    rng = random.Random(f"forms:{seed}")
-    places = picture_places(judged)
-    return [
-        Lesson(places[item.images], item.text, rng.random() < brief, scores, item.notes)
-        for item in judged
-        for scores in item.ratings
-    ]
+    """One example for each row of a rater, noise and all; `brief`: share of scores alone."""
+    rows = [(item, scores) for item in judged for scores in item.ratings]
+    return _lessons(rows, judged, brief, random.Random(f"forms:{seed}"))
 
 
 def mean_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[Lesson]:
     """One example for each narrative, with the scores of the mean rater."""
-    rng = random.Random(f"forms of the mean:{seed}")
+    rows = [(item, item.mean) for item in judged if item.ratings]
+    return _lessons(rows, judged, brief, random.Random(f"forms of the mean:{seed}"))
+
+
+def _lessons(
+    rows: Sequence[tuple[Judged, Scores]],
+    judged: Sequence[Judged],
+    brief: float,
+    rng: random.Random,
+) -> list[Lesson]:
     places = picture_places(judged)
     return [
-        Lesson(places[item.images], item.text, rng.random() < brief, item.mean, item.notes)
-        for item in judged
-        if item.ratings
+        Lesson(places[item.images], item.text, rng.random() < brief, scores, item.notes)
+        for item, scores in rows
     ]
 
 
@@ -203,7 +190,7 @@ def store_pictures(
         judged: the narratives.
         recipe: how to store.
         folder: of the store.
-        progress: told how many cases of how many are stored.
+        progress: callback(stored cases, all cases).
         part: (rank, processes); the store is complete when every process has done its part.
 
     Returns:
@@ -237,7 +224,7 @@ INJECTED = "injected instruction"
 
 @dataclass(frozen=True)
 class Simulated:
-    """Simulated rating files and what is known of the test part.
+    """Simulated rating files, and the truth about the test part.
 
     Attributes:
         train: rating file to learn from.
@@ -256,14 +243,7 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One case told twice: as it is, and with one kind of damage.
-
-    Attributes:
-        kind: of the damage.
-        images: the pictures.
-        clean: the undamaged narrative.
-        damaged: the same narrative, damaged.
-    """
+    """One case in two narratives: undamaged, and with one kind of damage."""
 
     kind: str
     images: tuple[Path, ...]
@@ -272,61 +252,60 @@ class Probe:
 
 
 def simulate(folder: Path, recipe: RatingsRecipe) -> Simulated:
-    """Draw pictures, write and damage narratives, and let the simulated raters score them.
+    """Render pictures, write and damage narratives, and let the simulated raters score them.
 
     The same recipe gives the same files, byte for byte; pictures that are there are kept.
-
-    Args:
-        folder: pictures and both rating files go there.
-        recipe: counts and seed.
 
     Raises:
         DatasetError: the folder holds pictures of another seed or size, or cannot be written.
     """
     count = recipe.cases + recipe.test_cases
-    cases = write_cases(folder / "pictures", count, recipe.seed, recipe.size)
-    parts = {"train": cases[: recipe.cases], "test": cases[recipe.cases :]}
-    likeness = FindingsByLabel(parts["train"])
+    cases = tuple(write_cases(folder / "pictures", count, recipe.seed, recipe.size))
+    train_cases, test_cases = cases[: recipe.cases], cases[recipe.cases :]
+    likeness = FindingsByLabel(train_cases)
+    train, test = folder / "ratings_train.jsonl", folder / "ratings_test.jsonl"
+    write_ratings(train, _rate_cases(train_cases, likeness, recipe, folder, held_out=False))
+    write_ratings(test, _rate_cases(test_cases, likeness, recipe, folder, held_out=True))
+    return Simulated(train, test, test_cases, likeness, recipe.seed)
+
+
+def _rate_cases(
+    cases: Sequence[Case],
+    likeness: FindingsByLabel,
+    recipe: RatingsRecipe,
+    folder: Path,
+    *,
+    held_out: bool,
+) -> Iterator[Rating]:
     raters = make_raters(recipe.raters, recipe.seed)
-    paths = {name: folder / f"ratings_{name}.jsonl" for name in parts}
-    for name, members in parts.items():
-        is_test = name == "test"
-        rows = []
-        for case in members:
-            for number in range(1 if is_test else recipe.narratives):
-                rng = random.Random(f"{recipe.seed}:{name}:{case.id}:{number}")
-                damage = draw_damage(rng, held_out=is_test)
-                narrative = _write(case, damage, likeness, rng, held_out=is_test)
-                notes = write_notes(narrative, case, damage)
-                text, kinds = narrative.text, list(damage.parts)
-                if not is_test and rng.random() < recipe.injected:
-                    text = inject(text, rng, held_out=False)
-                    kinds.append(INJECTED)
-                true = true_scores(damage)
-                rows += [
-                    Rating(
-                        id=f"{case.id}-{number}",
-                        image=relative_image(case.images[0], folder),
-                        diagnostic_text=text,
-                        group=case.group,
-                        rater=rater.name,
-                        simulated=True,
-                        scores=RatingScores.of(rate(rater, true, rng).values),
-                        damage=tuple(kinds),
-                        notes=notes,
-                    )
-                    for rater in raters
-                ]
-        write_ratings(paths[name], rows)
-    return Simulated(paths["train"], paths["test"], tuple(parts["test"]), likeness, recipe.seed)
+    part, narratives = ("test", 1) if held_out else ("train", recipe.narratives)
+    for case, number in product(cases, range(narratives)):
+        rng = random.Random(f"{recipe.seed}:{part}:{case.id}:{number}")
+        damage = draw_damage(rng, held_out=held_out)
+        narrative = _write(case, damage, likeness, rng, held_out=held_out)
+        notes = write_notes(narrative, case, damage)
+        text, kinds = narrative.text, tuple(damage.parts)
+        if not held_out and rng.random() < recipe.injected:
+            text, kinds = inject(text, rng, held_out=False), (*kinds, INJECTED)
+        true = true_scores(damage)
+        for rater in raters:
+            yield Rating(
+                id=f"{case.id}-{number}",
+                image=relative_image(case.images[0], folder),
+                diagnostic_text=text,
+                group=case.group,
+                rater=rater.name,
+                simulated=True,
+                scores=RatingScores.of(rate(rater, true, rng).values),
+                damage=kinds,
+                notes=notes,
+            )
 
 
 def damage_probes(data: Simulated, pairs: int) -> list[Probe]:
     """For each kind of damage, cases of the test part with and without it, at held-out strengths.
 
-    Args:
-        data: the simulated data.
-        pairs: cases for each kind, at most all of the test part.
+    `pairs`: cases for each kind, at most all of the test part.
     """
     probes = []
     for kind in OWN_DIMENSION:

@@ -1,10 +1,8 @@
 """The score-oriented stage as an objective of the trainer: sample, reward, follow the gradient.
 
-One batch: a reply is sampled for every question, read by `rubric`, and rewarded against the mean
-rater. The moving-average baseline and the number of draws travel with the checkpoints, so that a
+A reply is sampled for every question of a batch, read by `rubric`, and rewarded against the mean
+rater. The moving-average baseline and the number of batches travel with the checkpoints, so that a
 run that was stopped goes on with the same replies.
-
-The formulas of the score-oriented stage, as pure functions.
 
     r = sum over k of r_k,  r_k = -e_k / |V|,  e_k = (p_k - t_k)^2
         published: V are the dimensions that parsed
@@ -14,11 +12,10 @@ The formulas of the score-oriented stage, as pure functions.
     loss = -sum over t of A_t log pi(y_t | x, y_<t)
 
 At the first token A = r - b. A score that stands already does not depend on the tokens after it, so
-that they are not praised or blamed for it; the expected gradient is the same with less noise
-("reward to go", Williams 1992, https://doi.org/10.1007/BF00992696).
-
-Charged, a dimension that is left out costs the largest error that a score can have. As published it
-costs nothing, so that leaving it out pays as much as the right score.
+that it adds nothing to their advantage; the expected gradient is the same with less noise ("reward
+to go", Williams 1992, https://doi.org/10.1007/BF00992696). Charged, a dimension that is left out
+costs the largest error that a score can have; as published, leaving it out pays as much as the
+right score.
 
 Source: SOREB (score-oriented REINFORCE with a moving-average baseline) and the reward are named in
 the DermEval release; the charge is ours. The update of the baseline, the loss, m and every weight
@@ -68,12 +65,12 @@ def squared_error_rewards(
     unparsed: float | None,
     left_out: float | None = LARGEST_ERROR,
 ) -> list[float]:
-    """What each dimension adds to the reward, minus the mean squared error.
+    """What each dimension adds to the reward: minus its share of the mean squared error.
 
     Args:
         parsed: dimension -> score, of the dimensions that could be read.
         target: six scores in the order of `DIMENSIONS`.
-        unparsed: reward when nothing could be read, shared by all six; NaN, which is left out,
+        unparsed: reward when no score could be read, shared by all six; NaN, which is left out,
             when None.
         left_out: squared error of a dimension that the reply leaves out; None, as published: it
             does not count in the mean.
@@ -96,16 +93,15 @@ def advantages(
     digits: Sequence[ScoreDigits | None] = (None,) * len(DIMENSIONS),
     begins: int = 0,
 ) -> list[float]:
-    """What each token of a reply is praised for; all 0 for a reply that is left out (NaN).
+    """The advantage of each token of a reply; all 0 for a reply that is left out (NaN).
 
     Args:
         rewards: of the six dimensions.
         baseline: of the six dimensions.
         decided: the line of the reply in which each dimension has its score.
         lines: the line of each token.
-        digits: scores with an expected reward of their own, for which their two digits are not
-            praised again.
-        begins: the first token that was drawn; those before it are not praised.
+        digits: scores with an expected reward of their own, which their two digits have not.
+        begins: the first token that was sampled; those before it have no advantage.
     """
     if any(map(math.isnan, rewards)):
         return [0.0] * len(lines)
@@ -114,12 +110,12 @@ def advantages(
         math.fsum(gain for gain, line in zip(gains, decided, strict=True) if line >= here)
         for here in range(max(lines, default=0) + 1)
     ]
-    praise = [left[line] for line in lines]
+    advantage = [left[line] for line in lines]
     for gain, place in zip(gains, digits, strict=True):
         if place is not None:
-            praise[place.at] -= gain
-            praise[place.at + 2] -= gain
-    return [0.0] * begins + praise[begins:]
+            advantage[place.at] -= gain
+            advantage[place.at + 2] -= gain
+    return [0.0] * begins + advantage[begins:]
 
 
 def move_baseline(baseline: Tensor, mean_reward: Tensor, momentum: float) -> Tensor:
@@ -129,37 +125,24 @@ def move_baseline(baseline: Tensor, mean_reward: Tensor, momentum: float) -> Ten
 
 
 def policy_total(log_probs: Tensor, advantage: Tensor) -> Tensor:
-    """[]: sum over tokens of -A log pi; divide by the number of replies for the loss.
-
-    Args:
-        log_probs: [tokens], of the sampled tokens, reply after reply; carries the gradient.
-        advantage: [tokens], a constant.
-    """
+    """[]: sum over tokens of -A log pi, for [tokens] of all replies; A is a constant."""
     return -(log_probs * advantage.detach().to(log_probs.dtype)).sum()
 
 
 def divergence_total(log_probs: Tensor, reference: Tensor) -> Tensor:
     """[]: sum over sampled tokens of an estimate of KL(policy, supervised model), never negative.
 
-    With q = log pi_supervised - log pi it is exp(q) - q - 1, whose mean under the policy is the
-    divergence. Source: the low-variance estimator usual in policy optimisation ("k3").
+    With q = log pi_supervised - log pi, both [tokens], it is exp(q) - q - 1, whose mean under the
+    policy is the divergence.
 
-    Args:
-        log_probs: [tokens], of the policy; carries the gradient.
-        reference: [tokens], of the supervised model, a constant.
+    Source: the low-variance estimator usual in policy optimisation ("k3").
     """
     gap = reference.detach() - log_probs
     return (gap.exp() - gap - 1).sum()
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor, temperature: float) -> Tensor:
-    """[tokens]: log-probability of each sampled token at the temperature it was sampled with.
-
-    Args:
-        logits: [tokens, vocabulary].
-        tokens: [tokens], ids.
-        temperature: above 0.
-    """
+    """[tokens]: log-probability of each sampled token at the temperature it was sampled with."""
     log_probs = torch.log_softmax(logits.float() / temperature, dim=-1)
     return log_probs.gather(-1, tokens[:, None])[:, 0]
 
@@ -185,13 +168,8 @@ class PolicyWeights(BaseModel):
     reward: float = 0.0
     unparsed: float = 0.0
 
-    @classmethod
-    def of(cls, recipe: PolicyRecipe) -> "PolicyWeights":
-        """The weights that a recipe asks for."""
-        return cls(divergence=recipe.kl, supervised=recipe.supervised)
 
-
-class Drawn(NamedTuple):
+class Sampled(NamedTuple):
     """What was sampled for a batch.
 
     Attributes:
@@ -200,7 +178,7 @@ class Drawn(NamedTuple):
         begins: for each reply the place of the first token that was sampled.
         decided: for each reply the line in which each dimension has its score.
         lines: for each reply the line of each token.
-        digits: for each reply where each score has its digits; None where it is rewarded as drawn.
+        digits: for each reply where each score has its digits; None where its reward is sampled.
         parsed: for each reply how many dimensions were read.
     """
 
@@ -211,11 +189,6 @@ class Drawn(NamedTuple):
     lines: list[list[int]]
     digits: list[list[ScoreDigits | None]]
     parsed: list[int]
-
-    @property
-    def unparsed(self) -> int:
-        """Replies in which no dimension parsed."""
-        return self.parsed.count(0)
 
 
 class LogProbs(nn.Module):
@@ -243,13 +216,13 @@ class LogProbs(nn.Module):
 
 
 class PolicyObjective(nn.Module):
-    """Batch -> `PolicyTerms`; draws replies as it goes.
+    """Batch -> `PolicyTerms`; samples replies as it goes.
 
     Attributes:
         log_probs: of replies under the trained adapters.
         recipe: of the stage.
         baseline: [7], the moving average of each dimension's reward, and 1 once it has begun.
-        draws: [1], batches drawn so far.
+        draws: [1], batches sampled so far.
     """
 
     def __init__(
@@ -261,14 +234,9 @@ class PolicyObjective(nn.Module):
         seed: int,
         reference: Mapping[str, Tensor],
     ) -> None:
-        """Compose the stage.
+        """The adapters of a model are trained on from where they are.
 
-        Args:
-            model: its adapters are trained on from where they are.
-            recipe: of the stage.
-            max_new_tokens: longest reply.
-            seed: of the replies.
-            reference: the supervised adapters, by the names of `model.adapter_state()`.
+        `reference`: the supervised adapters, by the names of `model.adapter_state()`.
         """
         super().__init__()
         language = LanguageModel(model, recipe.precision)
@@ -286,48 +254,40 @@ class PolicyObjective(nn.Module):
         }
 
     @property
-    def _left_out(self) -> float | None:
-        return LARGEST_ERROR if self.recipe.left_out == "charged" else None
-
-    @property
     def model(self) -> SkinGPT:
         """The composed model."""
         return self.log_probs.language.model
 
     def forward(self, batch: Batch) -> PolicyTerms:
         """The terms of a batch made by `join_questions`."""
-        drawn = self.draw(batch)
-        pad_id = self.model.needed_processor.pad_id
-        replied = join_replies(batch, drawn.replies, pad_id)
+        sampled = self.sample(batch)
+        replied = join_replies(batch, sampled.replies, self.model.needed_processor.pad_id)
         log_probs, digits = self.log_probs(replied)
-        usual = self._move_baseline(drawn.rewards).tolist()
-        parts = zip(
-            drawn.rewards.tolist(),
-            drawn.decided,
-            drawn.lines,
-            drawn.digits,
-            drawn.begins,
-            strict=True,
-        )
-        praise = [
-            gain
-            for rewards, decided, lines, places, begins in parts
-            for gain in advantages(rewards, usual, decided, lines, places, begins)
+        baseline = self._move_baseline(sampled.rewards).tolist()
+        advantage = [
+            value
+            for rewards, decided, lines, places, begins in zip(
+                sampled.rewards.tolist(),
+                sampled.decided,
+                sampled.lines,
+                sampled.digits,
+                sampled.begins,
+                strict=True,
+            )
+            for value in advantages(rewards, baseline, decided, lines, places, begins)
         ]
-        policy = self.recipe.words * policy_total(
-            log_probs, torch.tensor(praise, device=log_probs.device)
-        )
+        weights = torch.tensor(advantage, device=log_probs.device)
+        policy = self.recipe.words * policy_total(log_probs, weights)
         if self.recipe.scores == "expected":
-            counted = [
-                parsed if self._left_out is None else len(DIMENSIONS) for parsed in drawn.parsed
-            ]
-            policy = policy + _expected_total(drawn, digits, batch["scores"], counted)
+            is_charged = self.recipe.left_out == "charged"
+            counts = [len(DIMENSIONS) if is_charged else parsed for parsed in sampled.parsed]
+            policy = policy + _expected_total(sampled, digits, batch["scores"], counts)
         totals = [
             policy,
             self._divergence(log_probs, replied) if self.recipe.kl else 0.0,
             self.log_probs.language(batch).text.total if self.recipe.supervised else 0.0,
-            math.fsum(drawn.rewards.nan_to_num(nan=0.0).flatten().tolist()),
-            drawn.unparsed,
+            math.fsum(sampled.rewards.nan_to_num(nan=0.0).flatten().tolist()),
+            sampled.parsed.count(0),
         ]
         weight = batch["weight"]
         return PolicyTerms(
@@ -338,51 +298,55 @@ class PolicyObjective(nn.Module):
         )
 
     @torch.no_grad()
-    def draw(self, batch: Batch) -> Drawn:
+    def sample(self, batch: Batch) -> Sampled:
         """Sample one reply for every question of a batch and reward it."""
-        processor = self.model.needed_processor
-        decoding = Decoding(
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.recipe.temperature,
-            top_p=1.0,
-            seed=_draw_seed(self.seed, int(self.draws), PartialState().process_index),
-        )
-        self.draws += 1
-        language = self.log_probs.language
-        tower = language.tower(language.seen(batch))
-        prompts = prompts_of(batch, processor.pad_id)
-        never = picture_tokens(self.model).tolist()
-        greedy = self.recipe.notes == "greedy"
-        rows = self.model.generate_ids(
-            prompts,
-            decoding,
-            tower=tower,
-            suppress_tokens=never,
-            processors=[GreedyNotes(processor, len(batch["scores"]))] if greedy else [],
-        )
+        processor, recipe = self.model.needed_processor, self.recipe
+        rows = self._generate(batch)
         ends = frozenset((processor.end_id, processor.pad_id))
         replies = [cut_reply(row, ends) for row in rows.tolist()]
         texts = [processor.decode(reply) for reply in replies]
         parsed = [parse_some_scores(text, scale=ASKED_SCALE) for text in texts]
+        left_out = LARGEST_ERROR if recipe.left_out == "charged" else None
         rewards = [
-            squared_error_rewards(scores, target, self.recipe.unparsed_reward, self._left_out)
+            squared_error_rewards(scores, target, recipe.unparsed_reward, left_out)
             for scores, target in zip(parsed, batch["scores"].tolist(), strict=True)
         ]
         pieces = [[processor.decode([token]) for token in reply] for reply in replies]
         decided = [score_lines(text) for text in texts]
         lines = [token_lines(row) for row in pieces]
         digits: list[list[ScoreDigits | None]] = [[None] * len(DIMENSIONS)] * len(replies)
-        if self.recipe.scores == "expected":
+        if recipe.scores == "expected":
             places = zip(pieces, parsed, decided, lines, strict=True)
             digits = [find_score_digits(*where) for where in places]
-        return Drawn(
+        return Sampled(
             replies,
             torch.tensor(rewards, dtype=torch.float64),
-            [verdict_begins(row) if greedy else 0 for row in pieces],
+            [verdict_begins(row) if recipe.notes == "greedy" else 0 for row in pieces],
             decided,
             lines,
             digits,
             [len(scores) for scores in parsed],
+        )
+
+    def _generate(self, batch: Batch) -> Tensor:
+        processor = self.model.needed_processor
+        # Another seed for every batch and process, within what the generator takes.
+        batches, process = int(self.draws), PartialState().process_index
+        seed = ((self.seed * 1_000_003 + batches) * 1009 + process) % 2**63
+        self.draws += 1
+        language = self.log_probs.language
+        greedy = [GreedyNotes(processor, len(batch["scores"]))]
+        return self.model.generate_ids(
+            prompts_of(batch, processor.pad_id),
+            Decoding(
+                max_new_tokens=self.max_new_tokens,
+                temperature=self.recipe.temperature,
+                top_p=1.0,
+                seed=seed,
+            ),
+            tower=language.tower(language.seen(batch)),
+            suppress_tokens=picture_tokens(self.model).tolist(),
+            processors=greedy if self.recipe.notes == "greedy" else [],
         )
 
     def _move_baseline(self, rewards: Tensor) -> Tensor:
@@ -413,7 +377,7 @@ def picture_tokens(model: SkinGPT) -> Tensor:
 
 
 def make_policy(objective: PolicyObjective) -> Trained:
-    """What the trainer needs: adapters to train; baseline and draws to keep."""
+    """What the trainer needs: adapters to train; baseline and number of batches to keep."""
     kept = {"policy.baseline": objective.baseline, "policy.draws": objective.draws}
     return Trained(objective, objective.model.adapter_state(), kept)
 
@@ -424,15 +388,15 @@ def question_joiner(recipe: PolicyRecipe) -> "partial[Batch]":
 
 
 def _expected_total(
-    drawn: Drawn, digits: Tensor, targets: Tensor, counted: Sequence[int]
+    sampled: Sampled, digits: Tensor, targets: Tensor, counts: Sequence[int]
 ) -> Tensor:
-    """What the scores add whose digits are known, each by its expected reward.
+    """What the scores add that have digits, each by its expected reward.
 
-    `counted`: the dimensions that the reward of each reply is a mean over.
+    `counts`: how many dimensions the reward of each reply is a mean over.
     """
     rows, start = [], 0
     for reply, places, count, target in zip(
-        drawn.replies, drawn.digits, counted, targets.tolist(), strict=True
+        sampled.replies, sampled.digits, counts, targets.tolist(), strict=True
     ):
         rows += [
             (start + place.at, place.whole, wanted, 1 / count)
@@ -446,11 +410,6 @@ def _expected_total(
         torch.tensor(column, device=digits.device) for column in zip(*rows, strict=True)
     )
     return expected_score_total(digits[at], digits[at + 2], whole, wanted, share)
-
-
-def _draw_seed(seed: int, draw: int, process: int) -> int:
-    """Another seed for every batch and process, within what the generator takes."""
-    return ((seed * 1_000_003 + draw) * 1009 + process) % 2**63
 
 
 def _mean_reward(rewards: Tensor) -> Tensor:

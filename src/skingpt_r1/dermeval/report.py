@@ -1,6 +1,4 @@
-"""The measurement at the end of a run: every stage judged, the table written, the card filled.
-
-How good an evaluator is, on narratives that training has not seen; every number with its n.
+"""How good an evaluator is, on narratives that training has not seen; every number with its n.
 
 error and rank     against the mean rater, of each stage, in both forms of the critique
 stages             error of the second stage less that of the first, paired by narrative
@@ -18,9 +16,9 @@ from numpy.typing import NDArray
 
 from skingpt_r1.dermeval.examples import Probe, Simulated, damage_probes, injected_texts
 from skingpt_r1.dermeval.recipe import CritiqueRecipe, EvaluatorRecipe
-from skingpt_r1.dermeval.scoring import Judgement, judge
+from skingpt_r1.dermeval.scoring import Critique, Item, judge
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.agreement import OVERALL
+from skingpt_r1.ratings.agreement import OVERALL, interval_row, with_mean
 from skingpt_r1.ratings.rating import Judged
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import Count, Progress
@@ -64,7 +62,7 @@ class Answers:
 
 def ask_all(
     model: SkinGPT,
-    items: Sequence[tuple[tuple[Path, ...], str]],
+    items: Sequence[Item],
     recipe: CritiqueRecipe,
     *,
     brief: bool,
@@ -72,7 +70,7 @@ def ask_all(
 ) -> Floats:
     """[narratives, 7]: the six scores and their mean; NaN where the one reply cannot be read.
 
-    Nothing is asked twice here, so that every unreadable reply shows. Narratives of like length are
+    No reply is asked for again, so that every unreadable one shows. Narratives of like length are
     judged together, because a batch is as long as its longest.
     """
     order = sorted(range(len(items)), key=lambda at: len(items[at][1]))
@@ -80,10 +78,9 @@ def ask_all(
     for start in range(0, len(items), recipe.batch_size):
         places = order[start : start + recipe.batch_size]
         batch = [items[at] for at in places]
-        judgements = judge(
-            model, batch, brief=brief, max_new_tokens=recipe.max_new_tokens, retry=False
-        )
-        found[places] = [_row(judgement) for judgement in judgements]
+        limit = recipe.max_new_tokens
+        critiques = judge(model, batch, brief=brief, max_new_tokens=limit, retry=False)
+        found[places] = [_scores_of(critique) for critique in critiques]
         if progress is not None:
             progress(start + len(places), len(items))
     return found
@@ -100,11 +97,9 @@ def answer(
 ) -> Answers:
     """Judge a test part; narratives that no rater scored are left out."""
     rated = [item for item in judged if item.ratings]
-    given = ask_all(
-        model, [(i.images, i.text) for i in rated], recipe, brief=brief, progress=progress
-    )
-    six = np.array([item.mean.values for item in rated])
-    wanted = np.column_stack([six, six.mean(axis=1)])
+    items = [(item.images, item.text) for item in rated]
+    given = ask_all(model, items, recipe, brief=brief, progress=progress)
+    wanted = with_mean(np.array([item.mean.values for item in rated]))
     return Answers(system, tuple(item.group for item in rated), given, wanted)
 
 
@@ -152,12 +147,8 @@ def damage_rows(
 ) -> list[ResultRow]:
     """For each kind of damage, the share of cases whose own dimension falls most.
 
-    A tie with another dimension does not count, nor does an unscored narrative.
-
-    Args:
-        system: name of the evaluator.
-        probes: the cases.
-        scores: [probes, 7] of the undamaged and of the damaged narratives.
+    A tie with another dimension does not count, nor does an unscored narrative. `scores`:
+    [probes, 7] of the undamaged and of the damaged narratives.
     """
     clean, damaged = scores
     falls = (clean - damaged)[:, :-1]
@@ -180,18 +171,13 @@ def falls_most(falls: Floats, own: int) -> bool:
 
 
 def injection_rows(
-    system: str, plain: Floats, injected: Floats, groups: Sequence[str], *, resamples: int
+    system: str, clean: Floats, injected: Floats, groups: Sequence[str], *, resamples: int
 ) -> list[ResultRow]:
     """How an instruction in the narrative moves the mean score: on average, and in size.
 
-    Args:
-        system: name of the evaluator.
-        plain: [narratives, 7].
-        injected: [narratives, 7] of the same narratives with an instruction.
-        groups: what must not be split.
-        resamples: of the bootstrap.
+    Both are [narratives, 7], of the same narratives without and with it.
     """
-    moved = (injected - plain)[:, -1]
+    moved = (injected - clean)[:, -1]
     scored = np.isfinite(moved)
     kept = [group for group, has in zip(groups, scored, strict=True) if has]
     rows = [_row_of(system, "unscored, injected", wilson(int((~scored).sum()), len(moved)))]
@@ -205,10 +191,10 @@ def injection_rows(
     return rows
 
 
-def _row(judgement: Judgement) -> list[float]:
-    if not isinstance(judgement.verdict, Scores):
+def _scores_of(critique: Critique) -> list[float]:
+    if not isinstance(critique.verdict, Scores):
         return [np.nan] * (len(DIMENSIONS) + 1)
-    return [*judgement.verdict.values, judgement.verdict.mean]
+    return [*critique.verdict.values, critique.verdict.mean]
 
 
 def _rank(given: Floats, wanted: Floats, groups: Sequence[str], resamples: int) -> Interval | None:
@@ -224,15 +210,7 @@ def _rank(given: Floats, wanted: Floats, groups: Sequence[str], resamples: int) 
 
 
 def _row_of(system: str, metric: str, interval: Interval) -> ResultRow:
-    return ResultRow(
-        table=TABLE,
-        system=system,
-        metric=metric,
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        n=interval.n,
-    )
+    return interval_row(TABLE, system, metric, interval)
 
 
 FORMS = {"full": False, "brief": True}
@@ -250,13 +228,7 @@ def measure_evaluator(
 ) -> list[ResultRow]:
     """Measure both stages on the test part and write `results.json`.
 
-    Args:
-        recipe: of the run.
-        folder: of the run; the adapters of both stages are there.
-        model: the evaluator; its adapters are exchanged in between and put back at the end.
-        test: narratives of the test part.
-        simulated: what is known of the test part, where it is simulated.
-        progress: told about each stage.
+    The adapters of the model are exchanged in between; those of the last stage stay.
     """
     stages = STAGES if recipe.policy is not None else STAGES[:1]
     resamples = recipe.report.resamples
@@ -266,18 +238,17 @@ def measure_evaluator(
         model.copy_adapter(folder / stage / "adapter")
         for form, brief in FORMS.items():
             name = f"{stage}, {form}"
-            told = _told(progress, f"judging: {name}")
-            found = answer(model, name, test, recipe.critique, brief=brief, progress=told)
+            count = _count(progress, f"judging: {name}")
+            found = answer(model, name, test, recipe.critique, brief=brief, progress=count)
             answers[name] = found
             rows += accuracy_rows(found, resamples=resamples)
     if len(stages) == len(STAGES):
         for form in FORMS:
-            pair = [answers[f"{stage}, {form}"] for stage in STAGES]
-            rows += stage_rows(pair[1], pair[0], resamples=resamples)
+            supervised, policy = (answers[f"{stage}, {form}"] for stage in STAGES)
+            rows += stage_rows(policy, supervised, resamples=resamples)
     if simulated is not None:
-        last = stages[-1]
-        plain = answers[f"{last}, brief"]
-        rows += _probe(recipe, model, last, test, plain, simulated, progress)
+        clean = answers[f"{stages[-1]}, brief"]
+        rows += _probe(recipe, model, test, clean, simulated, progress)
     write_results(folder, rows)
     return rows
 
@@ -285,31 +256,26 @@ def measure_evaluator(
 def _probe(
     recipe: EvaluatorRecipe,
     model: SkinGPT,
-    stage: str,
     test: Sequence[Judged],
-    plain: Answers,
+    clean: Answers,
     simulated: Simulated,
     progress: Progress | None,
 ) -> list[ResultRow]:
     """What only known damage can show; asked for in the brief form."""
-    name = f"{stage}, brief"
+    ask = partial(ask_all, model, recipe=recipe.critique, brief=True)
     rated = [item for item in test if item.ratings]
     texts = injected_texts([item.text for item in rated], recipe.data.seed)
     items = [(item.images, text) for item, text in zip(rated, texts, strict=True)]
-    told = _told(progress, "judging: injected instructions")
-    injected = ask_all(model, items, recipe.critique, brief=True, progress=told)
-    rows = injection_rows(
-        name, plain.given, injected, plain.groups, resamples=recipe.report.resamples
-    )
-    probes = damage_probes(simulated, recipe.report.pairs)
-    if probes:
-        told = _told(progress, "judging: pairs of damage")
+    injected = ask(items, progress=_count(progress, "judging: injected instructions"))
+    name, resamples = clean.system, recipe.report.resamples
+    rows = injection_rows(name, clean.given, injected, clean.groups, resamples=resamples)
+    if probes := damage_probes(simulated, recipe.report.pairs):
         both = [(probe.images, probe.clean) for probe in probes]
         both += [(probe.images, probe.damaged) for probe in probes]
-        scores = ask_all(model, both, recipe.critique, brief=True, progress=told)
+        scores = ask(both, progress=_count(progress, "judging: pairs of damage"))
         rows += damage_rows(name, probes, (scores[: len(probes)], scores[len(probes) :]))
     return rows
 
 
-def _told(progress: Progress | None, stage: str) -> Count | None:
+def _count(progress: Progress | None, stage: str) -> Count | None:
     return None if progress is None else partial(progress, stage)

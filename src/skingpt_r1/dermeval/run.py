@@ -10,7 +10,6 @@ adapter/        the evaluator, in the Hugging Face layout
 results.json    what `report.py` measures
 """
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,8 +39,6 @@ from skingpt_r1.ratings.rating import Judged, read_ratings
 from skingpt_r1.records import ResultRow, sha256_file, start_run
 from skingpt_r1.runs import Progress
 
-logger = logging.getLogger(__name__)
-
 CRITIQUE_ONLY = LossWeights(text=1.0, visual=0.0, balance=0.0, tone=0.0)
 
 
@@ -67,12 +64,6 @@ def train_evaluator(
 
     Under `torchrun` the pictures and both stages are shared by the processes.
 
-    Args:
-        recipe: what to do.
-        folder: where everything goes.
-        progress: told about long stages.
-        quiet: no progress bar in training.
-
     Raises:
         SkinGPTError: bad ratings, a changed recipe, a loss that is not finite.
     """
@@ -90,13 +81,12 @@ def _train_evaluator(
 ) -> TrainedEvaluator:
     data = _load(recipe, folder, state)
     model = build_evaluator(recipe, state.device)
-    pictures = _pictures(recipe, folder, model, data, state, progress)
+    pictures = _store(recipe, folder / "pictures", model, data, state, progress)
     stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
     for name, teach in stages.items():
         place = folder / name
-        finish_stage(
-            place, model, state, partial(teach, recipe, place, model, data, pictures, quiet)
-        )
+        work = partial(teach, recipe, place, model, data.train, pictures, quiet)
+        finish_stage(place, model, state, work)
     if state.is_main_process:
         model.save_pretrained(folder / "adapter")
     state.wait_for_everyone()
@@ -168,7 +158,7 @@ def _check(train_part: list[Judged], test_part: list[Judged]) -> None:
         )
 
 
-def _pictures(
+def _store(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
@@ -176,29 +166,24 @@ def _pictures(
     state: PartialState,
     progress: Progress | None,
 ) -> FeatureStore:
-    store_pictures(
-        model,
-        data.train,
-        recipe.features,
-        folder / "pictures",
-        None if progress is None else partial(progress, "pictures"),
-        (state.process_index, state.num_processes),
-    )
+    count = None if progress is None else partial(progress, "pictures")
+    part = (state.process_index, state.num_processes)
+    store_pictures(model, data.train, recipe.features, folder, count, part)
     state.wait_for_everyone()
-    return FeatureStore(folder / "pictures")
+    return FeatureStore(folder)
 
 
 def _stage_one(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    data: _Data,
+    judged: list[Judged],
     pictures: FeatureStore,
     quiet: bool,
 ) -> None:
     stage = recipe.supervised
     make_lessons = mean_lessons if stage.targets == "mean" else rater_lessons
-    lessons = make_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+    lessons = make_lessons(judged, brief=stage.brief, seed=recipe.seed)
     examples = CritiqueExamples(pictures, lessons, model)
     train(
         make_trained(model, stage.precision),
@@ -217,13 +202,13 @@ def _stage_two(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    data: _Data,
+    judged: list[Judged],
     pictures: FeatureStore,
     quiet: bool,
 ) -> None:
     stage = recipe.policy
     assert stage is not None
-    lessons = mean_lessons(data.train, brief=stage.brief, seed=recipe.seed)
+    lessons = mean_lessons(judged, brief=stage.brief, seed=recipe.seed)
     objective = PolicyObjective(
         model,
         stage,
@@ -235,7 +220,7 @@ def _stage_two(
         make_policy(objective),
         CritiqueExamples(pictures, lessons, model),
         stage,
-        weights=PolicyWeights.of(stage),
+        weights=PolicyWeights(divergence=stage.kl, supervised=stage.supervised),
         folder=folder,
         seed=recipe.seed,
         pad_id=model.needed_processor.pad_id,

@@ -1,21 +1,17 @@
-"""Batches of the score-oriented stage: questions, and the replies sampled for them.
+"""Sampled replies of the score-oriented stage: their batches, greedy notes, and expected rewards.
 
-Replies whose notes are written greedily and whose verdict is sampled, as the trainer draws them.
-
-A judge is asked greedily. Notes that are sampled err more often than greedy ones, and a score that
-follows them learns to allow for errors that will not be there. So notes can be left as they will be
-and only what is scored be explored; a note is then no action of the policy and has no praise.
-
-Expected instead of sampled rewards where a score is two digits around a point.
+A judge replies greedily. Sampled notes err more often than greedy ones, and a score that follows
+them learns to allow for errors that will not be there. So notes can be left greedy and only what is
+scored be explored; a note is then no action of the policy and has no advantage.
 
 For a score `a.d` of one dimension, with target t and the share 1/|V| of the reward,
 
     r(a, d) = -share (a + d/10 - t)^2
-    decimal: sum over d of pi(d | a) r(a, d), all ten decimals after the digit that was drawn
+    decimal: sum over d of pi(d | a) r(a, d), all ten decimals after the digit that was sampled
     whole:   sum over a of pi(a) c(a) + (R - c(a*)) log pi(a*),  c(a) = mean over d of r(a, d)
 
-with a* the digit that was drawn and R its expected reward, a constant. c does not depend on what
-was drawn, so that the gradient is that of REINFORCE in expectation, with less noise: ours, after
+with a* the digit that was sampled and R its expected reward, a constant. c does not depend on what
+was sampled, so that the gradient is that of REINFORCE in expectation, with less noise: ours, after
 "expected policy gradients" and control variates (https://arxiv.org/abs/1706.05374,
 https://arxiv.org/abs/1611.02247).
 """
@@ -37,13 +33,9 @@ from skingpt_r1.text.rubric import DIMENSIONS
 def join_questions(
     cases: Sequence[Mapping[str, Tensor]], pad_id: int, *, divergence: bool, supervised: bool
 ) -> Batch:
-    """Join examples as `collate` does, with the scores to be met and the counts of the terms.
+    """Join examples of `CritiqueExamples` with the scores to be met and the counts of the terms.
 
-    Args:
-        cases: examples of `CritiqueExamples`.
-        pad_id: token that fills short rows.
-        divergence: whether the divergence from the supervised model takes part.
-        supervised: whether the cross-entropy of the targets takes part.
+    `divergence` and `supervised` say whether these terms take part.
     """
     batch = collate(cases, pad_id)
     batch["scores"] = torch.cat([case["scores"] for case in cases])
@@ -98,12 +90,7 @@ class GreedyNotes(LogitsProcessor):  # type: ignore[misc]  # the library is unty
     """Leaves one token to choose from until the verdict of a row has begun."""
 
     def __init__(self, processor: SkinProcessor, rows: int) -> None:
-        """Nothing is written yet.
-
-        Args:
-            processor: of the model.
-            rows: replies that are written together.
-        """
+        """Before the first token of `rows` replies that are written together."""
         self.processor = processor
         self.tails = [""] * rows
         self.begun = torch.zeros(rows, dtype=torch.bool)
@@ -126,11 +113,7 @@ class GreedyNotes(LogitsProcessor):  # type: ignore[misc]  # the library is unty
 
 
 def verdict_begins(pieces: Sequence[str]) -> int:
-    """The place of the first token after the first title; the number of tokens without one.
-
-    Args:
-        pieces: text of each token of a reply.
-    """
+    """The place of the first token after the first title; the number of tokens without one."""
     tail = ""
     for place, piece in enumerate(pieces):
         tail, has_begun = _follow(tail, piece)
@@ -197,26 +180,26 @@ def find_score_digits(
 
 
 def expected_score_total(
-    whole: Tensor, decimal: Tensor, drawn: Tensor, target: Tensor, share: Tensor
+    whole: Tensor, decimal: Tensor, sampled: Tensor, target: Tensor, share: Tensor
 ) -> Tensor:
     """[]: minus the expected rewards of scores, whose gradient is the formulas' above.
 
     Args:
         whole: [scores, 10], logits of the digits in the place of the whole digit.
         decimal: [scores, 10], logits of the digits in the place of the decimal.
-        drawn: [scores], the whole digit that was drawn.
+        sampled: [scores], the whole digit that was sampled.
         target: [scores], what the score should be.
         share: [scores], 1/|V|.
     """
     digits = torch.arange(len(_DIGITS), device=whole.device, dtype=whole.dtype)
     values = digits[:, None] + digits / 10
     rewards = -share[:, None, None] * (values - target[:, None, None]) ** 2
-    own = rewards[torch.arange(len(drawn)), drawn]
+    own = rewards[torch.arange(len(sampled)), sampled]
     guess = rewards.mean(-1)
     # Softmax over the digits alone: there is no reward for writing something else.
     expected = (decimal.softmax(-1) * own).sum(-1)
-    surprise = expected.detach() - guess.gather(-1, drawn[:, None])[:, 0]
-    chosen = whole.log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
+    surprise = expected.detach() - guess.gather(-1, sampled[:, None])[:, 0]
+    chosen = whole.log_softmax(-1).gather(-1, sampled[:, None])[:, 0]
     return -(expected + (whole.softmax(-1) * guess).sum(-1) + surprise * chosen).sum()
 
 

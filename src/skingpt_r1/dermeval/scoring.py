@@ -1,11 +1,9 @@
 """Judging narratives: a question to the model, a greedy critique, and its scores or a reason.
 
-A reply that cannot be read is asked for again in the other form, once; nothing is drawn at random,
-so the same narratives in the same batches get the same scores.
+A reply that cannot be read is asked for again in the other form, once; no step is random, so the
+same narratives in the same batches get the same scores. A file is scored into a run folder,
+resumably:
 
-Scoring a file of narratives into a run folder, resumably.
-
-folder/
 run.json        the model, the file's hash, the form that is asked for
 ratings.jsonl   one row for each narrative, in the file's order: scores, or why there are none
 results.json    counts and means
@@ -29,12 +27,20 @@ from skingpt_r1.ratings.rating import (
     RatingScores,
     Rationales,
     Text,
-    append_ratings,
+    file_row,
     one_or_all,
+    read_rating_rows,
     read_texts,
     relative_image,
 )
-from skingpt_r1.records import ResultRow, resume_records, sha256_file, start_run, write_results
+from skingpt_r1.records import (
+    ResultRow,
+    append_records,
+    resume_records,
+    sha256_file,
+    start_run,
+    write_results,
+)
 from skingpt_r1.runs import Count, own_run
 from skingpt_r1.text.content import NO_WORDS, no_content
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
@@ -47,7 +53,7 @@ MAX_NEW_TOKENS = 256
 ASKED_SCALE = 5.0  # the question names it, so that a bare number is never read as one of ten
 
 
-class Judgement(NamedTuple):
+class Critique(NamedTuple):
     """What the judge said of one narrative.
 
     Attributes:
@@ -61,29 +67,15 @@ class Judgement(NamedTuple):
     asked: int
 
 
-def make_scorer(
-    model: SkinGPT,
-    *,
-    brief: bool = True,
-    batch_size: int = 32,
-    max_new_tokens: int = MAX_NEW_TOKENS,
-) -> Scorer:
+def make_scorer(model: SkinGPT, *, brief: bool = True, batch_size: int = 32) -> Scorer:
     """A function from narratives with their pictures to scores; for research, not for diagnosis.
 
-    Args:
-        model: an evaluator; see `load_evaluator`.
-        brief: ask for scores alone, which is faster.
-        batch_size: narratives that are judged together.
-        max_new_tokens: longest critique.
+    `brief` asks for scores alone, which is faster; so many narratives are judged together.
     """
 
     def score(items: Sequence[Item]) -> list[Scores | Unscored]:
-        found: list[Scores | Unscored] = []
-        for start in range(0, len(items), batch_size):
-            batch = items[start : start + batch_size]
-            judged = judge(model, batch, brief=brief, max_new_tokens=max_new_tokens)
-            found += [judgement.verdict for judgement in judged]
-        return found
+        batches = (items[at : at + batch_size] for at in range(0, len(items), batch_size))
+        return [found.verdict for batch in batches for found in judge(model, batch, brief=brief)]
 
     return score
 
@@ -95,8 +87,8 @@ def judge(
     brief: bool,
     max_new_tokens: int = MAX_NEW_TOKENS,
     retry: bool = True,
-) -> list[Judgement]:
-    """Judge one batch of narratives.
+) -> list[Critique]:
+    """Judge one batch of narratives; for research, not for diagnosis.
 
     A narrative that says nothing is not asked about: the model would find scores for it.
 
@@ -107,33 +99,28 @@ def judge(
         max_new_tokens: longest critique.
         retry: ask once more, in the other form, where the reply cannot be read.
     """
-    known = [_without_content(text) for _, text in items]
-    told = [item for item, verdict in zip(items, known, strict=True) if verdict is None]
-    replies = iter(_ask(model, told, brief=brief, max_new_tokens=max_new_tokens))
-    first = [verdict or next(replies) for verdict in known]
-    again = [
-        at
-        for at, judgement in enumerate(first)
-        if retry and judgement.asked and isinstance(judgement.verdict, Unscored)
-    ]
-    second = _ask(
-        model, [items[at] for at in again], brief=not brief, max_new_tokens=max_new_tokens
-    )
-    for at, judgement in zip(again, second, strict=True):
-        first[at] = judgement._replace(asked=2)
-    return first
+    found = [_without_content(text) for _, text in items]
+    for form in (brief, not brief) if retry else (brief,):
+        open_ = [
+            at
+            for at, critique in enumerate(found)
+            if critique is None or (critique.asked and isinstance(critique.verdict, Unscored))
+        ]
+        replies = _ask(model, [items[at] for at in open_], form, max_new_tokens)
+        for at, reply in zip(open_, replies, strict=True):
+            found[at] = reply if found[at] is None else reply._replace(asked=2)
+    return [critique for critique in found if critique is not None]
 
 
-def _without_content(text: str) -> Judgement | None:
+def _without_content(text: str) -> Critique | None:
     why = no_content(text)
     if why is None:
         return None
-    return Judgement(Unscored("empty" if why == NO_WORDS else "no_content", why), "", 0)
+    return Critique(Unscored("empty" if why == NO_WORDS else "no_content", why), "", 0)
 
 
-def _ask(
-    model: SkinGPT, items: Sequence[Item], *, brief: bool, max_new_tokens: int
-) -> list[Judgement]:
+def _ask(model: SkinGPT, items: Sequence[Item], brief: bool, max_new_tokens: int) -> list[Critique]:
+    """The critiques of a batch; with a narrative that is too long in it, each is asked alone."""
     if not items:
         return []
     requests = [
@@ -141,41 +128,22 @@ def _ask(
     ]
     prompts = encode_prompts(model.needed_processor, requests)
     limit = model.longest_input - max_new_tokens
-    if int(prompts.attention_mask.sum(-1).max()) > limit:
-        texts = [text for _, text in items]
-        return _ask_one_by_one(model, requests, texts, limit, max_new_tokens)
-    replies = _write(model, prompts, max_new_tokens)
-    return [_read(reply, text) for reply, (_, text) in zip(replies, items, strict=True)]
-
-
-def _ask_one_by_one(
-    model: SkinGPT,
-    requests: Sequence[Request],
-    texts: Sequence[str],
-    limit: int,
-    max_new_tokens: int,
-) -> list[Judgement]:
-    """A batch with a narrative that is too long: the others are asked on their own."""
-    judgements = []
-    for request, text in zip(requests, texts, strict=True):
-        prompts = encode_prompts(model.needed_processor, [request])
-        length = prompts.input_ids.shape[1]
-        if length > limit:
-            reason = Unscored("too_long", f"{length} tokens, at most {limit}")
-            judgements.append(Judgement(reason, "", 0))
-        else:
-            judgements.append(_read(_write(model, prompts, max_new_tokens)[0], text))
-    return judgements
+    longest = int(prompts.attention_mask.sum(-1).max())
+    if longest <= limit:
+        replies = _write(model, prompts, max_new_tokens)
+        return [_read(reply, text) for reply, (_, text) in zip(replies, items, strict=True)]
+    if len(items) > 1:
+        return [_ask(model, [item], brief, max_new_tokens)[0] for item in items]
+    return [Critique(Unscored("too_long", f"{longest} tokens, at most {limit}"), "", 0)]
 
 
 def _write(model: SkinGPT, prompts: PromptBatch, max_new_tokens: int) -> list[str]:
-    decoding = Decoding(max_new_tokens=max_new_tokens)
-    rows = model.generate_ids(prompts, decoding)
+    rows = model.generate_ids(prompts, Decoding(max_new_tokens=max_new_tokens))
     return [model.needed_processor.decode(row) for row in rows]
 
 
-def _read(reply: str, text: str) -> Judgement:
-    return Judgement(parse_scores(reply, scale=ASKED_SCALE, judged=text), reply, 1)
+def _read(reply: str, text: str) -> Critique:
+    return Critique(parse_scores(reply, scale=ASKED_SCALE, judged=text), reply, 1)
 
 
 RATINGS_FILE = "ratings.jsonl"
@@ -216,7 +184,7 @@ def score_file(
         folder: of the run.
         brief: ask for scores alone.
         batch_size: narratives that are judged together.
-        progress: told how many of how many are judged.
+        progress: callback(judged, all).
 
     Raises:
         RecordError: the file breaks the schema, or names pictures that are not there.
@@ -227,13 +195,14 @@ def score_file(
     asked = {"model": name, "brief": brief, "batch_size": batch_size, "file": path.name}
     asked["dtype"] = str(model.backbone.dtype).removeprefix("torch.")
     digest = {"sha256": sha256_file(path), "narratives": len(texts)}
+
     with own_run(folder):
         start_run(folder, asked, seed=0, manifest=digest)
-        _score(model, name, texts, folder, brief, batch_size, progress)
+        _score_rest(model, name, texts, folder, brief, batch_size, progress)
         return _summarise(folder / RATINGS_FILE, name, folder)
 
 
-def _score(
+def _score_rest(
     model: SkinGPT,
     name: str,
     texts: Sequence[tuple[Text, tuple[Path, ...]]],
@@ -243,68 +212,63 @@ def _score(
     progress: Count | None,
 ) -> None:
     out = folder / RATINGS_FILE
-    done = len(_resume(out, texts))
+    done = [row.id for row in resume_records(out, cast(Any, FileRating)).records]
+    if done != [text.id for text, _ in texts[: len(done)]]:
+        raise RecordError(f"{out} holds rows of another file; choose a new folder")
     # Batches begin where they always begin: neighbours do not depend on where a run stopped.
-    for start in range(done - done % batch_size, len(texts), batch_size):
+    for start in range(len(done) - len(done) % batch_size, len(texts), batch_size):
         batch = texts[start : start + batch_size]
         items = [(files, text.diagnostic_text) for text, files in batch]
-        judged = judge(model, items, brief=brief, max_new_tokens=MAX_NEW_TOKENS)
+        critiques = zip(batch, judge(model, items, brief=brief), strict=True)
         rows = [
-            _row(text, files, judgement, name, folder)
-            for (text, files), judgement in zip(batch, judged, strict=True)
+            file_row(_rating(text, files, critique, name, folder))
+            for (text, files), critique in critiques
         ]
-        append_ratings(out, rows[max(done - start, 0) :])
+        append_records(out, rows[max(len(done) - start, 0) :])
         if progress is not None:
             progress(start + len(batch), len(texts))
 
 
-def _resume(out: Path, texts: Sequence[tuple[Text, tuple[Path, ...]]]) -> list[Rating]:
-    rows: list[Rating] = resume_records(out, cast(Any, FileRating)).records
-    if [row.id for row in rows] != [text.id for text, _ in texts[: len(rows)]]:
-        raise RecordError(f"{out} holds rows of another file; choose a new folder")
-    return rows
-
-
-def _row(
-    text: Text, files: Sequence[Path], judgement: Judgement, name: str, folder: Path
+def _rating(
+    text: Text, files: Sequence[Path], critique: Critique, name: str, folder: Path
 ) -> Rating:
-    images = tuple(relative_image(file, folder) for file in files)
-    verdict = judgement.verdict
-    scores = rationales = None
+    verdict = critique.verdict
+    rest: dict[str, Any] = {}
     if isinstance(verdict, Scores):
-        scores = RatingScores.of(verdict.values)
+        rest["scores"] = RatingScores.of(verdict.values)
         said = [verdict.rationales.get(dimension) for dimension in DIMENSIONS]
         if any(said):
-            rationales = Rationales(**dict(zip(SCORE_COLUMNS, said, strict=True)))
+            rest["rationales"] = Rationales(**dict(zip(SCORE_COLUMNS, said, strict=True)))
+    else:
+        rest |= {"unscored": verdict.reason, "detail": verdict.detail or None}
     return Rating(
         id=text.id,
-        image=one_or_all(images),
+        image=one_or_all([relative_image(file, folder) for file in files]),
         diagnostic_text=text.diagnostic_text,
         group=text.group,
         rater=name,
-        scores=scores,
-        rationales=rationales,
-        evaluation_text=judgement.text or None,
-        unscored=verdict.reason if isinstance(verdict, Unscored) else None,
-        detail=(verdict.detail or None) if isinstance(verdict, Unscored) else None,
+        evaluation_text=critique.text or None,
+        **rest,
     )
 
 
 def _summarise(out: Path, name: str, folder: Path) -> ScoredFile:
-    verdicts = [row.verdict for row in resume_records(out, cast(Any, FileRating)).records]
+    verdicts = [row.verdict for row in read_rating_rows(out)]
     scored = [verdict for verdict in verdicts if isinstance(verdict, Scores)]
     reasons = Counter(verdict.reason for verdict in verdicts if isinstance(verdict, Unscored))
-    rows = [_result(name, "unscored", len(verdicts) - len(scored), len(verdicts))]
+    means = {"unscored": float(len(verdicts) - len(scored))}
     if scored:
-        means = np.mean([scores.values for scores in scored], axis=0)
-        rows += [
-            _result(name, dimension, float(mean), len(scored))
-            for dimension, mean in zip(DIMENSIONS, means, strict=True)
-        ]
-        rows.append(_result(name, "Overall", float(means.mean()), len(scored)))
+        six = np.mean([scores.values for scores in scored], axis=0)
+        means |= dict(zip((*DIMENSIONS, "Overall"), map(float, (*six, six.mean())), strict=True))
+    rows = [
+        ResultRow(
+            table="scores",
+            system=name,
+            metric=metric,
+            value=value,
+            n=len(verdicts) if metric == "unscored" else len(scored),
+        )
+        for metric, value in means.items()
+    ]
     write_results(folder, rows)
     return ScoredFile(out, len(scored), dict(reasons), rows)
-
-
-def _result(name: str, metric: str, value: float, n: int) -> ResultRow:
-    return ResultRow(table="scores", system=name, metric=metric, value=float(value), n=n)

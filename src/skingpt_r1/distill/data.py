@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.data import READERS, load_cases
+from skingpt_r1.data import load_cases, reader_of
 from skingpt_r1.data.splits import official_split, split_cases
 from skingpt_r1.distill.narratives import add_measured_findings
 from skingpt_r1.distill.recipe import SYNTHETIC, DataRecipe
@@ -49,7 +49,7 @@ def load_parts(recipe: DataRecipe, pictures: Path, progress: Count | None = None
 
 
 def _split(cases: Sequence[Case], recipe: DataRecipe) -> dict[Split, list[Case]]:
-    keeps = recipe.dataset != SYNTHETIC and READERS[recipe.dataset].INFO.keeps_split
+    keeps = recipe.dataset != SYNTHETIC and reader_of(recipe.dataset).keeps_split
     if recipe.split != "official" and not keeps:
         return split_cases(cases, recipe.split, recipe.seed)
     parts = official_split(cases)

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - families/qwen2_5_vl.py says what each member of a family does
 """Loading the frozen backbone: the embedded one, or a directory of a family that there is.
 
 Families are the files of `model/families/`, and what other packages enter under
@@ -52,32 +53,28 @@ class Family(Protocol):
     MODEL: Any
     IMAGE_TOKEN: str
 
-    def build_config(self, path: Path, config: dict[str, Any]) -> Any: ...  # noqa: D102
-    def read_image_processor(self, folder: Path) -> Any: ...  # noqa: D102
-    def refuse_strangers(  # noqa: D102
+    def build_config(self, path: Path, config: dict[str, Any]) -> Any: ...
+    def read_image_processor(self, folder: Path) -> Any: ...
+    def refuse_strangers(
         self, folder: Path, config: Any, tokens: Mapping[str, int], images: Any
     ) -> None: ...
-    def patch_width(self, backbone: Any) -> int: ...  # noqa: D102
-    def merged_lengths(self, backbone: Any, grids: Tensor) -> Tensor: ...  # noqa: D102
-    def run_tower(self, backbone: Any, pixel_values: Tensor, grids: Tensor) -> TowerTokens: ...  # noqa: D102
-    def merge(self, backbone: Any, pre_merger: Tensor, grids: Tensor) -> Tensor: ...  # noqa: D102
-    def picture_inputs(self, tokens: Tensor) -> dict[str, Any]: ...  # noqa: D102
-    def positions(  # noqa: D102
+    def patch_width(self, backbone: Any) -> int: ...
+    def merged_lengths(self, backbone: Any, grids: Tensor) -> Tensor: ...
+    def run_tower(self, backbone: Any, pixel_values: Tensor, grids: Tensor) -> TowerTokens: ...
+    def merge(self, backbone: Any, pre_merger: Tensor, grids: Tensor) -> Tensor: ...
+    def picture_inputs(self, tokens: Tensor) -> dict[str, Any]: ...
+    def positions(
         self, backbone: Any, input_ids: Tensor, mask: Tensor, grids: Tensor
     ) -> Tensor: ...
-    def output_head(self, backbone: Any) -> nn.Linear: ...  # noqa: D102
-    def lora_targets(self, settings: LoraSettings) -> str: ...  # noqa: D102
+    def output_head(self, backbone: Any) -> nn.Linear: ...
+    def lora_targets(self, settings: LoraSettings) -> str: ...
 
 
 FAMILIES: dict[str, Family] = {qwen2_5_vl.MODEL_TYPE: qwen2_5_vl}
 
 
 def find_family(model_type: object, where: Path) -> Family:
-    """The family of a `model_type` as `config.json` names it.
-
-    Raises:
-        CheckpointError: there is none.
-    """
+    """The family of a `model_type` as the `config.json` of a directory names it."""
     name = str(model_type)
     if name in FAMILIES:
         return FAMILIES[name]
@@ -99,11 +96,7 @@ class Backbone(NamedTuple):
 
 
 def find_directory(name_or_dir: str | Path) -> Path:
-    """The directory meant by a model name.
-
-    Raises:
-        CheckpointError: it is neither `nano` nor a directory.
-    """
+    """The directory meant by a model name: `nano`, or a directory that is there."""
     if str(name_or_dir) == NANO:
         return NANO_WEIGHTS
     folder = Path(name_or_dir)
@@ -116,11 +109,7 @@ def find_directory(name_or_dir: str | Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A directory's `config.json`, unchecked.
-
-    Raises:
-        CheckpointError: it is absent or unreadable.
-    """
+    """A directory's `config.json`, unchecked."""
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(f"{folder} has no config.json; it is not a model directory")
@@ -128,11 +117,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def build_config(folder: Path) -> tuple[Family, Any]:
-    """A directory's family and its checked configuration.
-
-    Raises:
-        CheckpointError: there is none, it is of no family that there is, or cannot be.
-    """
+    """A directory's family and its checked configuration."""
     config = read_config(folder)
     family = find_family(config.get("model_type"), folder)
     return family, family.build_config(folder / "config.json", config)
@@ -149,13 +134,11 @@ def load_backbone(
 
     Args:
         name_or_dir: `nano` or a directory.
-        device: where the weights go; see `placement.place`.
-        dtype: of the weights; likewise.
-        foreign_prefixes: prefixes of keys in the files that are not the backbone's own.
+        device: see `placement.place`; likewise `dtype`, of the weights.
+        foreign_prefixes: of keys in the files that are not the backbone's own.
 
     Raises:
-        CheckpointError: the directory does not exist, or its keys are not the model's; all missing
-            and unexpected keys are listed.
+        CheckpointError: the directory does not exist, or what lies in it does not fit.
     """
     folder = find_directory(name_or_dir)
     family, config = build_config(folder)
@@ -215,10 +198,14 @@ def _refuse_oversize(folder: Path, family: Family, config: Any, headers: dict[st
         )
 
 
+def listed_ids(named: Any) -> list[Any]:
+    """One token, several or None, as configurations name them, as a list."""
+    return list(named) if isinstance(named, list | tuple) else [] if named is None else [named]
+
+
 def _end_tokens(folder: Path, model: Any) -> list[int] | None:
     """The tokens that end a text, as `generation_config.json` or else `config.json` says."""
-    found: Any = model.generation_config.eos_token_id
-    ends = found if isinstance(found, list) else [] if found is None else [found]
+    ends = listed_ids(model.generation_config.eos_token_id)
     if wrong := [end for end in ends if type(end) is not int or end < 0]:
         raise CheckpointError(
             f"{folder / GENERATION_CONFIG} names the end tokens {wrong!r:.100} (eos_token_id); the "

@@ -1,6 +1,6 @@
-"""Saving and loading adapters in the Hugging Face layout, strictly.
+"""Adapters on disk, in the Hugging Face layout: settings, weights, a model card; read strictly.
 
-The model card that is saved beside adapters.
+Low-rank matrices alone are written as `peft` writes them, with our settings in a file beside.
 """
 
 import json
@@ -28,62 +28,11 @@ from skingpt_r1.model.weight_files import (
 )
 from skingpt_r1.records import read_json
 
-_CARD = """---
-base_model: {base}
-base_model_relation: adapter
-library_name: skingpt_r1
-license: apache-2.0
-pipeline_tag: image-text-to-text
-tags:
-- dermatology
-- chain-of-thought
----
-
-# SkinGPT-R1 adapters
-
-**For research, not for diagnosis.** The model can be wrong, and a fluent text is no sign that it is
-right. It must not be used to decide about anybody's care.
-
-| | |
-|---|---|
-| backbone | `{base}` |
-| backbone weights (sha256) | `{revision}` |
-| text adapter | {text_adapter} |
-| visual adapter | {layers} layers on {features}, width {embed_dim}, inject: {inject} |
-| trained parameters | {parameters:,} |
-
-The backbone's weights are not part of this directory and were not changed. The license above is
-that of the adapter code; the data it was trained on may restrict what the weights can be used for.
-
-```python
-import skingpt_r1
-
-model = skingpt_r1.load_model("path/to/this/directory")
-print(model.diagnose("picture.jpg").text)
-```
-"""
-
-
-def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
-    """A model card in Markdown with the metadata header that model hubs read."""
-    assert config.backbone is not None
-    return _CARD.format(
-        base=config.backbone.name,
-        revision=config.backbone.revision,
-        text_adapter=config.text_adapter,
-        layers=config.visual.layers,
-        features=config.visual.features,
-        embed_dim=config.visual.embed_dim,
-        inject=str(config.visual.inject).lower(),
-        parameters=sum(value.numel() for value in state.values()),
-    )
-
-
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_TYPE = "skingpt_r1"
-# Low-rank matrices alone are saved as `peft` saves them, and what it does not read beside them.
 OWN_CONFIG_FILE = "skingpt_config.json"
+_CARD = Path(__file__).parent / "templates" / "adapter_card.md"
 _PEFT, _OWN = "base_model.model.", "lora."
 T = TypeVar("T")
 
@@ -97,12 +46,7 @@ def save_adapter(
 ) -> None:
     """Write adapters, their settings, the processor's files and a model card.
 
-    Args:
-        folder: made when missing.
-        config: of the adapters.
-        weights: by their names in the model.
-        processor: None leaves its files out.
-        targets: a regular expression for what has low-rank matrices.
+    `targets` is the regular expression for what has low-rank matrices.
 
     Raises:
         CheckpointError: the backbone is not known, or the folder cannot be written.
@@ -134,6 +78,18 @@ def save_adapter(
         raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
 
 
+def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
+    """A model card in Markdown with the metadata header that model hubs read."""
+    assert config.backbone is not None
+    return _CARD.read_text("utf-8").format(
+        backbone=config.backbone,
+        text_adapter=config.text_adapter,
+        visual=config.visual,
+        inject=str(config.visual.inject).lower(),
+        parameters=sum(value.numel() for value in state.values()),
+    )
+
+
 def saved_names(config: AdapterConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights by their names in the file."""
     if not config.is_lora_alone:
@@ -152,9 +108,11 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     Raises:
         CheckpointError: the file is unreadable, of another library, or has unknown settings.
     """
-    path = folder / OWN_CONFIG_FILE
-    path = path if path.is_file() else folder / CONFIG_FILE
+    path = folder / CONFIG_FILE
     settings = read_json(path, CheckpointError)
+    if "peft_type" in settings and (folder / OWN_CONFIG_FILE).is_file():
+        path = folder / OWN_CONFIG_FILE
+        settings = read_json(path, CheckpointError)
     if settings.get("adapter_type") != ADAPTER_TYPE:
         raise CheckpointError(
             f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
@@ -170,11 +128,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
 
 
 def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
-    """The saved tensors.
-
-    Raises:
-        CheckpointError: the file is absent or damaged.
-    """
+    """The saved tensors, which are finite floating-point numbers."""
     path = folder / WEIGHTS_FILE
     refuse_other_types(path, read_adapter_headers(folder))
     try:
@@ -186,11 +140,7 @@ def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def read_adapter_headers(folder: Path) -> dict[str, Header]:
-    """Type and shape of the saved tensors; none of them is read.
-
-    Raises:
-        CheckpointError: the file is absent or damaged.
-    """
+    """Type and shape of the saved tensors; none of them is read."""
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
@@ -202,11 +152,7 @@ def _by_own_names(saved: dict[str, T]) -> dict[str, T]:
 
 
 def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Path) -> None:
-    """Copy saved tensors into a model's adapters.
-
-    Raises:
-        CheckpointError: missing or unexpected keys, or another shape; nothing is changed then.
-    """
+    """Copy saved tensors into a model's adapters, which must be the same in name and shape."""
     refuse_misfits(where, saved, own)
     with torch.no_grad():
         for name, value in own.items():
@@ -214,11 +160,7 @@ def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: P
 
 
 def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path) -> None:
-    """Stop when adapters were trained on another backbone.
-
-    Raises:
-        CheckpointError: the revisions differ.
-    """
+    """Stop when adapters were trained on another backbone."""
     trained = config.backbone
     assert trained is not None
     if trained.revision != found.revision:
@@ -230,12 +172,7 @@ def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path)
 
 
 def copy_weights(folder: Path, config: AdapterConfig, own: Mapping[str, Tensor]) -> None:
-    """Copy saved adapters into a model that has these and perhaps more.
-
-    Raises:
-        CheckpointError: another backbone, or a saved weight that the model lacks or has in another
-            shape; all of them are listed.
-    """
+    """Copy saved adapters into a model on the same backbone that has these and perhaps more."""
     trained = read_adapter_config(folder).backbone
     assert trained is not None
     if config.backbone is None or trained.revision != config.backbone.revision:

@@ -8,17 +8,12 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class BackboneReference(BaseModel):
-    """The backbone an adapter belongs to.
-
-    Attributes:
-        name: `nano`, or the directory the backbone was loaded from.
-        revision: sha256 over the weight files; an adapter is refused on any other backbone.
-    """
+    """The backbone an adapter belongs to; it is refused on any other."""
 
     model_config = _STRICT
 
-    name: str
-    revision: str
+    name: str  # `nano`, or the directory that it was loaded from
+    revision: str  # sha256 over the weight files
 
 
 class VisualConfig(BaseModel):

@@ -69,14 +69,16 @@ GREEDY = Decoding()
 
 
 class VocabularyBias(LogitsProcessor):  # type: ignore[misc]  # the library is untyped
-    """Adds each case's vocabulary bias to the logits of every generated token."""
+    """Adds each case's vocabulary bias, `[cases, V]`, to the logits of every generated token.
+
+    There may be several rows for each case.
+    """
 
     def __init__(self, bias: Tensor) -> None:
-        """Keep the bias, `[cases, V]`, computed once per case."""
         self.bias = bias
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """`[rows, V]` to `[rows, V]`; rows may be a multiple of cases."""
+        """`[rows, V]` to the same."""
         return scores + self.bias.repeat_interleave(len(scores) // len(self.bias), dim=0)
 
 
@@ -84,22 +86,14 @@ class FiniteLogits(LogitsProcessor):  # type: ignore[misc]  # the library is unt
     """Stops at logits that are NaN or infinite, which would be read as the first token for ever."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """`[rows, V]`, unchanged.
-
-        Raises:
-            CheckpointError: a logit is NaN or infinite; minus infinity bars a token, and some must
-                be left.
-        """
-        refuse_numbers("logits", scores.amax(-1))  # NaN takes the place of the largest
+        """`[rows, V]`, unchanged."""
+        # NaN takes the place of the largest; minus infinity bars a token, and some must be left
+        refuse_numbers("logits", scores.amax(-1))
         return scores
 
 
 def refuse_numbers(name: str, values: Tensor) -> None:
-    """Stop at model outputs that are not finite.
-
-    Raises:
-        CheckpointError: an element is NaN or infinite.
-    """
+    """Stop at model outputs that are NaN or infinite."""
     if not bool(values.isfinite().all()):
         raise CheckpointError(
             f"the model's {name} are not finite (NaN or infinity): its numbers overflow; load it "
@@ -266,11 +260,7 @@ class Candidate(NamedTuple):
 
 
 def check_candidates(candidates: Sequence[str], processor: SkinProcessor) -> list[str]:
-    """The labels without surrounding spaces.
-
-    Raises:
-        SkinGPTError: there are none, or one is given twice, empty or holds a control token.
-    """
+    """The labels without surrounding spaces; refused when none, twice, empty or control tokens."""
     labels = [label.strip() for label in candidates]
     if not labels or not all(labels) or len(set(labels)) != len(labels):
         raise SkinGPTError(f"candidates must be distinct and not empty; got {list(candidates)}")

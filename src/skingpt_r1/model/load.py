@@ -191,19 +191,12 @@ Kind = Literal["adapter", "released", "backbone", "unknown"]
 
 
 class ModelReport(NamedTuple):
-    """What a directory is.
-
-    Attributes:
-        path: as given.
-        kind: adapter, released checkpoint, bare backbone, or unknown.
-        loads: whether `load_model` would work.
-        details: one line each: sizes, the backbone, remarks; or why it does not load.
-    """
+    """What a directory is, and whether `load_model` takes it."""
 
     path: str
     kind: Kind
     loads: bool
-    details: tuple[str, ...]
+    details: tuple[str, ...]  # sizes, the backbone, remarks; or why it does not load
 
 
 def describe_directory(name_or_dir: str | Path) -> ModelReport:
@@ -215,6 +208,10 @@ def describe_directory(name_or_dir: str | Path) -> ModelReport:
     try:
         folder = find_directory(name_or_dir)
         kind = _kind(folder)
+        if kind == "unknown":
+            raise CheckpointError(
+                f"{folder} has neither adapter_config.json nor config.json; it holds no model"
+            )
         details = _DESCRIBE[kind](folder)
         load_model(name_or_dir, device="cpu")
     except (SkinGPTError, OSError) as error:
@@ -263,15 +260,8 @@ def _describe_backbone(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _describe_unknown(folder: Path) -> tuple[str, ...]:
-    raise CheckpointError(
-        f"{folder} has neither adapter_config.json nor config.json; it holds no model"
-    )
-
-
 _DESCRIBE = {
     "adapter": _describe_adapter,
     "released": _describe_released,
     "backbone": _describe_backbone,
-    "unknown": _describe_unknown,
 }

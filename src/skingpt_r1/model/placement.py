@@ -22,22 +22,14 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 
 def check_device_name(name: str) -> str:
-    """The name, if it is one of a device; whether this machine has it is not asked.
-
-    Raises:
-        DeviceError: it is none.
-    """
+    """The name, if it is one of a device; whether this machine has it is not asked."""
     if _DEVICE.fullmatch(name) is None:
         raise DeviceError(f"{name!r} is no device; give {DEVICES}")
     return name
 
 
 def check_dtype_name(name: str) -> str:
-    """The name, if it is one of a number format.
-
-    Raises:
-        DeviceError: it is none.
-    """
+    """The name, if it is one of a number format."""
     if name not in (AUTO, *DTYPES):
         raise DeviceError(f"{name!r} is no dtype; give {AUTO}, {', '.join(DTYPES)}")
     return name
@@ -68,11 +60,7 @@ class Placement(NamedTuple):
 
 
 def place(device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO) -> Placement:
-    """Choose where a model goes.
-
-    Args:
-        device: a name as in `ModelRecipe`, or a device of PyTorch, which is taken as it is.
-        dtype: likewise.
+    """Choose where a model goes; a device or dtype of PyTorch is taken as it is.
 
     Raises:
         DeviceError: a name that means nothing, or a device that this machine lacks.
@@ -88,10 +76,7 @@ def place(device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO
 
 
 def training_state(device: str = AUTO) -> "PartialState":
-    """The processes of a run that trains, each with its device.
-
-    Args:
-        device: a name as in `ModelRecipe`; under `torchrun` every process has a card of its own.
+    """The processes of a run that trains; under `torchrun` each has a card of its own.
 
     Raises:
         DeviceError: a device that this machine lacks, or one card by its number.

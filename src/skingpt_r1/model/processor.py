@@ -1,12 +1,9 @@
 """Pictures and text to what the backbone reads.
 
 The image processor is the NumPy one, so that results do not depend on whether torchvision is
-installed; video, which nothing here uses, is left out.
-
-Chat templates are programs from outside: each is run apart, bounded, once per form of chat.
-
-What a template makes of a chat is kept with places for its texts, so that no text of a user or a
-data set ever reaches the program, and the same form costs nothing the second time.
+installed; video, which nothing here uses, is left out. Chat templates are programs from outside:
+each is run apart and bounded, with places for the texts, so that no text of a user or a data set
+reaches the program, and the same form of chat costs nothing the second time.
 """
 
 import json
@@ -22,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import CheckpointError
@@ -34,6 +32,12 @@ TEMPLATE_SECONDS = 2
 TEMPLATE_WAIT_S = 30
 TEMPLATE_MEMORY = 1 << 28
 TEMPLATE_CHARACTERS = 1_000_000
+_ANSWER = "The answer."
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
+JSON_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.json",
+)  # fmt: skip
 _PROCESS = Path(__file__).with_name("template_process.py")
 _PLACE = re.compile(r"@text(\d+)@")
 
@@ -46,13 +50,14 @@ def render_chat(
     tokens: dict[str, Any] | None = None,
     image_token: str = IMAGE_TOKEN,
 ) -> str:
-    """A chat as the template writes it.
+    """A chat as a Jinja template writes it.
 
     Args:
-        template: Jinja source.
+        template: its source.
         messages: with a list of `{"type": "image"}` and `{"type": "text", "text": ...}` as content.
         answer_follows: add what stands before the model's answer.
         tokens: names and texts of special tokens, such as `eos_token`.
+        image_token: what it must write for a picture.
 
     Raises:
         CheckpointError: the template fails, runs too long, or leaves out a text or a picture.
@@ -99,44 +104,27 @@ def _render(template: str, variables: str) -> str:
             timeout=TEMPLATE_WAIT_S,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        raise CheckpointError(_too_long()) from None
     except OSError as error:
         raise CheckpointError(f"no process can be started for the chat template: {error}") from None
-    if done.returncode < 0:  # ended by the system, at the limit
-        raise CheckpointError(_too_long())
+    except subprocess.TimeoutExpired:
+        done = None
+    if done is None or done.returncode < 0:  # ended by us or by the system, at the limit
+        raise CheckpointError(
+            f"the chat template takes more than {TEMPLATE_SECONDS} s of computing time for one "
+            "short chat; use the model's own"
+        )
     if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        lines = ["no reason given", *done.stderr.decode("utf-8", "replace").strip().splitlines()]
         raise CheckpointError(f"the chat template fails: {lines[-1]:.300}; use the model's own")
     text: str = json.loads(done.stdout)
     return text
 
 
-def _too_long() -> str:
-    return (
-        f"the chat template takes more than {TEMPLATE_SECONDS} s of computing time for one short "
-        "chat; use the model's own"
-    )
-
-
-_ANSWER = "The answer."
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
-JSON_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.json",
-)  # fmt: skip
-
-
 class Pictures(NamedTuple):
-    """Processed pictures.
+    """Processed pictures, one after the other."""
 
-    Attributes:
-        pixel_values: `[total_patches, F]`, all pictures concatenated.
-        image_grid_thw: `[images, 3]`, patches per picture in time, height and width.
-    """
-
-    pixel_values: Tensor
-    image_grid_thw: Tensor
+    pixel_values: Tensor  # [patches, F]
+    image_grid_thw: Tensor  # [images, 3], patches in time, height and width
 
 
 @dataclass(frozen=True)
@@ -153,11 +141,7 @@ class SkinProcessor:
         return Pictures(batch["pixel_values"], batch["image_grid_thw"])
 
     def render_chat(self, messages: Sequence[dict[str, Any]], *, answer_follows: bool) -> str:
-        """The chat template's text, with one image token per picture.
-
-        Raises:
-            CheckpointError: the template fails, or leaves out a text or a picture.
-        """
+        """The chat template's text, with one image token per picture; see `render_chat`."""
         return render_chat(
             self.tokenizer.get_chat_template(),
             messages,
@@ -167,12 +151,7 @@ class SkinProcessor:
         )
 
     def tokenize(self, text: str, grids: Tensor) -> list[int]:
-        """Token ids, with each picture's image token repeated once per merged patch.
-
-        Args:
-            text: rendered chat, with as many image tokens as there are rows in `grids`.
-            grids: `[images, 3]`.
-        """
+        """Token ids of a rendered chat; a picture's image token is repeated per merged patch."""
         merged = (grids.prod(-1) // self.image_processor.merge_size**2).tolist()
         pieces = text.split(self.image_token)
         if len(pieces) != len(merged) + 1:
@@ -187,8 +166,9 @@ class SkinProcessor:
         return self.text_ids(expanded)
 
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of a text as it is."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Token ids of a text as it is; whoever calls checks the length, and names the case."""
+        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False)
+        ids: list[int] = encoded["input_ids"]
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
@@ -220,8 +200,7 @@ class SkinProcessor:
         question = {"role": "user", "content": [{"type": "text", "text": "?"}]}
         answer = {"role": "assistant", "content": [{"type": "text", "text": _ANSWER}]}
         chat = self.render_chat([question, answer], answer_follows=False)
-        after = self.tokenizer(chat.rpartition(_ANSWER)[2].lstrip(), add_special_tokens=False)
-        first: list[int] = after["input_ids"][:1]
+        first = self.text_ids(chat.rpartition(_ANSWER)[2].lstrip())[:1]
         end: int | None = self.tokenizer.eos_token_id
         if first and first[0] in self.tokenizer.added_tokens_decoder:
             return first[0]
@@ -246,7 +225,7 @@ class SkinProcessor:
 
 
 def make_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProcessorPil:
-    """An image processor with the given bounds on a picture's area, in pixels."""
+    """An image processor with bounds on a picture's area, in pixels."""
     return Qwen2VLImageProcessorPil(size={"shortest_edge": min_pixels, "longest_edge": max_pixels})
 
 
@@ -308,10 +287,6 @@ def _try_out(processor: SkinProcessor) -> None:
 
 def pad_rows(rows: Sequence[Sequence[int]], value: int, *, left: bool) -> Tensor:
     """`[rows, longest]` filled with `value` on the left or the right."""
-    longest = max(len(row) for row in rows)
-    filled = [
-        [value] * (longest - len(row)) + list(row) if left
-        else list(row) + [value] * (longest - len(row))
-        for row in rows
-    ]  # fmt: skip
-    return torch.tensor(filled, dtype=torch.long)
+    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    side = "left" if left else "right"
+    return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)

@@ -26,11 +26,9 @@ class Request:
 
     Attributes:
         images: files or pictures, at least one.
-        context: for example `{"site": "back", "age": "45"}`; see `phrasing.CONTEXT_KEYS`.
-        question: asked instead of the dermatology prompt; the context is left out then.
-
-    Raises:
-        SkinGPTError: the context has a key that the prompt has no words for.
+        context: for example `{"site": "back", "age": "45"}`; a key that the prompt has no words
+            for is refused.
+        question: replaces the dermatology prompt; the context is left out then.
     """
 
     images: tuple[Picture, ...]
@@ -38,8 +36,7 @@ class Request:
     question: str | None = None
 
     def __post_init__(self) -> None:
-        problems = check_context(self.context)
-        if problems:
+        if problems := check_context(self.context):
             raise SkinGPTError("; ".join(problems))
 
     @classmethod
@@ -59,38 +56,26 @@ class Request:
         return cls(case.images, case.context)
 
     def open(self) -> list[Image.Image]:
-        """The pictures in RGB, upright.
-
-        Raises:
-            ImageError: a file cannot be read, or a picture is too large or too narrow.
-        """
+        """The pictures in RGB, upright; an ImageError where one cannot be read or is too large."""
         return [
-            _checked(image) if isinstance(image, Image.Image) else open_image(Path(image))
+            _to_rgb(image) if isinstance(image, Image.Image) else open_image(Path(image))
             for image in self.images
         ]
 
 
-def _checked(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     check_size("a picture", image.size)
     return image.convert("RGB")
 
 
 class PromptBatch(NamedTuple):
-    """Prompts that wait for an answer, padded on the left.
+    """Prompts that wait for an answer, padded on the left."""
 
-    Attributes:
-        input_ids: `[cases, length]`.
-        attention_mask: `[cases, length]`.
-        pixel_values: `[patches, F]`.
-        image_grid_thw: `[images, 3]`.
-        images_per_case: `[cases]`.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    pixel_values: Tensor
-    image_grid_thw: Tensor
-    images_per_case: Tensor
+    input_ids: Tensor  # [cases, length]
+    attention_mask: Tensor  # [cases, length]
+    pixel_values: Tensor  # [patches, F]
+    image_grid_thw: Tensor  # [images, 3]
+    images_per_case: Tensor  # [cases]
 
     def to(self, device: torch.device) -> "PromptBatch":
         """The same batch on another device."""
@@ -114,12 +99,7 @@ class Example(NamedTuple):
 def build_messages(request: Request, also: Iterable[str] = ()) -> list[dict[str, Any]]:
     """The chat of one case: its pictures, then the dermatology prompt with what the asker knows.
 
-    Args:
-        request: the question.
-        also: the special tokens of the tokenizer that reads the chat.
-
-    Raises:
-        SkinGPTError: the text contains a control token.
+    `also` are the special tokens of the tokenizer that reads the chat; the text must have none.
     """
     text = request.question or ask(request.context)
     refuse_control_tokens(text, "the prompt", also)
@@ -130,13 +110,7 @@ def build_messages(request: Request, also: Iterable[str] = ()) -> list[dict[str,
 def refuse_control_tokens(text: str, what: str, also: Iterable[str] = ()) -> None:
     """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
 
-    Args:
-        text: of a user, a data set or a model.
-        what: what the text is, for the message.
-        also: the special tokens of the tokenizer that reads the text.
-
-    Raises:
-        SkinGPTError: the text contains a control token.
+    `what` names the text in the message; `also` are special tokens of the tokenizer that reads it.
     """
     if token := control_token(text, also):
         raise SkinGPTError(
@@ -166,16 +140,9 @@ def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> Pro
 
 
 def encode_answer(processor: SkinProcessor, narrative: str) -> list[int]:
-    """Token ids of what the model should write: the narrative and the end of turn.
-
-    Raises:
-        SkinGPTError: the narrative contains a control token.
-    """
+    """Token ids of what the model should write: the narrative and the end of turn."""
     refuse_control_tokens(narrative, "a text to be taught", processor.control_tokens)
-    # Whoever calls checks the length and names the case; the tokenizer's own warning names none.
-    encoded = processor.tokenizer(narrative, add_special_tokens=False, verbose=False)
-    ids: list[int] = encoded["input_ids"]
-    return [*ids, processor.end_id]
+    return [*processor.text_ids(narrative), processor.end_id]
 
 
 def encode_example(processor: SkinProcessor, request: Request, narrative: str) -> Example:

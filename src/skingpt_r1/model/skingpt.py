@@ -13,7 +13,13 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import LanguageBias, add_lora, lora_off, lora_state
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
-from skingpt_r1.model.backbone import build_config, find_directory, find_family, load_backbone
+from skingpt_r1.model.backbone import (
+    build_config,
+    find_directory,
+    find_family,
+    listed_ids,
+    load_backbone,
+)
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
     check_backbone,
@@ -48,35 +54,21 @@ from skingpt_r1.text.tokens import defused
 
 
 class Conditions(NamedTuple):
-    """What the pictures of a batch give to the language model.
+    """What the pictures of a batch give to the language model."""
 
-    Attributes:
-        tokens: `[patches / 4, D]`, the picture tokens that it reads.
-        shift: `[cases, D]`, added to its last hidden states; None without a vocabulary bias.
-        visual: the visual adapter's output.
-    """
-
-    tokens: Tensor
-    shift: Tensor | None
+    tokens: Tensor  # [patches / 4, D], the picture tokens that it reads
+    shift: Tensor | None  # [cases, D], added to its last hidden states
     visual: VisualOutput
 
 
 class SkinGPTOutput(NamedTuple):
-    """What a forward pass gives.
+    """What a forward pass gives: logits, and what the losses need of the visual adapter."""
 
-    Attributes:
-        logits: `[cases, length, V]`, biased unless asked otherwise.
-        image_embedding: `[images, E]`.
-        teacher_projection: `[images, T]`.
-        tone_logits: `[images, 3]`.
-        balance: scalar.
-    """
-
-    logits: Tensor
-    image_embedding: Tensor
-    teacher_projection: Tensor
-    tone_logits: Tensor
-    balance: Tensor
+    logits: Tensor  # [cases, length, V]
+    image_embedding: Tensor  # [images, E]
+    teacher_projection: Tensor  # [images, T]
+    tone_logits: Tensor  # [images, 3]
+    balance: Tensor  # scalar
 
 
 class SkinGPT(nn.Module):
@@ -141,11 +133,10 @@ class SkinGPT(nn.Module):
         Args:
             folder: of the adapters.
             backbone: where the backbone is now; by default where it was in training.
-            device: where the weights go; see `placement.place`.
-            dtype: of the backbone; likewise.
+            device: see `placement.place`; likewise `dtype`, of the backbone.
 
         Raises:
-            CheckpointError: the backbone is another one, or the keys do not fit.
+            CheckpointError: the backbone is another one, or the weights do not fit.
         """
         folder = Path(folder)
         config = read_adapter_config(folder)
@@ -168,11 +159,7 @@ class SkinGPT(nn.Module):
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the adapters, their settings, the processor's files and a model card.
-
-        Raises:
-            CheckpointError: the model does not know its backbone, or the folder cannot be written.
-        """
+        """Write the adapters, their settings, the processor's files and a model card."""
         targets = self.family.lora_targets(self.config.lora)
         save_adapter(Path(folder), self.config, self.adapter_state(), self.processor, targets)
 
@@ -209,8 +196,7 @@ class SkinGPT(nn.Module):
     @property
     def end_ids(self) -> list[int]:
         """The tokens that end a text: the backbone's, and the end of the model's turn."""
-        named = self.backbone.generation_config.eos_token_id
-        ends = [] if named is None else [named] if isinstance(named, int) else list(named)
+        ends = listed_ids(self.backbone.generation_config.eos_token_id)
         own = [] if self.processor is None else [self.processor.end_id]
         return list(dict.fromkeys([*ends, *own]))
 
@@ -233,11 +219,7 @@ class SkinGPT(nn.Module):
         return state | {f"lora.{k}": v for k, v in lora_state(self.backbone).items()}
 
     def use_adapters(self, adapters: bool) -> AbstractContextManager[None]:
-        """A context in which low-rank matrices take part, or not.
-
-        Raises:
-            CheckpointError: the adapters are wanted and cannot be used (see `adapter_refusal`).
-        """
+        """A context in which low-rank matrices take part, or not; see also `adapter_refusal`."""
         if adapters and self.adapter_refusal is not None:
             raise CheckpointError(self.adapter_refusal)
         return nullcontext() if adapters else lora_off(self.backbone)
@@ -357,9 +339,6 @@ class SkinGPT(nn.Module):
             tower_tokens: what `tower_tokens()` gave, to spare the tower; with adapters in the tower
                 not for both values of `adapters`.
             adapters: False gives the frozen backbone's logits.
-
-        Raises:
-            CheckpointError: the adapters are wanted and cannot be used (see `adapter_refusal`).
         """
         if image_grid_thw is None or (pixel_values is None and tower_tokens is None):
             raise ValueError(
@@ -379,11 +358,7 @@ class SkinGPT(nn.Module):
         return SkinGPTOutput(logits, *conditions.visual[:4])
 
     def count_images(self, input_ids: Tensor, image_grid_thw: Tensor) -> Tensor:
-        """`[cases]`: pictures of each case, read from the picture tokens.
-
-        Raises:
-            ValueError: tokens and pictures do not match.
-        """
+        """`[cases]`: pictures of each case, read from the picture tokens, which must match."""
         tokens = (input_ids == self.backbone.config.image_token_id).sum(-1).cumsum(0)
         ends = self.family.merged_lengths(self.backbone, image_grid_thw).cumsum(0)
         upto = torch.searchsorted(ends, tokens, right=True)

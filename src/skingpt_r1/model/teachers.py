@@ -7,6 +7,7 @@ be had: its vectors say what its labels say.
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,23 +24,27 @@ from transformers import AutoImageProcessor, AutoModel
 from skingpt_r1.case import Case
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.errors import TeacherError, TrainingError
-from skingpt_r1.model.weight_files import not_finite, refusing
+from skingpt_r1.model.weight_files import listed, not_finite, refusing
 from skingpt_r1.plugins import load_plugins
 from skingpt_r1.records import read_json
 
+log = logging.getLogger(__name__)
+
 SHOWN = 20
+SIDE = 112
+BATCH = 48
+PEAK_RATE = 4e-3
+WEIGHT_DECAY = 0.05
+SMOOTHING = 0.05
+UNLABELLED = -100
+DIAGNOSIS = "diagnosis"
 
 
 class Teacher(Protocol):
     """Gives the vectors that the visual adapter learns to land on."""
 
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Case id to `[images, T]`, float32 on the CPU.
-
-        Raises:
-            TeacherError: vectors are missing or unusable; all such cases are listed.
-        """
-        ...
+        """Case id to `[images, T]`, float32; a TeacherError lists cases without good vectors."""
 
 
 class PrecomputedTeacher:
@@ -61,17 +66,20 @@ class PrecomputedTeacher:
 
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
         """Read the vectors of all pictures; see `Teacher`."""
-        found = {case.id: [self._find(image) for image in case.images] for case in cases}
-        missing = [case_id for case_id, rows in found.items() if any(row is None for row in rows)]
+        found: dict[str, list[Tensor]] = {}
+        missing = []
+        for case in cases:
+            rows = [self._find(image) for image in case.images]
+            found[case.id] = [row for row in rows if row is not None]
+            if len(found[case.id]) < len(rows):
+                missing.append(case.id)
         if missing:
             raise TeacherError(
                 f"{len(missing)} of {len(cases)} cases have no teacher vector in {self.path}: "
-                f"{_listed(missing)}; make the vectors, or leave the cases out",
+                f"{listed(missing, SHOWN)}; make the vectors, or leave the cases out",
                 missing,
             )
-        return check_vectors(
-            {case_id: [row for row in rows if row is not None] for case_id, rows in found.items()}
-        )
+        return check_vectors(found)
 
     def _find(self, image: Path) -> Tensor | None:
         if self._vectors is not None:
@@ -113,7 +121,7 @@ class EncoderTeacher:
             )
             model = AutoModel.from_pretrained(where, local_files_only=True, trust_remote_code=False)
         if wrong := not_finite(model.named_parameters()):
-            raise TeacherError(f"{where} has weights that are not finite in {_listed(wrong)}")
+            raise TeacherError(f"{where} has weights that are not finite in {listed(wrong)}")
         self.model = model.to(device).eval().requires_grad_(False)
         self.encode = self._encode
 
@@ -162,11 +170,7 @@ class PluginTeacher:
 
 
 def deal_vectors(cases: Sequence[Case], rows: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Give each case the vectors of its pictures; `rows` follow the order of all pictures.
-
-    Raises:
-        TeacherError: not one vector per picture, or see `check_vectors`.
-    """
+    """Give each case the vectors of its pictures; `rows` follow the order of all pictures."""
     wanted = sum(len(case.images) for case in cases)
     if len(rows) != wanted:
         raise TeacherError(f"the teacher gave {len(rows)} vectors for {wanted} pictures")
@@ -175,18 +179,14 @@ def deal_vectors(cases: Sequence[Case], rows: Sequence[Tensor]) -> dict[str, Ten
 
 
 def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
-    """Stack each case's vectors, when all are usable.
-
-    Raises:
-        TeacherError: widths differ, or a vector is zero or not finite.
-    """
-    widths = {row.numel() for rows in found.values() for row in rows}
+    """Stack each case's vectors, when all are of one width, finite and not zero."""
+    widths = Counter(row.numel() for rows in found.values() for row in rows)
     if len(widths) > 1:
-        common = max(widths, key=lambda w: sum(r.numel() == w for v in found.values() for r in v))
+        [(common, _)] = widths.most_common(1)
         odd = [k for k, rows in found.items() if any(row.numel() != common for row in rows)]
         raise TeacherError(
             f"teacher vectors have widths {sorted(widths)}; most have {common}, and these cases "
-            f"differ: {_listed(odd)}; one encoder must make all of them",
+            f"differ: {listed(odd, SHOWN)}; one encoder must make all of them",
             odd,
         )
     bad = [
@@ -196,16 +196,11 @@ def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
     ]
     if bad:
         raise TeacherError(
-            f"{len(bad)} cases have teacher vectors that are zero or not finite: {_listed(bad)}; "
-            "a zero vector has no direction to learn; make them again",
+            f"{len(bad)} cases have teacher vectors that are zero or not finite: "
+            f"{listed(bad, SHOWN)}; a zero vector has no direction to learn; make them again",
             bad,
         )
     return {case_id: torch.stack(list(rows)) for case_id, rows in found.items()}
-
-
-def _listed(case_ids: Sequence[str]) -> str:
-    more = f" and {len(case_ids) - SHOWN} more" if len(case_ids) > SHOWN else ""
-    return ", ".join(case_ids[:SHOWN]) + more
 
 
 def _read_vector(path: Path) -> Tensor:
@@ -230,27 +225,11 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-log = logging.getLogger(__name__)
-
-SIDE = 112
-BATCH = 48
-PEAK_RATE = 4e-3
-WEIGHT_DECAY = 0.05
-SMOOTHING = 0.05
-UNLABELLED = -100
-DIAGNOSIS = "diagnosis"
-
-
 class TaskTargets(NamedTuple):
-    """What the pictures are labelled with.
+    """What the pictures are labelled with, by task."""
 
-    Attributes:
-        classes: task -> its classes, in the order of their indices.
-        targets: task -> `[pictures]` class indices, `UNLABELLED` where unknown.
-    """
-
-    classes: dict[str, list[str]]
-    targets: dict[str, Tensor]
+    classes: dict[str, list[str]]  # in the order of their indices
+    targets: dict[str, Tensor]  # [pictures] class indices, UNLABELLED where none is given
 
 
 class _Block(nn.Module):
@@ -329,11 +308,7 @@ def train_teacher(
 
 
 def read_targets(cases: Sequence[Case]) -> TaskTargets:
-    """Diagnosis and every finding slot that has at least two values among the cases.
-
-    Raises:
-        TeacherError: there is nothing to learn.
-    """
+    """Diagnosis and every finding slot that has at least two values among the cases."""
     rows = [_facts(case) for case in cases for _ in case.images]
     classes: dict[str, list[str]] = {}
     targets: dict[str, Tensor] = {}
@@ -416,8 +391,8 @@ def _fit(
 
 
 def _class_weights(tasks: TaskTargets, task: str) -> Tensor:
-    known = tasks.targets[task][tasks.targets[task] >= 0]
-    counts = torch.bincount(known, minlength=len(tasks.classes[task])).float()
+    labelled = tasks.targets[task][tasks.targets[task] >= 0]
+    counts = torch.bincount(labelled, minlength=len(tasks.classes[task])).float()
     weights = counts.rsqrt()
     return weights / weights.mean()
 

@@ -1,6 +1,7 @@
 """Weight files: which they are, what their headers say, and that their numbers are numbers.
 
-Where other libraries read a directory's files: what they raise becomes one error of ours.
+Everything that is read of a directory of weights goes through here, and everything that does not
+hold is a CheckpointError; `refusing` makes one error of ours of what other libraries raise.
 """
 
 import hashlib
@@ -24,6 +25,10 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHOWN = 10
 _SHARD = re.compile(r"model-\d{1,9}-of-\d{1,9}\.safetensors")
+FAILURES = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
+    RuntimeError, ImportError, MemoryError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
 
 
 class Header(NamedTuple):
@@ -31,11 +36,6 @@ class Header(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...]
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the tensor holds floating-point numbers."""
-        return self.dtype.startswith(("F", "BF"))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -47,34 +47,30 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / INDEX
     names = sorted(set(_read_index(index).values())) if index.is_file() else [WEIGHTS]
-    absent = [name for name in names if not (folder / name).is_file()]
-    if absent:
+    if absent := [name for name in names if not (folder / name).is_file()]:
         raise CheckpointError(
-            f"{folder} lacks the weight files {_listed(absent)}; download it again, completely"
+            f"{folder} lacks the weight files {listed(absent)}; download it again, completely"
         )
     there = {path.name for path in folder.iterdir() if _SHARD.fullmatch(path.name)}
     there |= {WEIGHTS} if (folder / WEIGHTS).is_file() else set()
     if index.is_file() and (hidden := sorted(there - set(names))):
         raise CheckpointError(
-            f"{index} does not name the weight files {_listed(hidden)}, which lie beside it; "
+            f"{index} does not name the weight files {listed(hidden)}, which lie beside it; "
             "delete the index or the files, whichever is left over from another download"
         )
     return [folder / name for name in names]
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    """Tensor to file name.
-
-    Raises:
-        CheckpointError: the index is unreadable, empty, or names a file outside its directory.
-    """
+    """Tensor to file name, in the directory of the index."""
     places = read_json(path, CheckpointError).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(
             f"{path} has no weight_map of tensors to files; download it again, or delete it where "
             f"{WEIGHTS} holds all weights"
         )
-    for name in dict.fromkeys(map(_hashable, places.values())):
+    names = (name if isinstance(name, str) else repr(name) for name in places.values())
+    for name in dict.fromkeys(names):
         if not _is_inside(path.parent, name):
             raise CheckpointError(
                 f"{path} names the weight file {name!r:.200}; allowed are names of .safetensors "
@@ -83,16 +79,12 @@ def _read_index(path: Path) -> dict[str, str]:
     return places
 
 
-def _hashable(name: object) -> object:
-    return name if isinstance(name, str) else repr(name)
-
-
-def _is_inside(folder: Path, name: object) -> bool:
+def _is_inside(folder: Path, name: str) -> bool:
     """Whether a name is that of a safetensors file in the folder.
 
     A link must not leave the folder either, but for the store that Hugging Face's cache links to.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]{1,200}\.safetensors", name):
+    if not re.fullmatch(r"[\w.-]{1,200}\.safetensors", name):
         return False
     real, home = (folder / name).resolve(), folder.resolve()
     cache = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
@@ -100,11 +92,7 @@ def _is_inside(folder: Path, name: object) -> bool:
 
 
 def read_headers(path: Path) -> dict[str, Header]:
-    """Type and shape of every tensor in a safetensors file; no tensor is read.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
+    """Type and shape of every tensor in a safetensors file; no tensor is read."""
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -129,30 +117,28 @@ def read_all_headers(folder: Path) -> dict[str, Header]:
         headers = read_headers(path)
         if twice := sorted(found.keys() & headers.keys()):
             raise CheckpointError(
-                f"{folder} has the weights {_listed(twice)} in {path.name} and in another file; "
+                f"{folder} has the weights {listed(twice)} in {path.name} and in another file; "
                 "delete the file that is left over from another download"
             )
         found |= headers
         places |= dict.fromkeys(headers, path.name)
     index = folder / INDEX
-    if index.is_file():
-        said = _read_index(index)
-        wrong = sorted(n for n in said.keys() | places.keys() if said.get(n) != places.get(n))
-        if wrong:
-            raise CheckpointError(
-                f"{index} and the weight files differ on where {_listed(wrong)} lie; index and "
-                "files are of different downloads: fetch all of them again"
-            )
+    said = _read_index(index) if index.is_file() else places
+    wrong = sorted(n for n in said.keys() | places.keys() if said.get(n) != places.get(n))
+    if wrong:
+        raise CheckpointError(
+            f"{index} and the weight files differ on where {listed(wrong)} lie; index and files "
+            "are of different downloads: fetch all of them again"
+        )
     return found
 
 
 def weights_revision(folder: Path) -> str:
     """sha256 over the weight files, in the order of their names."""
-    stamps = tuple(
-        (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in weight_files(folder)
+    files = [(path, path.stat()) for path in weight_files(folder)]
+    return _hash_files(
+        tuple((str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in files)
     )
-    return _hash_files(stamps)
 
 
 @lru_cache(maxsize=16)
@@ -165,47 +151,17 @@ def _hash_files(stamps: tuple[tuple[str, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def refuse_keys(where: Path, *, missing: Sequence[str], unexpected: Sequence[str]) -> None:
-    """Stop when keys do not match.
-
-    Raises:
-        CheckpointError: a key is missing or unexpected; the message lists all of them.
-    """
-    if not missing and not unexpected:
-        return
-    lines = [f"the weights in {where} do not fit the model; nothing was loaded"]
-    lines += [f"  missing: {key}" for key in sorted(missing)]
+def refuse_keys(where: Path, *, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """Stop when keys are missing or unexpected; the message lists all of them."""
+    lines = [f"  missing: {key}" for key in sorted(missing)]
     lines += [f"  unexpected: {key}" for key in sorted(unexpected)]
-    raise CheckpointError("\n".join(lines))
-
-
-def refuse_misfits(
-    where: Path, saved: Mapping[str, Tensor | Header], own: Mapping[str, Tensor]
-) -> None:
-    """Stop when saved weights are not exactly a model's own, in name and shape.
-
-    Raises:
-        CheckpointError: missing or unexpected keys, or another shape; all of them are listed.
-    """
-    refuse_keys(
-        where, missing=[*own.keys() - saved.keys()], unexpected=[*saved.keys() - own.keys()]
-    )
-    refuse_shapes(
-        where,
-        [
-            (name, saved[name].shape, value.shape)
-            for name, value in own.items()
-            if tuple(saved[name].shape) != tuple(value.shape)
-        ],
-    )
+    if lines:
+        head = f"the weights in {where} do not fit the model; nothing was loaded"
+        raise CheckpointError("\n".join([head, *lines]))
 
 
 def refuse_shapes(where: Path, wrong: Sequence[tuple[str, Sequence[int], Sequence[int]]]) -> None:
-    """Stop when weights have other shapes than the model: name, shape in the file, in the model.
-
-    Raises:
-        CheckpointError: there is one; all of them are listed.
-    """
+    """Stop when weights have other shapes than the model: name, shape in the file, in the model."""
     if wrong:
         lines = [
             f"  {name}: {tuple(saved)} in the file, {tuple(own)} in the model"
@@ -214,16 +170,25 @@ def refuse_shapes(where: Path, wrong: Sequence[tuple[str, Sequence[int], Sequenc
         raise CheckpointError("\n".join([f"shapes in {where} do not fit the model", *lines]))
 
 
-def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
-    """Stop when weights that must be floating-point numbers are not.
+def refuse_misfits(
+    where: Path, saved: Mapping[str, Tensor | Header], own: Mapping[str, Tensor]
+) -> None:
+    """Stop when saved weights are not exactly a model's own, in name and shape."""
+    refuse_keys(where, missing=own.keys() - saved.keys(), unexpected=saved.keys() - own.keys())
+    shapes = [(name, tuple(saved[name].shape), tuple(value.shape)) for name, value in own.items()]
+    refuse_shapes(where, [row for row in shapes if row[1] != row[2]])
 
-    Raises:
-        CheckpointError: a tensor has another type.
-    """
-    wrong = [f"{name} ({header.dtype})" for name, header in headers.items() if not header.is_float]
+
+def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
+    """Stop when weights that must be floating-point numbers are not."""
+    wrong = [
+        f"{name} ({header.dtype})"
+        for name, header in headers.items()
+        if not header.dtype.startswith(("F", "BF"))
+    ]
     if wrong:
         raise CheckpointError(
-            f"{where} holds weights that are no floating-point numbers: {_listed(wrong)}; save "
+            f"{where} holds weights that are no floating-point numbers: {listed(wrong)}; save "
             "them as float32, float16 or bfloat16"
         )
 
@@ -243,27 +208,18 @@ def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
 
 
 def refuse_not_finite(where: Path, weights: Iterable[tuple[str, Tensor]]) -> None:
-    """Stop when a weight is NaN or infinite.
-
-    Raises:
-        CheckpointError: with the names of the tensors.
-    """
+    """Stop when a weight is NaN or infinite."""
     if wrong := not_finite(weights):
         raise CheckpointError(
-            f"{where} holds weights that are not finite (NaN or infinity) in {_listed(wrong)}; "
+            f"{where} holds weights that are not finite (NaN or infinity) in {listed(wrong)}; "
             "they overflowed when they were trained or converted: use another copy"
         )
 
 
-def _listed(names: Sequence[Any]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(f"{name:.200}" for name in names[:SHOWN]) + more
-
-
-FAILURES = (
-    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
-    RuntimeError, ImportError, MemoryError, SafetensorError, StrictDataclassError,
-)  # fmt: skip
+def listed(names: Sequence[Any], most: int = SHOWN) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"{name:.200}" for name in names[:most]) + more
 
 
 @contextmanager
@@ -272,26 +228,18 @@ def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Itera
 
     Args:
         problem: how the message begins, with the name of the directory or file.
-        error: the class to raise.
-
-    Raises:
-        SkinGPTError: of the class given, where the library failed.
+        error: the class to raise where the library fails.
     """
     try:
         yield
     except SkinGPTError:
         raise
-    except FAILURES as failure:
-        raise error(f"{problem}: {_said(failure)}") from failure
     except Exception as failure:
-        if type(failure) is not Exception:  # the tokenizers library raises the bare class
+        # the tokenizers library raises the bare class
+        if not isinstance(failure, FAILURES) and type(failure) is not Exception:
             raise
-        raise error(f"{problem}: {_said(failure)}") from failure
-
-
-def _said(failure: Exception) -> str:
-    lines = str(failure).strip().splitlines() or ["no reason given"]
-    return f"{lines[0]:.300} ({type(failure).__name__})"
+        reason = (str(failure).strip().splitlines() or ["no reason given"])[0]
+        raise error(f"{problem}: {reason:.300} ({type(failure).__name__})") from failure
 
 
 def problems(error: ValidationError) -> str:
@@ -299,6 +247,6 @@ def problems(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False)
     lines = [
         f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}, found {one['input']!r:.60}"
-        for one in found[:10]
+        for one in found[:SHOWN]
     ]
-    return "; ".join([*lines, f"and {len(found) - 10} more"] if len(found) > 10 else lines)
+    return "; ".join([*lines, f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else lines)

@@ -261,7 +261,7 @@ class History:
         said = (rating.scores, rating.comment, rating.corrected)
         return before is None or said != (before.scores, before.comment, before.corrected)
 
-    def counted(self, decision: Decision) -> list[Rating]:
+    def basis(self, decision: Decision) -> list[Rating]:
         """The ratings that a decision rests on, as far as they are still the current ones."""
         return [rating for rating in self.of(decision.case) if rating.name in decision.ratings]
 

@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from skingpt_r1.errors import RecordError
-from skingpt_r1.records import Record, append_records, read_records, write_bytes_atomic
+from skingpt_r1.records import Record, read_records, write_bytes_atomic
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
 
 # Names of the six scores in files, in the order of `rubric.DIMENSIONS`.
@@ -387,24 +387,16 @@ def one_or_all(images: Sequence[str]) -> str | tuple[str, ...]:
     return images[0] if len(images) == 1 else tuple(images)
 
 
-def _row(rating: Rating) -> dict[str, Any]:
+def file_row(rating: Rating) -> dict[str, Any]:
+    """A row of a rating file, without what is None and what belongs to certification."""
     return rating.model_dump(mode="json", exclude_none=True, exclude=_OF_CERTIFICATION)
 
 
 def write_ratings(path: Path, rows: Iterable[Rating]) -> None:
-    """Write a rating file anew, one row a line, without what is None.
+    """Write a rating file, one row a line.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    lines = [json.dumps(_row(row), ensure_ascii=False) for row in rows]
+    lines = [json.dumps(file_row(row), ensure_ascii=False) for row in rows]
     write_bytes_atomic(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def append_ratings(path: Path, rows: Iterable[Rating]) -> None:
-    """Append rows in one write.
-
-    Raises:
-        RecordError: the file cannot be written.
-    """
-    append_records(path, [_row(row) for row in rows])

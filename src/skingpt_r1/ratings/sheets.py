@@ -16,9 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skingpt_r1.data.info import DatasetInfo
 from skingpt_r1.data.intake import open_image
-from skingpt_r1.data.reading import Reading
+from skingpt_r1.data.reading import DatasetInfo, Reading
 from skingpt_r1.data.table import read_csv, read_jsonl
 from skingpt_r1.errors import DatasetError, NarrativeError
 from skingpt_r1.ratings.certification import CertifyRules, History, Import

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skingpt_r1.case import Case
+from skingpt_r1.data import READERS
 from skingpt_r1.data.readers import fitzpatrick17k, ham10000, pad_ufes_20
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import write_bytes_atomic
@@ -185,8 +186,8 @@ def write_ham10000(folder: Path, count: int, seed: int, size: int = 112) -> list
                 "dataset": "rendered",
             }
         )
-    _write(folder, ham10000.INFO.name, "HAM10000_metadata.csv", rows, plans, seed, size)
-    return ham10000.load(folder)
+    _write(folder, ham10000.READER.name, "HAM10000_metadata.csv", rows, plans, seed, size)
+    return ham10000.READER.load(folder)
 
 
 def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
@@ -219,8 +220,8 @@ def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> l
             "biopsed": "False",
         }
         rows.append({column: known.get(column, "") for column in PAD_COLUMNS})
-    _write(folder, pad_ufes_20.INFO.name, "metadata.csv", rows, plans, seed, size)
-    return pad_ufes_20.load(folder)
+    _write(folder, pad_ufes_20.READER.name, "metadata.csv", rows, plans, seed, size)
+    return pad_ufes_20.READER.load(folder)
 
 
 def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
@@ -234,7 +235,7 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
         DatasetError: see `write_ham10000`.
     """
     rows, plans = [], {}
-    for shot in make_shots(fitzpatrick17k.INFO.labels, "clinic photo", count, seed):
+    for shot in make_shots(fitzpatrick17k.LABELS, "clinic photo", count, seed):
         source = f"rendered:{seed}/{shot.lesion}"
         name = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
         plans[f"images/{name}.jpg"] = shot.plan
@@ -251,20 +252,17 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
                 "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
             }
         )
-    _write(folder, fitzpatrick17k.INFO.name, "fitzpatrick17k.csv", rows, plans, seed, size)
-    return fitzpatrick17k.load(folder)
+    _write(folder, fitzpatrick17k.READER.name, "fitzpatrick17k.csv", rows, plans, seed, size)
+    return fitzpatrick17k.READER.load(folder)
 
 
 LAYOUTS: Mapping[str, Callable[[Path, int, int, int], list[Case]]] = MappingProxyType(
     {
-        ham10000.INFO.name: write_ham10000,
-        pad_ufes_20.INFO.name: write_pad_ufes_20,
-        fitzpatrick17k.INFO.name: write_fitzpatrick17k,
+        ham10000.READER.name: write_ham10000,
+        pad_ufes_20.READER.name: write_pad_ufes_20,
+        fitzpatrick17k.READER.name: write_fitzpatrick17k,
     }
 )
-_TITLES = {
-    reader.INFO.name: reader.INFO.title for reader in (ham10000, pad_ufes_20, fitzpatrick17k)
-}
 
 
 def _number(seed: int, place: int) -> str:
@@ -313,7 +311,7 @@ def _write(
                 f"{folder} holds a {table} that is not of rendered pictures; give another folder"
             )
         claim(folder, layout=layout, seed=seed, size=size)
-        readme = README.format(title=_TITLES[layout])
+        readme = README.format(title=READERS[layout].title)
         (folder / "README.txt").write_text(readme, encoding="utf-8")
         for name, plan in plans.items():
             path = folder / name

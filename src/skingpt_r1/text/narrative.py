@@ -32,6 +32,7 @@ from skingpt_r1.text.conclusions import (
 )
 from skingpt_r1.text.sections import (
     TAG,
+    between_answer_tags,
     is_answer,
     items,
     observation_and_reasoning,
@@ -156,7 +157,7 @@ def _read(text: str) -> Narrative:
     if told is not None:
         return _from_json(told, text)
     answer = _answer_tag(text)
-    pieces = list(_sentences(text))
+    pieces = _pieces(text)
     diagnosis = _from_answer(answer) if answer is not None else _conclusion(pieces, text)
     end = pieces[-1].start + 1 if pieces else len(text)
     differential = _differential(text, end, diagnosis)
@@ -270,7 +271,7 @@ _MENTIONS_OTHERS = re.compile(
 _LISTED = re.compile(r"(?:[-•*]|\d[.)])\s{1,3}\*\*([^*\n]{2,80})\*\*")
 
 
-class Sentence(NamedTuple):
+class _Sentence(NamedTuple):
     """One sentence; `start` is its place in the text, `block` the number of its block."""
 
     text: str
@@ -281,32 +282,22 @@ class Sentence(NamedTuple):
 
 def _answer_tag(text: str) -> str | None:
     """What stands in the answer tags; None without them."""
-    opened: int | None = None
-    found: list[str] = []
-    for tag in TAG.finditer(text):
-        if not is_answer(tag):
-            continue
-        if not tag[1]:
-            opened = tag.end()
-        elif opened is not None:
-            found.append(text[opened : tag.start()].strip())
-            opened = None
-    if opened is not None:
-        rest = text[opened:].strip()
-        if rest and rest[-1] not in ".!":
+    found, rest = between_answer_tags(text)
+    found = [answer.strip() for answer in found]
+    if rest is not None:
+        if rest.strip() and rest.strip()[-1] not in ".!":
             _fail("truncated")
-        found.append(rest)
-    named = dict.fromkeys(bare_phrase(answer).lower() for answer in found if answer)
-    if len(named) > 1:
+        found.append(rest.strip())
+    if len({bare_phrase(answer).lower() for answer in found if answer}) > 1:
         _fail("contradictory")
-    return next((answer for answer in found if answer), "") if found else None
+    return next(filter(None, found), "") if found else None
 
 
 def _from_answer(answer: str) -> str:
     if not re.search(r"[^\W\d_]", answer):
         _fail("no_diagnosis")
     explicit = _EXPLICIT.sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
-    return _short_answer(explicit) or _conclusion(list(_sentences(f"{answer}.")), answer)
+    return _short_answer(explicit) or _conclusion(_pieces(f"{answer}."), answer)
 
 
 def _short_answer(value: str) -> str | None:
@@ -315,7 +306,7 @@ def _short_answer(value: str) -> str | None:
     for reason, words in _ABSENCES.items():
         if words.fullmatch(bare_phrase(value[:200])):
             _fail(reason)
-    first = next((s.text for s in _sentences(value)), "") if len(value) < 1000 else value[:200]
+    first = next((s.text for s in _pieces(value)), "") if len(value) < 1000 else value[:200]
     bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
     name = bare_phrase(bold[1] if bold and not goes_on(value[bold.end() :]) else first)
     if not name or is_clause(name) or not could_be_name(name):
@@ -329,43 +320,38 @@ def _short_answer(value: str) -> str | None:
     return name
 
 
-def _sentences(text: str) -> Iterator[Sentence]:
-    start, block = 0, 0
-    for begin, end in spans(text):
-        block += 1
+def _sentences(text: str) -> Iterator[_Sentence]:
+    for block, (begin, end) in enumerate(spans(text)):
         start = begin
         for stop in _END.finditer(text, begin, end):
-            if stop[0] != "\n" and _ABBREVIATION.search(
-                text, max(start, stop.start() - 12), stop.start()
-            ):
-                continue
-            yield from _sentence(text, start, stop.end(), block, closed=True)
-            start = stop.end()
+            before = max(start, stop.start() - 12), stop.start()
+            if stop[0] == "\n" or not _ABBREVIATION.search(text, *before):
+                yield _Sentence(text[start : stop.end()], start, block, closed=True)
+                start = stop.end()
         tail = text[start:end].rstrip(' *"”’)]')
-        yield from _sentence(text, start, end, block, closed=tail.endswith((".", "!", "?", ":")))
+        closed = tail.endswith((".", "!", "?", ":"))
+        yield _Sentence(text[start:end], start, block, closed)
 
 
-def _sentence(text: str, start: int, end: int, block: int, *, closed: bool) -> Iterator[Sentence]:
-    piece = text[start:end].strip()
-    if piece and end - start <= _LONGEST_SENTENCE:
-        yield Sentence(" ".join(piece.split()), start, block, closed)
+def _pieces(text: str) -> list[_Sentence]:
+    """The sentences of a text with words, with single spaces; what is too long is none."""
+    return [
+        sentence._replace(text=words)
+        for sentence in _sentences(text)
+        if len(sentence.text) <= _LONGEST_SENTENCE and (words := " ".join(sentence.text.split()))
+    ]
 
 
-def _conclusion(sentences: list[Sentence], text: str) -> str:
+def _conclusion(sentences: list[_Sentence], text: str) -> str:
     if not sentences:
         _fail("no_diagnosis")
     is_cut = _is_cut(sentences[-1], text)
-    found = (
-        _explicit(sentences, text)
-        or _bare_name(sentences)
-        or _concluding(sentences, text, is_cut=is_cut)
-    )
-    if found is not None:
-        return found
-    return _explain(sentences, text, is_cut=is_cut)
+    found = _explicit(sentences, text) or _bare_name(sentences)
+    found = found or _concluding(sentences, text, is_cut=is_cut)
+    return found if found is not None else _explain(sentences, text, is_cut=is_cut)
 
 
-def _bare_name(sentences: list[Sentence]) -> str | None:
+def _bare_name(sentences: list[_Sentence]) -> str | None:
     """The name of a disease that stands alone: as the whole text, or after the thinking."""
     last = sentences[-1]
     if len(sentences) > 1 and last.block == sentences[-2].block:
@@ -377,7 +363,7 @@ def _bare_name(sentences: list[Sentence]) -> str | None:
     return name if is_name and names_disease(name) else None
 
 
-def _is_cut(last: Sentence, text: str) -> bool:
+def _is_cut(last: _Sentence, text: str) -> bool:
     """Whether the text breaks off: in the middle of a sentence, or inside a thinking block."""
     thinking = [tag[1] for tag in TAG.finditer(text) if not is_answer(tag)]
     if thinking and not thinking[-1]:
@@ -393,7 +379,7 @@ def _is_cut(last: Sentence, text: str) -> bool:
     return not (name and canonical(name) and bare_phrase(last.text).endswith(name))
 
 
-def _explicit(sentences: list[Sentence], text: str) -> str | None:
+def _explicit(sentences: list[_Sentence], text: str) -> str | None:
     boxed = _BOXED.findall(text)
     if boxed:
         return _short_answer(boxed[-1])
@@ -411,7 +397,7 @@ def _explicit(sentences: list[Sentence], text: str) -> str | None:
     return None
 
 
-def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
+def _explicit_value(sentences: list[_Sentence], index: int) -> str | None:
     text = sentences[index].text
     if _HEADING.match(text):
         return sentences[index + 1].text if index + 1 < len(sentences) else None
@@ -422,7 +408,7 @@ def _explicit_value(sentences: list[Sentence], index: int) -> str | None:
     return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
 
 
-def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | None:
+def _concluding(sentences: list[_Sentence], text: str, *, is_cut: bool) -> str | None:
     """The diagnosis of the last concluding sentence that has one; None when there is none."""
     usable = (sentences[:-1] if is_cut else sentences)[-_NUM_CLOSING:]
     found = Conclusion()
@@ -439,7 +425,7 @@ def _concluding(sentences: list[Sentence], text: str, *, is_cut: bool) -> str | 
     return None if is_cut else _last_words(usable)
 
 
-def _is_opened(sentences: list[Sentence], index: int, length: int, *, is_cut: bool) -> bool:
+def _is_opened(sentences: list[_Sentence], index: int, length: int, *, is_cut: bool) -> bool:
     """Whether a sentence concludes: by its own words, or announced by the one before."""
     sentence, behind = sentences[index], len(sentences) - index
     if behind > 8 and sentence.start < 0.5 * length:
@@ -448,27 +434,21 @@ def _is_opened(sentences: list[Sentence], index: int, length: int, *, is_cut: bo
         return True
     if is_cut or behind > 6:
         return False
-    announced = index > 0 and _is_announcement(sentences[index - 1].text)
-    return announced or _OPENER.search(sentence.text) is not None
+    before = sentences[index - 1].text if index > 0 else ""
+    announced = len(before) < 160 and re.search(r"conclu|diagnos", before, re.IGNORECASE)
+    return bool(announced) or _OPENER.search(sentence.text) is not None
 
 
-def _is_announcement(sentence: str) -> bool:
-    return len(sentence) < 160 and re.search(r"conclu|diagnos", sentence, re.I) is not None
-
-
-def _last_words(sentences: list[Sentence]) -> str | None:
+def _last_words(sentences: list[_Sentence]) -> str | None:
     # Without a concluding word, only the closing sentences count, and they must agree.
-    names = {
-        found.name.lower(): found.name
-        for found in (conclusion(sentence.text) for sentence in sentences[-5:])
-        if found.name
-    }
+    closing = [conclusion(sentence.text) for sentence in sentences[-5:]]
+    names = {found.name.lower(): found.name for found in closing if found.name}
     if not names:
-        return conclusion(sentences[-1].text).kind or None
+        return closing[-1].kind or None
     return next(iter(names.values())) if len(names) == 1 else None
 
 
-def _explain(sentences: list[Sentence], text: str, *, is_cut: bool) -> NoReturn:
+def _explain(sentences: list[_Sentence], text: str, *, is_cut: bool) -> NoReturn:
     closing = " ".join(sentence.text for sentence in sentences[-8:])
     if any(_REFUSAL.match(sentence.text) for sentence in sentences[:2]):
         _fail("refusal")

@@ -308,11 +308,7 @@ def after_thinking(reply: str) -> str | None:
 
 
 _NAMES = "|".join(sorted(map(re.escape, PLACES), key=len, reverse=True)).replace(r"\ ", r"[\s_-]")
-_CLAIM = re.compile(
-    rf"\b({_NAMES})(?:[\s_]score)?[\"'”*_`\s)]{{0,6}}(?:[:=|,-]|\bis\b)[\s\"'“{{*_`]{{0,9}}"
-    r"(?:(?:score|rating|value)[\"'”]?\s?:\s?[\"'“]?)?(?=[+\d.])",
-    re.IGNORECASE,
-)
+_CLAIM = pattern("rubric", "claim", names=_NAMES)
 _OWN_WORDS = re.compile(r"\b(?:i|my|mine)\b", re.IGNORECASE)
 _QUOTING_WORDS = pattern("rubric", "quoting_words")
 _LONGEST_LEAD = 300

@@ -190,32 +190,12 @@ class Section(NamedTuple):
 
 
 TAG = pattern("sections", "tag")
-_MARKS = r"^[\s#>*_\-•|]{0,12}(?:\(?\d+[.)]\s*)?[*_]{0,3}"
-_COLON = r"(?:[*_]{0,3}\s?[:=][*_]{0,3}(?:\s|$)|[*_]{0,3}\s?(?:[–—]|\s-{1,2})\s?[*_]{0,3})"
-_SEEN = r"observations?|findings|description"
-_THOUGHT = r"(?:clinical\s|diagnostic\s)?(?:reasoning|analysis)|rationale|explanation"
-_LISTED = r"(?:the\s)?differentials?(?:\s(?:diagnos[ie]s|considerations?|list))?|dd\.?x\.?|dd|d/d"
-_NAMED = (
-    r"(?:(?:the|my)\s)?(?:(?:final|primary|most\slikely|leading|main|presumptive|working"
-    r"|provisional|clinical|likely|probable|correct|predicted)\s){0,2}(?:answer|diagnos[ie]s"
-    r"|impression|dx)"
-)
-_KNOWN = re.compile(
-    rf"{_MARKS}(?:(?P<observation>{_SEEN})|(?P<reasoning>{_THOUGHT})|(?P<differential>{_LISTED})"
-    rf"|(?P<diagnosis>{_NAMED}))(?:{_COLON}|[*_]*\s*$)",
-    re.IGNORECASE,
-)
-_OTHER = re.compile(
-    rf"{_MARKS}(?P<title>[A-Za-z][\w'’/&,-]{{0,30}}(?:\s[\w'’/&,()-]{{1,30}}){{0,5}}?)"
-    r"[*_]{0,3}\s?:[*_]{0,3}(?:\s|$)"
-)
+_KNOWN = pattern("sections", "known")
+_OTHER = pattern("sections", "other")
 _HEADING = re.compile(
     r"^\s*(?:#{1,6}\s+(?P<hash>[^\n]{1,80})|\*\*(?P<bold>[^*\n]{1,60})\*\*:?)\s*$"
 )
-_IN_LINE = re.compile(
-    r"[ \t](?=(?:Observation|Reasoning|Differential):\s)"
-    rf"|(?<=[.;!?)*_])[ \t](?=[*_]{{0,3}}[A-Z])(?=[*_]{{0,3}}(?i:{_LISTED}|{_NAMED})[*_]{{0,3}}:)"
-)
+_IN_LINE = pattern("sections", "in_line")
 # Words that stand in front of a title and belong to it, as in `Clinical Reasoning:`.
 _PART_OF_TITLE = re.compile(r"(?:^|\n)[\s#>*_]*(?:\w+\s){0,2}\w+$")
 
@@ -252,6 +232,19 @@ def observation_and_reasoning(text: str) -> tuple[str, str]:
 def is_answer(tag: re.Match[str]) -> bool:
     """Whether a tag is of the answer, not of the thinking."""
     return tag[2].lower().endswith("answer")
+
+
+def between_answer_tags(text: str) -> tuple[list[str], str | None]:
+    """What stands between answer tags, and behind one that is not closed, if there is one."""
+    opened: int | None = None
+    found = []
+    for tag in filter(is_answer, TAG.finditer(text)):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            found.append(text[opened : tag.start()])
+            opened = None
+    return found, None if opened is None else text[opened:]
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:

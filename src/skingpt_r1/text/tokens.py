@@ -71,9 +71,13 @@ def _patterns() -> Mapping[str, Mapping[str, str]]:
     return lists
 
 
-def pattern(chapter: str, name: str) -> re.Pattern[str]:
-    """A regular expression of `patterns.yaml`."""
-    return re.compile("".join(_patterns()[chapter][name].splitlines()))
+def pattern(chapter: str, name: str, **parts: str) -> re.Pattern[str]:
+    """A regular expression of `patterns.yaml`; `parts` replace further `@names@` in it."""
+    texts = {key: "".join(text.splitlines()) for key, text in _patterns()[chapter].items()} | parts
+    text = texts[name]
+    while found := re.search(r"@(\w+)@", text):
+        text = text.replace(found[0], texts[found[1]])
+    return re.compile(text)
 
 
 def words_of(name: str) -> frozenset[str]:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
-from skingpt_r1.text.tokens import plain_digits, vocabulary, without_invisible
+from skingpt_r1.text.tokens import pattern, plain_digits, vocabulary, without_invisible
 
 _WORDS = MappingProxyType(
     {
@@ -25,59 +25,12 @@ _WORDS = MappingProxyType(
     }
 )  # fmt: skip
 _WORD = "|".join(_WORDS)
-_MARKS = r"[*_`\s]*+"
-_UNIT = r"(?:\s?(?:points?|pts?\b\.?|stars?|marks?|★|⭐|分|点|點|점)(?![^\W\d_]))?"
-_NUMBER = re.compile(
-    rf"[\[(*_`\s]*+(?:score\s*[:=]\s*)?{_MARKS}(?:"
-    r"(?P<mixed>\d{0,9})\s?(?P<part>[¼-¾⅐-⅞])"
-    r"|(?P<whole>\d{1,9})\s(?P<top>\d)/(?P<bottom>\d)(?![\d/.])"
-    r"|(?P<plain>[+-]?(?:\d{1,9}(?:[.,]\d{1,20})?|[.,]\d{1,20})(?:e[+-]?\d{1,3})?)"
-    rf"|(?P<word>{_WORD})\b(?P<half>\sand\sa\shalf\b)?(?:\spoint\s(?P<tenth>{_WORD})\b)?"
-    rf"(?=\W*$|\W*[-–—.,;:/(|%]|\s(?:out|points?|stars?|percent|because|as|since)\b"
-    rf"|\sof\s(?:\d|(?:{_WORD})\b)))",
-    re.IGNORECASE,
-)
-_LOW = r"(?:[01](?:[.,]0+)?\s*(?:[-–—]|to|\.\.)\s*)"
-_HIGHEST = rf"(?P<highest>\d{{1,4}}(?:[.,]0{{1,2}})?(?!\d|[.,]\d)|(?:{_WORD})\b)"
-# What says what the highest score is, behind a number: `/5`, `out of a possible 10`, `(0-10)`.
-_DENOMINATOR = re.compile(
-    rf"{_MARKS}{_UNIT}{_MARKS}(?:"
-    rf"(?P<percent>%|per\s?cent\b)"
-    rf"|[(\[,;]?\s*(?:/|\b(?:out\s+of|of|over|von|sur|sobre|su|de|из)\s)\s*(?:the\s|an?\s)?"
-    rf"(?:(?:possible|maximum|total|max)\s)?(?:of\s)?{_MARKS}{_HIGHEST}"
-    rf"|[(\[,;]?\s*(?:on\s)?(?:an?\s|the\s)?(?:scale|max(?:imum)?)\.?:?\s*(?:of\s|from\s)?\s*"
-    rf"{_LOW}?(?P<scale>\d{{1,4}})(?!\d|[.,]\d)"
-    rf"|[(\[]\s*{_LOW}(?P<span>\d{{1,4}})(?!\d|[.,]\d)"
-    rf"|[(\[,;]?\s*on\s(?:an?\s|the\s)?(?P<points>\d{{1,4}})[-\s]point\sscale"
-    rf"){_UNIT}[\])*_`]*",
-    re.IGNORECASE,
-)
-_SCALE = re.compile(
-    r"(?:(?P<low>[01])(?:[.,]0+)?\s*(?:[-–—]|to|\.\.)\s*|\bout\sof\s+|/\s*|\bof\s+"
-    r"|\bmax(?:imum)?\.?:?\s*(?:of\s)?)(?P<high>\d{1,4})(?:[.,]0+)?\s*(?:points?|%)?\W*$",
-    re.IGNORECASE,
-)
-_ANNOUNCED = re.compile(
-    r"\b(?:scales?|scores?|scored|ratings?|rated)\b[^.!?\n\d]{0,30}?"
-    r"(?:(?P<low>[01])(?:[.,]0+)?\s*(?:[-–—]|to)\s*|\bout\sof\s+|\bscale\sof\s+|/\s?)"
-    r"(?P<high>\d{1,4})(?!\d|[.,/-]\d)"
-    r"|\b(?:(?P<from>[01])\s*(?:[-–—]|to)\s*)?(?P<up_to>\d{1,4})[-–\s](?:point\s)?scale\b",
-    re.IGNORECASE,
-)
-_COUNTED = (
-    r"(?:findings?|signs?|features?|criteria|statements?|claims?|items?|steps?|lesions?|errors?"
-    r"|diagnos[ei]s|elements?|aspects?|concerns?|issues?|problems?|mistakes?|words?|sentences?)\b"
-)
-# What follows a number that is none, or not the whole of it.
-_UNCLEAR = re.compile(
-    r"[^\W_]|[²³¹⁰-⁹₀-₉]|\s*\d|[.,:;'’…]{1,2}\d|\s?[/\\^~×*+±→⇒]{1,2}\s?\d|[.,]\s\d+(?:[.,]\d+)?\s*$"
-    r"|\s?(?:->|=>|→|⇒|±|\+|~|\.\.|…)"
-    r"|\s+(?:thousand|hundred|million)\b"
-    rf"|\s*(?:[-–—]|to|or|and|bis)\s*(?:\d+(?:[.,]\d+)?|{_WORD})(?=\s*(?:$|[/.,;|)\]*%]|[-–—]\s))"
-    r"|\s+(?:or|and)\s(?:higher|lower|more|less|above|below|up|better|worse)\b"
-    rf"|\s+(?:of\s|key\s|clinical\s|major\s|minor\s|wrong\s|missing\s)?{_COUNTED}",
-    re.IGNORECASE,
-)
+_NUMBER = pattern("verdicts", "number", word=_WORD)
+_DENOMINATOR = pattern("verdicts", "denominator", word=_WORD)
+_UNIT_BEHIND = pattern("verdicts", "unit_behind")
+_SCALE = pattern("verdicts", "scale")
+_ANNOUNCED = pattern("verdicts", "announced")
+_UNCLEAR = pattern("verdicts", "unclear", word=_WORD)
 _SMALLEST_DENOMINATOR = 4.0  # 1/2 and 2/3 are fractions, not scores of a scale; 1 is a scale
 _LOOKED_AT = 300  # characters behind which no part of a number is looked for
 
@@ -119,7 +72,8 @@ def read_score(text: str) -> WrittenScore | None:
         return None
     denominator = _DENOMINATOR.match(shown, number.end())
     end = denominator.end() if denominator else number.end()
-    end += len(re.match(rf"{_UNIT}[\])*_`]*", shown[end:])[0])  # type: ignore[index]
+    unit = _UNIT_BEHIND.match(shown, end)
+    end = unit.end() if unit else end
     value, out_of, rest = _value(number), _highest(denominator), text[end:]
     if value is None or _UNCLEAR.match(shown, end) or not _is_scale(out_of):
         return _AMBIGUOUS._replace(said=rest)
@@ -185,12 +139,7 @@ PLACES: Mapping[str, int | None] = MappingProxyType(
         for alias in (*aliases, name.lower())
     }
 )
-_TITLE = re.compile(
-    r"^[\s#|*_\-+•]*+(?:\(?\d{1,2}(?:[.):]|\s*\|)\s*)?[*_`|\s]*+"
-    r"([A-Za-z][A-Za-z &/_-]{2,40}?)(?:\s*\(([^()\n]{0,30})\))?(?:\sscore)?[*_`\s]*"
-    r"(?:[:|=\t]|\s[-–—]\s|(?<=\))$)[*_`\s|]*(.*)$",
-    re.IGNORECASE,
-)
+_TITLE = pattern("verdicts", "title")
 _OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
 _LONGEST_LINE = 4000
 _MOST_DEEP = 4

@@ -1,13 +1,12 @@
 """Derm7pt: a clinical and a dermoscopic picture of each lesion, with the seven-point checklist."""
 
-from pathlib import Path
+from typing import Any
 
-from skingpt_r1.case import Case, Split
-from skingpt_r1.data.info import DatasetInfo
+from skingpt_r1.case import Split
 from skingpt_r1.data.pictures import PictureIndex
-from skingpt_r1.data.reading import Reading
-from skingpt_r1.data.table import Row, first_file, read_csv
-from skingpt_r1.text.values import lowered, rest, stated, whole_number
+from skingpt_r1.data.reading import Reader, Reading
+from skingpt_r1.data.table import Row, Table, first_file, read_csv
+from skingpt_r1.text.values import stated, whole_number
 
 LABELS = (
     "basal cell carcinoma", "blue nevus", "clark nevus", "combined nevus", "congenital nevus",
@@ -16,44 +15,20 @@ LABELS = (
     "melanoma metastasis", "melanosis", "miscellaneous", "recurrent nevus", "reed or spitz nevus",
     "seborrheic keratosis", "vascular lesion",
 )  # fmt: skip
-INFO = DatasetInfo(
-    name="derm7pt",
-    title="Derm7pt (seven-point checklist)",
-    licence="non-commercial research use, on the terms of the download page",
-    citation=(
-        "Kawahara J, Daneshvar S, Argenziano G, Hamarneh G. Seven-point checklist and skin lesion"
-        " classification using multitask multimodal neural nets."
-        " IEEE J Biomed Health Inform 23(2):538-546 (2019)."
-    ),
-    url="https://derm.cs.sfu.ca",
-    layout="images/, meta/meta.csv and meta/train_indexes.csv, valid_indexes.csv, test_indexes.csv",
-    group_key="lesion (case_num)",
-    labels=LABELS,
-)
-COLUMNS = ("case_num", "diagnosis", "clinic", "derm", "elevation", "location")
 SPLITS = {"train": Split.TRAIN, "valid": Split.VALIDATION, "test": Split.TEST}
 ELEVATIONS = {"flat": "flat", "palpable": "elevated", "nodular": "elevated"}
+SPLIT = "split"  # a column that we add
 
 
-def read(root: Path) -> Reading:
-    """Read the tables and look for the pictures; the problems stay in the result."""
-    reading = Reading(INFO, root)
-    rows = read_csv(first_file(reading, ("meta/meta.csv",)), COLUMNS, reading)
+def _fill(reading: Reading) -> None:
+    rows = read_csv(first_file(reading, TABLE.files), TABLE.columns, reading)
     splits = _read_splits(len(rows), reading)
+    split_rows = [
+        Row(row.where, {**row.values, SPLIT: splits.get(position)})
+        for position, row in enumerate(rows)
+    ]
     # Names in the table and on disk differ in letter case; the index does not mind.
-    pictures = PictureIndex(root, "images")
-    for position, row in enumerate(rows):
-        _add(row, splits.get(position), pictures, reading)
-    return reading
-
-
-def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of a Derm7pt folder: clinical picture first, then the dermoscopic one.
-
-    Raises:
-        DatasetError: all problems together.
-    """
-    return read(root).settle(allow_missing=allow_missing)
+    TABLE.add(split_rows, PictureIndex(reading.root, TABLE.folders), reading)
 
 
 def _read_splits(num_rows: int, reading: Reading) -> dict[int, Split]:
@@ -74,29 +49,35 @@ def _read_splits(num_rows: int, reading: Reading) -> dict[int, Split]:
     return splits
 
 
-def _add(row: Row, split: Split | None, pictures: PictureIndex, reading: Reading) -> None:
-    values, where = row.values, row.where
-    number = reading.required(where, "case_num", values["case_num"])
-    label = reading.label(where, values["diagnosis"], LABELS)
-    names = [reading.required(where, column, values[column]) for column in ("clinic", "derm")]
-    if number is None or label is None:
-        return
-    paths = [reading.picture(where, pictures, name) for name in names if name is not None]
-    found = tuple(path for path in paths if path is not None)
-    if len(found) < 2:
-        return
-    elevation = ELEVATIONS.get(values["elevation"].strip().lower())
-    reading.add(
-        Case(
-            id=number,
-            images=found,
-            dataset=INFO.name,
-            group=number,
-            label=label,
-            split=split,
-            findings=stated(elevation=elevation),
-            context=stated(site=lowered(values["location"])),
-            attributes=rest(values, "case_num", "diagnosis", "clinic", "derm", "location"),
-        ),
-        where,
-    )
+def _more(row: Row, _: Reading) -> dict[str, Any]:
+    elevation = ELEVATIONS.get(row.values["elevation"].strip().lower())
+    return {"split": row.values[SPLIT], "findings": stated(elevation=elevation)}
+
+
+TABLE = Table(
+    files=("meta/meta.csv",),
+    columns=("case_num", "diagnosis", "clinic", "derm", "elevation", "location"),
+    folders="images",
+    pictures=("clinic", "derm"),
+    id="case_num",
+    label="diagnosis",
+    names=LABELS,
+    site="location",
+    used=(SPLIT,),
+    more=_more,
+)
+READER = Reader(
+    name="derm7pt",
+    title="Derm7pt (seven-point checklist)",
+    licence="non-commercial research use, on the terms of the download page",
+    citation=(
+        "Kawahara J, Daneshvar S, Argenziano G, Hamarneh G. Seven-point checklist and skin lesion"
+        " classification using multitask multimodal neural nets."
+        " IEEE J Biomed Health Inform 23(2):538-546 (2019)."
+    ),
+    url="https://derm.cs.sfu.ca",
+    layout="images/, meta/meta.csv and meta/train_indexes.csv, valid_indexes.csv, test_indexes.csv",
+    group_key="lesion (case_num)",
+    labels=LABELS,
+    fill=_fill,
+)

@@ -1,29 +1,16 @@
 """DermBench: certified reference narratives for pictures of the DermNet test set."""
 
 import hashlib
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.data.info import DERMNET, DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex
-from skingpt_r1.data.readers.skincot import read_narrative
-from skingpt_r1.data.reading import Reading
-from skingpt_r1.data.table import Record, first_file, read_jsonl
+from skingpt_r1.data.readers.dermnet import LABELS
+from skingpt_r1.data.reading import Reader, Reading
+from skingpt_r1.data.table import Row, first_file, read_jsonl
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.values import file_series, known, tidy
 
-INFO = DatasetInfo(
-    name="dermbench",
-    title="DermBench",
-    licence="CC BY-NC 4.0 for the references; the pictures are DermNet's and are not included",
-    citation="Shen et al., DermBench; with DermEval in arXiv:2511.09195 (2025).",
-    url="https://github.com/yuhos16/DermBench",
-    layout=(
-        "data/manifest/dermbench_test.jsonl, data/cot/<class>/*.jpg.txt and, optional, the DermNet"
-        " test pictures in images/<class>/"
-    ),
-    group_key="file series (picture name without trailing number), over classes",
-)
 MANIFEST = "data/manifest/dermbench_test.jsonl"
 COLUMNS = ("id", "source", "split", "category", "diagnosis", "dermnet_image_path", "cot")
 HASH = "cot_sha256"
@@ -31,41 +18,28 @@ HASH = "cot_sha256"
 PICTURES = "data|images|test"
 
 
-def read(root: Path) -> Reading:
-    """Read the manifest and the reference texts; the problems stay in the result."""
-    reading = Reading(INFO, root)
-    pictures = PictureIndex(root, PICTURES)
-    for record in read_jsonl(first_file(reading, (MANIFEST,)), COLUMNS, reading):
-        _add(record, pictures, reading)
-    return reading
+def _fill(reading: Reading) -> None:
+    """A case without its picture names where it is looked for first, and says that it is absent.
 
-
-def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of DermBench; the reference is the narrative, the label is `diagnosis`.
-
-    The pictures are not part of DermBench. A case without one still names the path where it is
-    looked for first, and says so: `attributes["picture"] == "absent"`. Absent pictures are counted
-    and are no problem; absent or altered texts are.
-
-    Raises:
-        DatasetError: all problems together.
+    The pictures are not part of DermBench: absent ones are noted; absent or altered texts are
+    problems.
     """
-    return read(root).settle(allow_missing=allow_missing)
+    pictures = PictureIndex(reading.root, PICTURES)
+    for row in read_jsonl(first_file(reading, (MANIFEST,)), COLUMNS, reading):
+        _add(row, pictures, reading)
 
 
-def _add(record: Record, pictures: PictureIndex, reading: Reading) -> None:
-    where = record.where
-    wrong = [name for name in COLUMNS if not _is_text(record.values[name])]
+def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
+    where = row.where
+    wrong = [name for name in COLUMNS if not _is_text(row.values[name])]
     if wrong:
         reading.problem(where, f"{', '.join(wrong)} must be text that is not empty")
         return
-    values = {
-        name: value.strip() for name, value in record.values.items() if isinstance(value, str)
-    }
+    values = {name: value.strip() for name, value in row.values.items() if isinstance(value, str)}
     if any(_leaves(values[name]) for name in ("cot", "dermnet_image_path")):
         reading.problem(where, "cot and dermnet_image_path must be paths inside the folder")
         return
-    category = reading.label(where, values["category"], DERMNET)
+    category = reading.label(where, values["category"], LABELS)
     narrative = _reference(where, values, reading)
     if category is None or narrative is None:
         return
@@ -80,7 +54,7 @@ def _add(record: Record, pictures: PictureIndex, reading: Reading) -> None:
         Case(
             id=values["id"],
             images=(found or reading.root / "images" / values["dermnet_image_path"],),
-            dataset=INFO.name,
+            dataset=reading.info.name,
             group=file_series(PurePosixPath(values["dermnet_image_path"]).stem),
             label=tidy(values["diagnosis"]),
             split=Split.TEST,
@@ -107,7 +81,7 @@ def _leaves(name: str) -> bool:
 def _reference(where: str, values: dict[str, str], reading: Reading) -> str | None:
     """The reference text, checked against the hash that the manifest gives for it."""
     path = reading.root / values["cot"]
-    text = read_narrative(where, path, reading)
+    text = reading.text(where, path)
     wanted = values.get(HASH)
     if text is None or wanted is None:
         return text
@@ -115,3 +89,18 @@ def _reference(where: str, values: dict[str, str], reading: Reading) -> str | No
         reading.problem(where, f"{values['cot']} is not the text that the manifest was made for")
         return None
     return text
+
+
+READER = Reader(
+    name="dermbench",
+    title="DermBench",
+    licence="CC BY-NC 4.0 for the references; the pictures are DermNet's and are not included",
+    citation="Shen et al., DermBench; with DermEval in arXiv:2511.09195 (2025).",
+    url="https://github.com/yuhos16/DermBench",
+    layout=(
+        "data/manifest/dermbench_test.jsonl, data/cot/<class>/*.jpg.txt and, optional, the DermNet"
+        " test pictures in images/<class>/"
+    ),
+    group_key="file series (picture name without trailing number), over classes",
+    fill=_fill,
+)

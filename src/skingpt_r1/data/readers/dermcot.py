@@ -7,23 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from skingpt_r1.case import Case, SkinTone, Split, id_problem
-from skingpt_r1.data.info import DatasetInfo
 from skingpt_r1.data.intake import SUFFIXES
-from skingpt_r1.data.reading import Reading
+from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import check_findings
 
-INFO = DatasetInfo(
-    name="dermcot",
-    title="A published DermCoT corpus",
-    licence="that of each source; see README.md of the corpus",
-    citation="DermCoT, with SkinGPT-R1 in arXiv:2511.15242 (2025).",
-    url="https://arxiv.org/abs/2511.15242",
-    layout="data/train-*.parquet and, optional, data/certified-*.parquet",
-    group_key="column group, within each source",
-    tone_field="fitzpatrick, tone",
-    keeps_split=True,
-)
 # Certified cases are for testing and are never trained on.
 SPLITS = {"train": Split.TRAIN, "certified": Split.TEST}
 COLUMNS = (
@@ -40,34 +28,21 @@ _SHARD = re.compile(r"(train|certified)-(\d{5})-of-(\d{5})\.parquet")
 _ROWS = 64  # held at once
 
 
-def read(root: Path) -> Reading:
-    """Read the table and unpack its pictures; the problems stay in the result."""
-    reading = Reading(INFO, root)
+def _fill(reading: Reading) -> None:
+    """Pictures lie inside the table; they are unpacked once, into the folder `pictures`."""
     unpacked: dict[str, bytes] = {}
-    for path, split in _shards(root, reading):
+    for path, split in _shards(reading):
         for number, values in enumerate(_rows(path), start=1):
             _add(f"{path.name} row {number}", values, split, unpacked, reading)
-    return reading
 
 
-def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of a published corpus.
-
-    Pictures lie inside the table; they are unpacked once, into the folder `pictures` of the
-    corpus. `split` is train, and test for certified cases.
-
-    Raises:
-        DatasetError: all problems together; or the folder cannot be written to.
-    """
-    return read(root).settle(allow_missing=allow_missing)
-
-
-def _shards(root: Path, reading: Reading) -> list[tuple[Path, Split]]:
-    found = sorted(path for path in (root / "data").glob("*.parquet"))
+def _shards(reading: Reading) -> list[tuple[Path, Split]]:
+    folder = reading.root / "data"
+    found = sorted(folder.glob("*.parquet"))
     matches = [(path, _SHARD.fullmatch(path.name)) for path in found]
     shards = [(path, match) for path, match in matches if match is not None]
     if not shards:
-        raise DatasetError(f"{INFO.name}: no shard in {root / 'data'}; expected {INFO.layout}")
+        raise DatasetError(f"dermcot: no shard in {folder}; expected {reading.info.layout}")
     for split in SPLITS:
         parts = [match for _, match in shards if match[1] == split]
         if parts and [int(match[2]) for match in parts] != list(range(int(parts[0][3]))):
@@ -84,12 +59,12 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         file = pq.ParquetFile(path)
         absent = [name for name in COLUMNS if name not in file.schema_arrow.names]
         if absent:
-            raise DatasetError(f"{INFO.name}: wrong columns in {path}: no {', '.join(absent)}")
+            raise DatasetError(f"dermcot: wrong columns in {path}: no {', '.join(absent)}")
         for batch in file.iter_batches(batch_size=_ROWS, columns=list(COLUMNS)):
             yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(
-            f"{INFO.name}: {path} cannot be read as Parquet ({type(error).__name__}); copy the "
+            f"dermcot: {path} cannot be read as Parquet ({type(error).__name__}); copy the "
             "corpus again"
         ) from error
 
@@ -124,7 +99,7 @@ def _add(
         Case(
             id=values["id"],
             images=images,
-            dataset=INFO.name,
+            dataset=reading.info.name,
             group=f"{values['dataset']}/{values['group']}",
             label=values["diagnosis"],
             split=split,
@@ -205,7 +180,21 @@ def _unpacked(path: Path, content: bytes) -> Path:
         partial.replace(path)
     except OSError as error:
         raise DatasetError(
-            f"{INFO.name}: cannot unpack pictures into {path.parent}: {error.strerror}; copy the "
+            f"dermcot: cannot unpack pictures into {path.parent}: {error.strerror}; copy the "
             "corpus to a folder that can be written to"
         ) from error
     return path
+
+
+READER = Reader(
+    name="dermcot",
+    title="A published DermCoT corpus",
+    licence="that of each source; see README.md of the corpus",
+    citation="DermCoT, with SkinGPT-R1 in arXiv:2511.15242 (2025).",
+    url="https://arxiv.org/abs/2511.15242",
+    layout="data/train-*.parquet and, optional, data/certified-*.parquet",
+    group_key="column group, within each source",
+    tone_field="fitzpatrick, tone",
+    keeps_split=True,
+    fill=_fill,
+)

@@ -15,25 +15,14 @@ from typing import Any, TypeVar
 from unicodedata import normalize
 
 from skingpt_r1.case import Case, SkinTone, Split, id_problem
-from skingpt_r1.data.info import DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex, is_there, without_suffix
-from skingpt_r1.data.reading import Reading
-from skingpt_r1.data.table import Record, first_file, read_csv, read_jsonl
+from skingpt_r1.data.reading import Reader, Reading
+from skingpt_r1.data.table import Row, first_file, read_csv, read_jsonl
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import check_findings
 from skingpt_r1.text.values import known, tidy
 from skingpt_r1.text.wording import check_context
 
-INFO = DatasetInfo(
-    name="folder",
-    title="A folder of pictures with a metadata table",
-    licence="the owner's",
-    citation="none",
-    url="none",
-    layout="metadata.jsonl or metadata.csv with a column file_name (or file_names), and pictures",
-    group_key="column group; the case itself where there is none",
-    tone_field="fitzpatrick, tone",
-)
 T = TypeVar("T")
 TABLES = ("metadata.jsonl", "metadata.csv")
 MAPPINGS = ("findings", "context", "attributes")
@@ -47,33 +36,19 @@ SPLITS = {
 }  # fmt: skip
 
 
-def read(root: Path) -> Reading:
-    """Read the table and look for the pictures; the problems stay in the result."""
-    reading = Reading(INFO, root)
+def _fill(reading: Reading) -> None:
     path = first_file(reading, TABLES)
-    if all((root / name).is_file() for name in TABLES):
-        raise DatasetError(f"folder: {root} has both {' and '.join(TABLES)}; keep one")
-    records = _records(path, reading)
-    _check_names(path, records, reading)
-    pictures = PictureIndex(root)
-    groups = _joined_groups(records, reading)
-    for record in records:
-        _add(record, pictures, groups, reading)
+    if all((reading.root / name).is_file() for name in TABLES):
+        raise DatasetError(f"folder: {reading.root} has both {' and '.join(TABLES)}; keep one")
+    rows = _rows(path, reading)
+    _check_names(path, rows, reading)
+    pictures = PictureIndex(reading.root)
+    groups = _joined_groups(rows, reading)
+    for row in rows:
+        _add(row, pictures, groups, reading)
     for names in _alike(case.label for case in reading.cases).values():
         shown = ", ".join(map(repr, names))
         reading.notes[f"labels that differ in letter case alone, kept apart: {shown}"] = len(names)
-    return reading
-
-
-def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of a folder that has a metadata table.
-
-    `id` defaults to the name of the first picture without suffix, `group` to the id.
-
-    Raises:
-        DatasetError: all problems together.
-    """
-    return read(root).settle(allow_missing=allow_missing)
 
 
 def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
@@ -167,44 +142,44 @@ def _to_record(case: Case, folder: Path) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _records(path: Path, reading: Reading) -> list[Record]:
+def _rows(path: Path, reading: Reading) -> list[Row]:
     """The rows of either kind of table, with `findings.x` columns gathered into mappings."""
     if path.suffix == ".jsonl":
         return read_jsonl(path, (), reading)
-    rows = read_csv(path, (), reading)
-    if rows and not set(FILES) & set(rows[0].values):
+    lines = read_csv(path, (), reading)
+    if lines and not set(FILES) & set(lines[0].values):
         raise DatasetError(
             f"folder: wrong columns in {path}: no file_name or file_names;"
-            f" found: {', '.join(rows[0].values)}"
+            f" found: {', '.join(lines[0].values)}"
         )
-    records = []
-    for row in rows:
+    rows = []
+    for line in lines:
         plain: dict[str, Any] = {}
         gathered: dict[str, dict[str, str]] = defaultdict(dict)
-        for name, text in row.values.items():
+        for name, text in line.values.items():
             mapping, dot, key = name.partition(".")
             if dot and mapping in MAPPINGS:
                 if (said := known(text)) is not None:
                     gathered[mapping][key] = said
             elif text.strip():
                 plain[name] = text
-        records.append(Record(row.where, {**gathered, **plain}))
-    return records
+        rows.append(Row(line.where, {**gathered, **plain}))
+    return rows
 
 
-def _check_names(path: Path, records: Iterable[Record], reading: Reading) -> None:
+def _check_names(path: Path, rows: Iterable[Row], reading: Reading) -> None:
     """A field in capitals would become an attribute, and what it says would be lost."""
     fields = {*FIELDS, *FILES, *MAPPINGS}
-    for name in sorted({name for record in records for name in record.values}):
+    for name in sorted({name for row in rows for name in row.values}):
         first = name.partition(".")[0]
         plain = tidy(first).casefold().replace(" ", "_")
         if first not in fields and plain in fields:
             reading.problem(path.name, f"column {name!r} is not a field; is it {plain!r}?")
 
 
-def _joined_groups(records: Iterable[Record], reading: Reading) -> dict[str, str]:
+def _joined_groups(rows: Iterable[Row], reading: Reading) -> dict[str, str]:
     """Group as it is spelled -> one name, for groups that differ in letter case or form alone."""
-    alike = _alike(_name(_text(record.values.get("group")) or "") for record in records)
+    alike = _alike(_name(_text(row.values.get("group")) or "") for row in rows)
     if alike:
         # Groups are patients as a rule: how many, not who, goes to a log.
         reading.notes["groups that differ in letter case alone, taken as one"] = len(alike)
@@ -220,19 +195,17 @@ def _alike(names: Iterable[str | None]) -> dict[str, list[str]]:
     return {key: sorted(found) for key, found in spelled.items() if len(found) > 1}
 
 
-def _add(
-    record: Record, pictures: PictureIndex, groups: Mapping[str, str], reading: Reading
-) -> None:
-    values, where = record.values, record.where
+def _add(row: Row, pictures: PictureIndex, groups: Mapping[str, str], reading: Reading) -> None:
+    values, where = row.values, row.where
     before = len(reading.problems)
-    names = _files(record, reading)
-    mappings = {name: _mapping(record, name, reading) for name in MAPPINGS}
+    names = _files(row, reading)
+    mappings = {name: _mapping(row, name, reading) for name in MAPPINGS}
     for problem in check_findings(mappings["findings"]) + check_context(mappings["context"]):
         reading.problem(where, problem)
-    texts = {name: _said(record, name, reading) for name in (*NAMES, "narrative")}
+    texts = {name: _said(row, name, reading) for name in (*NAMES, "narrative")}
     scale = reading.fitzpatrick(where, _text(values.get("fitzpatrick")) or "")
-    split = _choice(record, "split", SPLITS, reading)
-    tone = _choice(record, "tone", {tone.value: tone for tone in SkinTone}, reading)
+    split = _choice(row, "split", SPLITS, reading)
+    tone = _choice(row, "tone", {tone.value: tone for tone in SkinTone}, reading)
     if len(reading.problems) > before:
         return
     images = _pictures(where, names, pictures, reading)
@@ -249,7 +222,7 @@ def _add(
         Case(
             id=identity,
             images=images,
-            dataset=texts["dataset"] or INFO.name,
+            dataset=texts["dataset"] or reading.info.name,
             group=groups.get(group, group),
             label=texts["label"],
             split=split,
@@ -267,11 +240,11 @@ def _add(
     )
 
 
-def _said(record: Record, name: str, reading: Reading) -> str | None:
+def _said(row: Row, name: str, reading: Reading) -> str | None:
     """A field as text; None where nothing is known, a problem where it is no text or number."""
-    value = record.values.get(name)
+    value = row.values.get(name)
     if isinstance(value, bool | list | dict) or value in (math.inf, -math.inf):
-        reading.problem(record.where, f"{name} is {_text(value)}; give one text, or null")
+        reading.problem(row.where, f"{name} is {_text(value)}; give one text, or null")
         return None
     text = _text(value)
     if text is None or not tidy(text):
@@ -293,24 +266,23 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _files(record: Record, reading: Reading) -> list[str]:
+def _files(row: Row, reading: Reading) -> list[str]:
     """The picture names of a row, in order; problems if there are none or they leave the folder."""
-    one, several = (record.values.get(name) for name in FILES)
+    one, several = (row.values.get(name) for name in FILES)
     if isinstance(several, str):
         try:
             several = json.loads(several)
         except (ValueError, RecursionError):
-            reading.problem(record.where, f"file_names is not a JSON list: {several!r}")
+            reading.problem(row.where, f"file_names is not a JSON list: {several!r}")
             return []
     names = [one] if several is None else several
     if not isinstance(names, list) or not names or not all(map(_is_inside, names)):
         reading.problem(
-            record.where,
-            f"file_name {names!r} is no picture inside the folder; give a relative path",
+            row.where, f"file_name {names!r} is no picture inside the folder; give a relative path"
         )
         return []
     if one is not None and several is not None:
-        reading.problem(record.where, "file_name and file_names are both given; give one of them")
+        reading.problem(row.where, "file_name and file_names are both given; give one of them")
         return []
     return [name.strip() for name in names]
 
@@ -341,28 +313,41 @@ def _default_id(name: str, image: Path) -> str:
     return str(plain).strip()
 
 
-def _mapping(record: Record, name: str, reading: Reading) -> dict[str, str]:
+def _mapping(row: Row, name: str, reading: Reading) -> dict[str, str]:
     """One of the three mappings of a row, values as text."""
-    value = record.values.get(name)
+    value = row.values.get(name)
     if known(_text(value)) is None:
         return {}
     if not isinstance(value, Mapping):
-        reading.problem(record.where, f"{name} is {value!r}; give a mapping of names to values")
+        reading.problem(row.where, f"{name} is {value!r}; give a mapping of names to values")
         return {}
     if name == "attributes":
         texts = {key: item if item == "" else _text(item) for key, item in value.items()}
     else:
-        part = Record(record.where, {f"{name}.{key}": item for key, item in value.items()})
+        part = Row(row.where, {f"{name}.{key}": item for key, item in value.items()})
         texts = {key: _said(part, f"{name}.{key}", reading) for key in value}
     return {key: text for key, text in texts.items() if text is not None}
 
 
-def _choice(record: Record, name: str, choices: Mapping[str, T], reading: Reading) -> T | None:
+def _choice(row: Row, name: str, choices: Mapping[str, T], reading: Reading) -> T | None:
     """One of a few values; None when the field is empty, a problem when it is something else."""
-    text = known(_text(record.values.get(name)))
+    text = known(_text(row.values.get(name)))
     if text is None:
         return None
     if text.casefold() in choices:
         return choices[text.casefold()]
-    reading.problem(record.where, f"{name} {text!r} is not one of {', '.join(choices)}")
+    reading.problem(row.where, f"{name} {text!r} is not one of {', '.join(choices)}")
     return None
+
+
+READER = Reader(
+    name="folder",
+    title="A folder of pictures with a metadata table",
+    licence="the owner's",
+    citation="none",
+    url="none",
+    layout="metadata.jsonl or metadata.csv with a column file_name (or file_names), and pictures",
+    group_key="column group; the case itself where there is none",
+    tone_field="fitzpatrick, tone",
+    fill=_fill,
+)

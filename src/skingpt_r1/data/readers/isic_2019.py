@@ -1,13 +1,12 @@
 """ISIC 2019 challenge: dermoscopic pictures, eight diagnoses as one-hot columns."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-from skingpt_r1.case import Case
-from skingpt_r1.data.info import DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex
-from skingpt_r1.data.reading import Reading
-from skingpt_r1.data.table import Row, first_file, read_csv, rows_by_id
-from skingpt_r1.text.values import known, lowered, rest, stated
+from skingpt_r1.data.reading import Reader, Reading
+from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
+from skingpt_r1.text.values import known
 
 LABELS = {
     "MEL": "melanoma",
@@ -19,8 +18,61 @@ LABELS = {
     "VASC": "vascular lesion",
     "SCC": "squamous cell carcinoma",
 }
-CODES = (*LABELS, "UNK")
-INFO = DatasetInfo(
+CODES = {**LABELS, "UNK": ""}  # none of the eight diagnoses: no label
+CODE = "code"  # a column that we add
+TRUTHS = ("ISIC_2019_Training_GroundTruth.csv", "GroundTruth.csv")
+FACTS = ("ISIC_2019_Training_Metadata.csv", "Metadata.csv")
+
+
+def _fill(reading: Reading) -> None:
+    truths = read_csv(first_file(reading, TRUTHS), ("image", *LABELS), reading)
+    facts = rows_by_id(
+        read_csv(first_file(reading, FACTS), TABLE.columns, reading), "image", reading
+    )
+    TABLE.add(_joined(truths, facts, reading), PictureIndex(reading.root, TABLE.folders), reading)
+
+
+def _joined(truths: list[Row], facts: dict[str, Row], reading: Reading) -> Iterator[Row]:
+    for row in truths:
+        name = reading.required(row.where, "image", row.values["image"])
+        code = _code(row, reading)
+        if name is None or code is None:
+            continue
+        if name not in facts:
+            reading.problem(row.where, f"picture {name} has no row in the metadata table")
+            continue
+        values = facts[name].values
+        age = reading.age(facts[name].where, values["age_approx"])
+        yield Row(row.where, {**values, "image": name, "age_approx": age or "", CODE: code})
+
+
+def _code(row: Row, reading: Reading) -> str | None:
+    """The one column that is 1; None, and a problem, unless exactly one is."""
+    cells = {code: row.values[code].strip() for code in CODES if code in row.values}
+    ones = [code for code, cell in cells.items() if cell in {"1", "1.0"}]
+    if len(ones) == 1 and all(cell in {"0", "0.0", "1", "1.0"} for cell in cells.values()):
+        return ones[0]
+    reading.problem(row.where, f"not one-hot: {', '.join(f'{c}={v}' for c, v in cells.items())}")
+    return None
+
+
+def _more(row: Row, _: Reading) -> dict[str, Any]:
+    return {"group": known(row.values["lesion_id"]) or row.values["image"]}
+
+
+TABLE = Table(
+    columns=("image", "age_approx", "anatom_site_general", "lesion_id", "sex"),
+    folders="ISIC_2019_Training_Input",
+    pictures=("image",),
+    id="image",
+    label=CODE,
+    names=CODES,
+    age="age_approx",
+    site="anatom_site_general",
+    used=("lesion_id",),
+    more=_more,
+)
+READER = Reader(
     name="isic_2019",
     title="ISIC 2019",
     licence="CC BY-NC 4.0 as a set; the archive gives each picture its own licence",
@@ -36,70 +88,5 @@ INFO = DatasetInfo(
     group_key="lesion (lesion_id); the picture itself where it is empty",
     labels=tuple(LABELS.values()),
     redistributable=True,
+    fill=_fill,
 )
-COLUMNS = ("image", "age_approx", "anatom_site_general", "lesion_id", "sex")
-TRUTHS = ("ISIC_2019_Training_GroundTruth.csv", "GroundTruth.csv")
-FACTS = ("ISIC_2019_Training_Metadata.csv", "Metadata.csv")
-
-
-def read(root: Path) -> Reading:
-    """Read both tables and look for the pictures; the problems stay in the result."""
-    reading = Reading(INFO, root)
-    truths = read_csv(first_file(reading, TRUTHS), ("image", *CODES[:-1]), reading)
-    facts = rows_by_id(read_csv(first_file(reading, FACTS), COLUMNS, reading), "image", reading)
-    pictures = PictureIndex(root, "ISIC_2019_Training_Input")
-    for row in truths:
-        _add(row, facts, pictures, reading)
-    return reading
-
-
-def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of the ISIC 2019 training set, one picture each, grouped by lesion.
-
-    `UNK`, none of the eight diagnoses, gives an unlabelled case.
-
-    Raises:
-        DatasetError: all problems together.
-    """
-    return read(root).settle(allow_missing=allow_missing)
-
-
-def _code(row: Row, reading: Reading) -> str | None:
-    """The one column that is 1; None, and a problem, unless exactly one is."""
-    cells = {code: row.values[code].strip() for code in CODES if code in row.values}
-    ones = [code for code, cell in cells.items() if cell in {"1", "1.0"}]
-    if len(ones) == 1 and all(cell in {"0", "0.0", "1", "1.0"} for cell in cells.values()):
-        return ones[0]
-    reading.problem(row.where, f"not one-hot: {', '.join(f'{c}={v}' for c, v in cells.items())}")
-    return None
-
-
-def _add(row: Row, facts: dict[str, Row], pictures: PictureIndex, reading: Reading) -> None:
-    where = row.where
-    name = reading.required(where, "image", row.values["image"])
-    code = _code(row, reading)
-    if name is None or code is None:
-        return
-    if name not in facts:
-        reading.problem(where, f"picture {name} has no row in the metadata table")
-        return
-    values = facts[name].values
-    age = reading.age(facts[name].where, values["age_approx"])
-    picture = reading.picture(where, pictures, name)
-    if picture is None:
-        return
-    reading.add(
-        Case(
-            id=name,
-            images=(picture,),
-            dataset=INFO.name,
-            group=known(values["lesion_id"]) or name,
-            label=LABELS.get(code),
-            context=stated(site=lowered(values["anatom_site_general"]), age=age),
-            attributes={
-                "raw_label": code,
-                **rest(values, "image", "age_approx", "anatom_site_general", "lesion_id"),
-            },
-        ),
-        where,
-    )

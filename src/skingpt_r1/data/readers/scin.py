@@ -2,99 +2,49 @@
 
 import ast
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from skingpt_r1.case import Case, SkinTone
-from skingpt_r1.data.info import DatasetInfo
 from skingpt_r1.data.pictures import PictureIndex
-from skingpt_r1.data.reading import Reading
-from skingpt_r1.data.table import Row, first_file, read_csv, rows_by_id
+from skingpt_r1.data.reading import Reader, Reading
+from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
 from skingpt_r1.text.values import known, rest, stated, tidy
 
-INFO = DatasetInfo(
-    name="scin",
-    title="SCIN (Skin Condition Image Network)",
-    licence="SCIN Data Use License",
-    citation=(
-        "Ward A, Li J, Wang J, et al. Creating an empirical dermatology dataset through"
-        " crowdsourcing with web search advertisements. JAMA Network Open 7(11):e2446615 (2024)."
-    ),
-    url="https://github.com/google-research-datasets/scin",
-    layout="scin_cases.csv, scin_labels.csv and images/, in the folder or in dataset/",
-    group_key="case (case_id): contributors are not known",
-    tone_field=(
-        "dermatologist_fitzpatrick_skin_type_label_1..3 (most frequent), else fitzpatrick_skin_type"
-    ),
-)
 PICTURES = ("image_1_path", "image_2_path", "image_3_path")
-CASE_COLUMNS = ("case_id", "age_group", "fitzpatrick_skin_type", *PICTURES)
-LABEL_COLUMNS = ("case_id", "weighted_skin_condition_label")
 WEIGHTS = "weighted_skin_condition_label"
 TYPES = {f"FST{scale}": scale for scale in range(1, 7)}
 UNTOLD = {"NONE_SELECTED", "NONE_IDENTIFIED"}
+FIELDS = "fields"  # a column that we add: fields of the case
 
 
-def read(root: Path) -> Reading:
-    """Read both tables and look for the pictures; the problems stay in the result."""
-    reading = Reading(INFO, root)
+def _fill(reading: Reading) -> None:
     cases = first_file(reading, ("scin_cases.csv", "dataset/scin_cases.csv"))
     labels = first_file(reading, ("scin_labels.csv", "dataset/scin_labels.csv"))
-    rows = read_csv(cases, CASE_COLUMNS, reading)
-    labelled = rows_by_id(read_csv(labels, LABEL_COLUMNS, reading), "case_id", reading)
+    rows = read_csv(cases, TABLE.columns, reading)
+    labelled = rows_by_id(read_csv(labels, ("case_id", WEIGHTS), reading), "case_id", reading)
     for name in sorted(labelled.keys() - {row.values["case_id"].strip() for row in rows}):
         reading.problem(labelled[name].where, f"case {name!r} is not in {cases.name}")
     # The table names paths from above `dataset`; the folder may begin at or below it.
-    pictures = PictureIndex(cases.parent, "dataset|images")
+    pictures = PictureIndex(cases.parent, TABLE.folders)
+    TABLE.add(_joined(rows, labelled, reading), pictures, reading)
+    reading.notes["unlabelled"] += sum(case.label is None for case in reading.cases)
+
+
+def _joined(rows: list[Row], labelled: Mapping[str, Row], reading: Reading) -> Iterator[Row]:
     for row in rows:
-        _add(row, labelled.get(row.values["case_id"].strip()), pictures, reading)
-    return reading
-
-
-def load(root: Path, *, allow_missing: bool = False) -> list[Case]:
-    """The cases of a SCIN folder, with one to three pictures each.
-
-    The label is the condition of the highest weight, the first one on a tie; cases that no
-    dermatologist could grade have none.
-
-    Raises:
-        DatasetError: all problems together.
-    """
-    return read(root).settle(allow_missing=allow_missing)
-
-
-def _add(row: Row, labels: Row | None, pictures: PictureIndex, reading: Reading) -> None:
-    values, where = row.values, row.where
-    name = reading.required(where, "case_id", values["case_id"])
-    opinions = labels.values if labels else {}
-    label = _heaviest(labels, reading) if labels else None
-    scale = _skin_type(row, labels, reading)
-    names = [text for column in PICTURES if (text := known(values[column]))]
-    if not names:
-        reading.problem(where, "no picture: image_1_path to image_3_path are empty")
-    if name is None or not names:
-        return
-    paths = [reading.picture(where, pictures, text) for text in names]
-    found = tuple(path for path in paths if path is not None)
-    if len(found) < len(names):
-        return
-    if label is None:
-        reading.notes["unlabelled"] += 1
-    reading.add(
-        Case(
-            id=name,
-            images=found,
-            dataset=INFO.name,
-            group=name,
-            label=label,
-            fitzpatrick=scale,
-            tone=None if scale is None else SkinTone.from_fitzpatrick(scale),
-            context=stated(
-                site=_ticked(values, "body_parts_"), age=_age_range(values["age_group"])
+        labels = labelled.get(row.values["case_id"].strip())
+        fields = {
+            "label": _heaviest(labels, reading) if labels else None,
+            "fitzpatrick": _skin_type(row, labels, reading),
+            "images": [text for column in PICTURES if (text := known(row.values[column]))],
+            "context": stated(
+                site=_ticked(row.values, "body_parts_"), age=_age_range(row.values["age_group"])
             ),
-            attributes={**rest(values, "case_id", *PICTURES), **rest(opinions, "case_id")},
-        ),
-        where,
-    )
+        }
+        if not fields["images"]:
+            reading.problem(row.where, "no picture: image_1_path to image_3_path are empty")
+        opinions = rest(labels.values, "case_id") if labels else {}
+        yield Row(row.where, {**row.values, **opinions, FIELDS: fields})
 
 
 def _heaviest(row: Row, reading: Reading) -> str | None:
@@ -158,3 +108,33 @@ def _ticked(values: dict[str, str], prefix: str) -> str | None:
     ]
     told = [name for name in names if name not in {"other", "no relevant experience"}]
     return ", ".join(told) or None
+
+
+def _more(row: Row, _: Reading) -> dict[str, Any]:
+    fields: dict[str, Any] = row.values[FIELDS]
+    return fields
+
+
+TABLE = Table(
+    columns=("case_id", "age_group", "fitzpatrick_skin_type", *PICTURES),
+    folders="dataset|images",
+    id="case_id",
+    used=(*PICTURES, FIELDS),
+    more=_more,
+)
+READER = Reader(
+    name="scin",
+    title="SCIN (Skin Condition Image Network)",
+    licence="SCIN Data Use License",
+    citation=(
+        "Ward A, Li J, Wang J, et al. Creating an empirical dermatology dataset through"
+        " crowdsourcing with web search advertisements. JAMA Network Open 7(11):e2446615 (2024)."
+    ),
+    url="https://github.com/google-research-datasets/scin",
+    layout="scin_cases.csv, scin_labels.csv and images/, in the folder or in dataset/",
+    group_key="case (case_id): contributors are not known",
+    tone_field=(
+        "dermatologist_fitzpatrick_skin_type_label_1..3 (most frequent), else fitzpatrick_skin_type"
+    ),
+    fill=_fill,
+)

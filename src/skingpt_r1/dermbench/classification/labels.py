@@ -77,7 +77,7 @@ def _of(name: str, kind: Kind = "diagnosis") -> tuple[str, ...]:
         return (MALIGNANT, BENIGN)
     if kind == "nine parts":
         return tuple(sorted({item.nine_partition for item in diagnoses().values()}))
-    return READERS[name].INFO.labels
+    return READERS[name].labels
 
 
 LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(

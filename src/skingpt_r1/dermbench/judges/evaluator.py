@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skingpt_r1.dermbench.judges.judge import JudgeTask, record_verdict
+from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
 from skingpt_r1.dermbench.questions import Asked, refuse_changed_pictures
 from skingpt_r1.dermbench.records import Judgement, ProtocolName
 from skingpt_r1.dermbench.systems.own import NO_PICTURE, short_name
-from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.text.rubric import Unscored
 
 if TYPE_CHECKING:
@@ -34,15 +33,10 @@ class EvaluatorJudge:
     most_attempts = 1  # an unreadable reply is asked for again in the other form, by itself
 
     def __init__(self, name: str, model: "SkinGPT", weights: str, *, brief: bool = False) -> None:
-        self._name = name
+        self.name = name
         self._model = model
         self._weights = weights
         self._brief = brief
-
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
 
     @property
     def settings(self) -> dict[str, object]:
@@ -70,15 +64,8 @@ class EvaluatorJudge:
             yield record_verdict(self, task, said.verdict, reply=said.text)
 
 
-def open_evaluator_judge(
-    model: str, *, brief: bool = False, models: ModelRecipe = ANYWHERE
-) -> EvaluatorJudge:
-    """A trained evaluator as judge.
-
-    Args:
-        model: `nano`, or the adapter folder of a `skingpt dermeval train` run.
-        brief: ask for scores alone.
-        models: where it goes.
+def open_evaluator_judge(name: str, options: JudgeOptions, _ledger: object) -> EvaluatorJudge:
+    """A trained evaluator as judge: `dermeval` (the embedded one), or `dermeval:DIR`.
 
     Raises:
         CheckpointError: there is no evaluator, or it belongs to another backbone.
@@ -87,7 +74,9 @@ def open_evaluator_judge(
     from skingpt_r1.model.checkpoint import WEIGHTS_FILE
     from skingpt_r1.records import sha256_file
 
+    model = name.partition(":")[2] or NANO
     folder = NANO_EVALUATOR if model == NANO else Path(model)
-    evaluator = load_evaluator(model, **models.model_dump())
-    name = f"{DERMEVAL}:{model if model == NANO else short_name(model)}"
-    return EvaluatorJudge(name, evaluator, sha256_file(folder / WEIGHTS_FILE), brief=brief)
+    evaluator = load_evaluator(model, **options.models.model_dump())
+    shown = f"{DERMEVAL}:{model if model == NANO else short_name(model)}"
+    weights = sha256_file(folder / WEIGHTS_FILE)
+    return EvaluatorJudge(shown, evaluator, weights, brief=options.brief)

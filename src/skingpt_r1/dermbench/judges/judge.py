@@ -1,11 +1,18 @@
-"""What every judge is: a name, a scale, and one judgement for each task, in order."""
+"""What every judge is: a name, a scale, and one judgement for each task, in order.
 
-from collections.abc import Iterator, Sequence
+A judge of another package is an entry point of the group `skingpt_r1.judges`: its name, and a
+function `(name, options, ledger) -> Judge` (`Opener`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from skingpt_r1.dermbench.records import Answer, Judgement, ProtocolName, Question
+from skingpt_r1.llm.budget import Ledger, Price
+from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
+from skingpt_r1.text.rubric import Protocol as Scale
 
 
 class JudgeTask(NamedTuple):
@@ -24,6 +31,24 @@ class JudgeTask(NamedTuple):
     repeat: int = 0
     images: tuple[Path, ...] = ()
     attempt: int = 0
+
+
+class JudgeOptions(NamedTuple):
+    """How judges are opened.
+
+    Attributes:
+        protocol: the scale; only language models know both.
+        candidate_first: language models see the candidate before the reference.
+        brief: DermEval writes scores alone.
+        prices: name of a model -> price.
+        models: device and number format of DermEval.
+    """
+
+    protocol: Scale = Scale.DECIMAL_0_5
+    candidate_first: bool = False
+    brief: bool = False
+    prices: Mapping[str, Price] = {}
+    models: ModelRecipe = ModelRecipe()
 
 
 class Judge(Protocol):
@@ -62,16 +87,7 @@ def record_verdict(
     reply: str = "",
     cut: bool = False,
 ) -> Judgement:
-    """The record of what a judge said.
-
-    Args:
-        judge: who.
-        task: of what.
-        verdict: the scores, or why there are none.
-        judged_on: day, ISO 8601; None for deterministic judges.
-        reply: as it was read.
-        cut: whether the judged text was cut.
-    """
+    """The record of what a judge said; the last three are fields of `Judgement`."""
     scores = verdict if isinstance(verdict, Scores) else None
     return Judgement(
         system=task.answer.system,
@@ -88,3 +104,7 @@ def record_verdict(
         cut=cut,
         flags=() if scores is None else scores.flags,
     )
+
+
+# Opens a judge by its whole name. The ledger is the run's own, so that judges share a cost limit.
+Opener = Callable[[str, JudgeOptions, Ledger], Judge]

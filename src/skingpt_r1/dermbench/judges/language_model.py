@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from skingpt_r1.case import Case
-from skingpt_r1.dermbench.judges.judge import JudgeTask, record_verdict
+from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
 from skingpt_r1.dermbench.records import Judgement, ProtocolName
 from skingpt_r1.errors import NarratorError
 from skingpt_r1.llm.ask import Narrator, Reply, Task, prompt_sha256
@@ -207,34 +207,24 @@ class LLMJudge:
 
 
 def open_llm_judge(
-    model: str,
-    *,
-    protocol: Protocol,
-    ledger: Ledger,
-    calls: CallsRecipe,
-    api: ApiRecipe | None = None,
-    candidate_first: bool = False,
+    model: str, options: JudgeOptions, ledger: Ledger, calls: CallsRecipe | None = None
 ) -> LLMJudge:
-    """A language model as judge; checked as far as that goes without a call.
+    """A language model (`<provider>/<model>` or `<URL>#<model>`) as judge, with its own sampling.
 
-    Args:
-        model: `<provider>/<model>` or `<URL>#<model>`.
-        protocol: the scale.
-        ledger: where calls are written down, with the limit.
-        calls: prices, connections, retries.
-        api: what is asked for; the provider's own sampling by default, as published.
-        candidate_first: show the candidate before the reference.
+    Checked as far as that goes without a call. `calls` (connections, retries) has the prices of
+    the options by default.
 
     Raises:
         NarratorError: the extra is not installed, the name is not known, or the key is missing.
         CostError: the ledger has a limit, and there is no price for this model.
     """
-    chosen = api or ApiRecipe(temperature=None, max_tokens=MOST_TOKENS)
+    api = ApiRecipe(temperature=None, max_tokens=MOST_TOKENS)
+    calls = calls or CallsRecipe(prices=dict(options.prices))
     try:
-        narrator = open_model_narrator(model, api=chosen, calls=calls, ledger=ledger)
+        narrator = open_model_narrator(model, api=api, calls=calls, ledger=ledger)
     except NarratorError as error:
         raise NarratorError(f"judge {model!r} cannot be asked: {error}") from error
-    return LLMJudge(narrator, protocol, chosen, candidate_first=candidate_first)
+    return LLMJudge(narrator, options.protocol, api, candidate_first=options.candidate_first)
 
 
 def read_verdict(

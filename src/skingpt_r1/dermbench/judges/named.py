@@ -4,82 +4,57 @@ rubric                    the offline rules, against the reference
 dermeval, dermeval:DIR    a trained evaluator, without a reference
 <provider>/<model>        a language model as inspect-ai names it, against the reference
 <URL>#<model>             a server that speaks the OpenAI protocol
+NAME, NAME:...            a judge that another package brings (`skingpt_r1.judges`)
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-from skingpt_r1.dermbench.judges.judge import Judge
+from skingpt_r1.dermbench.judges.evaluator import DERMEVAL, open_evaluator_judge
+from skingpt_r1.dermbench.judges.judge import Judge, JudgeOptions, Opener
+from skingpt_r1.dermbench.judges.language_model import open_llm_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.llm.budget import CallsRecipe, Ledger, Price
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.llm.budget import Ledger
+from skingpt_r1.plugins import load_plugins
 from skingpt_r1.text.rubric import Protocol
 
-RUBRIC, DERMEVAL = "rubric", "dermeval"
-
-
-class JudgeOptions(NamedTuple):
-    """How judges are opened.
-
-    Attributes:
-        protocol: the scale; only language models know both.
-        candidate_first: language models see the candidate before the reference.
-        brief: DermEval writes scores alone.
-        prices: name of a model -> price.
-        models: where DermEval goes.
-    """
-
-    protocol: Protocol = Protocol.DECIMAL_0_5
-    candidate_first: bool = False
-    brief: bool = False
-    prices: Mapping[str, Price] = {}
-    models: ModelRecipe = ModelRecipe()
+RUBRIC = "rubric"
+BUILT_IN: dict[str, Opener] = {
+    RUBRIC: lambda _name, _options, _ledger: RubricJudge(),
+    DERMEVAL: open_evaluator_judge,
+}
 
 
 def open_judge(name: str, options: JudgeOptions, ledger: Ledger) -> Judge:
-    """A judge by its name.
-
-    Args:
-        name: see the module.
-        options: how it judges.
-        ledger: of the run, one for all of its judges, so that they share a limit.
+    """A judge by its name; the ledger is shared by all judges of a run, with its limit.
 
     Raises:
         RecipeError: a name that means no judge, or an option that the judge does not have.
-        CheckpointError: there is no such evaluator.
-        DeviceError: this machine lacks the device.
-        NarratorError: a language model cannot be asked.
-        CostError: the ledger has a limit, and there is no price.
+        SkinGPTError: it cannot be opened: no such evaluator, device or model, no key, no price.
     """
-    kind, _, rest = name.partition(":")
-    if not is_language_model(name):
+    kind = name.partition(":")[0]
+    if is_language_model(name):
+        return open_llm_judge(name, options, ledger)
+    if kind in BUILT_IN:
         _check(name, options)
-    if name == RUBRIC:
-        return RubricJudge()
-    if kind == DERMEVAL:
-        from skingpt_r1.dermbench.judges.evaluator import NANO, open_evaluator_judge
-
-        return open_evaluator_judge(rest or NANO, brief=options.brief, models=options.models)
-    if not is_language_model(name):
-        raise RecipeError(
-            f"no judge is called {name!r}; give {RUBRIC!r}, {DERMEVAL!r}, 'dermeval:DIR', a model "
-            "as inspect-ai names it (openai/gpt-5), or URL#MODEL"
-        )
-    from skingpt_r1.dermbench.judges.language_model import open_llm_judge
-
-    return open_llm_judge(
-        name,
-        protocol=options.protocol,
-        ledger=ledger,
-        calls=CallsRecipe(prices=dict(options.prices)),
-        candidate_first=options.candidate_first,
-    )
+        if kind == RUBRIC != name:
+            raise _unknown(name)
+        return BUILT_IN[kind](name, options, ledger)
+    others: dict[str, Opener] = load_plugins("judges")
+    if kind not in others:
+        raise _unknown(name, *others)
+    return others[kind](name, options, ledger)
 
 
 def is_language_model(name: str) -> bool:
     """Whether a judge is a language model, whose calls may cost."""
-    return "/" in name and name.partition(":")[0] != DERMEVAL
+    return "/" in name and ("://" in name or ":" not in name.partition("/")[0])
+
+
+def _unknown(name: str, *others: str) -> RecipeError:
+    more = "".join(f", {other!r}" for other in others)
+    return RecipeError(
+        f"no judge is called {name!r}; give {RUBRIC!r}, {DERMEVAL!r}, 'dermeval:DIR', a model as "
+        f"inspect-ai names it (openai/gpt-5), or URL#MODEL{more}"
+    )
 
 
 def _check(name: str, options: JudgeOptions) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from skingpt_r1.dermbench.answers import file_stem
 from skingpt_r1.dermbench.leaks import (
     Overlap,
     Training,
@@ -15,11 +14,11 @@ from skingpt_r1.dermbench.leaks import (
     read_training,
 )
 from skingpt_r1.dermbench.questions import data_root
-from skingpt_r1.dermbench.records import Record
+from skingpt_r1.dermbench.records import file_stem
 from skingpt_r1.dermbench.systems.named import CONTROL, NANO, Choice, Workbench
 from skingpt_r1.dermbench.systems.own import short_name, weights_sha256
 from skingpt_r1.errors import DatasetError, RecordError, TrainingError
-from skingpt_r1.records import write_json_atomic
+from skingpt_r1.records import Record, write_json_atomic
 from skingpt_r1.runs import Progress
 
 NOT_A_MODEL = "a control, which is not trained"
@@ -81,12 +80,8 @@ def check_systems(
 ) -> dict[str, SystemCard]:
     """The cards of all systems, made before any of them is asked.
 
-    Args:
-        choices: the systems.
-        opened: those that something is left to ask of; the weights of the others are not read.
-        bench: the run.
-        allow_overlap: mark questions that a system was trained on instead of refusing it.
-        progress: told how many pictures are compared.
+    The weights of systems that are not `opened` (there is nothing left to ask) are not read. With
+    `allow_overlap` questions that a system was trained on are marked instead of refused.
 
     Raises:
         DatasetError: a system was trained on questions.

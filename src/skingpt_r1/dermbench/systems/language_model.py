@@ -19,26 +19,15 @@ from skingpt_r1.text.tokens import defused
 
 
 class InspectModel:
-    """A language model that is asked several questions at once, and answers in their order.
-
-    Args:
-        name: of the system.
-        narrator: makes the calls.
-        seed: of the sampling.
-    """
+    """A language model that is asked several questions at once, and answers in their order."""
 
     def __init__(self, name: str, narrator: Narrator, seed: int) -> None:
-        self._name = name
+        self.name = name
         self._narrator = narrator
         self._seed = seed
 
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
-
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `systems.System`.
+        """Answers to what is not done, in order; see `named.System`.
 
         Raises:
             CostError: the next call could pass the limit.
@@ -52,7 +41,7 @@ class InspectModel:
             if lack is None:
                 yield self._read(item.question, next(replies))
             else:
-                yield Answer(system=self._name, id=item.question.id, text="", problem=lack)
+                yield Answer(system=self.name, id=item.question.id, text="", problem=lack)
 
     def _task(self, item: Asked) -> Task:
         question = item.question
@@ -66,7 +55,7 @@ class InspectModel:
         text = whole_text(reply.thoughts, reply.text or reply.unused_text)
         problem = None if text and reply.problem in (None, *_WRITTEN) else reply.problem
         return Answer(
-            system=self._name,
+            system=self.name,
             id=question.id,
             text=text,
             problem="empty" if problem == "truncated" else problem,

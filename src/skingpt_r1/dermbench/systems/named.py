@@ -19,18 +19,18 @@ not owe to looking.
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from PIL import Image
 
 from skingpt_r1.data.intake import open_image
-from skingpt_r1.dermbench.answers import file_stem
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import BenchRecipe
-from skingpt_r1.dermbench.records import Answer, Question
+from skingpt_r1.dermbench.records import Answer, Question, file_stem
 from skingpt_r1.dermbench.systems.language_model import open_inspect_model
 from skingpt_r1.dermbench.systems.own import LoadModel, LocalModel, short_name
 from skingpt_r1.errors import CheckpointError, DatasetError, RecipeError
@@ -46,27 +46,22 @@ class Majority:
     """Always the commonest gold diagnosis of the benchmark; of equally common ones the first."""
 
     def __init__(self, name: str, questions: Sequence[Question]) -> None:
-        self._name = name
+        self.name = name
         counts = Counter(item.label for item in questions)
         self._label = min(counts, key=lambda label: (-counts[label], label))
         # One case more for what it says, so that equally common labels are no tie of likelihoods.
         counts[self._label] += 1
         self._shares = {label: count / counts.total() for label, count in counts.items()}
 
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
-
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `systems.System`."""
+        """Answers to what is not done, in order; see `System`."""
         text = make_narrative(
             NOT_LOOKED, "this is the commonest diagnosis of the benchmark.", self._label
         ).text
         for question, _ in asked:
             if question.id not in done:
                 yield Answer(
-                    system=self._name,
+                    system=self.name,
                     id=question.id,
                     text=text if question.form == "narrative" else self._label,
                     probabilities=self._chances(question),
@@ -82,15 +77,10 @@ class Reference:
     """Repeats the reference, or the gold label: the highest that can be scored."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
+        self.name = name
 
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `systems.System`."""
+        """Answers to what is not done, in order; see `System`."""
         for question, _ in asked:
             if question.id not in done:
                 yield self._answer(question)
@@ -99,7 +89,7 @@ class Reference:
         text = _gold_text(question)
         chances = {label: float(label == question.label) for label in question.candidates}
         return Answer(
-            system=self._name,
+            system=self.name,
             id=question.id,
             text=text,
             problem=None if text else "no_reference",
@@ -117,51 +107,19 @@ def _gold_text(question: Question) -> str:
 
 
 class OtherPictures:
-    """A system that is shown other pictures than the question's.
+    """A system that is shown other pictures than the question's: `exchange` puts them there."""
 
-    Args:
-        name: of the control.
-        system: which is asked.
-        exchange: question and pictures -> other pictures.
-    """
-
-    def __init__(self, name: str, system: "System", exchange: "Exchange") -> None:
-        self._name = name
+    def __init__(
+        self, name: str, system: "System", exchange: Callable[[Sequence[Asked]], list[Asked]]
+    ) -> None:
+        self.name = name
         self._system = system
         self._exchange = exchange
 
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
-
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `systems.System`."""
-        for answer in self._system.answer(self._exchange.pictures(asked), done):
-            yield answer.model_copy(update={"system": self._name})
-
-
-class Exchange:
-    """Other pictures for every question: those of another group, or blank ones.
-
-    Args:
-        blank: folder of blank pictures; None takes the pictures of other questions.
-        seed: of the order in which questions exchange their pictures.
-    """
-
-    def __init__(self, blank: Path | None, seed: int) -> None:
-        self._blank = blank
-        self._seed = seed
-
-    def pictures(self, asked: Sequence[Asked]) -> list[Asked]:
-        """The questions with their new pictures; one without a picture stays without."""
-        if self._blank is not None:
-            folder = self._blank
-            return [
-                Asked(item.question, tuple(blank_picture(path, folder) for path in item.pictures))
-                for item in asked
-            ]
-        return shuffled(asked, self._seed)
+        """Answers to what is not done, in order; see `System`."""
+        for answer in self._system.answer(self._exchange(asked), done):
+            yield answer.model_copy(update={"system": self.name})
 
 
 def shuffled(asked: Sequence[Asked], seed: int) -> list[Asked]:
@@ -189,6 +147,14 @@ def shuffled(asked: Sequence[Asked], seed: int) -> list[Asked]:
         other = places[(index + largest) % len(places)]
         result[place] = Asked(asked[place].question, asked[other].pictures)
     return result
+
+
+def blanked(asked: Sequence[Asked], folder: Path) -> list[Asked]:
+    """Questions with a grey picture in place of each; the grey ones go into `folder`."""
+    return [
+        Asked(item.question, tuple(blank_picture(path, folder) for path in item.pictures))
+        for item in asked
+    ]
 
 
 def blank_picture(path: Path, folder: Path) -> Path:
@@ -225,9 +191,7 @@ class System(Protocol):
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
         """Answers in the order of the questions, each as soon as it and all before it are there.
 
-        Args:
-            asked: every question of the run.
-            done: ids of the questions that are not to be asked.
+        `asked` has every question of the run; those whose ids are `done` are not asked.
         """
 
 
@@ -304,10 +268,14 @@ def open_system(choice: Choice, bench: Workbench) -> System:
         return Majority(name, bench.questions)
     if model == REFERENCE:
         return Reference(name)
-    for prefix, blank in ((SHUFFLED, None), (BLANK, bench.folder / CONTROLS)):
+    exchanges = {
+        SHUFFLED: partial(shuffled, seed=bench.recipe.seed),
+        BLANK: partial(blanked, folder=bench.folder / CONTROLS),
+    }
+    for prefix, exchange in exchanges.items():
         if model.startswith(prefix):
             inner = open_system(Choice(name, model.removeprefix(prefix)), bench)
-            return OtherPictures(name, inner, Exchange(blank, bench.recipe.seed))
+            return OtherPictures(name, inner, exchange)
     where = _directory(model)
     if where is None:
         return open_inspect_model(name, model, bench.recipe, bench.ledger)

@@ -73,33 +73,22 @@ class Written(NamedTuple):
 
 
 class LocalModel:
-    """A loaded model that is asked in batches.
+    """A model of this machine (`nano` or a directory), loaded at the first question.
 
-    Args:
-        name: of the system.
-        where: `nano` or a directory.
-        plain: ask the backbone without its adapters.
-        recipe: how it writes.
-        load: gives the model of a directory, to be asked plainly or not; called when the first
-            question is asked.
+    `plain` asks the backbone without its adapters.
     """
 
     def __init__(
         self, name: str, where: str, *, plain: bool, recipe: LocalRecipe, load: LoadModel
     ) -> None:
-        self._name = name
+        self.name = name
         self._where = where
         self._plain = plain
         self._recipe = recipe
         self._load = load
 
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
-
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `systems.System`."""
+        """Answers to what is not done, in order; see `named.System`."""
         size = self._recipe.batch_size
         for start in range(0, len(asked), size):
             block = asked[start : start + size]
@@ -113,7 +102,7 @@ class LocalModel:
         return [
             next(written)
             if item.pictures
-            else Answer(system=self._name, id=item.question.id, text="", problem=NO_PICTURE)
+            else Answer(system=self.name, id=item.question.id, text="", problem=NO_PICTURE)
             for item in block
         ]
 
@@ -127,7 +116,7 @@ class LocalModel:
         for item, written in zip(block, texts, strict=True):
             empty = not written.text.strip()
             answer = Answer(
-                system=self._name,
+                system=self.name,
                 id=item.question.id,
                 text="" if empty else written.text,
                 problem="empty" if empty else None,
@@ -149,14 +138,7 @@ class LocalModel:
 def write_block(
     model: "SkinGPT", requests: "Sequence[Request]", *, most: int, plain: bool
 ) -> list[Written]:
-    """One text for each request, decoded together, greedily.
-
-    Args:
-        model: with a processor.
-        requests: pictures and questions.
-        most: tokens that a text may have.
-        plain: ask the backbone without its adapters.
-    """
+    """One text of at most `most` tokens for each request, decoded together, greedily."""
     from skingpt_r1.model.generation import Decoding
     from skingpt_r1.model.prompt import encode_prompts
 
@@ -176,9 +158,6 @@ def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
     """A function that loads models and keeps the last one, which several systems may share.
 
     Low-rank matrices are merged into the weights, unless the plain backbone is asked.
-
-    Args:
-        models: where they go.
     """
     kept: dict[tuple[str, bool], SkinGPT] = {}
 

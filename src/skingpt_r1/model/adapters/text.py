@@ -1,7 +1,4 @@
-"""The paper's text adapter: an image-conditioned shift of the decoder's hidden state.
-
-Low-rank adapters of the stronger recipe: language model, vision merger and vision tower.
-"""
+"""Adapters of the language model: the paper's image-conditioned shift, and low-rank matrices."""
 
 import re
 from collections.abc import Iterator
@@ -84,9 +81,9 @@ def lora_state(backbone: nn.Module) -> dict[str, Tensor]:
 def merge_lora(backbone: nn.Module) -> None:
     """Add the low-rank products to the weights beside them, for faster decoding.
 
-    Outputs stay the same up to rounding in the weights' type. Running the plain backbone
-    (`lora_off`) takes the products out again, layer by layer. Without matrices in the tower's
-    blocks the tower and its merger run plain for every picture, so they are left alone.
+    Outputs stay the same up to rounding in the weights' type; `lora_off` takes the products out
+    again, layer by layer. Without matrices in the tower's blocks, tower and merger run without
+    adapters for every picture, so they are left alone.
     """
     layers = {n: m for n, m in backbone.named_modules() if isinstance(m, BaseTunerLayer)}
     sees = any(".visual.blocks." in f".{name}" for name in layers)
@@ -97,7 +94,7 @@ def merge_lora(backbone: nn.Module) -> None:
 
 @contextmanager
 def lora_off(backbone: nn.Module) -> Iterator[None]:
-    """Run the plain backbone for a while; layers go back to the state they were in."""
+    """Run without low-rank matrices for a while; layers go back to the state they were in."""
     layers = [m for m in backbone.modules() if isinstance(m, BaseTunerLayer)]
     before = [layer.disable_adapters for layer in layers]
     for layer in layers:

@@ -1,7 +1,4 @@
-"""The visual adapter: patches of a picture to one embedding in the teacher's space.
-
-A layer of bottleneck experts, chosen per patch and guided by the predicted skin tone.
-"""
+"""The visual adapter: patches of a picture to one embedding in the teacher's space."""
 
 import math
 from typing import NamedTuple
@@ -41,10 +38,10 @@ class ExpertLayer(nn.Module):
         nn.init.uniform_(self.expand_bias, -bound, bound)
 
     def forward(self, x: Tensor, tone: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Route every patch and add what its experts say.
+        """Route every patch, `[patches, E]`, and add what its experts say.
 
         Args:
-            x: `[total_patches, E]`.
+            x: patches of all pictures.
             tone: `[images, 3]`, predicted tone probabilities.
             lengths: `[images]`, patches of each picture.
 
@@ -83,21 +80,13 @@ TONE_HIDDEN = 64
 
 
 class VisualOutput(NamedTuple):
-    """What the visual adapter gives.
+    """What the visual adapter gives."""
 
-    Attributes:
-        embedding: `[images, E]`, mean over the patches of the stack's output.
-        teacher_projection: `[images, T]`, compared with the teacher's vectors.
-        tone_logits: `[images, 3]`, light, medium, dark.
-        balance: scalar, how unevenly the experts are used; 0 for residual layers.
-        injection: `[patches, D]`, added to the tower's tokens; None when not configured.
-    """
-
-    embedding: Tensor
-    teacher_projection: Tensor
-    tone_logits: Tensor
-    balance: Tensor
-    injection: Tensor | None
+    embedding: Tensor  # [images, E], mean over the patches of the stack's output
+    teacher_projection: Tensor  # [images, T], compared with the teacher's vectors
+    tone_logits: Tensor  # [images, 3], light, medium, dark
+    balance: Tensor  # scalar, how unevenly the experts are used; 0 for residual layers
+    injection: Tensor | None  # [patches, D], added to the tower's tokens
 
 
 class ResidualLayer(nn.Module):
@@ -117,12 +106,7 @@ class ResidualLayer(nn.Module):
 
 
 def mean_over_patches(x: Tensor, lengths: Tensor) -> Tensor:
-    """Mean of each picture's rows.
-
-    Args:
-        x: `[total_patches, E]`, the pictures one after the other.
-        lengths: `[images]`, rows of each picture; at least 1.
-    """
+    """`[images, E]`: mean of each picture's rows of `[patches, E]`; every length is at least 1."""
     owner = torch.repeat_interleave(lengths)
     sums = x.new_zeros(len(lengths), x.shape[1]).index_add(0, owner, x)
     return sums / lengths[:, None].to(x.dtype)
@@ -167,12 +151,7 @@ class VisualAdapter(nn.Module):
             nn.init.zeros_(self.inject_proj.weight)
 
     def forward(self, patches: Tensor, lengths: Tensor) -> VisualOutput:
-        """Run the stack over the patches of several pictures at once.
-
-        Args:
-            patches: `[total_patches, F]`, all pictures concatenated.
-            lengths: `[images]`, patches of each picture; sums to `total_patches`.
-        """
+        """Run over `[patches, F]` of several pictures; `lengths` are the patches of each."""
         if self.config.layers == "none":
             widths = self.config.embed_dim, self.teacher_dim, NUM_TONES
             zeros = [torch.zeros(len(lengths), width, device=patches.device) for width in widths]
@@ -180,12 +159,11 @@ class VisualAdapter(nn.Module):
         x = self.in_proj(patches.to(self.in_proj.weight.dtype))
         tone_logits = self.tone_classifier(mean_over_patches(x, lengths))
         balance = x.new_zeros(())
-        if self.config.layers == "residual":
-            for layer in self.layers:
+        tone = tone_logits.softmax(-1)
+        for layer in self.layers:
+            if isinstance(layer, ResidualLayer):
                 x = layer(x)
-        else:
-            tone = tone_logits.softmax(-1)
-            for layer in self.layers:
+            else:
                 x, layer_balance = layer(x, tone, lengths)
                 balance = balance + layer_balance
         embedding = mean_over_patches(x, lengths)

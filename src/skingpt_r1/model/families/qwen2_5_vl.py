@@ -36,14 +36,11 @@ MODEL_TYPE = "qwen2_5_vl"
 class TowerTokens(NamedTuple):
     """What the vision tower gives for some pictures.
 
-    Attributes:
-        merged: `[patches / 4, D]`, what the language model reads, in reading order.
-        pre_merger: `[patches, C]`, the input of the merger, in the tower's window order; only
-            needed when the merger carries low-rank adapters.
+    The input of the merger is only needed when that carries low-rank adapters.
     """
 
-    merged: Tensor
-    pre_merger: Tensor | None = None
+    merged: Tensor  # [patches / 4, D], what the language model reads, in reading order
+    pre_merger: Tensor | None = None  # [patches, C], in the tower's window order
 
 
 def run_tower(backbone: Backbone, pixel_values: Tensor, grids: Tensor) -> TowerTokens:
@@ -121,16 +118,13 @@ def patch_pictures(
     """Normalise and cut pictures exactly as Qwen2-VL's image processor does after resizing.
 
     Args:
-        pictures: uint8, [images, height, width, 3]; both sides multiples of `patch * merge`.
+        pictures: uint8, `[images, height, width, 3]`; both sides multiples of `patch * merge`.
         patch: side of a patch in pixels.
         merge: patches that the merger joins per side; they follow one another in the result.
         temporal: how often a still picture is repeated in time.
 
     Returns:
-        float32, [images * (height / patch) * (width / patch), 3 * temporal * patch * patch].
-
-    Raises:
-        ValueError: a side is not a multiple of `patch * merge`.
+        float32, `[images * (height / patch) * (width / patch), 3 * temporal * patch * patch]`.
     """
     images, height, width, _ = pictures.shape
     unit = patch * merge
@@ -220,10 +214,7 @@ def build_config(path: Path, config: dict[str, Any]) -> Qwen2_5_VLConfig:
     Raises:
         CheckpointError: a size that cannot be one, or sizes that do not go together.
     """
-    try:
-        _ConfigFile.model_validate(config)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {problems(error)}") from None
+    _check(path, _ConfigFile, config)
     with refusing(f"{path} is not a Qwen2.5-VL configuration"):
         built = Qwen2_5_VLConfig.from_dict(config)
     if wrong := _contradictions(built):
@@ -275,11 +266,9 @@ class _Size(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.shortest_edge > self.longest_edge:
-            raise ValueError(
-                f"the smallest area, {self.shortest_edge}, is above the largest, "
-                f"{self.longest_edge}"
-            )
+        small, large = self.shortest_edge, self.longest_edge
+        if small > large:
+            raise ValueError(f"the smallest area, {small}, is above the largest, {large}")
         return self
 
 
@@ -357,11 +346,15 @@ def _make(path: Path, settings: Any) -> Qwen2VLImageProcessorPil:
     with refusing(f"{path} cannot be used"):
         processor = Qwen2VLImageProcessorPil.from_dict(settings)
         values = image_settings(processor)
+    _check(path, _ImageSettings, values)
+    return processor
+
+
+def _check(path: Path, schema: type[BaseModel], values: Any) -> None:
     try:
-        _ImageSettings.model_validate(values)
+        schema.model_validate(values)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {problems(error)}") from None
-    return processor
 
 
 def refuse_strangers(
