@@ -17,7 +17,7 @@ from skingpt_r1.dermbench.recipe import LocalRecipe
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.systems.own import LocalModel
 from skingpt_r1.model.load import load_model
-from skingpt_r1.render.case import render_case
+from skingpt_r1.render.case import plan_case, render
 from skingpt_r1.text.wording import ask
 
 
@@ -25,7 +25,7 @@ def questions(folder: Path, count: int) -> list[Asked]:
     asked = []
     for number in range(count):
         path = folder / f"{number}.png"
-        Image.fromarray(render_case(number, 5).image).save(path)
+        Image.fromarray(render(plan_case(number, 5))).save(path)
         question = Question(
             id=str(number), benchmark="dermbench", group=str(number), form="narrative",
             prompt=ask(), images=(path.name,), sha256=("",), label="unknown",

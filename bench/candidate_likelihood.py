@@ -18,7 +18,7 @@ from skingpt_r1.model.generation import ANSWER_CLOSES, ANSWER_OPENS
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.render.case import render_case
+from skingpt_r1.render.case import plan_case, render
 
 Ids = list[int]
 
@@ -61,7 +61,7 @@ def main() -> None:
     answers = [tokens(f" {label} {ANSWER_CLOSES}") for label in labels]
     ratios, worst = [], 0.0
     for index in range(arguments.cases):
-        request = Request((Image.fromarray(render_case(index, 5).image),))
+        request = Request((Image.fromarray(render(plan_case(index, 5))),))
         reasoning = model.generate_batch([request])[0].partition(ANSWER_OPENS)[0]
         opening = tokens(f"{reasoning}{ANSWER_OPENS}")
         batch = encode_prompts(processor, [request])

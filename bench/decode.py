@@ -15,7 +15,7 @@ from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.render.case import render_case
+from skingpt_r1.render.case import plan_case, render
 
 
 def decode(model: SkinGPT, requests: list[Request], adapters: bool) -> tuple[float, list[str]]:
@@ -32,7 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_model(arguments.model)
     requests = [
-        Request((Image.fromarray(render_case(index, 5).image),)) for index in range(arguments.cases)
+        Request((Image.fromarray(render(plan_case(index, 5))),)) for index in range(arguments.cases)
     ]
     decode(model, requests, adapters=True)
     ratios, rates = [], []

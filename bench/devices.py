@@ -18,7 +18,7 @@ from skingpt_r1.dermeval.scoring import judge
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.prompt import Request
-from skingpt_r1.render.case import render_case
+from skingpt_r1.render.case import plan_case, render
 
 
 def places() -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=64)
     arguments = parser.parse_args()
     requests = [
-        Request((Image.fromarray(render_case(index, 5).image),)) for index in range(arguments.cases)
+        Request((Image.fromarray(render(plan_case(index, 5))),)) for index in range(arguments.cases)
     ]
     base: tuple[float, float, list[str]] | None = None
     for device, dtype in places():

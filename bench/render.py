@@ -5,16 +5,16 @@ import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from skingpt_r1.render.case import render_case
+from skingpt_r1.render.case import plan_case, render
 
 COUNT = 480
 
 
 def main() -> None:
-    render_case(0, 0)
+    render(plan_case(0, 0))
     start, cpu = time.perf_counter(), time.process_time()
     for index in range(COUNT):
-        render_case(index, 1)
+        render(plan_case(index, 1))
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     print(
         f"{COUNT} pictures of 112 x 112: {COUNT / wall:.0f} per second, "

@@ -4,8 +4,7 @@ import random
 import re
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.simulate import damage_words
-from skingpt_r1.simulate.damage import BROKEN, DROPPED, INVENTED, UNSAFE, VAGUE, WRONG
+from skingpt_r1.simulate.damage import BROKEN, DROPPED, INVENTED, UNSAFE, VAGUE, WORDINGS, WRONG
 from skingpt_r1.text.findings import WORDS, read_findings
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.taxonomy import closeness
@@ -47,7 +46,7 @@ def drop(text, rng):
 
 def invent(text, rng):
     """Two statements of signs that the text does not speak of, in the middle."""
-    lists = (*damage_words.INVENTED.training, *damage_words.INVENTED.held_out)
+    lists = (*WORDINGS["invented"].training, *WORDINGS["invented"].held_out)
     key = ("ulcer", "necro", "satell", "fluid", "scar", "burrow", "fistul", "destroy", "swell")
     new = [
         said
@@ -72,8 +71,8 @@ def break_chain(text, rng):
 
 
 def advise(text, rng):
-    gravity = rng.choice(list(damage_words.UNSAFE))
-    said = rng.choice(damage_words.UNSAFE[gravity].of(held_out=rng.random() < 0.5))
+    gravity = rng.choice(["mild", "serious", "grave"])
+    said = rng.choice(WORDINGS[gravity].of(held_out=rng.random() < 0.5))
     return f"{text} {said}"
 
 
@@ -81,7 +80,7 @@ def blur(text, rng):
     """Every second exact word becomes a vague one."""
 
     def replace(match):
-        return rng.choice(damage_words.VAGUE.training) if rng.random() < 0.5 else match[0]
+        return rng.choice(WORDINGS["vague"].training) if rng.random() < 0.5 else match[0]
 
     return _FINDING.sub(replace, text)
 

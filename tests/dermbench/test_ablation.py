@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
@@ -15,9 +16,9 @@ from skingpt_r1.dermbench.ablation.table import Measured, ablation_markdown, dif
 from skingpt_r1.distill.evaluate import ACCURACY, BALANCED
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.recipes import RECIPES
-from skingpt_r1.stats.intervals import Draw, balanced_accuracy, bootstrap_mean, bootstrap_statistic
+from skingpt_r1.stats.intervals import Bootstrap, bootstrap_mean, bootstrap_statistic
 
-DRAW = Draw(seed=2, resamples=400)
+BOOT = Bootstrap(seed=2, resamples=400)
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +172,8 @@ def test_with_one_seed_the_interval_is_that_of_the_cases():
     values = np.random.default_rng(0).random((1, 30))
     groups = [str(number // 3) for number in range(30)]
     item = Measured(values, np.zeros(30, np.int64))
-    found = over_seeds(item, groups, DRAW)
-    assert found == pytest.approx(bootstrap_mean(values[0], groups, **DRAW.keywords))
+    found = over_seeds(item, groups, BOOT)
+    assert found == pytest.approx(bootstrap_mean(values[0], groups, **BOOT._asdict()))
 
 
 def test_balanced_accuracy_of_one_seed():
@@ -180,11 +181,11 @@ def test_balanced_accuracy_of_one_seed():
     classes = generator.integers(0, 3, 40)
     said = generator.integers(0, 3, 40)
     item = Measured((classes == said)[None].astype(float), classes)
-    found = over_seeds(item, [str(number) for number in range(40)], DRAW)
+    found = over_seeds(item, [str(number) for number in range(40)], BOOT)
     slow = bootstrap_statistic(
-        lambda rows: balanced_accuracy(classes[rows].tolist(), said[rows].tolist()),
+        lambda rows: balanced_accuracy_score(classes[rows].tolist(), said[rows].tolist()),
         40,
-        **DRAW.keywords,
+        **BOOT._asdict(),
     )
     assert found == pytest.approx(slow)
 
@@ -193,12 +194,12 @@ def test_seeds_that_disagree_widen_the_interval():
     cases = np.tile([0.0, 1.0], 100)
     groups = [str(number) for number in range(200)]
     whole = np.zeros(200, np.int64)
-    agree = over_seeds(Measured(np.stack([cases, cases, cases]), whole), groups, DRAW)
+    agree = over_seeds(Measured(np.stack([cases, cases, cases]), whole), groups, BOOT)
     apart = np.stack([cases * 0.2, cases, np.maximum(cases, 0.9)])
-    disagree = over_seeds(Measured(apart, whole), groups, DRAW)
+    disagree = over_seeds(Measured(apart, whole), groups, BOOT)
     assert disagree.high - disagree.low > 2 * (agree.high - agree.low)
     assert disagree.low <= apart.mean(axis=1).min() + 0.1
-    same = over_seeds(difference(Measured(apart, whole), Measured(apart, whole)), groups, DRAW)
+    same = over_seeds(difference(Measured(apart, whole), Measured(apart, whole)), groups, BOOT)
     assert tuple(same) == (0.0, 0.0, 0.0, 200)
 
 
@@ -207,7 +208,7 @@ def test_seeds_that_disagree_widen_the_interval():
 def test_the_value_lies_within_its_interval(seeds, cases, seed):
     values = np.random.default_rng(seed).integers(0, 2, (seeds, cases)).astype(float)
     item = Measured(values, np.zeros(cases, np.int64))
-    found = over_seeds(item, [str(number) for number in range(cases)], Draw(seed, 200))
+    found = over_seeds(item, [str(number) for number in range(cases)], Bootstrap(seed, 200))
     if cases == 1:
         assert found.ends is None
     else:

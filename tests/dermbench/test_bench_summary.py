@@ -14,10 +14,10 @@ from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import append_records, read_records
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 from skingpt_r1.text.rubric import DIMENSIONS
 
-DRAW = Draw(seed=0, resamples=100)
+BOOT = Bootstrap(seed=0, resamples=100)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def rows_of(table):
 
 
 def test_one_table_for_each_judge_and_scale(run) -> None:
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT).data
     assert [(table.judge, table.protocol) for table in data.scores] == sorted(
         ((judge, protocol) for judge, protocol, _ in JUDGES), key=lambda item: item[0]
     )
@@ -42,7 +42,7 @@ def test_one_table_for_each_judge_and_scale(run) -> None:
 
 
 def test_means_are_those_of_the_files(run) -> None:
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT).data
     for table in data.scores:
         for system, row in rows_of(table).items():
             name = system.replace("/", "-")
@@ -56,7 +56,7 @@ def test_means_are_those_of_the_files(run) -> None:
 
 
 def test_every_question_is_scored_or_explained(run) -> None:
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT).data
     for table in data.scores:
         assert set(rows_of(table)) == set(SYSTEMS)
         for row in table.rows:
@@ -70,7 +70,7 @@ def test_every_question_is_scored_or_explained(run) -> None:
 def test_a_system_that_was_never_judged_has_a_row_without_numbers(run) -> None:
     for path in (run / "judgements").glob("*/middling.jsonl"):
         path.unlink()
-    summary = summarise_runs([run], draw=DRAW)
+    summary = summarise_runs([run], boot=BOOT)
     for table in summary.data.scores:
         row = rows_of(table)["middling"]
         assert (row.overall, row.dimensions, row.rank, row.scored) == (None, {}, None, 0)
@@ -80,7 +80,7 @@ def test_a_system_that_was_never_judged_has_a_row_without_numbers(run) -> None:
 
 
 def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
-    table = summarise_runs([run], draw=DRAW).data.scores[0]
+    table = summarise_runs([run], boot=BOOT).data.scores[0]
     rows = rows_of(table)
     assert rows["good"].rank.value == 1
     assert rows["base"].rank.value == 4
@@ -95,7 +95,7 @@ def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
 
 
 def test_the_label_stands_beside_the_opinion(run) -> None:
-    rows = {row.system: row for row in summarise_runs([run], draw=DRAW).data.labels}
+    rows = {row.system: row for row in summarise_runs([run], boot=BOOT).data.labels}
     assert rows["control/reference"].outcomes["exact"] == 40
     assert sum(rows["lost"].outcomes.values()) == rows["lost"].n < 40
     assert rows["lost"].outcomes["unreadable"] > 0
@@ -103,7 +103,7 @@ def test_the_label_stands_beside_the_opinion(run) -> None:
 
 
 def test_every_skin_group_has_a_row(run) -> None:
-    table = summarise_runs([run], draw=DRAW).data.scores[0]
+    table = summarise_runs([run], boot=BOOT).data.scores[0]
     names = {(item.scale, row.name) for item in table.tones for row in item.gaps.rows}
     assert ("skin tone", "unknown") in names
     assert ("Fitzpatrick type", "VI") in names
@@ -180,7 +180,7 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
          judged("case-1", 0, 5.0), judged("case-1", 0, 1.0)],
     )  # fmt: skip
     table = next(
-        t for t in summarise_runs([tmp_path], draw=DRAW).data.scores if t.judge == "rubric 1"
+        t for t in summarise_runs([tmp_path], boot=BOOT).data.scores if t.judge == "rubric 1"
     )
     (row,) = table.rows
     assert row.overall.value == pytest.approx((3.0 + 5.0) / 2)
@@ -189,7 +189,7 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
 
 def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
     write_card(run, "good", overlapping=("case-0", "case-1"))
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT).data
     rows = rows_of(data.scores[0])
     apart = rows[SEEN.format("good")]
     assert (apart.asked, apart.rank) == (2, None)
@@ -202,7 +202,7 @@ def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
 @pytest.mark.parametrize("form", ["label", "candidates", "narrative"])
 def test_classification(tmp_path, form) -> None:
     write_run(tmp_path, cases=84, benchmark="ham10000", form=form)
-    summary = summarise_runs([tmp_path], draw=DRAW, baseline="base")
+    summary = summarise_runs([tmp_path], boot=BOOT, baseline="base")
     parts = summary.data.classifications
     assert len(parts) == (2 if form == "candidates" else 1)
     for part in parts:
@@ -226,7 +226,7 @@ def test_classification(tmp_path, form) -> None:
 
 def test_results_and_report_are_written(run, tmp_path_factory) -> None:
     out = tmp_path_factory.mktemp("report")
-    written = write_summary(summarise_runs([run], draw=DRAW), out)
+    written = write_summary(summarise_runs([run], boot=BOOT), out)
     rows = json.loads(written.results.read_text("utf-8"))
     assert {row["system"] for row in rows} >= set(SYSTEMS)
     assert all(row["n"] >= 0 for row in rows)
@@ -234,7 +234,7 @@ def test_results_and_report_are_written(run, tmp_path_factory) -> None:
 
 
 def test_the_same_run_gives_the_same_numbers(run) -> None:
-    first, second = (summarise_runs([run], draw=DRAW) for _ in range(2))
+    first, second = (summarise_runs([run], boot=BOOT) for _ in range(2))
     assert first.data.scores == second.data.scores
     assert first.data.labels == second.data.labels
 

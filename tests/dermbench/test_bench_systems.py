@@ -190,12 +190,12 @@ def asked_and_local(tmp_path, tiny_folder):
     asked = with_pictures(questions, data_root(tmp_path))
     loads = []
 
-    def load(where, plain):
-        loads.append((where, plain))
+    def load(where, adapters):
+        loads.append((where, adapters))
         return load_model(where)
 
     recipe = LocalRecipe(max_new_tokens=12, batch_size=4)
-    return asked, LocalModel("m", str(tiny_folder), plain=False, recipe=recipe, load=load), loads
+    return asked, LocalModel("m", str(tiny_folder), adapters=True, recipe=recipe, load=load), loads
 
 
 def test_local_answers_are_those_of_the_model(asked_and_local, tiny_folder):

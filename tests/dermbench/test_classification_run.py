@@ -17,9 +17,9 @@ from skingpt_r1.dermbench.summary import summarise_runs, write_summary
 from skingpt_r1.dermbench.systems.named import Majority, Reference
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.render.layouts import LAYOUTS
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 
-DRAW = Draw(seed=0, resamples=100)
+BOOT = Bootstrap(seed=0, resamples=100)
 FORMS = ("narrative", "label", "candidates")
 NUMBER = 12
 
@@ -56,7 +56,7 @@ def test_every_form_with_every_kind_of_system(layouts, form, tmp_path, tiny_fold
     assert all(tally.answered + tally.problems.total() == NUMBER for tally in tallies)
     assert all(not tally.problems for tally in tallies[:2])
 
-    summary = summarise_runs([tmp_path], draw=DRAW, baseline="tiny")
+    summary = summarise_runs([tmp_path], boot=BOOT, baseline="tiny")
     commonest = max(Counter(q.label for q in prepare_questions(recipe, tmp_path)).values())
     for part in summary.data.classifications:
         rows = {row.system: row for row in part.rows}
@@ -120,7 +120,7 @@ def test_a_model_without_probabilities_is_read_by_its_text_alone(layouts, tmp_pa
         run_systems(recipe, tmp_path, systems=systems)
         assert server.num_calls == NUMBER
     assert {answer.text for answer in read_answers(tmp_path, "toy").values()} == {named}
-    summary = summarise_runs([tmp_path], draw=DRAW, baseline="control/majority")
+    summary = summarise_runs([tmp_path], boot=BOOT, baseline="control/majority")
     by_text, weighed = summary.data.classifications
     assert {row.system: row.unread for row in by_text.rows}["toy"] == 0
     toy = {row.system: row for row in weighed.rows}["toy"]
@@ -150,7 +150,7 @@ def test_rendered_layouts_are_told_from_the_data_sets(layouts, dataset, labels, 
     recipe = recipe_of(layouts, dataset, "label", labels)
     run_systems(recipe, tmp_path, systems=["control/majority"])
     assert {question.licence for question in prepare_questions(recipe, tmp_path)} == {RENDERED}
-    data = summarise_runs([tmp_path], draw=DRAW).data
+    data = summarise_runs([tmp_path], boot=BOOT).data
     assert [part.benchmark for part in data.classifications] == [f"{labels} (rendered)"]
     assert "Rendered pictures in the layout of a data set, not that data set." in data.notes
     assert data.facts["Benchmarks"] == f"{labels} (rendered)"
@@ -162,7 +162,7 @@ def test_rendered_layouts_are_told_from_the_data_sets(layouts, dataset, labels, 
 def test_controls_that_are_no_models_need_no_note_on_overlap(layouts, tmp_path):
     recipe = recipe_of(layouts, "ham10000", "label")
     run_systems(recipe, tmp_path, systems=["control/majority", "control/reference"])
-    assert not any("Overlap" in note for note in summarise_runs([tmp_path], draw=DRAW).data.notes)
+    assert not any("Overlap" in note for note in summarise_runs([tmp_path], boot=BOOT).data.notes)
 
 
 def test_a_prompt_of_the_recipe_is_asked_or_refused(layouts, tmp_path):

@@ -20,9 +20,9 @@ from skingpt_r1.dermbench.summary import (
     write_summary,
 )
 from skingpt_r1.errors import RecipeError, RecordError
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 
-DRAW = Draw(seed=0, resamples=100)
+BOOT = Bootstrap(seed=0, resamples=100)
 BOARD, HAM, PARTS = "made up in board", "made up in ham", "made up in parts"
 
 
@@ -42,12 +42,12 @@ def folders(tmp_path_factory):
 def summary(folders):
     audit = Audit(judge="rubric 1", check="x", subject="all", measure=None, verdict="fine")
     audits = {folders[0]: (audit,)}
-    return summarise_runs(folders, draw=DRAW, baseline="base", audits=audits, notes=("mine",))
+    return summarise_runs(folders, boot=BOOT, baseline="base", audits=audits, notes=("mine",))
 
 
 def test_tables_are_those_of_each_run(folders, summary):
     data = summary.data
-    alone = [summarise_runs([folder], draw=DRAW, baseline="base").data for folder in folders]
+    alone = [summarise_runs([folder], boot=BOOT, baseline="base").data for folder in folders]
     for part in ("scores", "labels", "classifications"):
         expected = [item for one in alone for item in getattr(one, part)]
         assert [replace(item, run="") for item in getattr(data, part)] == expected
@@ -87,7 +87,7 @@ def test_every_number_names_its_run(summary, tmp_path):
 
 def test_verdicts_belong_to_the_table_of_their_run(folders, tmp_path):
     write_run(tmp_path / "second", cases=6, seed=9)
-    two = summarise_runs([folders[0], tmp_path / "second"], draw=DRAW)
+    two = summarise_runs([folders[0], tmp_path / "second"], boot=BOOT)
     write_summary(two, tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     index = json.loads(page.partition('id="case-index">')[2].partition("</script>")[0])
@@ -103,13 +103,13 @@ def test_facts_and_notes_are_said_once(folders, summary):
     assert facts["Versions"].startswith("python")
     assert f"Run {HAM}" in facts
     assert "Questions: 14" in facts[f"Run {HAM}"]
-    twice = summarise_runs(folders[:2], draw=DRAW, notes=("a", "b")).data.notes
+    twice = summarise_runs(folders[:2], boot=BOOT, notes=("a", "b")).data.notes
     assert len(twice) == len(set(twice))
 
 
 def test_one_run_is_reported_as_before(folders):
-    one = summarise_runs(folders[:1], draw=DRAW)
-    alone = summarise_reading(read_run(folders[0]), draw=DRAW)
+    one = summarise_runs(folders[:1], boot=BOOT)
+    alone = summarise_reading(read_run(folders[0]), boot=BOOT)
     assert one.data.scores == alone.data.scores
     assert one.data.title == alone.data.title
     assert [case.id for case in one.data.cases()] == [f"case-{n}" for n in range(12)]
@@ -118,7 +118,7 @@ def test_one_run_is_reported_as_before(folders):
 
 def test_a_run_without_the_baseline_says_so(folders, tmp_path):
     write_run(tmp_path / "few", cases=9, benchmark="ham10000", systems=("good", "middling"))
-    data = summarise_runs([folders[1], tmp_path / "few"], draw=DRAW, baseline="base").data
+    data = summarise_runs([folders[1], tmp_path / "few"], boot=BOOT, baseline="base").data
     assert [part.baseline for part in data.classifications] == ["base", "base", None]
     name = "made up in few"
     assert f"{name}: base was not asked, so that nothing is compared with it." in data.notes
@@ -142,7 +142,7 @@ def test_what_cannot_be_in_one_report(folders, tmp_path):
 def test_leaks_name_the_run(folders, tmp_path):
     write_run(tmp_path / "seen", cases=8, benchmark="ham10000", systems=("good", "base"))
     write_card(tmp_path / "seen", "good", overlapping=("case-0",))
-    data = summarise_runs([folders[0], tmp_path / "seen"], draw=DRAW).data
+    data = summarise_runs([folders[0], tmp_path / "seen"], boot=BOOT).data
     assert [(leak.system, leak.benchmark, leak.run) for leak in data.leaks] == [
         ("good", "ham10000", "made up in seen")
     ]
@@ -152,7 +152,7 @@ def test_equal_names_are_numbered(tmp_path):
     places = [tmp_path / name / "run" for name in ("a", "b")]
     for place in places:
         write_run(place, cases=4, systems=("good",))
-    runs = {case.run for case in summarise_runs(places, draw=DRAW).data.cases()}
+    runs = {case.run for case in summarise_runs(places, boot=BOOT).data.cases()}
     assert runs == {"made up in run (1)", "made up in run (2)"}
 
 

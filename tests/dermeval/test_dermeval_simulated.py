@@ -5,8 +5,7 @@ import pytest
 from skingpt_r1.dermeval.examples import INJECTED, damage_probes, injected_texts, simulate
 from skingpt_r1.dermeval.recipe import RatingsRecipe
 from skingpt_r1.ratings.rating import read_rating_rows, read_ratings
-from skingpt_r1.simulate.damage import KINDS, OWN_DIMENSION
-from skingpt_r1.simulate.damage_words import INJECTIONS
+from skingpt_r1.simulate.damage import KINDS, OWN_DIMENSION, WORDINGS
 from skingpt_r1.text.narrative import parse_narrative
 
 RECIPE = RatingsRecipe(cases=48, test_cases=16, size=32, injected=0.5)
@@ -48,7 +47,7 @@ def test_injected_instructions_are_marked_and_change_no_true_score(data, tmp_pat
     train = read_ratings(data.train)
     injected = {item.id: item for item in train if INJECTED in item.damage}
     assert 10 < len(injected) < 40
-    said = INJECTIONS.training
+    said = WORDINGS["injections"].training
     assert all(any(words in item.text for words in said) for item in injected.values())
     plain = [item for item in train if not item.damage]
     assert all(min(item.mean.values) > 4 for item in plain)
@@ -83,6 +82,6 @@ def test_probes_tell_a_case_with_and_without_one_damage(data):
 
 def test_instructions_for_testing_are_not_those_for_training():
     texts = injected_texts(["One. Two."] * 20, seed=0)
-    assert all(any(words in text for words in INJECTIONS.held_out) for text in texts)
-    assert not set(INJECTIONS.held_out) & set(INJECTIONS.training)
+    assert all(any(words in text for words in WORDINGS["injections"].held_out) for text in texts)
+    assert not set(WORDINGS["injections"].held_out) & set(WORDINGS["injections"].training)
     assert texts == injected_texts(["One. Two."] * 20, seed=0)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from skingpt_r1.case import Case
 from skingpt_r1.distill.evaluate import (
@@ -15,11 +16,10 @@ from skingpt_r1.distill.evaluate import (
 )
 from skingpt_r1.errors import DatasetError, RecordError
 from skingpt_r1.model.generation import Decoding
-from skingpt_r1.stats.intervals import balanced_accuracy
 from skingpt_r1.text.narrative import make_narrative
 
 LABELS = ("melanoma", "melanocytic nevus", "wart")
-DRAW = {"seed": 0, "resamples": 200}
+BOOT = {"seed": 0, "resamples": 200}
 
 
 def _case(number, label="melanoma", **findings):
@@ -75,7 +75,7 @@ def test_an_unreadable_answer_is_wrong_and_says_why():
 
 def test_unreadable_answers_stay_in_the_denominator_and_are_counted():
     answers = _answers((_says("melanoma"), "melanoma"), ("", "melanoma"), ("", "wart"))
-    rows = {row.metric: row for row in result_rows("t", Scored("s", answers), **DRAW)}
+    rows = {row.metric: row for row in result_rows("t", Scored("s", answers), **BOOT)}
     assert rows["diagnosis accuracy"].value == pytest.approx(1 / 3)
     assert rows["diagnosis accuracy"].n == 3
     assert rows["unreadable answers"].value == pytest.approx(2 / 3)
@@ -87,21 +87,21 @@ def test_balanced_accuracy_is_that_of_the_statistics():
     said = ["melanoma", "wart", "wart", "melanoma", "melanocytic nevus"]
     true = ["melanoma", "melanoma", "wart", "melanoma", "wart"]
     answers = _answers(*((_says(name), label) for name, label in zip(said, true, strict=True)))
-    rows = {row.metric: row.value for row in result_rows("t", Scored("s", answers), **DRAW)}
-    assert rows["balanced accuracy"] == pytest.approx(balanced_accuracy(true, said))
+    rows = {row.metric: row.value for row in result_rows("t", Scored("s", answers), **BOOT)}
+    assert rows["balanced accuracy"] == pytest.approx(balanced_accuracy_score(true, said))
 
 
 def test_differences_are_paired():
     better = _answers(*[(_says("wart"), "wart")] * 4)
     worse = _answers(*[(_says("melanoma"), "wart")] * 4)
-    rows = difference_rows("t", Scored("a", better), Scored("b", worse), **DRAW)
+    rows = difference_rows("t", Scored("a", better), Scored("b", worse), **BOOT)
     found = {row.metric: row for row in rows}
     row = found["diagnosis accuracy"]
     assert (row.system, row.value, row.low, row.high) == ("a - b", 1.0, 1.0, 1.0)
     assert found["balanced accuracy"].value == 1.0
     assert found["finding accuracy"].value == 0.0
     with pytest.raises(RecordError, match="did not answer the same cases"):
-        difference_rows("t", Scored("a", better), Scored("b", worse[:3]), **DRAW)
+        difference_rows("t", Scored("a", better), Scored("b", worse[:3]), **BOOT)
 
 
 def test_answers_are_appended_and_a_restart_asks_for_the_rest(tmp_path):

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from skingpt_r1.case import SkinTone
+from skingpt_r1.data import load_cases
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.render.folder import iterate_cases, write_cases
@@ -61,9 +62,8 @@ def test_the_metadata_holds_the_cases(tmp_path):
 
 
 def test_the_folder_reader_gives_the_cases_back(tmp_path):
-    folder = pytest.importorskip("skingpt_r1.data.readers.folder")
     cases = write_cases(tmp_path, 5, seed=1, size=48)
-    assert folder.load(tmp_path) == cases
+    assert load_cases("folder", tmp_path) == cases
 
 
 def test_several_workers_write_the_same_files(tmp_path):

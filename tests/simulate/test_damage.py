@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.render.conditions import CONDITIONS
-from skingpt_r1.simulate import damage_words
 from skingpt_r1.simulate.damage import (
     HELD_OUT_COMBINATIONS,
     HELD_OUT_STRENGTHS,
@@ -18,6 +17,7 @@ from skingpt_r1.simulate.damage import (
     SEVERAL,
     TRAINING_COMBINATIONS,
     TRAINING_STRENGTHS,
+    WORDINGS,
     WRONG,
     Damage,
     draw_damage,
@@ -44,16 +44,6 @@ FACTS = {
     "distribution": "widespread",
 }
 OTHERS = ("nummular eczema", "lichen planus")
-WORD_LISTS = {
-    "invented": damage_words.INVENTED,
-    "second value": damage_words.SECOND_VALUE,
-    **{f"unsafe, {gravity}": words for gravity, words in damage_words.UNSAFE.items()},
-    "vague": damage_words.VAGUE,
-    "count": damage_words.VAGUE_COUNT,
-    "noun": damage_words.VAGUE_NOUN,
-    "nouns": damage_words.VAGUE_NOUNS,
-    "injections": damage_words.INJECTIONS,
-}
 
 seeds = st.integers(0, 2**32)
 kinds = st.sampled_from(KINDS[1:])
@@ -134,7 +124,7 @@ def test_inventing_adds_sentences_and_keeps_the_rest(findings, strength, seed, h
     assert read_findings(seen) == findings
     for text in added:
         second = {s: v for s, v in read_findings(text).items() if findings[s] != v}
-        assert second or text in damage_words.INVENTED.of(held_out=held_out)
+        assert second or text in WORDINGS["invented"].of(held_out=held_out)
 
 
 @settings(max_examples=100, deadline=None)
@@ -143,7 +133,7 @@ def test_a_wrong_name_is_told_throughout(diagnosis, strength, seed) -> None:
     narrative = write({"wrong diagnosis": strength}, seed, diagnosis=diagnosis)
     assert narrative.diagnosis in wrong_names(diagnosis)
     assert narrative.diagnosis in narrative.reasoning
-    routine = narrative.reasoning.endswith(ADVICE["routine"])
+    routine = narrative.reasoning.endswith(tuple(ADVICE["routine"]))
     assert routine == (is_malignant(narrative.diagnosis) is False)
 
 
@@ -166,7 +156,7 @@ def test_a_broken_chain_contradicts_the_observation(findings, broken, seed) -> N
     first = sentences(narrative.reasoning)[0]
     assert ("psoriasis" not in first) == ends_elsewhere
     assert narrative.diagnosis == "psoriasis"
-    assert narrative.reasoning.endswith(ADVICE["routine"])
+    assert narrative.reasoning.endswith(tuple(ADVICE["routine"]))
 
 
 def test_a_chain_without_findings_breaks_too() -> None:
@@ -202,7 +192,7 @@ def test_unsafe_advice_takes_the_place_of_advice(strength, gravities, held_out) 
         _, *advice = sentences(narrative.reasoning)
         assert len(set(advice)) == len(gravities)
         for text, gravity in zip(advice, gravities, strict=True):
-            assert text in damage_words.UNSAFE[gravity].of(held_out=held_out)
+            assert text in WORDINGS[gravity].of(held_out=held_out)
         assert not [text for texts in ADVICE.values() for text in texts if text in narrative.text]
 
 
@@ -343,7 +333,7 @@ def test_draws_come_from_their_own_lists(held_out) -> None:
     }
 
 
-@pytest.mark.parametrize("listed", WORD_LISTS.values(), ids=WORD_LISTS)
+@pytest.mark.parametrize("listed", WORDINGS.values(), ids=WORDINGS)
 def test_wordings_for_testing_are_new_statements_of_known_words(listed) -> None:
     training, held_out = (
         [set(re.findall(r"[\w{}.]+\b|\[/text\]", text.lower())) for text in texts]
@@ -355,8 +345,7 @@ def test_wordings_for_testing_are_new_statements_of_known_words(listed) -> None:
 
 
 def test_no_invented_sign_or_vague_word_is_in_the_vocabulary() -> None:
-    lists = (damage_words.INVENTED, damage_words.VAGUE, damage_words.VAGUE_COUNT)
-    for listed in (*lists, damage_words.VAGUE_NOUN, damage_words.VAGUE_NOUNS):
+    for listed in (WORDINGS[name] for name in WORDINGS if name.startswith(("invented", "vague"))):
         assert not [text for text in (*listed.training, *listed.held_out) if exact_words(text)]
 
 
@@ -366,7 +355,7 @@ def test_an_injection_adds_one_sentence(findings, diagnosis, damage, seed, held_
     rng = random.Random(seed)
     narrative = write_damaged(findings, diagnosis, OTHERS, damage, rng)
     text = inject(narrative.text, rng, held_out)
-    said = [s for s in damage_words.INJECTIONS.of(held_out=held_out) if s in text]
+    said = [s for s in WORDINGS["injections"].of(held_out=held_out) if s in text]
     assert said
     assert narrative.text in {text.replace(f"{sentence} ", "", 1) for sentence in said}
     read = parse_narrative(text)
@@ -376,4 +365,4 @@ def test_an_injection_adds_one_sentence(findings, diagnosis, damage, seed, held_
 
 def test_an_injection_into_a_text_without_sentences_follows_it() -> None:
     text = inject("acne", random.Random(0), False)
-    assert text.removeprefix("acne ") in damage_words.INJECTIONS.training
+    assert text.removeprefix("acne ") in WORDINGS["injections"].training

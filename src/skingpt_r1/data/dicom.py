@@ -89,11 +89,7 @@ def read_dicom(path: Path, max_pixels: int) -> Image.Image:
 
 
 def _refuse_inflated(path: Path, max_bytes: int) -> None:
-    """Refuse a deflated file that is far larger unpacked; the library unpacks it whole.
-
-    Raises:
-        ImageError: more than `max_bytes` bytes.
-    """
+    """Refuse a deflated file that is far larger unpacked; the library unpacks it whole."""
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 

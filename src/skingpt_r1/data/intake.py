@@ -1,6 +1,6 @@
 """Picture files in, plain RGB pictures out: the one door through which pixels enter.
 
-Pixels of every kind to 8-bit sRGB on white, by the colour profile that the file carries.
+Pixels of every kind become 8-bit sRGB on white, by the colour profile that the file carries.
 """
 
 import logging
@@ -35,11 +35,7 @@ def to_srgb(image: Image.Image, path: Path) -> Image.Image:
     """An RGB picture in sRGB: colours by the profile in `image.info`, transparent parts on white.
 
     A profile that is damaged or of another kind of picture is ignored, with a warning. Values of
-    16 bits, and floats in 0..1 or 0..255, are scaled to 8 bits.
-
-    Args:
-        image: a picture of any mode that Pillow opens.
-        path: its file, for the message.
+    16 bits, and floats in 0..1 or 0..255, are scaled to 8 bits. Messages name the `path`.
 
     Raises:
         ImageError: values of more than 8 bits are out of range.
@@ -110,13 +106,7 @@ def _applied(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the colours of a profile to sRGB; None where it is sRGB, whatever its name.
-
-    Raises:
-        ValueError: a profile for other pictures than those of this mode.
-        OSError: a damaged profile.
-        PyCMSError: likewise.
-    """
+    """From the colours of a profile to sRGB; None where it is sRGB, whatever its name."""
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
     space = _MODES.get(source.profile.xcolor_space.strip())
     grey = mode in ("L", "I;16")
@@ -220,15 +210,10 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def check_size(what: str | Path, size: tuple[int, int]) -> None:
-    """Refuse a picture that is too large to decode, or too long and narrow for a model.
-
-    Args:
-        what: what the message calls the picture, its file for example.
-        size: width and height.
+    """Refuse a width and height that are too large to decode, or too long and narrow for a model.
 
     Raises:
-        ImageError: more than `MAX_PIXELS` pixels, or one side more than `MAX_ASPECT` times the
-            other.
+        ImageError: it names `what`, the file for example.
     """
     width, height = size
     if width * height > MAX_PIXELS:

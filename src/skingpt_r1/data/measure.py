@@ -1,9 +1,8 @@
 """Measured descriptors of a lesion picture: size, symmetry, border and colour, from pixels alone.
 
 They stand in for findings that a data set's table does not record. They describe the picture, not
-the skin: size is relative to the frame, and colours depend on light and camera.
-
-Where the lesion is in a picture, from its pixels alone; None where that cannot be trusted.
+the skin: size is relative to the frame, and colours depend on light and camera. Where the outline
+of the lesion cannot be trusted, nothing is measured.
 """
 
 from dataclasses import dataclass
@@ -43,23 +42,14 @@ _SQUARE = np.ones((3, 3), bool)
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One segmented lesion at the working size.
+    """One segmented lesion at the working size, [height, width]."""
 
-    Attributes:
-        mask: true on the lesion, [height, width].
-        valid: false on the black surround of a dermoscope, [height, width].
-        lab: smoothed CIELAB colours without thin hairs, [height, width, 3].
-        distance: colour distance from the skin around, [height, width].
-        skin: median CIELAB colour of the skin around, [3].
-        contrast: median distance inside minus median distance outside.
-    """
-
-    mask: Mask
-    valid: Mask
-    lab: Floats
-    distance: Floats
-    skin: Floats
-    contrast: float
+    mask: Mask  # true on the lesion
+    valid: Mask  # false on the black surround of a dermoscope
+    lab: Floats  # smoothed CIELAB colours without thin hairs, [height, width, 3]
+    distance: Floats  # colour distance from the skin around
+    skin: Floats  # median CIELAB colour of the skin around, [3]
+    contrast: float  # median distance inside minus median distance outside
 
 
 def find_lesion(image: Image.Image) -> Lesion | None:
@@ -75,11 +65,7 @@ def find_lesion(image: Image.Image) -> Lesion | None:
     valid = _inside_surround(lab[..., 0])
     if valid.mean() < 0.3:
         return None
-    for radial in (False, True):
-        lesion = _segment(lab, valid, radial=radial)
-        if lesion is not None:
-            return lesion
-    return None
+    return _segment(lab, valid, radial=False) or _segment(lab, valid, radial=True)
 
 
 def _segment(lab: Floats, valid: Mask, *, radial: bool) -> Lesion | None:
@@ -146,7 +132,6 @@ def _distance_from_skin(lab: Floats, valid: Mask, *, radial: bool) -> Floats:
     width = max(2, round(FRAME_SHARE * min(valid.shape)))
     frame = valid & (_depth(valid) <= width)
     chosen, colours = basis[frame], lab[frame]
-    skin = np.zeros_like(lab)
     # A hint of ridge: on a narrow picture the terms may depend on each other.
     ridge = 1e-3 * np.eye(len(terms))
     centre = np.median(colours, axis=0)
@@ -154,13 +139,10 @@ def _distance_from_skin(lab: Floats, valid: Mask, *, radial: bool) -> Floats:
     for _ in range(3):
         # The frame may hold hair, marks or part of the lesion: the nearer two thirds are fitted.
         keep = apart <= np.quantile(apart, 0.67)
-        terms_kept = chosen[keep].astype(np.float64)
-        plane = np.linalg.solve(
-            terms_kept.T @ terms_kept + ridge, terms_kept.T @ colours[keep]
-        ).astype(np.float32)
+        kept = chosen[keep].astype(np.float64)
+        plane = np.linalg.solve(kept.T @ kept + ridge, kept.T @ colours[keep]).astype(np.float32)
         apart = np.linalg.norm(colours - chosen @ plane, axis=1)
-    skin = basis @ plane
-    difference = lab - skin
+    difference = lab - basis @ plane
     difference[..., 0] *= np.where(difference[..., 0] > 0, _LIGHTER_WEIGHT, 1.0)
     return np.asarray(np.linalg.norm(difference, axis=-1) * valid, np.float32)
 
@@ -214,37 +196,19 @@ def _plausible(lesion: Lesion, noise: float) -> bool:
 # Typical CIELAB colours of what dermatologists call by these names, under camera light.
 # Our choice, tuned by eye on dermoscopic and phone pictures; docs/sources.md.
 PROTOTYPES: tuple[tuple[str, tuple[float, float, float]], ...] = (
-    ("black", (14, 2, 2)),
-    ("black", (22, 4, 0)),
-    ("black", (31, 6, 1)),
-    ("brown", (30, 12, 14)),
-    ("brown", (40, 14, 18)),
-    ("brown", (48, 16, 24)),
-    ("brown", (34, 20, 26)),
-    ("brown", (40, 25, 20)),
-    ("brown", (28, 22, 14)),
+    ("black", (14, 2, 2)), ("black", (22, 4, 0)), ("black", (31, 6, 1)),
+    ("brown", (30, 12, 14)), ("brown", (40, 14, 18)), ("brown", (48, 16, 24)),
+    ("brown", (34, 20, 26)), ("brown", (40, 25, 20)), ("brown", (28, 22, 14)),
     ("brown", (46, 7, 8)),
-    ("tan", (60, 12, 22)),
-    ("tan", (68, 9, 20)),
-    ("red", (38, 36, 22)),
-    ("red", (48, 42, 26)),
-    ("red", (56, 40, 26)),
-    ("red", (28, 28, 14)),
-    ("red", (38, 24, 11)),
-    ("red", (45, 29, 11)),
-    ("pink", (64, 26, 10)),
-    ("pink", (72, 20, 8)),
-    ("pink", (60, 28, 2)),
-    ("pink", (56, 14, 4)),
-    ("pink", (48, 19, 5)),
-    ("purple", (36, 20, -4)),
-    ("purple", (50, 22, -8)),
-    ("purple", (36, 36, -8)),
-    ("white", (84, 3, 4)),
-    ("white", (92, 0, 2)),
-    ("yellow", (66, 14, 48)),
-    ("yellow", (76, 6, 42)),
-)
+    ("tan", (60, 12, 22)), ("tan", (68, 9, 20)),
+    ("red", (38, 36, 22)), ("red", (48, 42, 26)), ("red", (56, 40, 26)),
+    ("red", (28, 28, 14)), ("red", (38, 24, 11)), ("red", (45, 29, 11)),
+    ("pink", (64, 26, 10)), ("pink", (72, 20, 8)), ("pink", (60, 28, 2)),
+    ("pink", (56, 14, 4)), ("pink", (48, 19, 5)),
+    ("purple", (36, 20, -4)), ("purple", (50, 22, -8)), ("purple", (36, 36, -8)),
+    ("white", (84, 3, 4)), ("white", (92, 0, 2)),
+    ("yellow", (66, 14, 48)), ("yellow", (76, 6, 42)),
+)  # fmt: skip
 _NAMES = tuple(dict.fromkeys(name for name, _ in PROTOTYPES))
 _CENTRES = np.array([centre for _, centre in PROTOTYPES], np.float32)
 _NAME_OF_CENTRE = np.array([_NAMES.index(name) for name, _ in PROTOTYPES])
@@ -265,45 +229,28 @@ BLURRED_FROM = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What the pixels of one segmented lesion say.
+    """What the pixels of one segmented lesion say; colours are in CIELAB units."""
 
-    Attributes:
-        area_share: lesion area over picture area (without a dermoscope's black surround).
-        asymmetry: mean share of the lesion that has no mirror image, over its two main axes;
-            0 for a mirror-symmetric outline, towards 1 for none.
-        colour_asymmetry: mean colour difference of mirrored lesion pixels, in CIELAB units.
-        border_irregularity: squared ratio of the perimeter to that of an ellipse of the same area
-            and elongation; about 1 for any smooth oval.
-        border_width: width of the transition from lesion to skin, as a share of the longer side.
-        solidity: area over the area of the convex hull.
-        elongation: long over short main axis.
-        contrast: colour distance of the lesion from the skin around, in CIELAB units.
-        colour: the name that most lesion pixels have, in the vocabulary of `findings.py`.
-        num_colours: how many names at least a tenth of the lesion pixels have.
-        lab: median CIELAB colour of the lesion.
-        skin_lab: median CIELAB colour of the skin around.
-    """
-
-    area_share: float
+    area_share: float  # lesion over picture, without a dermoscope's black surround
+    # Mean share of the lesion that has no mirror image, over its two main axes: 0 for a
+    # mirror-symmetric outline, towards 1 for none.
     asymmetry: float
-    colour_asymmetry: float
+    colour_asymmetry: float  # mean colour difference of mirrored lesion pixels
+    # Squared ratio of the perimeter to that of an ellipse of the same area and elongation; about 1
+    # for any smooth oval.
     border_irregularity: float
-    border_width: float
-    solidity: float
-    elongation: float
-    contrast: float
-    colour: str
-    num_colours: int
-    lab: tuple[float, float, float]
-    skin_lab: tuple[float, float, float]
+    border_width: float  # of the transition from lesion to skin, as a share of the longer side
+    solidity: float  # area over the area of the convex hull
+    elongation: float  # long over short main axis
+    contrast: float  # colour distance of the lesion from the skin around
+    colour: str  # the name that most lesion pixels have, in the vocabulary of `findings.py`
+    num_colours: int  # how many names at least a tenth of the lesion pixels have
+    lab: tuple[float, float, float]  # median colour of the lesion
+    skin_lab: tuple[float, float, float]  # median colour of the skin around
 
 
 def measure(image: Image.Image) -> Measurements | None:
-    """Descriptors of the lesion in the middle, or None when its outline cannot be trusted.
-
-    Args:
-        image: an RGB picture as `intake.open_image` gives it.
-    """
+    """Descriptors of the lesion in the middle of an RGB picture; None without a sound outline."""
     lesion = find_lesion(image)
     if lesion is None:
         return None
@@ -322,44 +269,24 @@ def measure(image: Image.Image) -> Measurements | None:
         contrast=lesion.contrast,
         colour=colour,
         num_colours=num_colours,
-        lab=_median_colour(lesion.lab[mask]),
+        lab=_triple(np.median(lesion.lab[mask], axis=0)),
         skin_lab=_triple(lesion.skin),
     )
 
 
-def findings_of(measurements: Measurements | None) -> dict[str, str]:
-    """Findings in the vocabulary of `findings.py`: colour, size, symmetry and border.
-
-    Nothing is said about a picture whose outline could not be trusted.
-    """
-    if measurements is None:
+def findings_of(found: Measurements | None) -> dict[str, str]:
+    """Findings in the vocabulary of `findings.py`: size, colour, border and symmetry; or none."""
+    if found is None:
         return {}
+    size = "small" if found.area_share < SMALL_BELOW else "medium"
+    border = "blurred" if found.border_width >= BLURRED_FROM else "sharp"
+    uneven = found.asymmetry >= ASYMMETRIC_FROM or found.colour_asymmetry >= UNEVEN_COLOUR_FROM
     return {
-        "size": _size(measurements.area_share),
-        "colour": measurements.colour,
-        "border": _border(measurements),
-        "symmetry": _symmetry(measurements),
+        "size": "large" if found.area_share >= LARGE_FROM else size,
+        "colour": found.colour,
+        "border": "irregular" if found.border_irregularity >= IRREGULAR_FROM else border,
+        "symmetry": "asymmetric" if uneven else "symmetric",
     }
-
-
-def _size(area_share: float) -> str:
-    if area_share < SMALL_BELOW:
-        return "small"
-    return "large" if area_share >= LARGE_FROM else "medium"
-
-
-def _symmetry(measurements: Measurements) -> str:
-    uneven = (
-        measurements.asymmetry >= ASYMMETRIC_FROM
-        or measurements.colour_asymmetry >= UNEVEN_COLOUR_FROM
-    )
-    return "asymmetric" if uneven else "symmetric"
-
-
-def _border(measurements: Measurements) -> str:
-    if measurements.border_irregularity >= IRREGULAR_FROM:
-        return "irregular"
-    return "blurred" if measurements.border_width >= BLURRED_FROM else "sharp"
 
 
 def _main_axes(mask: Mask) -> tuple[NDArray[np.float64], float]:
@@ -424,10 +351,6 @@ def name_colours(lab: Floats) -> NDArray[np.int64]:
     """Index into the colour names for each CIELAB colour of [n, 3]: the nearest prototype's."""
     apart = ((lab[:, None, :] - _CENTRES[None]) ** 2).sum(axis=2)
     return np.asarray(_NAME_OF_CENTRE[np.argmin(apart, axis=1)])
-
-
-def _median_colour(colours: Floats) -> tuple[float, float, float]:
-    return _triple(np.median(colours, axis=0))
 
 
 def _triple(colour: Floats) -> tuple[float, float, float]:

@@ -1,17 +1,19 @@
 """Pictures that are in two places: identical files, identical pixels, and near-identical pictures.
 
 A test picture that was also trained on makes every number too good. Overlaps between public data
-sets that are known without looking are in `KNOWN`.
+sets that are documented are in `overlaps.yaml`.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 
 import imagehash
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from skingpt_r1.case import Case
@@ -42,36 +44,20 @@ class OverlapKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What is compared of a picture.
-
-    Attributes:
-        path: the file.
-        file: SHA-256 of its bytes.
-        pixels: SHA-256 of its size and its decoded, upright RGB pixels.
-        hash: 256-bit perceptual hash as four words, uint64 [4].
-    """
+    """What is compared of a picture."""
 
     path: Path
-    file: str
-    pixels: str
-    hash: NDArray[np.uint64]
+    file: str  # SHA-256 of its bytes
+    pixels: str  # SHA-256 of its size and its decoded, upright RGB pixels
+    hash: NDArray[np.uint64]  # 256-bit perceptual hash as four words, [4]
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two pictures of different cases that are the same or nearly so.
-
-    Attributes:
-        kind: the strongest way in which they are the same.
-        distance: Hamming distance of the perceptual hashes, 0..256; 0 for identical pixels.
-        case_a: the case of the first picture.
-        case_b: the case of the second picture.
-        image_a: the first picture.
-        image_b: the second picture.
-    """
+    """Two pictures of different cases that are the same or nearly so, in the strongest way."""
 
     kind: OverlapKind
-    distance: int
+    distance: int  # Hamming distance of the perceptual hashes, 0..256; 0 for identical pixels
     case_a: Case
     case_b: Case
     image_a: Path
@@ -93,54 +79,13 @@ class KnownOverlap:
     source: str
 
 
-def _known(first: str, second: str, what: str, advice: str, source: str) -> KnownOverlap:
-    return KnownOverlap(frozenset((first, second)), what, advice, source)
+def _read_known() -> Iterator[KnownOverlap]:
+    text = files("skingpt_r1.data").joinpath("overlaps.yaml").read_text(encoding="utf-8")
+    for row in yaml.safe_load(text):
+        yield KnownOverlap(frozenset(row["datasets"]), row["what"], row["advice"], row["source"])
 
 
-KNOWN: tuple[KnownOverlap, ...] = (
-    _known(
-        "skincot",
-        "dermnet",
-        "the 3,041 SkinCoT pictures are DermNet pictures, of its test part too",
-        "train on one and test on the other only after removing the shared pictures",
-        "SkinCaRe data card; picture names",
-    ),
-    _known(
-        "skincot",
-        "dermbench",
-        "both take pictures from the DermNet test part",
-        "never train on SkinCoT and report DermBench",
-        "picture names in the SkinCoT and DermBench releases",
-    ),
-    _known(
-        "dermbench",
-        "dermnet",
-        "DermBench is the DermNet test part: 4,000 of its 4,002 pictures",
-        "train on the DermNet train part only",
-        "DermBench manifest (yuhos16/DermBench)",
-    ),
-    _known(
-        "skincap",
-        "fitzpatrick17k",
-        "3,345 of the 4,000 SkinCAP pictures are from Fitzpatrick17k",
-        "a model trained on one has seen the other's test pictures",
-        "SkinCAP data card, column `source`",
-    ),
-    _known(
-        "skincap",
-        "ddi",
-        "655 of the 4,000 SkinCAP pictures are from DDI, nearly all of it (656)",
-        "a model trained on SkinCAP cannot be tested on DDI",
-        "SkinCAP data card, column `source`",
-    ),
-    _known(
-        "isic_2019",
-        "ham10000",
-        "the ISIC 2019 training pictures contain HAM10000",
-        "join the two by `image_id` before cutting a split",
-        "ISIC 2019 challenge data description",
-    ),
-)
+KNOWN: tuple[KnownOverlap, ...] = tuple(_read_known())
 
 
 def known_overlaps(names: Iterable[str]) -> list[KnownOverlap]:
@@ -177,18 +122,9 @@ def find_overlap(
 ) -> list[Overlap]:
     """Pairs of pictures that are the same: within one set of cases, or between two.
 
-    Each picture is read once; the perceptual hashes of all pairs are compared in blocks. Two
-    pictures of the same case are never a pair.
-
-    Args:
-        cases_a: the cases to look through.
-        cases_b: cases to compare them with; None compares `cases_a` with itself.
-        max_distance: largest Hamming distance, of 256 bits, that counts as near-identical.
-        track: wraps the list of picture files while they are read, for a progress bar.
-        prints: fingerprints of all pictures, made before; None reads the pictures.
-
-    Returns:
-        The strongest kind first, then by distance, then by data set and id.
+    The strongest kind comes first, then the smallest distance. Each picture is read once (`track`
+    wraps the list of files, for a progress bar), or not at all where `prints` has fingerprints of
+    all. The hashes of all pairs are compared in blocks; pictures of one case are never a pair.
 
     Raises:
         DatasetError: pictures cannot be read; all of them are listed.
@@ -250,9 +186,7 @@ def _pairs(
 
 
 def _stack(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
-    if not prints:
-        return np.empty((0, _WORDS), np.uint64)
-    return np.stack([item.hash for item in prints])
+    return np.array([item.hash for item in prints], np.uint64).reshape(-1, _WORDS)
 
 
 def hamming(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint16]:

@@ -26,11 +26,8 @@ class PictureIndex:
     The documented place wins: the folders that the data set documents, or the folder that the
     table names. Sub-folders come next. In one folder the exact name wins over another suffix;
     two folders never decide by suffix, for a mask often has the suffix that a photo had.
-
-    Args:
-        root: the folder of the data set; hidden files in it are not looked at.
-        documented: pattern of the documented folder names, letter case aside. Where there are any
-            directly in `root`, nothing else is searched.
+    `documented` is a pattern of folder names, letter case aside; where there are such directly in
+    `root`, nothing else is searched. Hidden files are passed over.
     """
 
     def __init__(self, root: Path, documented: str = "") -> None:

@@ -32,43 +32,23 @@ def label_set(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
-    """The card of a data set: what is known before a file of it is read.
+    """The card of a data set: what is known before a file of it is read."""
 
-    Attributes:
-        name: the reader's name, as in `READERS`.
-        title: the name its authors use.
-        licence: terms of use, in a few words; the data set's own text is what counts.
-        citation: authors, title, place, year.
-        url: where the data set is described.
-        layout: the folders and tables that the reader looks for, in words.
-        group_key: what must not be split, and the column or file name it is read from.
-        tone_field: column that holds the skin tone; None where the data set has none.
-        labels: the label set; empty where any diagnosis name may stand.
-        redistributable: the licence lets anybody pass the pictures on; where that is not certain,
-            it does not.
-        keeps_split: the data set's own parts must be kept, whatever a recipe asks for.
-    """
-
-    name: str
-    title: str
-    licence: str
+    name: str  # the reader's name, as in `READERS`
+    title: str  # the name its authors use
+    licence: str  # terms of use, in a few words; the data set's own text is what counts
     citation: str
-    url: str
-    layout: str
-    group_key: str
-    tone_field: str | None = None
-    labels: tuple[str, ...] = ()
-    redistributable: bool = False
-    keeps_split: bool = False
+    url: str  # where the data set is described
+    layout: str  # the folders and tables that the reader looks for, in words
+    group_key: str  # what must not be split, and the column or file name it is read from
+    tone_field: str | None = None  # column that holds the skin tone
+    labels: tuple[str, ...] = ()  # empty where any diagnosis name may stand
+    redistributable: bool = False  # the licence certainly lets anybody pass the pictures on
+    keeps_split: bool = False  # its own parts must be kept, whatever a recipe asks for
 
 
 class Reading:
     """Collects cases and problems, so that all problems can be told at once.
-
-    Attributes:
-        problems: wrong columns, unknown labels, duplicate ids, malformed rows; these always stop.
-        missing: files that a table names and that are not there; `allow_missing` continues.
-        notes: why rows were left out, or what is special about them, with counts.
 
     Raises:
         DatasetError: the root is not a folder.
@@ -82,8 +62,11 @@ class Reading:
         self.info = info
         self.root = root
         self.cases: list[Case] = []
+        # Wrong columns, unknown labels, duplicate ids, malformed rows; these always stop.
         self.problems: list[str] = []
+        # Files that a table names and that are not there; these may be allowed.
         self.missing: list[str] = []
+        # Why rows were left out, or what is special about them.
         self.notes: Counter[str] = Counter()
         self._first_seen: dict[str, str] = {}
         self._first_case: dict[Path, Case] = {}

@@ -24,15 +24,8 @@ def split_cases(cases: Sequence[Case], fractions: Mapping[Split, float], seed: i
     label with fewer groups goes to the larger parts first. Cases without a label count as one
     more label. The official splits of the cases are ignored; see `official_split`.
 
-    The same cases and seed give the same parts, whatever the order of the cases.
-
-    Args:
-        cases: with unique ids within each data set.
-        fractions: the share of each wanted part; positive, summing to 1.
-        seed: of the random order of the groups.
-
-    Returns:
-        The cases of each part, by data set and id.
+    The same cases and seed give the same parts, whatever the order of the cases; the cases of each
+    part are sorted by data set and id.
 
     Raises:
         RecipeError: the fractions are not positive or do not sum to 1.
@@ -135,26 +128,17 @@ def _assign(
         for done, key in enumerate(waiting):
             missing = [part for part in filled if not filled[part][label]]
             must = len(waiting) - done <= len(missing)
-            part = _emptiest(
-                missing if missing and must else list(filled),
-                label,
-                counts[key],
-                filled=filled,
-                fractions=fractions,
-            )
+            candidates = missing if missing and must else list(filled)
+            part = _emptiest(candidates, label, counts[key], filled, fractions)
             part_of[key] = part
             filled[part].update(counts[key])
     return part_of
 
 
 def _emptiest(
-    candidates: Sequence[Split],
-    label: str,
-    added: Counter[str],
-    *,
-    filled: Mapping[Split, Counter[str]],
-    fractions: Mapping[Split, float],
-) -> Split:
+    candidates: Sequence[Split], label: str, added: Counter[str],
+    filled: Mapping[Split, Counter[str]], fractions: Mapping[Split, float],
+) -> Split:  # fmt: skip
     """The part least full of the label after taking half the group (Sainte-Lague's rule).
 
     Half a group keeps rounding fair to small and large parts alike.

@@ -22,14 +22,9 @@ from skingpt_r1.text.values import lowered, rest, stated, tidy
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table.
+    """A row of a table: column -> cell; text for CSV, anything for JSON Lines."""
 
-    Attributes:
-        where: file and row for messages; the heading of a CSV file is row 1, as in a spreadsheet.
-        values: column -> cell; text for CSV, anything for JSON Lines.
-    """
-
-    where: str
+    where: str  # file and row; the heading of a CSV file is row 1, as in a spreadsheet
     values: dict[str, Any]
 
 
@@ -163,40 +158,26 @@ class Table:
     """The frame of a reader: what the columns of a table with a row for each case mean.
 
     A row becomes a case, or every problem of it is told. Columns that are used here do not go to
-    the attributes; all others do, as they are.
-
-    Attributes:
-        files: names that the table may have; the first that is there is read.
-        columns: columns that must be there.
-        folders: pattern of the folders that hold the pictures; see `PictureIndex`.
-        pictures: columns of the picture names; every row must have them all.
-        id: column of the case id; empty for the name of the first picture without suffix.
-        group: column of what must not be split; empty for the id.
-        label: column of the diagnosis; empty where `more` gives it.
-        names: raw label -> label, or the labels; empty where any diagnosis may stand. A raw label
-            that means no diagnosis maps to "".
-        age: column of the age in years.
-        site: column of the place on the body.
-        fitzpatrick: column of the skin type; it gives the tone too.
-        used: columns that do not go to the attributes although no field above names them.
-        unknown: what the other columns hold where nothing is known, beside the usual words.
-        more: other fields of the case, from a row; its attributes follow those of the columns.
-            `images` there are picture names in place of those of `pictures`.
+    the attributes; all others do, as they are. Empty stands for a column that there is not.
     """
 
-    files: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    folders: str = ""
-    pictures: tuple[str, ...] = ()
-    id: str = ""
-    group: str = ""
-    label: str = ""
+    files: tuple[str, ...] = ()  # names that the table may have; the first that is there is read
+    columns: tuple[str, ...] = ()  # columns that must be there
+    folders: str = ""  # pattern of the folders that hold the pictures; see `PictureIndex`
+    pictures: tuple[str, ...] = ()  # columns of the picture names; every row must have them all
+    id: str = ""  # else the name of the first picture without suffix
+    group: str = ""  # what must not be split; else the id
+    label: str = ""  # the diagnosis
+    # Raw label -> label, or the labels; empty where any diagnosis may stand. A raw label that means
+    # no diagnosis maps to "".
     names: Mapping[str, str] | tuple[str, ...] = ()
-    age: str = ""
-    site: str = ""
-    fitzpatrick: str = ""
-    used: tuple[str, ...] = ()
-    unknown: str = ""
+    age: str = ""  # in years
+    site: str = ""  # place on the body
+    fitzpatrick: str = ""  # skin type; it gives the tone too
+    used: tuple[str, ...] = ()  # further columns that do not go to the attributes
+    unknown: str = ""  # what those hold where nothing is known, beside the usual words
+    # Other fields of the case, from a row; its attributes follow those of the columns. `images` are
+    # picture names in place of those of `pictures`.
     more: Callable[[Row, Reading], dict[str, Any]] | None = None
 
     def __call__(self, reading: Reading) -> None:

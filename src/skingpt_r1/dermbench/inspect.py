@@ -301,7 +301,7 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
     ) -> None:
         super().__init__(model_name, base_url, None, [], config or GenerateConfig())
         self._where = model_name.removesuffix(PLAIN)
-        self._plain = is_plain(model_name)
+        self._adapters = not is_plain(model_name)
         self._load = one_model_at_a_time(ModelRecipe(device=device, dtype=dtype))
         asked = config.max_connections if config else None
         self._together = asked or LocalRecipe().batch_size
@@ -350,7 +350,7 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
 
     def _texts(self, requests: "Sequence[Request]", most: int) -> list[Written]:
         return write_block(
-            self._load(self._where, self._plain), requests, most=most, plain=self._plain
+            self._load(self._where, self._adapters), requests, most=most, adapters=self._adapters
         )
 
 

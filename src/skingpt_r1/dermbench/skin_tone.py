@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from skingpt_r1.case import SkinTone
 from skingpt_r1.stats.intervals import (
-    Draw,
+    Bootstrap,
     Floats,
     Integers,
     Interval,
@@ -19,6 +19,7 @@ from skingpt_r1.stats.intervals import (
     bootstrap_share,
     count_groups,
     percentile_interval,
+    ratio,
     resampled_sums,
 )
 
@@ -79,7 +80,7 @@ def by_skin(
     *,
     order: Sequence[str],
     scale: tuple[float, float],
-    draw: Draw,
+    boot: Bootstrap,
 ) -> ToneGaps:
     """Means of each skin group, with the worst group and the gap.
 
@@ -90,7 +91,7 @@ def by_skin(
         positives: whether a case is malignant.
         order: all groups, whether they have cases or not.
         scale: smallest and largest possible value.
-        draw: of the bootstrap.
+        boot: of the bootstrap.
     """
     where = np.array([order.index(name) for name in names], dtype=np.int64)
     malignant = np.array(positives, dtype=bool)
@@ -99,19 +100,19 @@ def by_skin(
         here = where == place
         scored = here & np.isfinite(values)
         own = [group for group, keep in zip(groups, scored, strict=True) if keep]
-        measure = _interval(values[scored], own, scale, draw) if scored.any() else None
+        measure = _interval(values[scored], own, scale, boot) if scored.any() else None
         found = int(here.sum()), int((here & malignant).sum()), int(scored.sum())
         rows.append(ToneRow(name, *found, measure))
     known = {row.name: row.measure.value for row in rows if row.measure and row.name != UNKNOWN}
     if len(known) < 2:
         return ToneGaps(tuple(rows), None, None, None)
     places = [order.index(name) for name in known]
-    gap, parity = _gaps(values, where, groups, places, draw)
+    gap, parity = _gaps(values, where, groups, places, boot)
     return ToneGaps(tuple(rows), min(known, key=lambda name: known[name]), gap, parity)
 
 
 def _interval(
-    values: Floats, groups: Sequence[str], scale: tuple[float, float], draw: Draw
+    values: Floats, groups: Sequence[str], scale: tuple[float, float], boot: Bootstrap
 ) -> Interval:
     """The bootstrap's interval, or a wider one where the bootstrap knows too little.
 
@@ -119,8 +120,8 @@ def _interval(
     bootstrap and of Wilson's interval over the groups, means that of the t interval.
     """
     if np.isin(values, (0.0, 1.0)).all():
-        return bootstrap_share(values, groups, **draw.keywords)
-    found = bootstrap_mean(values, groups, **draw.keywords)
+        return bootstrap_share(values, groups, **boot._asdict())
+    found = bootstrap_mean(values, groups, **boot._asdict())
     if found.ends is None:
         return found
     ends = [*found.ends, *_wide(values, groups, scale)]
@@ -138,21 +139,21 @@ def _wide(values: Floats, groups: Sequence[str], scale: tuple[float, float]) -> 
 
 
 def _gaps(
-    values: Floats, where: Integers, groups: Sequence[str], places: Sequence[int], draw: Draw
+    values: Floats, where: Integers, groups: Sequence[str], places: Sequence[int], boot: Bootstrap
 ) -> tuple[Interval | None, Interval | None]:
     known = np.isfinite(values)
     here = (where[:, None] == np.array(places)) & known[:, None]
     filled = np.where(known, values, 0.0)[:, None]
     columns = np.column_stack([here * filled, here.astype(np.float64)])
-    drawn = resampled_sums(columns, groups, **draw.keywords)
+    drawn = resampled_sums(columns, groups, **boot._asdict())
     n, num_groups = int(here.sum()), count_groups(groups, here)
     results = []
     for sums in (columns.sum(axis=0)[None], drawn):
         part, whole = np.split(sums, 2, axis=1)
-        means = np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+        means = ratio(part, whole)
         top, bottom = means.max(axis=1), means.min(axis=1)  # NaN where a group was not drawn
         gap = top - bottom
-        share = np.divide(gap, top, out=np.full_like(gap, np.nan), where=top > 0)
+        share = ratio(gap, top)
         results.append((gap, 1 - share))
     (gap, parity), (gaps, parities) = results
     # The extremes rest on the groups of two tones; what one of them hides stays unknown.

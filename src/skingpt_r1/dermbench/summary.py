@@ -30,7 +30,7 @@ from skingpt_r1.dermbench.tables import TRAINED_ON, label_rows, score_table
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.records import ResultRow, read_json
 from skingpt_r1.runs import RUN, own_run
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 
 
 class Summary(NamedTuple):
@@ -49,7 +49,7 @@ def summarise_reading(
     reading: RunReading,
     *,
     baseline: str | None = None,
-    draw: Draw | None = None,
+    boot: Bootstrap | None = None,
     audits: tuple[Audit, ...] = (),
     notes: tuple[str, ...] = (),
     pictures: bool = True,
@@ -59,13 +59,13 @@ def summarise_reading(
     Args:
         reading: the run.
         baseline: one of its systems, that the others are compared with in classification.
-        draw: of the intervals; the seed of the run by default.
+        boot: of the intervals; the seed of the run by default.
         audits: checks of the judges, shown beside the scores.
         notes: what a reader must know besides.
         pictures: embed the pictures whose licence allows it.
     """
     run = read_json(reading.folder / RUN)
-    chosen = draw or Draw(seed=int(run.get("seed", 0)))
+    chosen = boot or Bootstrap(seed=int(run.get("seed", 0)))
     classified = classified_tables(reading, chosen, baseline)
     data = ReportData(
         title=str(run["recipe"].get("name", reading.folder.name)),
@@ -102,14 +102,14 @@ def write_summary(
         return write_report(summary.data, folder, more=[*summary.rows, *more], results=results)
 
 
-def _facts(reading: RunReading, run: dict[str, object], draw: Draw) -> dict[str, str]:
+def _facts(reading: RunReading, run: dict[str, object], boot: Bootstrap) -> dict[str, str]:
     versions = run.get("versions")
     facts = {
         "Questions": f"{len(reading.questions):,}",
         "Groups (patient, lesion or file series)": f"{len({q.group for q in reading.questions}):,}",
         "Benchmarks": ", ".join(dict.fromkeys(map(benchmark_title, reading.questions))),
         "Seed": str(run.get("seed", 0)),
-        "Intervals": f"95 %, {draw.resamples:,} resamples of whole groups",
+        "Intervals": f"95 %, {boot.resamples:,} resamples of whole groups",
     }
     if isinstance(versions, dict):
         facts["Versions"] = ", ".join(f"{name} {value}" for name, value in versions.items())
@@ -166,7 +166,7 @@ def summarise_runs(
     folders: Sequence[Path],
     *,
     baseline: str | None = None,
-    draw: Draw | None = None,
+    boot: Bootstrap | None = None,
     audits: Mapping[Path, tuple[Audit, ...]] | None = None,
     notes: tuple[str, ...] = (),
     pictures: bool = True,
@@ -177,7 +177,7 @@ def summarise_runs(
         folders: of the runs, in the order of the report.
         baseline: a system that the others are compared with in classification, in the runs that
             have it.
-        draw: of the intervals; of each run its own seed by default.
+        boot: of the intervals; of each run its own seed by default.
         audits: folder -> checks of its judges.
         notes: what a reader must know besides.
         pictures: embed the pictures whose licence allows it.
@@ -200,7 +200,7 @@ def summarise_runs(
         summarise_reading(
             reading,
             baseline=baseline if baseline in reading.systems else None,
-            draw=draw,
+            boot=boot,
             audits=(audits or {}).get(reading.folder, ()),
             notes=_without_baseline(reading, baseline),
             pictures=pictures,

@@ -22,7 +22,7 @@ from skingpt_r1.dermbench.skin_tone import (
 )
 from skingpt_r1.dermbench.systems.named import CONTROL, REFERENCE
 from skingpt_r1.stats.comparison import Table, compare_pairs, means, ranks
-from skingpt_r1.stats.intervals import Draw, Floats
+from skingpt_r1.stats.intervals import Bootstrap, Floats
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 from skingpt_r1.text.taxonomy import is_malignant
 
@@ -41,7 +41,7 @@ def kind_of(reading: RunReading, system: str) -> Kind:
     return "control" if model.startswith(CONTROL) else "system"
 
 
-def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
+def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ScoreTable:
     """What one judge says on one scale: means, ranks, pairs and skin tones.
 
     A system that the judge was never shown has a row without numbers.
@@ -55,10 +55,10 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
     overall = np.column_stack([own[name].mean(axis=1) for name in systems])
     table = Table(systems, overall, groups)
     ranked = [name for name in systems if kind_of(reading, name) == "system"]
-    places = ranks(table._replace(systems=ranked, values=_columns(table, ranked)), draw)
-    averages = means(table, draw)
+    places = ranks(table._replace(systems=ranked, values=_columns(table, ranked)), boot)
+    averages = means(table, boot)
     by_dimension = [
-        means(Table(systems, np.column_stack([own[name][:, at] for name in systems]), groups), draw)
+        means(Table(systems, np.column_stack([own[name][:, at] for name in systems]), groups), boot)
         for at in range(len(DIMENSIONS))
     ]
     rows = []
@@ -71,7 +71,7 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
         row = _row(reading, scale, name, own[name])
         rows.append(replace(row, overall=averages[name], dimensions=found, rank=places.get(name)))
         if reading.overlapping(name):
-            rows.append(_seen_row(reading, name, all_scores[name], draw))
+            rows.append(_seen_row(reading, name, all_scores[name], boot))
     never = np.full((len(groups), len(DIMENSIONS)), np.nan)
     rows += [_row(reading, scale, name, never) for name in reading.systems if name not in judged]
     rows.sort(key=lambda row: -np.inf if row.overall is None else row.overall.value, reverse=True)
@@ -79,8 +79,8 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
         judge=judge,
         protocol=protocol,
         rows=tuple(rows),
-        pairs=tuple(compare_pairs(table, draw)),
-        tones=tuple(_tones(reading, table, Protocol(protocol), draw)),
+        pairs=tuple(compare_pairs(table, boot)),
+        tones=tuple(_tones(reading, table, Protocol(protocol), boot)),
         judged_on=_days(judged[name].days for name in systems),
     )
 
@@ -93,7 +93,7 @@ def tone_tables(
     *,
     metric: str,
     scale: tuple[float, float],
-    draw: Draw,
+    boot: Bootstrap,
 ) -> list[ToneTable]:
     """One system's metric by skin tone and by Fitzpatrick type, where the data know either.
 
@@ -104,7 +104,7 @@ def tone_tables(
         values: one for each of these questions; NaN where there is none.
         metric: what the values are.
         scale: their smallest and largest possible value.
-        draw: of the bootstrap.
+        boot: of the bootstrap.
     """
     questions = [reading.questions[number] for number in numbers]
     named = (
@@ -123,7 +123,7 @@ def tone_tables(
                 [_is_positive(item.label) for item in questions],
                 order=order,
                 scale=scale,
-                draw=draw,
+                boot=boot,
             ),
             high=scale[1],
         )
@@ -183,13 +183,13 @@ def _row(reading: RunReading, scale: Scale, system: str, own: Floats) -> SystemS
     )
 
 
-def _seen_row(reading: RunReading, system: str, scores: Floats, draw: Draw) -> SystemScores:
+def _seen_row(reading: RunReading, system: str, scores: Floats, boot: Bootstrap) -> SystemScores:
     """The questions that the system was trained on, apart."""
     seen = sorted(reading.place[identity] for identity in reading.overlapping(system))
     groups = [reading.questions[number].group for number in seen]
     table = Table([*DIMENSIONS, MEAN_SCORE], np.empty((0, 0)), groups)
     values = np.column_stack([scores[seen], scores[seen].mean(axis=1)])
-    found = means(table._replace(values=values), draw)
+    found = means(table._replace(values=values), boot)
     overall = found.pop(MEAN_SCORE)
     return SystemScores(
         system=SEEN.format(system),
@@ -207,7 +207,9 @@ def _columns(table: Table, systems: Sequence[str]) -> Floats:
     return chosen
 
 
-def _tones(reading: RunReading, table: Table, protocol: Protocol, draw: Draw) -> list[ToneTable]:
+def _tones(
+    reading: RunReading, table: Table, protocol: Protocol, boot: Bootstrap
+) -> list[ToneTable]:
     numbers = range(len(reading.questions))
     return [
         item
@@ -219,7 +221,7 @@ def _tones(reading: RunReading, table: Table, protocol: Protocol, draw: Draw) ->
             table.values[:, place],
             metric=MEAN_SCORE,
             scale=(protocol.low, protocol.high),
-            draw=draw,
+            boot=boot,
         )
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.records import ResultRow, append_records, resume_records, write_results
 from skingpt_r1.runs import Count, Progress, own_run
 from skingpt_r1.stats.intervals import (
-    Interval,
+    Bootstrap,
     bootstrap_mean,
     bootstrap_share,
     bootstrap_statistic,
@@ -43,11 +43,6 @@ ACCURACY = "diagnosis accuracy"
 BALANCED = "balanced accuracy"
 FINDINGS = "finding accuracy"
 UNREADABLE = "unreadable answers"
-
-
-class _Draw(TypedDict):
-    seed: int
-    resamples: int
 
 
 class Answer(BaseModel):
@@ -184,21 +179,21 @@ def result_rows(table: str, system: Scored, *, seed: int, resamples: int) -> lis
     """
     answers = system.answers
     groups = [answer.group for answer in answers]
-    draw: _Draw = {"seed": seed, "resamples": resamples}
+    boot = Bootstrap(seed, resamples)._asdict()
     unreadable = [float(answer.unreadable is not None) for answer in answers]
     known = [answer for answer in answers if answer.findings is not None]
     values = {
-        ACCURACY: bootstrap_share([float(answer.right) for answer in answers], groups, **draw),
-        BALANCED: bootstrap_statistic(_mean_recall(answers), len(answers), groups, **draw),
-        UNREADABLE: bootstrap_share(unreadable, groups, **draw),
+        ACCURACY: bootstrap_share([float(answer.right) for answer in answers], groups, **boot),
+        BALANCED: bootstrap_statistic(_mean_recall(answers), len(answers), groups, **boot),
+        UNREADABLE: bootstrap_share(unreadable, groups, **boot),
     }
     if known:
         values[FINDINGS] = bootstrap_mean(
             np.array([answer.findings for answer in known], float),
             [answer.group for answer in known],
-            **draw,
+            **boot,
         )
-    return [_row(table, system.name, metric, interval) for metric, interval in values.items()]
+    return [interval.row(table, system.name, metric) for metric, interval in values.items()]
 
 
 def difference_rows(
@@ -222,13 +217,13 @@ def difference_rows(
             f"{better.name} and {worse.name} did not answer the same cases; evaluate both on the "
             "same split"
         )
-    draw: _Draw = {"seed": seed, "resamples": resamples}
+    boot = Bootstrap(seed, resamples)._asdict()
     groups = [answer.group for answer in ours]
     recall, other = _mean_recall(ours), _mean_recall(theirs)
     values = {
-        ACCURACY: paired_difference(_right(ours), _right(theirs), groups, **draw),
+        ACCURACY: paired_difference(_right(ours), _right(theirs), groups, **boot),
         BALANCED: bootstrap_statistic(
-            lambda rows: recall(rows) - other(rows), len(ours), groups, **draw
+            lambda rows: recall(rows) - other(rows), len(ours), groups, **boot
         ),
     }
     known = [row for row, answer in enumerate(ours) if answer.findings is not None]
@@ -237,10 +232,10 @@ def difference_rows(
             np.array([ours[row].findings for row in known], float),
             np.array([theirs[row].findings for row in known], float),
             [groups[row] for row in known],
-            **draw,
+            **boot,
         )
     name = f"{better.name} - {worse.name}"
-    return [_row(table, name, metric, interval) for metric, interval in values.items()]
+    return [interval.row(table, name, metric) for metric, interval in values.items()]
 
 
 def unreadable_reasons(answers: Sequence[Answer]) -> dict[str, int]:
@@ -264,18 +259,6 @@ def _mean_recall(answers: Sequence[Answer]) -> Callable[[NDArray[np.int64]], flo
         return float((hits[counts > 0] / counts[counts > 0]).mean())
 
     return recall
-
-
-def _row(table: str, system: str, metric: str, interval: Interval) -> ResultRow:
-    return ResultRow(
-        table=table,
-        system=system,
-        metric=metric,
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        n=interval.n,
-    )
 
 
 BASE = "base"
@@ -366,10 +349,10 @@ def _compare(
         scored[name] = _answer(
             name, recipe, cases, folder, progress, trained=folder / folder_name(name) / "adapter"
         )
-    draw = {"seed": first.seed, "resamples": first.evaluate.resamples}
-    rows = [row for system in scored.values() for row in result_rows(table, system, **draw)]
+    boot = {"seed": first.seed, "resamples": first.evaluate.resamples}
+    rows = [row for system in scored.values() for row in result_rows(table, system, **boot)]
     for better, worse in differences:
-        rows += difference_rows(table, scored[better], scored[worse], **draw)
+        rows += difference_rows(table, scored[better], scored[worse], **boot)
     write_results(folder, rows)
     return Comparison(rows, cases, {name: system.answers for name, system in scored.items()})
 

@@ -14,37 +14,21 @@ MODALITIES = ("clinic photo", "phone", "dermoscope")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """How one picture is taken; lengths are in pixels of the 112-pixel picture.
+    """How one picture is taken; lengths are in pixels of the 112-pixel picture."""
 
-    Attributes:
-        modality: one of `MODALITIES`.
-        light: direction of the light in radians.
-        slant: strength of the shading by relief.
-        falloff: loss of light across the picture, 0..1.
-        tint: gain per colour channel.
-        exposure: overall gain.
-        blur: standard deviation of the optical blur.
-        noise: standard deviation of the sensor noise.
-        hairs: number of hairs.
-        ruler: side of the picture with ruler ticks; "" for none.
-        drape: side of the picture with cloth; "" for none.
-        vignette: radius of the round field; 0 for none.
-        texture: strength of the skin's own texture.
-    """
-
-    modality: str
-    light: float = -2.2
-    slant: float = 0.32
-    falloff: float = 0.0
-    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    exposure: float = 1.0
-    blur: float = 0.0
-    noise: float = 0.0
+    modality: str  # one of `MODALITIES`
+    light: float = -2.2  # its direction in radians
+    slant: float = 0.32  # strength of the shading by relief
+    falloff: float = 0.0  # loss of light across the picture, 0..1
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)  # gain per colour channel
+    exposure: float = 1.0  # overall gain
+    blur: float = 0.0  # standard deviation of the optical blur
+    noise: float = 0.0  # standard deviation of the sensor noise
     hairs: int = 0
-    ruler: str = ""
-    drape: str = ""
-    vignette: float = 0.0
-    texture: float = 1.0
+    ruler: str = ""  # side of the picture with ruler ticks; "" for none
+    drape: str = ""  # side of the picture with cloth; "" for none
+    vignette: float = 0.0  # radius of the round field; 0 for none
+    texture: float = 1.0  # strength of the skin's own texture
 
     @property
     def field(self) -> tuple[float, float, float]:

@@ -1,12 +1,10 @@
-"""A rendered case: findings drawn by (seed, index), and the picture that shows them.
+"""A rendered case: findings by (seed, index), where its lesions lie, and the picture of it.
 
-How many lesions, how large and where, from the findings count, size, arrangement.
-
-Contact sheets: many pictures on one page, a row per condition.
+Also contact sheets: many pictures on one page, a row per condition.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from types import MappingProxyType
 
@@ -27,10 +25,12 @@ NUMBERS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"one": (1, 1), "few": (3, 5), "many": (9, 16)}
 )
 
-Spots = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Spots = NDArray[np.float64]  # [number, 3]: x, y and radius
+Circle = tuple[float, float, float]
 
 
-def _number_and_radii(findings: Mapping[str, str], rng: np.random.Generator) -> NDArray[np.float64]:
+def _number_and_radii(findings: Mapping[str, str], rng: np.random.Generator) -> Floats:
     count, size = findings["count"], findings["size"]
     low, high = NUMBERS[count]
     smallest, largest = DIAMETERS[size]
@@ -42,15 +42,13 @@ def _number_and_radii(findings: Mapping[str, str], rng: np.random.Generator) -> 
     return rng.uniform(smallest, largest, number) / 2
 
 
-def _gaps(place: Spots, radius: NDArray[np.float64], others: Spots) -> NDArray[np.float64]:
+def _gaps(place: Spots, radius: Floats, others: Spots) -> Floats:
     """Smallest free distance of each candidate [n, 2] to the lesions placed so far [m, 3]."""
     apart = np.hypot(place[:, None, 0] - others[:, 0], place[:, None, 1] - others[:, 1])
     return np.asarray((apart - others[:, 2] - radius[:, None]).min(axis=1))
 
 
-def _scattered(
-    radii: NDArray[np.float64], field: tuple[float, float, float], rng: np.random.Generator
-) -> Spots:
+def _scattered(radii: Floats, field: Circle, rng: np.random.Generator) -> Spots:
     x, y, reach = field
     spots = np.empty((0, 3))
     for radius in np.sort(radii)[::-1]:
@@ -67,9 +65,7 @@ def _scattered(
     return spots
 
 
-def _grouped(
-    radii: NDArray[np.float64], field: tuple[float, float, float], rng: np.random.Generator
-) -> Spots:
+def _grouped(radii: Floats, field: Circle, rng: np.random.Generator) -> Spots:
     """Each lesion touches the cluster; the place nearest to its centre is taken."""
     spots = np.array([[0.0, 0.0, radii[0]]])
     for radius in radii[1:]:
@@ -85,9 +81,7 @@ def _grouped(
     return spots
 
 
-def _linear(
-    radii: NDArray[np.float64], field: tuple[float, float, float], rng: np.random.Generator
-) -> Spots:
+def _linear(radii: Floats, field: Circle, rng: np.random.Generator) -> Spots:
     """A band through the picture; where one row is too short a second runs beside it."""
     x, y, reach = field
     angle = rng.uniform(0, np.pi)
@@ -104,46 +98,32 @@ def _linear(
     return np.array(spots)
 
 
-def place_lesions(
-    findings: Mapping[str, str], rng: np.random.Generator, field: tuple[float, float, float]
-) -> Spots:
+_ARRANGEMENTS = MappingProxyType({"scattered": _scattered, "grouped": _grouped, "linear": _linear})
+
+
+def place_lesions(findings: Mapping[str, str], rng: np.random.Generator, field: Circle) -> Spots:
     """Centres and radii [number, 3] in pixels of the 112-pixel picture.
 
-    Args:
-        findings: at least count, size and arrangement.
-        rng: source of all variation.
-        field: x, y and radius of the part of the picture that lesions may use.
+    Count, size and arrangement of the findings decide; `field` is x, y and radius of the part of
+    the picture that lesions may use.
     """
     radii = _number_and_radii(findings, rng)
-    if findings["arrangement"] == "scattered":
-        return _scattered(radii, field, rng)
-    if findings["arrangement"] == "grouped":
-        return _grouped(radii, field, rng)
-    if findings["arrangement"] == "linear":
-        return _linear(radii, field, rng)
+    if findings["arrangement"] in _ARRANGEMENTS:
+        return _ARRANGEMENTS[findings["arrangement"]](radii, field, rng)
     x, y, _ = field
     return np.array([[x + rng.uniform(-10, 10), y + rng.uniform(-10, 10), radii[0]]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything about a picture that is decided before a pixel is drawn.
-
-    Attributes:
-        condition: what the picture shows.
-        findings: the eight rendered slots.
-        fitzpatrick: skin type 1..6.
-        camera: how the picture is taken.
-        spots: [number, 3] x, y and radius of each lesion, in pixels of the 112-pixel picture.
-        drawing_seed: seed of the details that no finding names.
-    """
+    """Everything about a picture that is decided before a pixel is drawn."""
 
     condition: Condition
-    findings: Mapping[str, str]
-    fitzpatrick: int
+    findings: Mapping[str, str]  # the eight rendered slots
+    fitzpatrick: int  # skin type 1..6
     camera: Camera
-    spots: NDArray[np.float64] = field(repr=False)
-    drawing_seed: tuple[int, ...]
+    spots: Spots = field(repr=False)  # in pixels of the 112-pixel picture
+    drawing_seed: tuple[int, ...]  # of the details that no finding names
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -163,29 +143,8 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderedCase:
-    """One picture and what is known about it.
-
-    Attributes:
-        image: uint8 [size, size, 3], RGB.
-        condition: name of the condition.
-        findings: slot -> value for every slot of `RENDERED_SLOTS`.
-        fitzpatrick: skin type 1..6.
-        modality: one of `MODALITIES`.
-        attributes: facts of the picture beyond the findings.
-    """
-
-    image: NDArray[np.uint8] = field(repr=False)
-    condition: str
-    findings: Mapping[str, str]
-    fitzpatrick: int
-    modality: str
-    attributes: Mapping[str, str]
-
-
 def plan_case(index: int, seed: int) -> Plan:
-    """Decide the picture number `index` of a seed; conditions take turns."""
+    """Decide picture number `index` of a seed, the same on every call; conditions take turns."""
     rng = np.random.default_rng((seed, index))
     condition = CONDITIONS[index % len(CONDITIONS)]
     fitzpatrick = int(rng.integers(1, 7))
@@ -203,39 +162,13 @@ def plan_case(index: int, seed: int) -> Plan:
     )
 
 
-def plain(plan: Plan) -> Plan:
-    """The same picture without nuisance: even skin, even light, a perfect camera."""
-    camera = Camera(modality=plan.camera.modality, texture=0.0, slant=0.2)
-    return replace(plan, camera=camera)
-
-
-def draw(plan: Plan, size: int = 112) -> NDArray[np.uint8]:
-    """The picture [size, size, 3] of a plan."""
+def render(plan: Plan, size: int = 112) -> NDArray[np.uint8]:
+    """The RGB picture [size, size, 3] of a plan; the scene does not depend on the size."""
     rng = np.random.default_rng(plan.drawing_seed)
-    texture = plan.camera.texture
-    canvas = bare_skin(rng, plan.fitzpatrick, size=size, texture=texture)
+    canvas = bare_skin(rng, plan.fitzpatrick, size=size, texture=plan.camera.texture)
     spots = [(float(x), float(y), float(r)) for x, y, r in plan.spots * canvas.scale]
     draw_lesions(canvas, spots, plan.findings, plan.condition.marks, rng)
     return take_picture(canvas, plan.camera, rng)
-
-
-def render_case(index: int, seed: int, size: int = 112) -> RenderedCase:
-    """Picture number `index` of a seed: the same pixels on every call.
-
-    Args:
-        index: number of the picture, from 0; consecutive pictures go through the conditions.
-        seed: pictures of different seeds are different.
-        size: side in pixels; the scene does not depend on it.
-    """
-    plan = plan_case(index, seed)
-    return RenderedCase(
-        image=draw(plan, size),
-        condition=plan.condition.name,
-        findings=plan.findings,
-        fitzpatrick=plan.fitzpatrick,
-        modality=plan.camera.modality,
-        attributes=MappingProxyType(plan.attributes),
-    )
 
 
 _LABEL_WIDTH = 118
@@ -249,15 +182,10 @@ def contact_sheet(
     size: int = 112,
     column_of: Callable[[Plan], int] | None = None,
 ) -> Image.Image:
-    """A page of pictures with a named row per condition.
+    """A page of pictures with a named row per condition, all by default.
 
-    Args:
-        seed: seed of the pictures.
-        columns: pictures per row.
-        conditions: names of the conditions shown; all by default.
-        size: side of each picture in pixels.
-        column_of: where given, a picture goes to this column (0 .. columns - 1), for example one
-            column per skin type; otherwise the first pictures of the seed are shown.
+    `column_of` gives the column of a picture, for example one per skin type; without it the first
+    pictures of the seed are shown.
     """
     names = [condition.name for condition in CONDITIONS]
     shown = list(conditions) or names
@@ -273,7 +201,7 @@ def contact_sheet(
             if column not in filled and 0 <= column < columns:
                 filled.add(column)
                 left = _LABEL_WIDTH + column * (size + 2)
-                page.paste(Image.fromarray(draw(plan, size)), (left, top))
+                page.paste(Image.fromarray(render(plan, size)), (left, top))
             if len(filled) == columns:
                 break
     return page

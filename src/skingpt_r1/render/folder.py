@@ -6,26 +6,22 @@ import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from skingpt_r1.case import Case, SkinTone
+from skingpt_r1.data import write_folder
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.render.case import Plan, draw, plan_case
+from skingpt_r1.records import write_bytes_atomic
+from skingpt_r1.render.case import Plan, plan_case, render
 
 DATASET = "synthetic"
 NOTE = "synthetic.json"
 logger = logging.getLogger(__name__)
 
 
-def _name(index: int, seed: int) -> str:
-    return f"synthetic-{seed}-{index:06d}"
-
-
 def _case(folder: Path, index: int, seed: int, size: int) -> Case:
-    plan: Plan = plan_case(index, seed)
-    name = _name(index, seed)
+    plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
     return Case(
         id=name,
         images=(folder / "images" / f"{name}.png",),
@@ -39,20 +35,6 @@ def _case(folder: Path, index: int, seed: int, size: int) -> Case:
     )
 
 
-def _record(case: Case) -> dict[str, Any]:
-    return {
-        "file_name": f"images/{case.images[0].name}",
-        "id": case.id,
-        "dataset": case.dataset,
-        "group": case.group,
-        "label": case.label,
-        "fitzpatrick": case.fitzpatrick,
-        "tone": case.tone,
-        "findings": dict(case.findings),
-        "attributes": dict(case.attributes),
-    }
-
-
 def write_picture(path: Path, index: int, seed: int, size: int) -> None:
     """Draw picture number `index` of a seed into a PNG file that appears when it is complete."""
     save_picture(path, plan_case(index, seed), size)
@@ -60,17 +42,11 @@ def write_picture(path: Path, index: int, seed: int, size: int) -> None:
 
 def save_picture(path: Path, plan: Plan, size: int) -> None:
     """Draw a plan into a PNG or JPEG file, by its name, that appears when it is complete."""
-    image, partial = Image.fromarray(draw(plan, size)), path.with_suffix(".partial")
+    image, partial = Image.fromarray(render(plan, size)), path.with_suffix(".partial")
     if path.suffix == ".png":
         image.save(partial, format="PNG")
     else:
         image.save(partial, format="JPEG", quality=95, subsampling=0)
-    partial.replace(path)
-
-
-def _write_atomic(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 
@@ -89,7 +65,7 @@ def claim(folder: Path, **note: str | int) -> None:
                 f" {note}; give the same values, or another folder"
             )
         return
-    _write_atomic(path, json.dumps(note) + "\n")
+    write_bytes_atomic(path, f"{json.dumps(note)}\n".encode())
 
 
 def rendered_layout(folder: Path) -> str | None:
@@ -114,14 +90,8 @@ def write_cases(
 
     Pictures that are there already are kept, so a stopped run is continued by the same call, and a
     second call writes byte-identical files. `metadata.jsonl` appears when every picture is there.
-
-    Args:
-        folder: made when missing; pictures go to its `images` folder.
-        count: number of cases; conditions take turns.
-        seed: seed of the pictures.
-        size: side of the pictures in pixels.
-        workers: processes that draw; more than one starts fresh Python processes, so a script that
-            asks for it needs the usual `if __name__ == "__main__"` guard.
+    More than one worker starts fresh Python processes, so that a script needs the usual
+    `if __name__ == "__main__"` guard.
 
     Raises:
         DatasetError: the count or size cannot work, the folder holds pictures of another seed or
@@ -137,8 +107,7 @@ def write_cases(
         claim(folder, seed=seed, size=size)
         cases = list(iterate_cases(folder, count, seed, size))
         _write_pictures(cases, seed, size, workers)
-        lines = (json.dumps(_record(case), ensure_ascii=False) + "\n" for case in cases)
-        _write_atomic(folder / "metadata.jsonl", "".join(lines))
+        write_folder(folder, cases)
     except OSError as error:
         raise DatasetError(f"cannot write rendered cases: {error}") from error
     return cases

@@ -5,18 +5,16 @@ reads the rendered ones. Nothing in them is real: no patient, age, place or hist
 cells are empty or say `unknown` as the sets do, and README.txt and `synthetic.json` in the folder
 say what it is. Numbers have ten digits and more, which no published id has.
 
-Which rendered pictures a data set's layout gets.
-
-Those of conditions that the set has a label for, taken in the way in which its pictures are. A
-lesion may be photographed twice, as in the real sets: findings, place and outline are the same,
-light and optics are not. Such pictures are of one lesion and must never be split.
+A layout gets the conditions that the set has a label for, taken in the way in which its pictures
+are. A lesion may be photographed twice: findings, place and outline are the same, light and optics
+are not. Such pictures are of one lesion and must never be split.
 """
 
 import csv
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
@@ -41,20 +39,12 @@ _SECOND, _PATIENT = 2, 3
 
 
 class Shot(NamedTuple):
-    """One picture of a lesion.
+    """One picture of a lesion."""
 
-    Attributes:
-        seed: of the rendering.
-        lesion: its number among the rendered pictures of the seed.
-        picture: 0 for the first of the lesion, 1 for the second.
-        label: what the data set calls the condition.
-        plan: everything about the picture before it is drawn.
-    """
-
-    seed: int
-    lesion: int
-    picture: int
-    label: str
+    seed: int  # of the rendering
+    lesion: int  # its number among the rendered pictures of the seed
+    picture: int  # 0 for the first of the lesion, 1 for the second
+    label: str  # what the data set calls the condition
     plan: Plan
 
 
@@ -67,14 +57,9 @@ def label_of(condition: str, labels: Sequence[str]) -> str | None:
 def make_shots(
     labels: Sequence[str], modality: str, number: int, seed: int, *, twice: float = 0.0
 ) -> list[Shot]:
-    """The first pictures of a seed that fit a data set; its conditions take turns.
+    """The first pictures of a seed that fit a data set's labels; its conditions take turns.
 
-    Args:
-        labels: of the set.
-        modality: how its pictures are taken; one of `camera.MODALITIES`.
-        number: how many pictures.
-        seed: of the rendering.
-        twice: share of the lesions that are photographed twice.
+    `modality` is one of `camera.MODALITIES`, `twice` the share of lesions photographed twice.
 
     Raises:
         DatasetError: the number or the seed cannot work.
@@ -156,13 +141,7 @@ def write_ham10000(folder: Path, count: int, seed: int, size: int = 112) -> list
 
     Five of the seven classes are there: no rendered condition is a dermatofibroma or a vascular
     lesion. A quarter of the lesions has two pictures. Pictures that exist are kept, so that a
-    stopped call is continued by the same one.
-
-    Args:
-        folder: made when missing.
-        count: pictures.
-        seed: of the pictures; different seeds give different ids.
-        size: side of the pictures in pixels.
+    stopped call is continued by the same one. Different seeds give different ids.
 
     Raises:
         DatasetError: the values cannot work, the folder holds other pictures, or cannot be
@@ -174,18 +153,11 @@ def write_ham10000(folder: Path, count: int, seed: int, size: int = 112) -> list
     for shot in shots:
         name = f"ISIC_{_number(seed, 2 * shot.lesion + shot.picture)}"
         plans[f"HAM10000_images_part_{_part(shot, 2)}/{name}.jpg"] = shot.plan
-        rows.append(
-            {
-                "lesion_id": f"HAM_{_number(seed, shot.lesion)}",
-                "image_id": name,
-                "dx": codes[shot.label],
-                "dx_type": "",
-                "age": "",
-                "sex": "unknown",
-                "localization": "unknown",
-                "dataset": "rendered",
-            }
-        )
+        rows.append({
+            "lesion_id": f"HAM_{_number(seed, shot.lesion)}", "image_id": name,
+            "dx": codes[shot.label], "dx_type": "", "age": "", "sex": "unknown",
+            "localization": "unknown", "dataset": "rendered",
+        })  # fmt: skip
     _write(folder, ham10000.READER.name, "HAM10000_metadata.csv", rows, plans, seed, size)
     return ham10000.READER.load(folder)
 
@@ -195,7 +167,7 @@ def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> l
 
     Five of the six classes are there: no rendered condition is a squamous cell carcinoma. Some
     patients have two lesions, some lesions two pictures. Known are the skin type, whether the
-    lesion is elevated, and that nothing bleeds. See `write_ham10000` for the arguments.
+    lesion is elevated, and that nothing bleeds.
 
     Raises:
         DatasetError: see `write_ham10000`.
@@ -229,7 +201,7 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
 
     Twelve of the 114 labels and five of the nine parts are there; four rendered conditions (tinea
     corporis, pityriasis versicolor, molluscum contagiosum, herpes zoster) have no label in the set
-    and are left out. One picture of each lesion. See `write_ham10000` for the arguments.
+    and are left out. One picture of each lesion.
 
     Raises:
         DatasetError: see `write_ham10000`.
@@ -239,19 +211,13 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
         source = f"rendered:{seed}/{shot.lesion}"
         name = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
         plans[f"images/{name}.jpg"] = shot.plan
-        rows.append(
-            {
-                "md5hash": name,
-                "fitzpatrick_scale": str(shot.plan.fitzpatrick),
-                "fitzpatrick_centaur": "-1",
-                "label": shot.label,
-                "nine_partition_label": (nine := _nine_parts(shot.label)),
-                "three_partition_label": _three_parts(nine),
-                "qc": "",
-                "url": source,
-                "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
-            }
-        )
+        nine = _nine_parts(shot.label)
+        rows.append({
+            "md5hash": name, "fitzpatrick_scale": str(shot.plan.fitzpatrick),
+            "fitzpatrick_centaur": "-1", "label": shot.label, "nine_partition_label": nine,
+            "three_partition_label": _three_parts(nine), "qc": "", "url": source,
+            "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
+        })  # fmt: skip
     _write(folder, fitzpatrick17k.READER.name, "fitzpatrick17k.csv", rows, plans, seed, size)
     return fitzpatrick17k.READER.load(folder)
 
@@ -323,8 +289,7 @@ def _write(
     write_bytes_atomic(folder / table, _csv(rows).encode())
 
 
-def _csv(rows: Iterable[Row]) -> str:
-    rows = list(rows)
+def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

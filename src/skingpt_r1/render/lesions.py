@@ -1,12 +1,8 @@
-"""Drawing a lesion from its findings: colour and relief by morphology, then border and surface.
+"""Drawing a lesion from its findings: outline, colour and relief, then border and surface.
 
 A condition's marks add details that the eight findings do not name: `asymmetric`, `symmetric` and
 `polygonal` shape the outline; `variegated`, `dark-centre` and `vessels` its colour; `halo` and
 `base` redden the skin around; `edge-scale` keeps scale to the border.
-
-What lies on a lesion: one function per value of the finding `surface`.
-
-The outline of a lesion: where each pixel lies between its centre and its border.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,32 +13,22 @@ import numpy as np
 
 from skingpt_r1.render.skin import Canvas, Field, cut, lesion_colour
 
+Spot = tuple[float, float, float]  # x, y and radius in pixels
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A lesion on its window of the canvas.
-
-    Attributes:
-        rows: window rows of the canvas.
-        columns: window columns of the canvas.
-        radius: mean radius in pixels.
-        reach: [h, w] 0 at the centre, 1 on the border.
-        inside: [h, w] pixels from the border, positive inside.
-        dx: [h, w] pixels right of the centre.
-        dy: [h, w] pixels below the centre.
-        bearing: [h, w] direction from the centre in radians.
-        alpha: [h, w] 0 outside, 1 inside, soft where the border is.
-    """
+    """A lesion on its window of the canvas; fields are [h, w]."""
 
     rows: slice
     columns: slice
-    radius: float
-    reach: Field
-    inside: Field
-    dx: Field
-    dy: Field
-    bearing: Field
-    alpha: Field
+    radius: float  # the mean, in pixels
+    reach: Field  # 0 at the centre, 1 on the border
+    inside: Field  # pixels from the border, positive inside
+    dx: Field  # pixels right of the centre
+    dy: Field  # pixels below the centre
+    bearing: Field  # direction from the centre in radians
+    alpha: Field  # 0 outside, 1 inside, soft where the border is
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,17 +83,11 @@ def _contour(bearing: Field, rng: np.random.Generator, border: str, marks: froze
 
 
 def draw_outline(
-    canvas: Canvas,
-    centre: tuple[float, float],
-    radius: float,
-    rng: np.random.Generator,
-    *,
-    border: str,
-    marks: frozenset[str],
+    canvas: Canvas, spot: Spot, rng: np.random.Generator, *, border: str, marks: frozenset[str]
 ) -> Outline:
-    """The outline of a lesion at `centre` (x, y); parts beyond the picture are cut off."""
+    """The outline of a lesion; parts beyond the picture are cut off."""
     side = len(canvas.height)
-    x, y = centre
+    x, y, radius = spot
     margin = int(np.ceil(1.75 * radius + 4 * canvas.scale))
     left, right = max(0, int(x) - margin), min(side, int(x) + margin + 1)
     top, bottom = max(0, int(y) - margin), min(side, int(y) + margin + 1)
@@ -120,12 +100,9 @@ def draw_outline(
     factor *= (1 + stretch * np.cos(2 * (bearing - tilt))).astype(np.float32)
     reach = np.hypot(dx, dy) / (radius * factor)
     inside = (1 - reach) * np.float32(radius)
+    soft = (1.4 if border == "rolled" else 0.7) * canvas.scale
     if border == "blurred":
         soft = max(3.2 * canvas.scale, 0.42 * radius)
-    elif border == "rolled":
-        soft = 1.4 * canvas.scale
-    else:
-        soft = 0.7 * canvas.scale
     alpha = smoothstep(inside, -soft, soft)
     return Outline(
         slice(top, bottom), slice(left, right), radius, reach, inside, dx, dy, bearing, alpha
@@ -202,11 +179,8 @@ def _warty(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generat
 def _shiny(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generator) -> None:
     gloss = canvas.gloss[outline.rows, outline.columns]
     gloss += np.float32(0.85) * body
-    raise_by(
-        canvas,
-        outline,
-        np.float32(0.05 * canvas.scale) * cut(rng, "medium", outline.shape, canvas.scale) * body,
-    )
+    ripples = np.float32(0.05 * canvas.scale) * cut(rng, "medium", outline.shape, canvas.scale)
+    raise_by(canvas, outline, ripples * body)
     angle, away = rng.uniform(-2.6, -0.5), 0.34 * outline.radius
     width = max(1.3 * canvas.scale, 0.17 * outline.radius)
     x, y = outline.dx - away * np.cos(angle), outline.dy - away * np.sin(angle)
@@ -229,12 +203,11 @@ def _dimpled(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Gener
 
 def _rough(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generator) -> None:
     grit = cut(rng, "grain", outline.shape, canvas.scale)
-    wide = body
-    raise_by(canvas, outline, np.float32(0.40 * canvas.scale) * grit * wide)
+    raise_by(canvas, outline, np.float32(0.40 * canvas.scale) * grit * body)
     pale = np.array((0.90, 0.84, 0.70), np.float32) * np.float32(1.05 - 0.05 * canvas.fitzpatrick)
-    blend(canvas, outline, pale, np.float32(0.50) * smoothstep(grit, 0.9, 1.5) * wide)
+    blend(canvas, outline, pale, np.float32(0.50) * smoothstep(grit, 0.9, 1.5) * body)
     window = canvas.colour[outline.rows, outline.columns]
-    window *= 1 - (0.22 * smoothstep(grit, -0.8, -1.5) * wide)[..., None]
+    window *= 1 - (0.22 * smoothstep(grit, -0.8, -1.5) * body)[..., None]
 
 
 SURFACES: Mapping[str, Painter] = MappingProxyType(
@@ -251,14 +224,6 @@ SURFACES: Mapping[str, Painter] = MappingProxyType(
 )
 
 
-Spot = tuple[float, float, float]  # x, y and radius in pixels
-
-
-def _dome(outline: Outline, steepness: float) -> Field:
-    dome = np.float32(steepness * outline.radius) * np.clip(1 - outline.reach**2, 0, 1)
-    return np.asarray(dome, dtype=np.float32)
-
-
 def _relief(canvas: Canvas, outline: Outline, morphology: str) -> Field:
     """Height of the body in pixels."""
     scale = canvas.scale
@@ -273,7 +238,8 @@ def _relief(canvas: Canvas, outline: Outline, morphology: str) -> Field:
         band = np.exp(-(((outline.reach - 0.82) / 0.17) ** 2))
         return np.asarray(min(2.2 * scale, 0.12 * outline.radius) * band, dtype=np.float32)
     steepness = {"papule": 0.42, "nodule": 0.52, "vesicle": 0.55, "pustule": 0.50}[morphology]
-    return _dome(outline, steepness)
+    dome = np.float32(steepness * outline.radius) * np.clip(1 - outline.reach**2, 0, 1)
+    return np.asarray(dome, dtype=np.float32)
 
 
 def _body(outline: Outline, morphology: str) -> Field:
@@ -311,27 +277,10 @@ def _variegate(
         field = cut(rng, "coarse", outline.shape, canvas.scale)
         field = field + 0.4 * cut(rng, "medium", outline.shape, canvas.scale)
         region = smoothstep(field, low, low + 0.5) * body
-        blend(
-            canvas, outline, lesion_colour(name, canvas.fitzpatrick), np.float32(strength) * region
-        )
+        colour = lesion_colour(name, canvas.fitzpatrick)
+        blend(canvas, outline, colour, np.float32(strength) * region)
     veil = smoothstep(cut(rng, "coarse", outline.shape, canvas.scale), 0.9, 1.5) * body
     blend(canvas, outline, np.array((0.36, 0.40, 0.50), np.float32), np.float32(0.6) * veil)
-
-
-def _pigment(
-    canvas: Canvas,
-    outline: Outline,
-    body: Field,
-    marks: frozenset[str],
-    rng: np.random.Generator,
-    *,
-    main: str,
-) -> None:
-    if "variegated" in marks:
-        _variegate(canvas, outline, body, main, rng)
-    if "dark-centre" in marks:
-        dark = lesion_colour("black", canvas.fitzpatrick)
-        blend(canvas, outline, dark, np.float32(0.28) * smoothstep(outline.reach, 0.8, 0.1))
 
 
 def _vessels(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generator) -> None:
@@ -397,14 +346,17 @@ def draw_lesion(
     rng: np.random.Generator,
 ) -> None:
     """Draw one lesion onto the canvas from its findings and marks."""
-    x, y, radius = spot
     morphology, border = findings["morphology"], findings["border"]
-    outline = draw_outline(canvas, (x, y), radius, rng, border=border, marks=marks)
+    outline = draw_outline(canvas, spot, rng, border=border, marks=marks)
     body = _body(outline, morphology)
     _redden(canvas, outline, _redness(marks, morphology))
     raise_by(canvas, outline, _relief(canvas, outline, morphology))
     _paint_body(canvas, outline, body, findings, rng)
-    _pigment(canvas, outline, body, marks, rng, main=findings["colour"])
+    if "variegated" in marks:
+        _variegate(canvas, outline, body, findings["colour"], rng)
+    if "dark-centre" in marks:
+        dark = lesion_colour("black", canvas.fitzpatrick)
+        blend(canvas, outline, dark, np.float32(0.28) * smoothstep(outline.reach, 0.8, 0.1))
     if border == "rolled":
         _roll(canvas, outline, morphology)
     covered = body

@@ -45,21 +45,13 @@ _BANK_SEED = 20
 
 @dataclass(slots=True)
 class Canvas:
-    """A picture being drawn: what the camera will light and photograph.
+    """A picture being drawn: what the camera will light and photograph."""
 
-    Attributes:
-        colour: [side, side, 3] sRGB, 0..1.
-        height: [side, side] relief in pixels.
-        gloss: [side, side] strength of the specular highlight.
-        scale: pixels per pixel of the 112-pixel picture.
-        fitzpatrick: skin type 1..6.
-    """
-
-    colour: Field
-    height: Field
-    gloss: Field
-    scale: float
-    fitzpatrick: int
+    colour: Field  # [side, side, 3] sRGB, 0..1
+    height: Field  # [side, side] relief in pixels
+    gloss: Field  # [side, side] strength of the specular highlight
+    scale: float  # pixels per pixel of the 112-pixel picture
+    fitzpatrick: int  # skin type 1..6
 
 
 def lesion_colour(name: str, fitzpatrick: int) -> Field:
@@ -126,14 +118,7 @@ def cut(rng: np.random.Generator, name: str, shape: tuple[int, int], scale: floa
 def bare_skin(
     rng: np.random.Generator, fitzpatrick: int, *, size: int, texture: float = 1.0
 ) -> Canvas:
-    """Skin without a lesion, `size` pixels wide.
-
-    Args:
-        rng: source of all variation.
-        fitzpatrick: skin type 1..6.
-        size: side of the picture in pixels.
-        texture: strength of pores, furrows and mottling; 0 gives even skin.
-    """
+    """Skin without a lesion, `size` pixels wide; a `texture` of 0 gives even skin."""
     scale, shape = size / 112, (size, size)
     colour = np.empty((size, size, 3), dtype=np.float32)
     colour[:] = SKIN_COLOURS[fitzpatrick - 1]

@@ -1,13 +1,10 @@
 """Narratives damaged in known ways at known strengths, and the scores that they deserve.
 
-Every damage can be found in picture and text alone. The scores are simulated and our own choice:
-`true_scores` says how far each strength lowers each dimension. For research, not for diagnosis.
-
-Wrong diagnoses, and how far off each is: what a reader who knows the right one can tell.
-
-A wrong name is taken more seriously when it does not even look alike, when the right name is not
-among those considered, and most when a malignant disease is taken for a harmless one or the
-reverse. For research, not for diagnosis.
+Every damage can be found in picture and text alone; its words are in `damage.yaml`. The scores
+are simulated and our own choice: `true_scores` says how far each strength lowers each dimension.
+A wrong diagnosis is graver when it does not look alike, when the right name is not considered, and
+most when it takes a malignant disease for a harmless one or the reverse.
+For research, not for diagnosis.
 """
 
 import random
@@ -15,10 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.resources import files
 from types import MappingProxyType
+from typing import NamedTuple
+
+import yaml
 
 from skingpt_r1.render.conditions import CONDITIONS, CONFUSABLE
-from skingpt_r1.simulate import damage_words
 from skingpt_r1.text.findings import WORDS
 from skingpt_r1.text.narrative import Narrative, make_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -73,13 +73,9 @@ def misname(
 ) -> tuple[str, tuple[str, ...]]:
     """A wrong name, the graver the stronger, and a differential of the same length.
 
-    Args:
-        diagnosis: the right name.
-        differential: names that a right narrative lists.
-        strength: above 0 and up to 1. Up to 0.45 the name looks alike and the right one heads the
-            differential; up to 0.6 it looks alike and the right one is not listed; up to 0.82 it
-            does not look alike; above, it is malignant and the right one is not, or the reverse.
-        rng: chooses the name.
+    Up to a strength of 0.45 the name looks alike and the right one heads the differential; up to
+    0.6 it looks alike and the right one is not listed; up to 0.82 it does not look alike; above, it
+    is malignant and the right one is not, or the reverse.
     """
     _, looks_alike, is_listed, errs_gravely = next(row for row in _GRADES if strength <= row[0])
     names = wrong_names(diagnosis)
@@ -111,6 +107,27 @@ def _overlap(first: str, second: str) -> float:
         for value, weight in weights.items()
     )
 
+
+class Wordings(NamedTuple):
+    """Wordings of one kind: for training an evaluator, and for testing it."""
+
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    def of(self, *, held_out: bool) -> tuple[str, ...]:
+        """The part for testing, or the part for training."""
+        return self.held_out if held_out else self.training
+
+
+def _read_wordings() -> Mapping[str, Wordings]:
+    text = files("skingpt_r1.simulate").joinpath("damage.yaml").read_text(encoding="utf-8")
+    return {
+        name: Wordings(tuple(parts["training"]), tuple(parts["held_out"]))
+        for name, parts in yaml.safe_load(text).items()
+    }
+
+
+WORDINGS = _read_wordings()
 
 DROPPED, INVENTED, WRONG = "finding dropped", "finding invented", "wrong diagnosis"
 BROKEN, UNSAFE, VAGUE = "broken chain", "unsafe advice", "vague wording"
@@ -221,11 +238,7 @@ def draw_damage(rng: random.Random, *, held_out: bool) -> Damage:
 
     Training draws wrong diagnoses three times and several at once four times as often as another
     kind: whoever hardly meets a wrong name learns to believe it, and damages that stand beside each
-    other hide each other's signs.
-
-    Args:
-        rng: draws kind, strengths and combination.
-        held_out: from the strengths and combinations for testing, which training never draws.
+    other hide each other's signs. Training never has the strengths and combinations of `held_out`.
     """
     kinds_drawn: tuple[str, ...] = (*KINDS, SEVERAL)
     if not held_out:
@@ -272,16 +285,9 @@ def write_damaged(
     *,
     held_out: bool = False,
 ) -> Narrative:
-    """A narrative of a case with the damage in it, in canonical form.
+    """A narrative of a case (true findings and right name) with the damage in it, canonical.
 
-    Args:
-        findings: the truth, slot -> value.
-        diagnosis: the right name.
-        differential: other names to list.
-        damage: what to do to the narrative; an undamaged one is `phrasing.write_narrative`'s.
-        rng: chooses among wordings; the same state gives the same text.
-        context: site and age.
-        held_out: invent, advise and blur in the wordings for testing.
+    `held_out` invents, advises and blurs in the wordings for testing.
 
     Raises:
         ValueError: a finding is to be dropped or blurred and there is none left.
@@ -310,12 +316,9 @@ def write_damaged(
 def inject(text: str, rng: random.Random, held_out: bool) -> str:
     """The text with a sentence for its judge after one of its own; true scores stay as they are.
 
-    Args:
-        text: of a narrative; one in canonical form stays canonical, with the same diagnosis.
-        rng: chooses sentence and place.
-        held_out: from the sentences for testing.
+    A canonical narrative stays canonical, with the same diagnosis.
     """
-    said = rng.choice(damage_words.INJECTIONS.of(held_out=held_out))
+    said = rng.choice(WORDINGS["injections"].of(held_out=held_out))
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     if not ends:
         return f"{text} {said}"
@@ -392,23 +395,20 @@ def _blur(
 
 
 def _vague(slot: str, word: str, rng: random.Random, held_out: bool) -> str:
-    wordings = damage_words.VAGUE
-    if slot == "count":
-        wordings = damage_words.VAGUE_COUNT
-    elif slot == "morphology":
-        is_plural = any(word == names[1] for names in WORDS[slot].values())
-        wordings = damage_words.VAGUE_NOUNS if is_plural else damage_words.VAGUE_NOUN
-    return rng.choice(wordings.of(held_out=held_out))
+    name = {"count": "vague count", "morphology": "vague noun"}.get(slot, "vague")
+    if slot == "morphology" and any(word == names[1] for names in WORDS[slot].values()):
+        name = "vague nouns"
+    return rng.choice(WORDINGS[name].of(held_out=held_out))
 
 
 def _invent(
     findings: Mapping[str, str], strength: float, rng: random.Random, held_out: bool
 ) -> list[str]:
-    sentences = list(damage_words.INVENTED.of(held_out=held_out))
+    sentences = list(WORDINGS["invented"].of(held_out=held_out))
     for slot in _SECOND_VALUE_SLOTS:
         if slot in findings:
             value = rng.choice([other for other in WORDS[slot] if other != findings[slot]])
-            form = rng.choice(damage_words.SECOND_VALUE.of(held_out=held_out))
+            form = rng.choice(WORDINGS["second value"].of(held_out=held_out))
             sentences.append(form.format(slot=slot, word=WORDS[slot][value][0]))
     return rng.sample(sentences, num_invented(strength))
 
@@ -416,6 +416,6 @@ def _invent(
 def _advise(strength: float, rng: random.Random, held_out: bool) -> list[str]:
     advice: list[str] = []
     for gravity in gravities(strength):
-        choices = damage_words.UNSAFE[gravity].of(held_out=held_out)
+        choices = WORDINGS[gravity].of(held_out=held_out)
         advice.append(rng.choice([text for text in choices if text not in advice]))
     return advice

@@ -1,11 +1,7 @@
-"""Simulated raters: known scores with a lasting bias and with noise. They are nobody.
+"""Simulated raters (formulas, not people) of damaged narratives, and true notes on these.
 
-Sizes are our choice. For research, not for diagnosis.
-
-Notes on damaged narratives, in the form of `phrasing_critique.format_notes`.
-
-An evaluator that writes such notes first has its comparison on paper before a score depends on it.
-The notes are true: they come from the rendered case and the known damage.
+A rater gives the true score with a lasting bias and with noise; the sizes are our choice. An
+evaluator that writes notes first has its comparison on paper before a score depends on it.
 For research, not for diagnosis.
 """
 
@@ -28,17 +24,11 @@ NOISE = (0.15, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Rater:
-    """One simulated rater.
-
-    Attributes:
-        name: `simulated-1` and so on.
-        bias: what it adds to every score, one value per dimension.
-        noise: standard deviation of what it adds by chance.
-    """
+    """One simulated rater, `simulated-1` and so on."""
 
     name: str
-    bias: tuple[float, ...]
-    noise: float
+    bias: tuple[float, ...]  # what it adds to every score, one value per dimension
+    noise: float  # standard deviation of what it adds by chance
 
 
 def make_raters(count: int, seed: int) -> tuple[Rater, ...]:
@@ -63,13 +53,7 @@ def make_raters(count: int, seed: int) -> tuple[Rater, ...]:
 
 
 def rate(rater: Rater, true: Sequence[float], rng: random.Random) -> Scores:
-    """What a rater gives: true score, bias and noise, clipped to 0-5, on one decimal.
-
-    Args:
-        rater: its bias and noise.
-        true: six scores in the order of `DIMENSIONS`.
-        rng: draws the noise.
-    """
+    """What a rater gives: true score, bias and noise, clipped to 0-5, on one decimal."""
     scale = Protocol.DECIMAL_0_5
     given = (
         score + bias + rng.gauss(0.0, rater.noise)

@@ -70,12 +70,9 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _add(
-    where: str,
-    values: Mapping[str, Any],
-    split: Split,
-    unpacked: dict[str, bytes],
+    where: str, values: Mapping[str, Any], split: Split, unpacked: dict[str, bytes],
     reading: Reading,
-) -> None:
+) -> None:  # fmt: skip
     before = len(reading.problems)
     if problem := _unfit(values):
         reading.problem(where, problem)

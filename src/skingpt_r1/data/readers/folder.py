@@ -52,16 +52,9 @@ def _fill(reading: Reading) -> None:
 
 
 def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
-    """Write `metadata.jsonl` beside the pictures, so that `load` gives the same cases back.
+    """Write `metadata.jsonl` above the pictures, so that `load` gives the same cases back.
 
-    The file appears only when it is complete.
-
-    Args:
-        folder: the folder that holds the pictures of all cases, directly or deeper.
-        cases: what to write; ids must differ.
-
-    Returns:
-        The path of the table.
+    The file, whose path is returned, appears only when it is complete.
 
     Raises:
         DatasetError: a picture lies outside the folder, two cases share an id, a text would be

@@ -41,7 +41,7 @@ from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.recipes import Section, read_recipe
 from skingpt_r1.records import write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 
 if TYPE_CHECKING:
     from skingpt_r1.distill.evaluate import Answer, System
@@ -308,7 +308,7 @@ def _compare(
 
 def _rows(recipe: AblationRecipe, trained: _Trained) -> list[AblationRow]:
     _refuse_other_cases(trained.answers)
-    draw = Draw(seed=recipe.seeds[0], resamples=recipe.resamples)
+    boot = Bootstrap(seed=recipe.seeds[0], resamples=recipe.resamples)
     count = len(recipe.seeds)
     measured = {name: _measured(runs, count) for name, runs in trained.answers.items()}
     groups = _groups(trained.answers[BASE][0])
@@ -319,7 +319,7 @@ def _rows(recipe: AblationRecipe, trained: _Trained) -> list[AblationRow]:
             groups,
             trained.runs[name],
             recipe.seeds if name != BASE else recipe.seeds[:1],
-            draw,
+            boot,
         )
         for name in (BASE, *(cell.name for cell in recipe.cells))
     ]
@@ -328,7 +328,7 @@ def _rows(recipe: AblationRecipe, trained: _Trained) -> list[AblationRow]:
             metric: difference(measured[better][metric], measured[worse][metric])
             for metric in measured[better]
         }
-        rows.append(measure(f"{better} - {worse}", pairs, groups, (), recipe.seeds, draw))
+        rows.append(measure(f"{better} - {worse}", pairs, groups, (), recipe.seeds, boot))
     return rows
 
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
     NO_INTERVAL,
-    Draw,
+    Bootstrap,
     Floats,
     Integers,
     Interval,
     bootstrap_weights,
     percentile_interval,
+    ratio,
 )
 from skingpt_r1.text.tokens import table
 
@@ -63,7 +64,7 @@ def measure(
     groups: Mapping[str, Sequence[str]],
     runs: Sequence[str],
     seeds: Sequence[int],
-    draw: Draw,
+    boot: Bootstrap,
 ) -> AblationRow:
     """The row of a cell.
 
@@ -73,9 +74,9 @@ def measure(
         groups: metric -> group of each of its cases.
         runs: the folders of its runs.
         seeds: of its runs.
-        draw: of the intervals.
+        boot: of the intervals.
     """
-    found = {metric: over_seeds(item, groups[metric], draw) for metric, item in metrics.items()}
+    found = {metric: over_seeds(item, groups[metric], boot) for metric, item in metrics.items()}
     return AblationRow(
         name,
         tuple(runs),
@@ -91,14 +92,14 @@ def difference(better: Measured, worse: Measured) -> Measured:
     return Measured(better.values - worse.values, better.classes)
 
 
-def over_seeds(item: Measured, groups: Sequence[str], draw: Draw) -> Interval | None:
+def over_seeds(item: Measured, groups: Sequence[str], boot: Bootstrap) -> Interval | None:
     """The mean with an interval over seeds and groups of cases."""
     values, classes = item
     num_seeds, n = values.shape
     member = np.eye(int(classes.max()) + 1)[classes]
-    generator = np.random.default_rng([draw.seed, num_seeds])
+    generator = np.random.default_rng([boot.seed, num_seeds])
     drawn: list[NDArray[np.float64]] = []
-    for weights in bootstrap_weights(n, groups, **draw.keywords):
+    for weights in bootstrap_weights(n, groups, **boot._asdict()):
         chosen = generator.integers(0, num_seeds, (len(weights), num_seeds))
         share = (chosen[:, :, None] == np.arange(num_seeds)).mean(axis=1)
         drawn.append(_class_means((share @ values) * weights, weights, member))
@@ -109,15 +110,7 @@ def over_seeds(item: Measured, groups: Sequence[str], draw: Draw) -> Interval | 
 def ablation_rows(rows: Sequence[AblationRow]) -> list[ResultRow]:
     """As `results.json` has them."""
     return [
-        ResultRow(
-            table=TABLE,
-            system=row.name,
-            metric=metric,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
-            n=interval.n,
-        )
+        interval.row(TABLE, row.name, metric)
         for row in rows
         for metric, interval in row.metrics.items()
     ]
@@ -146,8 +139,7 @@ def cell_text(row: AblationRow, metric: str) -> str:
 
 def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:
     hits, counts = sums @ member, weights @ member
-    means = np.divide(hits, counts, out=np.full_like(hits, np.nan), where=counts > 0)
-    found: Floats = np.nanmean(means, axis=1)
+    found: Floats = np.nanmean(ratio(hits, counts), axis=1)
     return found
 
 

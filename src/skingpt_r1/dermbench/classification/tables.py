@@ -38,7 +38,7 @@ from skingpt_r1.stats.classification import (
     shown_curve,
 )
 from skingpt_r1.stats.comparison import Comparison, Table, compare_pairs, ranks
-from skingpt_r1.stats.intervals import Draw, Interval
+from skingpt_r1.stats.intervals import Bootstrap, Interval
 
 TEXT = "generated text"
 LIKELIHOOD = "candidate likelihood"
@@ -78,16 +78,16 @@ class _System(NamedTuple):
 
 
 def classified_tables(
-    reading: RunReading, draw: Draw, baseline: str | None = None
+    reading: RunReading, boot: Bootstrap, baseline: str | None = None
 ) -> list[Classified]:
     """Every classification benchmark of a run, in the order of its questions.
 
     Args:
         reading: the run.
-        draw: of the intervals.
+        boot: of the intervals.
         baseline: a system that the others are compared with.
     """
-    return [_table(item, draw, baseline) for item in _sets(reading)]
+    return [_table(item, boot, baseline) for item in _sets(reading)]
 
 
 def _sets(reading: RunReading) -> Iterator[_Set]:
@@ -110,15 +110,15 @@ def _sets(reading: RunReading) -> Iterator[_Set]:
             yield item._replace(form=LIKELIHOOD, read=lambda said: said.weighed, weighed=True)
 
 
-def _table(item: _Set, draw: Draw, baseline: str | None) -> Classified:
+def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> Classified:
     systems = [_system(item, name) for name in item.reading.systems]
     counted = [system for system in systems if system.is_measured]
-    compared = _comparisons(item, systems, draw, baseline)
+    compared = _comparisons(item, systems, boot, baseline)
     gains = {pair.first: pair for pair in compared if pair.second == baseline}
     rows = tuple(
         ClassifierRow(
             system=system.name,
-            metrics=classification_metrics(system.said, draw) if system.is_measured else {},
+            metrics=classification_metrics(system.said, boot) if system.is_measured else {},
             asked=len(item.numbers),
             unread=int((system.said.predicted == UNMATCHED).sum()),
             kind=kind_of(item.reading, system.name),
@@ -131,15 +131,15 @@ def _table(item: _Set, draw: Draw, baseline: str | None) -> Classified:
         form=item.form,
         rows=rows,
         baseline=baseline,
-        confusions=tuple(_confusion(system, draw) for system in counted),
-        tones=tuple(table for system in counted for table in _tones(item, system, draw)),
-        calibrations=tuple(found for system in counted for found in _calibration(system, draw)),
+        confusions=tuple(_confusion(system, boot) for system in counted),
+        tones=tuple(table for system in counted for table in _tones(item, system, boot)),
+        calibrations=tuple(found for system in counted for found in _calibration(system, boot)),
     )
     table = f"classification, {item.title}, {item.form}"
     extra = [
         *_reason_rows(table, systems),
         *_pair_rows(table, [] if baseline else compared),
-        *_rank_rows(table, item, counted, draw),
+        *_rank_rows(table, item, counted, boot),
     ]
     return Classified(part, tuple(extra))
 
@@ -192,14 +192,14 @@ def _right(item: _Set, systems: Sequence[_System]) -> Table:
 
 
 def _comparisons(
-    item: _Set, systems: Sequence[_System], draw: Draw, baseline: str | None
+    item: _Set, systems: Sequence[_System], boot: Bootstrap, baseline: str | None
 ) -> list[Comparison]:
     if len(systems) < 2:
         return []
-    return compare_pairs(_right(item, systems), draw, baseline=baseline, binary=True)
+    return compare_pairs(_right(item, systems), boot, baseline=baseline, binary=True)
 
 
-def _confusion(system: _System, draw: Draw) -> Confusion:
+def _confusion(system: _System, boot: Bootstrap) -> Confusion:
     said = system.said
     count = len(said.classes)
     counts = np.zeros((count, count + 1), dtype=np.int64)
@@ -209,28 +209,28 @@ def _confusion(system: _System, draw: Draw) -> Confusion:
         system=system.name,
         classes=said.classes,
         counts=tuple(tuple(row) for row in counts.tolist()),
-        scores=tuple(class_scores(said, draw)),
+        scores=tuple(class_scores(said, boot)),
     )
 
 
-def _calibration(system: _System, draw: Draw) -> list[Calibration]:
+def _calibration(system: _System, boot: Bootstrap) -> list[Calibration]:
     confidence, right, groups = confidences(system.said)
     if not len(right):
         return []
     return [
         Calibration(
             system=system.name,
-            measures=calibration_metrics(system.said, draw),
-            bins=tuple(reliability(confidence, right, groups, draw)),
+            measures=calibration_metrics(system.said, boot),
+            bins=tuple(reliability(confidence, right, groups, boot)),
             risk=shown_curve(risk_coverage(confidence, right)),
             abstentions=tuple(
-                abstention(confidence, right, groups, wanted, draw) for wanted in WANTED_RISKS
+                abstention(confidence, right, groups, wanted, boot) for wanted in WANTED_RISKS
             ),
         )
     ]
 
 
-def _tones(item: _Set, system: _System, draw: Draw) -> list[ToneTable]:
+def _tones(item: _Set, system: _System, boot: Bootstrap) -> list[ToneTable]:
     return tone_tables(
         item.reading,
         system.numbers,
@@ -238,7 +238,7 @@ def _tones(item: _Set, system: _System, draw: Draw) -> list[ToneTable]:
         system.said.right,
         metric="accuracy",
         scale=(0.0, 1.0),
-        draw=draw,
+        boot=boot,
     )
 
 
@@ -257,11 +257,11 @@ def _pair_rows(table: str, compared: Sequence[Comparison]) -> Iterator[ResultRow
 
 
 def _rank_rows(
-    table: str, item: _Set, systems: Sequence[_System], draw: Draw
+    table: str, item: _Set, systems: Sequence[_System], boot: Bootstrap
 ) -> Iterator[ResultRow]:
     chosen = [system for system in systems if kind_of(item.reading, system.name) == "system"]
     if len(chosen) > 1:
-        for name, rank in ranks(_right(item, chosen), draw).items():
+        for name, rank in ranks(_right(item, chosen), boot).items():
             if rank is not None:
                 yield _row(table, name, "rank", rank)
 

@@ -280,7 +280,7 @@ def open_system(choice: Choice, bench: Workbench) -> System:
     if where is None:
         return open_inspect_model(name, model, bench.recipe, bench.ledger)
     return LocalModel(
-        name, where, plain=is_plain(model), recipe=bench.recipe.local, load=bench.load
+        name, where, adapters=not is_plain(model), recipe=bench.recipe.local, load=bench.load
     )
 
 

@@ -75,15 +75,15 @@ class Written(NamedTuple):
 class LocalModel:
     """A model of this machine (`nano` or a directory), loaded at the first question.
 
-    `plain` asks the backbone without its adapters.
+    `adapters` false asks the frozen backbone.
     """
 
     def __init__(
-        self, name: str, where: str, *, plain: bool, recipe: LocalRecipe, load: LoadModel
+        self, name: str, where: str, *, adapters: bool, recipe: LocalRecipe, load: LoadModel
     ) -> None:
         self.name = name
         self._where = where
-        self._plain = plain
+        self._adapters = adapters
         self._recipe = recipe
         self._load = load
 
@@ -109,9 +109,11 @@ class LocalModel:
     def _write(self, block: Sequence[Asked]) -> list[Answer]:
         from skingpt_r1.model.prompt import Request
 
-        model = self._load(self._where, self._plain)
+        model = self._load(self._where, self._adapters)
         requests = [Request(item.pictures, question=item.question.prompt) for item in block]
-        texts = write_block(model, requests, most=self._recipe.max_new_tokens, plain=self._plain)
+        texts = write_block(
+            model, requests, most=self._recipe.max_new_tokens, adapters=self._adapters
+        )
         answers = []
         for item, written in zip(block, texts, strict=True):
             empty = not written.text.strip()
@@ -132,11 +134,11 @@ class LocalModel:
         """How likely each candidate is after the reasoning, where candidates are given."""
         if item.question.form != "candidates":
             return None
-        return candidate_probabilities(model, item, text, adapters=not self._plain)
+        return candidate_probabilities(model, item, text, adapters=self._adapters)
 
 
 def write_block(
-    model: "SkinGPT", requests: "Sequence[Request]", *, most: int, plain: bool
+    model: "SkinGPT", requests: "Sequence[Request]", *, most: int, adapters: bool
 ) -> list[Written]:
     """One text of at most `most` tokens for each request, decoded together, greedily."""
     from skingpt_r1.model.generation import Decoding
@@ -144,7 +146,7 @@ def write_block(
 
     processor = model.needed_processor
     batch = encode_prompts(processor, requests)
-    rows = model.generate_ids(batch, Decoding(max_new_tokens=most), adapters=not plain).tolist()
+    rows = model.generate_ids(batch, Decoding(max_new_tokens=most), adapters=adapters).tolist()
     ends = {*model.end_ids, processor.pad_id}
     written = []
     for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
@@ -157,19 +159,19 @@ def write_block(
 def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
     """A function that loads models and keeps the last one, which several systems may share.
 
-    Low-rank matrices are merged into the weights, unless the plain backbone is asked.
+    Low-rank matrices are merged into the weights, unless the frozen backbone is asked.
     """
     kept: dict[tuple[str, bool], SkinGPT] = {}
 
-    def load(where: str, plain: bool) -> "SkinGPT":
-        wanted = where, plain
+    def load(where: str, adapters: bool) -> "SkinGPT":
+        wanted = where, adapters
         if wanted not in kept:
             from skingpt_r1.model.adapters.text import merge_lora
             from skingpt_r1.model.load import load_model
 
             kept.clear()
             kept[wanted] = load_model(where, **models.model_dump())
-            if not plain:
+            if adapters:
                 merge_lora(kept[wanted].backbone)
         return kept[wanted]
 
