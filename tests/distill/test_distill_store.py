@@ -98,7 +98,7 @@ def test_a_changed_key_is_refused_by_name(tmp_path, key, ids, words):
 
 def test_another_size_of_shards_is_refused(tmp_path):
     _write(tmp_path, Pass())
-    with pytest.raises(FeatureStoreError, match="shard_cases: 3 -> 4"):
+    with pytest.raises(FeatureStoreError, match="shard_cases was 3, is 4"):
         write_store(tmp_path, KEY, IDS, Pass(), shard_cases=4)
 
 
