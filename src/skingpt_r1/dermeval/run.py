@@ -69,33 +69,23 @@ def train_evaluator(
     """
     state = training_state(recipe.models.device)
     with own_shared(folder, state):
-        return _train_evaluator(recipe, folder, state, progress, quiet)
-
-
-def _train_evaluator(
-    recipe: EvaluatorRecipe,
-    folder: Path,
-    state: PartialState,
-    progress: Progress | None,
-    quiet: bool,
-) -> TrainedEvaluator:
-    data = _load(recipe, folder, state)
-    model = build_evaluator(recipe, state.device)
-    pictures = _store(recipe, folder / "pictures", model, data, state, progress)
-    stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
-    for name, teach in stages.items():
-        place = folder / name
-        work = partial(teach, recipe, place, model, data.train, pictures, quiet)
-        finish_stage(place, model, state, work)
-    if state.is_main_process:
-        model.save_pretrained(folder / "adapter")
-    state.wait_for_everyone()
-    rows: list[ResultRow] = []
-    if state.is_main_process:
-        rows = measure_evaluator(
-            recipe, folder, model, data.test, simulated=data.simulated, progress=progress
-        )
-    state.wait_for_everyone()
+        data = _load(recipe, folder, state)
+        model = build_evaluator(recipe, state.device)
+        pictures = _store(recipe, folder / "pictures", model, data, state, progress)
+        stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
+        for name, teach in stages.items():
+            place = folder / name
+            work = partial(teach, recipe, place, model, data.train, pictures, quiet)
+            finish_stage(place, model, state, work)
+        rows: list[ResultRow] = []
+        if state.is_main_process:
+            model.save_pretrained(folder / "adapter")
+        state.wait_for_everyone()
+        if state.is_main_process:
+            rows = measure_evaluator(
+                recipe, folder, model, data.test, simulated=data.simulated, progress=progress
+            )
+        state.wait_for_everyone()
     return TrainedEvaluator(model, folder / "adapter", rows)
 
 
