@@ -28,7 +28,7 @@ from skingpt_r1.dermeval.examples import (
 from skingpt_r1.dermeval.policy import PolicyObjective, PolicyWeights, make_policy, question_joiner
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.report import measure_evaluator
-from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.distill.trainer import finish_stage, make_trained, own_shared, train
 from skingpt_r1.errors import DatasetError
