@@ -33,6 +33,7 @@ from pydantic import (
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import Record, read_records, write_bytes_atomic
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+from skingpt_r1.text.tokens import without_invisible
 
 # Names of the six scores in files, in the order of `rubric.DIMENSIONS`.
 SCORE_COLUMNS = tuple(name.lower().replace(" ", "_") for name in DIMENSIONS)
@@ -47,8 +48,7 @@ def rater_key(name: str) -> str:
     Letter case, spaces around and within, full-width letters, composed or decomposed accents and
     characters that nobody sees make no difference.
     """
-    wide = unicodedata.normalize("NFKC", name)
-    seen = "".join(letter for letter in wide if unicodedata.category(letter) != "Cf")
+    seen = without_invisible(unicodedata.normalize("NFKC", name))
     return unicodedata.normalize("NFKC", " ".join(seen.casefold().split()))
 
 

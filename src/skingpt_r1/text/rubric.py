@@ -79,20 +79,14 @@ class Protocol(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One verdict.
-
-    Attributes:
-        values: one score per dimension, in the order of `DIMENSIONS`.
-        protocol: the scale of the scores.
-        overall: the overall score as the judge gave it; None when the reply has none.
-        rationales: dimension -> justification and improvement, where given.
-        flags: codes of `FLAGS`: what was unusual about the reply.
-    """
+    """One verdict, with one score per dimension in the order of `DIMENSIONS`."""
 
     values: tuple[float, ...]
     protocol: Protocol = Protocol.DECIMAL_0_5
-    overall: float | None = None
+    overall: float | None = None  # as the judge gave it; None when the reply has none
+    # dimension -> justification and improvement, where given
     rationales: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # codes of `FLAGS`: what was unusual about the reply
     flags: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:

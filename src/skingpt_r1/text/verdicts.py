@@ -36,21 +36,13 @@ _LOOKED_AT = 300  # characters behind which no part of a number is looked for
 
 
 class WrittenScore(NamedTuple):
-    """A score as it stands in a text.
+    """A score as it stands in a text."""
 
-    Attributes:
-        value: the number; None when it is ambiguous.
-        out_of: the highest score that it is one of; None for a bare number.
-        problem: a code of `rubric.REASONS`; empty when there is none.
-        said: what follows it, such as a rationale.
-        dimension: place in `DIMENSIONS`; None for the overall score, or where no name stands.
-    """
-
-    value: float | None
-    out_of: float | None
-    problem: str
-    said: str = ""
-    dimension: int | None = None
+    value: float | None  # None when it is ambiguous
+    out_of: float | None  # the highest score that it is one of; None for a bare number
+    problem: str  # a code of `rubric.REASONS`; empty when there is none
+    said: str = ""  # what follows it, such as a rationale
+    dimension: int | None = None  # place in `DIMENSIONS`; None for the overall score
 
     @property
     def on_five(self) -> float | None:
@@ -153,20 +145,13 @@ _SCORE_COLUMN = re.compile(r"\b(?:score|rating|value|points|grade)s?\b", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Scores that stand together.
+    """Scores that stand together, from `start` to `end` in a text."""
 
-    Attributes:
-        entries: one for each dimension that is there, and for the overall score.
-        start: where it begins in the text; `end` where it ends.
-        lowest: of the scale that is announced for it; None where none is.
-        source: the object it was read from; empty for lines.
-    """
-
-    entries: tuple[WrittenScore, ...]
+    entries: tuple[WrittenScore, ...]  # of each dimension that is there, and the overall score
     start: int
     end: int
-    lowest: float | None = None
-    source: str = ""
+    lowest: float | None = None  # of the scale that is announced for it; None where none is
+    source: str = ""  # the object it was read from; empty for lines
 
     @property
     def dimensions(self) -> dict[int, WrittenScore]:

@@ -80,6 +80,14 @@ def test_between_two_sets(folder):
     assert find_overlap(left, []) == find_overlap([], right) == find_overlap([]) == []
 
 
+def test_cases_of_two_sets_may_have_the_same_id(folder):
+    (folder / "b").mkdir()
+    (folder / "b" / "first.png").write_bytes((folder / "first.png").read_bytes())
+    pair = [case(folder / "first.png")], [case(folder / "b" / "first.png", dataset="b")]
+    assert pair[0][0].id == pair[1][0].id
+    assert [o.kind for o in find_overlap(*pair)] == [OverlapKind.FILE]
+
+
 def test_pictures_of_one_case_are_no_pair_and_groups_are_told(folder):
     assert find_overlap([case(folder / "first.png", folder / "copy.png")]) == []
     pair = [case(folder / "first.png", group="g"), case(folder / "copy.png", group="g")]
@@ -102,6 +110,13 @@ def test_orientation_does_not_hide_a_copy(folder):
     turned.save(folder / "turned.png", exif=exif)
     found = find_overlap([case(folder / "first.png")], [case(folder / "turned.png")])
     assert [o.kind for o in found] == [OverlapKind.PIXELS]
+
+
+def test_equal_bytes_in_another_shape_are_other_pixels(tmp_path):
+    for name, size in (("wide.png", (60, 40)), ("high.png", (40, 60))):
+        Image.new("RGB", size, (200, 120, 90)).save(tmp_path / name)
+    found = find_overlap([case(tmp_path / "wide.png")], [case(tmp_path / "high.png")])
+    assert [o.kind for o in found] == [OverlapKind.NEAR]
 
 
 def test_unreadable_pictures_are_reported_together(folder):

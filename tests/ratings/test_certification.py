@@ -68,6 +68,20 @@ def test_disagreement_goes_to_a_third_rater_and_the_median_decides() -> None:
     assert state(rating("a", 4.8), rating("b", 4.0)) == "third_rater"  # means 0.8 apart
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param((5.0,) * 6, (5.0, 3.5, 5.0, 5.0, 5.0, 5.0), id="dimension_gap"),
+        pytest.param((5.0,) * 6, (4.25,) * 6, id="mean_gap"),
+        pytest.param((5.0, 3.0, 5.0, 5.0, 5.0, 5.0), (5.0, 3.0, 5.0, 5.0, 5.0, 5.0), id="minimum"),
+        pytest.param((4.0,) * 6, (4.0,) * 6, id="mean"),
+    ],
+)
+def test_a_number_of_just_the_limit_is_good_enough(first, second) -> None:
+    found = decide("c", "psoriasis", [rating("a", first), rating("b", second)], RULES)
+    assert (found.state, found.disputed, found.reasons) == ("certified", False, ())
+
+
 def test_corrected_text_of_the_latest_rater_stands() -> None:
     first = rating("a", 4.5, TEXT.replace("red", "pink"))
     second = rating("b", 4.5, f"  {TEXT.replace('red', 'purple')} ")
