@@ -136,3 +136,20 @@ def test_readme_says_what_it_is_not() -> None:
 
 def test_contributing_is_short() -> None:
     assert len(Path(ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines()) < 100
+
+
+def test_the_walks_name_functions_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8").replace("\n", " ")
+    steps = re.findall(r"((?:`\w+`(?:, | and |, and )?)+) in\s+`([\w/]+\.py)`", page)
+    assert len(steps) > 15
+    for names, place in steps:
+        source = (ROOT / "src" / "skingpt_r1" / place).read_text("utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"(def|class) {name}\b", source), f"{name} is not in {place}"
+
+
+def test_the_page_of_the_house_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    package = ROOT / "src" / "skingpt_r1"
+    rooms = {p.stem for p in package.iterdir() if p.suffix == ".py" or any(p.glob("*.py"))}
+    assert not [room for room in rooms - {"__init__"} if f"`{room}`" not in page]

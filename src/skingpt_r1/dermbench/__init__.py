@@ -1,1 +1,0 @@
-"""DermBench, the classification benchmarks and the ablation. For research, not for diagnosis."""

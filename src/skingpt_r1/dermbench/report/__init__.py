@@ -1,1 +1,0 @@
-"""The report of a benchmark run: one HTML file, results.json and report.md."""

@@ -1,1 +1,0 @@
-"""DermCoT: from cases to a corpus of reasoning narratives. For research, not for diagnosis."""

@@ -1,1 +1,0 @@
-"""Procedurally rendered skin with known findings. For research, not for diagnosis."""
