@@ -24,7 +24,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.data import READERS, load_cases
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermbench.classification.labels import LabelSet, find_label_set, gold_labels
-from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, DataRecipe
+from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, QuestionsRecipe
 from skingpt_r1.dermbench.records import Form, Question
 from skingpt_r1.dermcot.card import OWN_LICENCE, Source, sources_of
 from skingpt_r1.dermcot.corpus import picture_paths, relative
@@ -242,7 +242,7 @@ def source_of(case: Case) -> tuple[str, str]:
     return source, case.group.removeprefix(f"{source}/")
 
 
-def cases_of(recipe: DataRecipe, seed: int, folder: Path) -> list[Case]:
+def cases_of(recipe: QuestionsRecipe, seed: int, folder: Path) -> list[Case]:
     """The labelled cases of a recipe's data; rendered ones get a written reference.
 
     Raises:
@@ -271,7 +271,7 @@ def cases_of(recipe: DataRecipe, seed: int, folder: Path) -> list[Case]:
     return _chosen(labelled, recipe)
 
 
-def _chosen(cases: list[Case], recipe: DataRecipe) -> list[Case]:
+def _chosen(cases: list[Case], recipe: QuestionsRecipe) -> list[Case]:
     if recipe.count is None or recipe.count >= len(cases):
         return cases
     from skingpt_r1.distill.data import choose
@@ -317,7 +317,7 @@ def _questions(cases: list[Case], recipe: BenchRecipe, root: Path) -> list[Quest
     ]
 
 
-def _labels_of(recipe: DataRecipe) -> LabelSet:
+def _labels_of(recipe: QuestionsRecipe) -> LabelSet:
     assert recipe.labels is not None
     labels = find_label_set(recipe.labels)
     if labels.dataset != recipe.dataset:

@@ -18,7 +18,7 @@ from skingpt_r1.recipes import Section, read_recipe
 SYNTHETIC = "synthetic"
 
 
-class DataRecipe(Section):
+class QuestionsRecipe(Section):
     """The cases that are asked about.
 
     Attributes:
@@ -100,7 +100,7 @@ class BenchRecipe(Section):
 
     name: str = Field(pattern=r"^[\w.-]+$")
     seed: NonNegativeInt = 0
-    data: DataRecipe
+    data: QuestionsRecipe
     prompt: str | None = None
     local: LocalRecipe = LocalRecipe()
     models: ModelRecipe = ModelRecipe()
@@ -126,5 +126,5 @@ class BenchRecipe(Section):
 
 
 def load_bench_recipe(path: Path | str, settings: Sequence[str] = ()) -> BenchRecipe:
-    """Read a recipe of a benchmark run; see `distill.recipe_values.read_recipe`."""
+    """Read a recipe of a benchmark run; see `recipes.read_recipe`."""
     return read_recipe(BenchRecipe, path, settings)
