@@ -10,7 +10,7 @@ Skin has no up and no left, so that a turned picture shows the same findings. Ou
 names no augmentation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -135,10 +135,12 @@ class TeacherRecipe(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind not in TEACHERS and self.kind not in (others := load_plugins("teachers")):
-            raise ValueError(
-                f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
-            )
+        if self.kind not in TEACHERS:
+            others = load_plugins("teachers", self.kind, Callable, taken=TEACHERS)
+            if self.kind not in others:
+                raise ValueError(
+                    f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
+                )
         if self.kind in ("precomputed", "encoder") and self.path is None:
             raise ValueError(f"teacher.path is missing: {self.kind} vectors must come from there")
         return self
