@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
-from skingpt_r1.dermbench.records import Judgement
+from skingpt_r1.dermbench.records import Judgement, ProtocolName
 from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.text.rubric import Protocol, Scores, Unscored
+from skingpt_r1.text.rubric import Scores, Unscored
 
 WORDS = [  # one line for each of skingpt_r1.text.rubric.DIMENSIONS
     "diagnosis carcinoma melanoma nevus psoriasis eczema wart",
@@ -21,8 +21,8 @@ class WordJudge:
     """One point for each word of a dimension, five at most."""
 
     def __init__(self) -> None:
-        self.name, self.protocol = "words-1", Protocol.DECIMAL_0_5.value
-        self.needs_reference, self.most_attempts = False, 1
+        self.name, self.needs_reference, self.most_attempts = "words-1", False, 1
+        self.protocol: ProtocolName = "decimals 0-5"
         self.settings: dict[str, object] = {"words": WORDS}
 
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
