@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.case import Case
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.demo import print_comparison
-from skingpt_r1.cli.options import RESEARCH
 from skingpt_r1.distill.evaluate import BASE, Answer, Comparison, judge
 from skingpt_r1.records import ResultRow
 from skingpt_r1.text.narrative import make_narrative

@@ -81,10 +81,10 @@ def test_a_torn_shard_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     ("key", "ids", "words"),
     [
-        (KEY | {"backbone": {"revision": "x"}}, IDS, "backbone.revision: 'abc' -> 'x'"),
-        (KEY | {"features": {"dtype": "fp32"}}, IDS, "features.dtype: 'bf16' -> 'fp32'"),
-        (KEY | {"manifest": "123"}, IDS, "manifest: None -> '123'"),
-        ({"backbone": KEY["backbone"]}, IDS, "features.dtype: 'bf16' -> None"),
+        (KEY | {"backbone": {"revision": "x"}}, IDS, "backbone.revision was 'abc', is 'x'"),
+        (KEY | {"features": {"dtype": "fp32"}}, IDS, "features.dtype was 'bf16', is 'fp32'"),
+        (KEY | {"manifest": "123"}, IDS, "manifest was None, is '123'"),
+        ({"backbone": KEY["backbone"]}, IDS, "features was {'dtype': 'bf16'}, is None"),
         (KEY, [*IDS, "new"], "ids"),
         (KEY, IDS[::-1], "ids"),
     ],
@@ -98,7 +98,7 @@ def test_a_changed_key_is_refused_by_name(tmp_path, key, ids, words):
 
 def test_another_size_of_shards_is_refused(tmp_path):
     _write(tmp_path, Pass())
-    with pytest.raises(FeatureStoreError, match="shard_cases: 3 -> 4"):
+    with pytest.raises(FeatureStoreError, match="shard_cases was 3, is 4"):
         write_store(tmp_path, KEY, IDS, Pass(), shard_cases=4)
 
 

@@ -17,10 +17,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.bench import find_audits, report_lines
 from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
 from skingpt_r1.cli.distill import print_ablation
-from skingpt_r1.cli.options import RESEARCH, Device, Dtype, RecipeFolder, model_settings, staged
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings, staged
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import ResultRow
 from skingpt_r1.runs import own_run

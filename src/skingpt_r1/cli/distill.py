@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.options import (
-    RESEARCH,
     Device,
     Dtype,
     FeatureFolder,

@@ -7,21 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from skingpt_r1.case import Split
 from skingpt_r1.dermbench.records import Form
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
-from skingpt_r1.recipes import read_recipe
+from skingpt_r1.recipes import Section, read_recipe
 
 SYNTHETIC = "synthetic"
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataRecipe(Section):
@@ -113,7 +107,7 @@ class BenchRecipe(Section):
     api: ApiRecipe = ApiRecipe(temperature=0.0)
     calls: CallsRecipe = CallsRecipe()
     systems: tuple[str, ...] = ()
-    training: dict[str, Path] = {}
+    training: dict[str, Path] = Field(default={})
     leaks: LeakRecipe = LeakRecipe()
 
     @model_validator(mode="after")

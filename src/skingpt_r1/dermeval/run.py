@@ -28,7 +28,7 @@ from skingpt_r1.dermeval.examples import (
 from skingpt_r1.dermeval.policy import PolicyObjective, PolicyWeights, make_policy, question_joiner
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.report import measure_evaluator
-from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.distill.trainer import finish_stage, make_trained, own_shared, train
 from skingpt_r1.errors import DatasetError
@@ -69,33 +69,23 @@ def train_evaluator(
     """
     state = training_state(recipe.models.device)
     with own_shared(folder, state):
-        return _train_evaluator(recipe, folder, state, progress, quiet)
-
-
-def _train_evaluator(
-    recipe: EvaluatorRecipe,
-    folder: Path,
-    state: PartialState,
-    progress: Progress | None,
-    quiet: bool,
-) -> TrainedEvaluator:
-    data = _load(recipe, folder, state)
-    model = build_evaluator(recipe, state.device)
-    pictures = _store(recipe, folder / "pictures", model, data, state, progress)
-    stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
-    for name, teach in stages.items():
-        place = folder / name
-        work = partial(teach, recipe, place, model, data.train, pictures, quiet)
-        finish_stage(place, model, state, work)
-    if state.is_main_process:
-        model.save_pretrained(folder / "adapter")
-    state.wait_for_everyone()
-    rows: list[ResultRow] = []
-    if state.is_main_process:
-        rows = measure_evaluator(
-            recipe, folder, model, data.test, simulated=data.simulated, progress=progress
-        )
-    state.wait_for_everyone()
+        data = _load(recipe, folder, state)
+        model = build_evaluator(recipe, state.device)
+        pictures = _store(recipe, folder / "pictures", model, data, state, progress)
+        stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
+        for name, teach in stages.items():
+            place = folder / name
+            work = partial(teach, recipe, place, model, data.train, pictures, quiet)
+            finish_stage(place, model, state, work)
+        rows: list[ResultRow] = []
+        if state.is_main_process:
+            model.save_pretrained(folder / "adapter")
+        state.wait_for_everyone()
+        if state.is_main_process:
+            rows = measure_evaluator(
+                recipe, folder, model, data.test, simulated=data.simulated, progress=progress
+            )
+        state.wait_for_everyone()
     return TrainedEvaluator(model, folder / "adapter", rows)
 
 

@@ -32,14 +32,13 @@ from skingpt_r1.dermbench.ablation.table import (
     difference,
     measure,
 )
-from skingpt_r1.dermbench.recipe import Section
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
 from skingpt_r1.dermcot.publish import Options, publish
 from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.model.placement import ModelRecipe
-from skingpt_r1.recipes import read_recipe
+from skingpt_r1.recipes import Section, read_recipe
 from skingpt_r1.records import write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run
 from skingpt_r1.stats.intervals import Bootstrap

@@ -18,13 +18,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.case import Case
 from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
 from skingpt_r1.dermbench.records import Judgement, ProtocolName
 from skingpt_r1.errors import NarratorError
-from skingpt_r1.llm.ask import Narrator, Reply, Task, prompt_sha256
+from skingpt_r1.llm.ask import Prompt, Reply, prompt_sha256
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import ChatModel, open_chat_model
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores, Unscored, parse_scores
 from skingpt_r1.text.tokens import fence
 
@@ -139,7 +138,7 @@ class LLMJudge:
 
     def __init__(
         self,
-        narrator: Narrator,
+        narrator: ChatModel,
         protocol: Protocol,
         api: ApiRecipe,
         *,
@@ -180,7 +179,7 @@ class LLMJudge:
             _call(task, prompt.text, self._protocol)
             for task, prompt in zip(tasks, prompts, strict=True)
         ]
-        replies = self._narrator.write(asked)
+        replies = self._narrator.ask(asked)
         for task, prompt, reply in zip(tasks, prompts, replies, strict=True):
             yield record_verdict(
                 self,
@@ -221,7 +220,7 @@ def open_llm_judge(
     api = ApiRecipe(temperature=None, max_tokens=MOST_TOKENS)
     calls = calls or CallsRecipe(prices=dict(options.prices))
     try:
-        narrator = open_model_narrator(model, api=api, calls=calls, ledger=ledger)
+        narrator = open_chat_model(model, api=api, calls=calls, ledger=ledger)
     except NarratorError as error:
         raise NarratorError(f"judge {model!r} cannot be asked: {error}") from error
     return LLMJudge(narrator, options.protocol, api, candidate_first=options.candidate_first)
@@ -241,12 +240,11 @@ def read_verdict(
     return parse_scores(reply, protocol, scale=protocol.high, judged=candidate, mark=mark)
 
 
-def _call(task: JudgeTask, prompt: str, protocol: Protocol) -> Task:
+def _call(task: JudgeTask, prompt: str, protocol: Protocol) -> Prompt:
     """A call without pictures; each repeat and attempt has a seed of its own."""
-    case = Case(id=task.question.id, images=(), dataset="blind", group=task.question.group)
     name = f"{task.question.id}:{protocol.value}:{task.repeat}:{task.attempt}"
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
-    return Task(case, "reason", prompt, seed)
+    return Prompt(prompt, (), seed)
 
 
 def _today() -> str:

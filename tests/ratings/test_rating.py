@@ -1,6 +1,7 @@
-"""Rating files: the public schema, several raters, and errors that name the line."""
+"""Rating files: the public schema, several raters, names of raters, errors that name the line."""
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from skingpt_r1.ratings.rating import (
     SCORE_COLUMNS,
     Rating,
     RatingScores,
+    rater_key,
     read_rating_rows,
     read_ratings,
     read_texts,
@@ -173,3 +175,32 @@ def test_pictures_are_named_from_the_folder_of_the_file(tmp_path):
     name = relative_image(picture, folder)
     assert name == "../../pictures/a.png"
     assert (folder / name).resolve() == picture.resolve()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "José M.",
+        "JOSÉ M.",
+        " josé  m. ",
+        "Jose\u0301 M.",
+        "Ｊosé Ｍ．",
+        "José\u200b M.",
+        "\ufeffJosé M.",
+        "José\u00a0M.",
+    ],
+)
+def test_one_person(name: str) -> None:
+    assert rater_key(name) == "josé m."
+
+
+@pytest.mark.parametrize("name", ["Jose M.", "José N.", "JoséM.", "José-M.", "José M. 2", ""])
+def test_another_person(name: str) -> None:
+    assert rater_key(name) != "josé m."
+
+
+@given(st.text(max_size=20))
+def test_the_key_of_a_key_is_itself(name: str) -> None:
+    key = rater_key(name)
+    assert rater_key(key) == key
+    assert rater_key(f" {unicodedata.normalize('NFD', name)}\u200b") == key

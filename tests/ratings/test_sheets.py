@@ -15,7 +15,7 @@ from finished_corpus import make_corpus
 from skingpt_r1.dermcot.certify import export_to_raters, import_ratings, settle
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.certification import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules, History
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.ratings.sheets import (
     COLUMNS,
@@ -211,8 +211,8 @@ def test_texts_of_cases_are_no_formulas_in_the_table(tmp_path: Path) -> None:
     shown = {"site": "=cmd|x", "age": "-5"}
     images = tuple(record / name for name in found.images)
     hostile = Item(found.id, found.diagnosis, "@SUM(A1)", images, shown)
-    assigned, missing = {hostile.id: ("a",)}, {hostile.id: 2}
-    export_cases([hostile], assigned, tmp_path / "e", judged="0", seed=0, missing=missing)
+    assigned, history = {hostile.id: ("a",)}, History(tmp_path / "none")
+    export_cases([hostile], history, RULES, assigned, tmp_path / "e", judged="0", seed=0)
     table = (tmp_path / "e" / TABLE).read_text("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(table, newline=""))
     assert [row[name] for name in ("site", "age", "narrative")] == ["'=cmd|x", "'-5", "'@SUM(A1)"]
