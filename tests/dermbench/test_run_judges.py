@@ -141,7 +141,7 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
     (judged,) = read_scores(tmp_path).judges
     assert ("one", "q0") not in judged.repeats
     assert ("two/b", "q0") in judged.repeats
-    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).data.scores[0]
+    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).scores[0]
     not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
     assert not_judged == {"one": 2, "two/b": 0}
 

@@ -114,7 +114,7 @@ def test_scores_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path)
 
 
 def means_of(folder):
-    table = summarise_runs([folder], boot=Bootstrap(resamples=100)).data.scores[0]
+    table = summarise_runs([folder], boot=Bootstrap(resamples=100)).scores[0]
     return {row.system: row.overall.value for row in table.rows}
 
 

@@ -29,7 +29,6 @@ from skingpt_r1.stats.intervals import NO_INTERVAL
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.report.data import ReportData
-    from skingpt_r1.dermbench.summary import Summary
     from skingpt_r1.distill.evaluate import Comparison
     from skingpt_r1.records import ResultRow
 
@@ -72,9 +71,9 @@ def demo(
             _run_dermbench(recipes, out, models),
             *(_classify(recipes, out, name, models) for name in SETS),
         ]
-        summary = _report(folders, out, ablation)
+        data = _report(folders, out, ablation)
     typer.echo("")
-    for line in (*report_lines(summary.data), *_ratio_lines(summary.data)):
+    for line in (*report_lines(data), *_ratio_lines(data)):
         typer.echo(line)
     _print_case(out / "dermbench")
     typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
@@ -176,13 +175,14 @@ def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[
         run_systems(chosen, folder, systems=systems, progress=progress)
 
 
-def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]") -> "Summary":
+def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]") -> "ReportData":
     """Write the page, and every number of the demo into one `results.json`."""
-    from skingpt_r1.dermbench.summary import summarise_runs, write_summary
+    from skingpt_r1.dermbench.report.rows import write_report
+    from skingpt_r1.dermbench.summary import summarise_runs
 
-    summary = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
-    write_summary(summary, out / "report", more=ablation, results=out)
-    return summary
+    data = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
+    write_report(data, out / "report", more=ablation, results=out)
+    return data
 
 
 def _ratio_lines(data: "ReportData") -> Iterator[str]:
