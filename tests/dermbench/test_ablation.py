@@ -11,9 +11,16 @@ from sklearn.metrics import recall_score
 from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
-from skingpt_r1.dermbench.ablation.run import AblationRecipe, load_ablation, run_ablation
-from skingpt_r1.dermbench.ablation.table import Measured, ablation_markdown, difference, over_seeds
-from skingpt_r1.distill.evaluate import ACCURACY, BALANCED
+from skingpt_r1.dermbench.ablation.compare import ACCURACY, BALANCED
+from skingpt_r1.dermbench.ablation.run import (
+    AblationRecipe,
+    Measured,
+    ablation_markdown,
+    difference,
+    load_ablation,
+    over_seeds,
+    run_ablation,
+)
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.stats.intervals import Bootstrap, bootstrap_mean, bootstrap_statistic
@@ -161,7 +168,7 @@ def test_cells_of_the_package_are_recipes():
 
     recipe = load_ablation("ablation_nano")
     planned = _plan(recipe, RECIPES, seed=2)
-    systems = {system.name: system.recipe for part in planned.values() for _, system in part}
+    systems = {system.name: system.recipe for part in planned.values() for system in part}
     assert {found.seed for found in systems.values()} == {2}
     assert systems["bias, pixels: + text + visual"].adapter.visual.features == "pixels"
     assert systems["bias + inject: + text + visual"].adapter.visual.inject

@@ -24,7 +24,7 @@ from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
 from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
-from skingpt_r1.ratings.rating import Judged, read_ratings
+from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
     Floats,
@@ -296,14 +296,14 @@ def measure_judges(
 
 
 def match_ratings(
-    ratings: Sequence[Judged], texts: Mapping[Key, str]
-) -> tuple[dict[Key, Judged], int]:
+    ratings: Sequence[RatedText], texts: Mapping[Key, str]
+) -> tuple[dict[Key, RatedText], int]:
     """Ratings by the answer that they are about, and how many belong to none.
 
     Raises:
         RecordError: a rating names an answer whose text is another one.
     """
-    matched: dict[Key, Judged] = {}
+    matched: dict[Key, RatedText] = {}
     unmatched = 0
     by_name = {f"{system}/{question}": (system, question) for system, question in texts}
     for item in ratings:
@@ -384,7 +384,7 @@ def _texts(folder: Path) -> dict[Key, str]:
 def _measure(
     judged: JudgedScores,
     scores: RunScores,
-    matched: Mapping[Key, Judged],
+    matched: Mapping[Key, RatedText],
     unmatched: int,
     resamples: int,
     seed: int,

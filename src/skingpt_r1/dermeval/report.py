@@ -19,7 +19,7 @@ from skingpt_r1.dermeval.recipe import CritiqueRecipe, EvaluatorRecipe
 from skingpt_r1.dermeval.scoring import Critique, Item, judge
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.agreement import OVERALL, interval_row, with_mean
-from skingpt_r1.ratings.rating import Judged
+from skingpt_r1.ratings.rating import RatedText
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import Count, Progress
 from skingpt_r1.simulate.damage import OWN_DIMENSION
@@ -89,7 +89,7 @@ def ask_all(
 def answer(
     model: SkinGPT,
     system: str,
-    judged: Sequence[Judged],
+    judged: Sequence[RatedText],
     recipe: CritiqueRecipe,
     *,
     brief: bool,
@@ -221,7 +221,7 @@ def measure_evaluator(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    test: Sequence[Judged],
+    test: Sequence[RatedText],
     *,
     simulated: Simulated | None,
     progress: Progress | None = None,
@@ -256,7 +256,7 @@ def measure_evaluator(
 def _probe(
     recipe: EvaluatorRecipe,
     model: SkinGPT,
-    test: Sequence[Judged],
+    test: Sequence[RatedText],
     clean: Answers,
     simulated: Simulated,
     progress: Progress | None,

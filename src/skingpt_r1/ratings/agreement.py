@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from skingpt_r1.errors import RecordError
-from skingpt_r1.ratings.rating import Judged, Rating
+from skingpt_r1.ratings.rating import RatedText, Rating
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
     Floats,
@@ -114,7 +114,7 @@ class Pairs:
     unscored_second: int
 
 
-def pair_ratings(first: Sequence[Judged], second: Sequence[Judged]) -> Pairs:
+def pair_ratings(first: Sequence[RatedText], second: Sequence[RatedText]) -> Pairs:
     """Match two files by the id of the narrative.
 
     Raises:
