@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
@@ -26,8 +28,10 @@ from source_tree import ROOT
 from test_plugins import install
 
 PLUGINS = ROOT / "examples" / "plugins"
-PAGE = ROOT / "docs" / "extending.md"
-FILES = sorted(path for path in PLUGINS.glob("*/*") if path.suffix in (".py", ".toml"))
+PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
+FILES = [path for path in PLUGINS.glob("*/*") if path.suffix in (".py", ".toml")]
+CHANGE = PLUGINS / "adapter.diff"
+MODULES = ("config.py", "adapters/visual.py")
 TEXT = "Observation: a red scaly plaque. Reasoning: scale supports it. A doctor can confirm this."
 
 
@@ -39,7 +43,7 @@ def site(tmp_path_factory) -> Path:
         PLUGINS, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info", "__py*")
     )
     options = "--quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation"
-    sources = sorted((folder / "source").iterdir())
+    sources = sorted(path.parent for path in (folder / "source").glob("*/pyproject.toml"))
     pip = [sys.executable, "-m", "pip", "install", *options.split(), "--target", folder / "site"]
     subprocess.run([*pip, *sources], check=True, timeout=120)
     return folder / "site"
@@ -104,6 +108,19 @@ def recipe(tmp_path_factory) -> Path:
 def teacher_width(run_folder: Path) -> int:
     [path] = run_folder.rglob("teacher-*.safetensors")
     return next(iter(load_file(path).values())).shape[1]
+
+
+def test_the_page_shows_the_files() -> None:
+    shown = re.findall(r"^`examples/plugins/([\w./]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.M | re.S)
+    assert dict(shown) == {
+        path.relative_to(PLUGINS).as_posix(): path.read_text("utf-8") for path in (*FILES, CHANGE)
+    }
+
+
+def test_packages_are_short() -> None:
+    for folder in {path.parent for path in FILES}:
+        text = "".join(path.read_text("utf-8") for path in FILES if path.parent == folder)
+        assert len([line for line in text.splitlines() if line]) <= 40, folder.name
 
 
 def test_reader(site, tmp_path) -> None:
@@ -205,3 +222,21 @@ def test_built_in_names_cannot_be_taken(recipe, tmp_path, monkeypatch, capsys) -
     assert "its name is taken" in err
     assert run(["features", str(recipe), "--out", str(tmp_path / "out")]) == 0
     assert teacher_width(tmp_path / "out") == TeacherRecipe().width
+
+
+def test_the_adapter_is_a_small_change(tmp_path) -> None:
+    paths = re.findall(r"^--- a/(.+)$", CHANGE.read_text("utf-8"), re.M)
+    assert len(paths) <= 3
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    subprocess.run(["git", "apply", CHANGE], cwd=tmp_path, check=True)
+    config, visual = (run_path(tmp_path / f"src/skingpt_r1/model/{name}") for name in MODULES)
+    settings = config["VisualConfig"](layers="gated", embed_dim=8, num_layers=2, bottleneck=2)
+    adapter = visual["VisualAdapter"](settings, feature_dim=5)
+    patches, lengths = torch.rand(7, 5), torch.tensor([3, 4])
+    untrained = adapter(patches, lengths).embedding
+    assert torch.equal(untrained[0], adapter.in_proj(patches[:3]).sum(0) / 3)
+    with torch.no_grad():
+        adapter.layers[0].contract.weight.fill_(1.0)
+    assert not torch.equal(adapter(patches, lengths).embedding, untrained)
