@@ -25,13 +25,13 @@ from skingpt_r1.ratings.agreement import (
     rater_agreement,
     weighted_kappa,
 )
-from skingpt_r1.ratings.rating import Judged, Rating, RatingScores
+from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores
 from skingpt_r1.text.rubric import DIMENSIONS, Scores
 
 
 def judged(name, *verdicts, text="a text", group=None):
     scores = tuple(Scores(tuple(map(float, values))) for values in verdicts)
-    return Judged(name, (), text, group or name, None, scores, unscored=int(not verdicts))
+    return RatedText(name, (), text, group or name, None, scores, unscored=int(not verdicts))
 
 
 def two_files(count=12, seed=0):

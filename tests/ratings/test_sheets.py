@@ -21,7 +21,7 @@ from skingpt_r1.ratings.sheets import (
     COLUMNS,
     RECORDS,
     TABLE,
-    Item,
+    ReviewItem,
     as_cell,
     case_code,
     export_cases,
@@ -210,7 +210,7 @@ def test_texts_of_cases_are_no_formulas_in_the_table(tmp_path: Path) -> None:
     (found,) = read_corpus(record, "held_out")
     shown = {"site": "=cmd|x", "age": "-5"}
     images = tuple(record / name for name in found.images)
-    hostile = Item(found.id, found.diagnosis, "@SUM(A1)", images, shown)
+    hostile = ReviewItem(found.id, found.diagnosis, "@SUM(A1)", images, shown)
     assigned, history = {hostile.id: ("a",)}, History(tmp_path / "none")
     export_cases([hostile], history, RULES, assigned, tmp_path / "e", judged="0", seed=0)
     table = (tmp_path / "e" / TABLE).read_text("utf-8-sig")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.sections import TAG, Item, items, sections, texts_of
+from skingpt_r1.text.sections import TAG, ListedName, items, sections, texts_of
 
 lines = st.sampled_from(
     ["Observation: A red plaque.", "Reasoning: It scales.", "Differential: nevus; BCC", "DDx:",
@@ -106,10 +106,10 @@ def test_names_that_hold_a_mark_stay_whole(text: str, found: tuple[str, ...]) ->
 
 def test_what_is_said_about_an_item_is_kept_beside_it() -> None:
     assert items("- **Nevus** (60%): even\n- BCC: pearly, shiny") == (
-        Item("Nevus", "(60%): even"),
-        Item("BCC", "pearly, shiny"),
+        ListedName("Nevus", "(60%): even"),
+        ListedName("BCC", "pearly, shiny"),
     )
-    assert items("nevus (60%), BCC") == (Item("nevus", "60%"), Item("BCC"))
+    assert items("nevus (60%), BCC") == (ListedName("nevus", "60%"), ListedName("BCC"))
 
 
 def test_prose_gives_the_names_that_stand_alone_in_it() -> None:

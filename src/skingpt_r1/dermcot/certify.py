@@ -36,7 +36,7 @@ from skingpt_r1.ratings.certification import (
 from skingpt_r1.ratings.rating import Rating, RatingScores, one_or_all, write_ratings
 from skingpt_r1.ratings.sheets import (
     Exported,
-    Item,
+    ReviewItem,
     assign_raters,
     check_raters,
     export_cases,
@@ -78,7 +78,7 @@ def export_to_raters(
     check_raters(raters)
     history, labels, root = _open(folder), _labels(folder), picture_root(folder)
     items = (
-        Item(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
+        ReviewItem(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
         for r in read_corpus(folder, "held_out")
     )
     assigned = assign_raters(labels, history, rules, raters, seed)

@@ -35,7 +35,7 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.rating import Judged, read_ratings
+from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow, sha256_file, start_run
 from skingpt_r1.runs import Progress
 
@@ -107,8 +107,8 @@ def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = AUTO) 
 class _Data:
     """The ratings of a run."""
 
-    train: list[Judged]
-    test: list[Judged]
+    train: list[RatedText]
+    test: list[RatedText]
     simulated: Simulated | None
 
 
@@ -133,7 +133,7 @@ def _load(recipe: EvaluatorRecipe, folder: Path, state: PartialState) -> _Data:
     return _Data(train_part, test_part, simulated)
 
 
-def _check(train_part: list[Judged], test_part: list[Judged]) -> None:
+def _check(train_part: list[RatedText], test_part: list[RatedText]) -> None:
     """The parts must not share a narrative or a group, and must have scores."""
     for name, part in (("train", train_part), ("test", test_part)):
         if not any(item.ratings for item in part):
@@ -167,7 +167,7 @@ def _stage_one(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    judged: list[Judged],
+    judged: list[RatedText],
     pictures: FeatureStore,
     quiet: bool,
 ) -> None:
@@ -192,7 +192,7 @@ def _stage_two(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    judged: list[Judged],
+    judged: list[RatedText],
     pictures: FeatureStore,
     quiet: bool,
 ) -> None:

@@ -244,7 +244,7 @@ HistoryRating = Annotated[Rating, BeforeValidator(_from_history), PlainSerialize
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RatedText:
     """A narrative with all that its raters said.
 
     Attributes:
@@ -286,7 +286,7 @@ def read_rating_rows(path: Path) -> list[Rating]:
     return rows
 
 
-def read_ratings(path: Path) -> list[Judged]:
+def read_ratings(path: Path) -> list[RatedText]:
     """The narratives of a rating file, each with its raters, in the order of their first rows.
 
     Raises:
@@ -311,10 +311,10 @@ def read_ratings(path: Path) -> list[Judged]:
     return [_judged(list(raters.values()), path) for raters in members.values()]
 
 
-def _judged(rows: Sequence[Rating], path: Path) -> Judged:
+def _judged(rows: Sequence[Rating], path: Path) -> RatedText:
     first, verdicts = rows[0], [row.verdict for row in rows]
     scored = tuple(verdict for verdict in verdicts if isinstance(verdict, Scores))
-    return Judged(
+    return RatedText(
         id=first.id,
         images=resolve_images(first, path),
         text=first.diagnostic_text,

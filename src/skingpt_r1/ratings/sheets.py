@@ -75,7 +75,7 @@ def _may_calculate(text: str) -> bool:
     return text[:1] in {"\t", "\r", "\n"} or text.lstrip().startswith(_FORMULA)
 
 
-class Item(NamedTuple):
+class ReviewItem(NamedTuple):
     """What is certified: a narrative about a case, from whatever corpus.
 
     Attributes:
@@ -148,7 +148,7 @@ def assign_raters(
 
 
 def export_cases(
-    items: Iterable[Item],
+    items: Iterable[ReviewItem],
     history: History,
     rules: CertifyRules,
     assigned: Mapping[str, Sequence[str]],
@@ -202,7 +202,7 @@ def _shuffled(seed: int, *names: str) -> str:
     return hashlib.sha256(":".join((str(seed), *names)).encode()).hexdigest()
 
 
-def _copy_case(item: Item, partial: Path, code: str) -> dict[str, str]:
+def _copy_case(item: ReviewItem, partial: Path, code: str) -> dict[str, str]:
     """Copy the pictures of a case under its neutral name; the columns of its rows."""
     names = [f"{PICTURES}/{code}-{place}.png" for place in range(1, len(item.images) + 1)]
     for name, image in zip(names, item.images, strict=True):
