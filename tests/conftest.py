@@ -96,20 +96,12 @@ def tiny_model(tiny_folder: Path) -> Callable:
         torch.manual_seed(1)
         model = load_model(tiny_folder, config=chosen)
         if stir:
+            from stirred import stir_adapters
+
             stir_adapters(model)
         return model
 
     return make
-
-
-def stir_adapters(model, seed: int = 7) -> None:
-    """Random values in every adapter weight, as if it had been trained."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in model.adapter_state().values():
-            value.add_(0.2 * torch.randn(value.shape, generator=generator))
 
 
 @pytest.fixture

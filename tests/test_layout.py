@@ -86,7 +86,7 @@ def test_no_two_public_classes_share_a_name() -> None:
 
 
 def test_everything_public_is_used() -> None:
-    """By the package, a test, a bench, the build of nano or a page; decorators register the rest."""
+    """By the package, a test, a bench, a tool or a page; decorators register the rest."""
     folders = ("src", "tests", "bench", "tools", "examples", "docs")
     texts = [
         path.read_text(encoding="utf-8")

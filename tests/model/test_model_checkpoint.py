@@ -13,12 +13,12 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from conftest import stir_adapters
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.load import describe_directory, load_model
 from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
+from stirred import stir_adapters
 
 
 @pytest.fixture
