@@ -17,12 +17,14 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from torch import Tensor
+from whole_model import encode_whole, whole_terms
 
 from skingpt_r1.distill.batches import StoredCases, collate
 from skingpt_r1.distill.features import FeaturePass, StoredCase
-from skingpt_r1.distill.losses import LossWeights, Terms, combine
+from skingpt_r1.distill.losses import Terms, combine
 from skingpt_r1.distill.narratives import narratives_of
-from skingpt_r1.distill.objective import StoredBias, encode_plain, plain_terms
+from skingpt_r1.distill.objective import StoredBias
+from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import make_trained
 from skingpt_r1.model.adapters.text import LanguageBias
@@ -136,9 +138,9 @@ def run_side(options: argparse.Namespace) -> dict[str, float]:
             batch = collate([stored[row] for row in batch_rows], pad_id=0)
             loss = step(objective(batch), optimizer)
         else:
-            batch = encode_plain(model.processor, [cases[row] for row in batch_rows])
+            batch = encode_whole(model.processor, [cases[row] for row in batch_rows])
             start = time.perf_counter(), time.process_time()
-            loss = step(plain_terms(model, batch), optimizer)
+            loss = step(whole_terms(model, batch), optimizer)
         if number:
             seconds += time.perf_counter() - start[0]
             work += time.process_time() - start[1]
@@ -181,14 +183,14 @@ def compare_gradients(options: argparse.Namespace) -> list[str]:
     whole = FeaturePass(model, cases, dtype="fp32", batch_size=len(cases))
     computed = whole(range(len(cases)))
     batch = collate([case | {"weight": torch.ones(())} for case in computed], pad_id=0)
-    inputs = encode_plain(model.processor, cases)
+    inputs = encode_whole(model.processor, cases)
     stored = gradients(make_trained(model).objective(batch), model)
-    plain = gradients(plain_terms(model, inputs), model)
+    plain = gradients(whole_terms(model, inputs), model)
     lines = [f"stored against plain: at most {worst_error(stored, plain)}"]
     if options.features == "pixels":
         model.double()
         exact = {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
-        truth = gradients(plain_terms(model, exact), model)
+        truth = gradients(whole_terms(model, exact), model)
         lines.append(f"stored against plain in fp64: at most {worst_error(stored, truth)}")
         lines.append(f"plain against plain in fp64: at most {worst_error(plain, truth)}")
     return lines

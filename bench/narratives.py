@@ -1,6 +1,6 @@
 """What the narrative reader makes of a folder of texts: one line per text, then the counts.
 
-python bench/narratives.py ../shared/data/dermbench_sample
+python bench/narratives.py DATA/dermbench_sample
 """
 
 import sys

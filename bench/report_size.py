@@ -24,7 +24,8 @@ from skingpt_r1.dermbench.answers import answers_path
 from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.records import Answer, Judgement, Question, file_stem
-from skingpt_r1.dermbench.summary import summarise_runs, write_summary
+from skingpt_r1.dermbench.report.rows import write_report
+from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.records import append_records, sha256_file, start_run
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -135,14 +136,14 @@ def measure(folder: Path) -> None:
     start, worked = time.perf_counter(), time.process_time()
     audits = tuple(audit_run(read_scores(folder)))
     notes = ("All texts, scores and pictures are made up.",)
-    summary = summarise_runs([folder], audits={folder: audits}, notes=notes)
+    data = summarise_runs([folder], audits={folder: audits}, notes=notes)
     summarised = time.perf_counter()
-    written = write_summary(summary, folder)
+    written = write_report(data, folder)
     end, worked = time.perf_counter(), time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     page = written.page.stat().st_size
     print(f"summary {summarised - start:.1f} s, report {end - summarised:.1f} s")
-    print(f"page {page / 1e6:.0f} MB, {summary.data.num_cases:,} cases, {len(SYSTEMS)} systems")
+    print(f"page {page / 1e6:.0f} MB, {data.num_cases:,} cases, {len(SYSTEMS)} systems")
     print(f"total {end - start:.1f} s of {LIMIT_S:.0f}, ratio {(end - start) / LIMIT_S:.2f}")
     print(f"of these {worked:.1f} s at work; the rest is waiting for other programs")
     print(f"peak memory {peak / 1e6:.0f} MB of 1,000, ratio {peak / LIMIT_BYTES:.2f}")

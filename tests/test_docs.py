@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.main import app, run
-from skingpt_r1.cli.options import RESEARCH
 from source_tree import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,6 +96,10 @@ def test_named_files_exist() -> None:
     for page in PAGES:
         for name in re.findall(pattern, page.read_text(encoding="utf-8")):
             assert (ROOT / name).is_file(), f"{page.name} names {name}"
+
+
+def test_no_page_names_a_path_of_somebody_s_machine() -> None:
+    assert not [page.name for page in PAGES if "../shared" in page.read_text("utf-8")]
 
 
 def test_links_lead_somewhere() -> None:

@@ -181,13 +181,13 @@ def test_sha256_file(tmp_path: Path) -> None:
 
 def test_start_run_writes_what_ran_and_continues_the_same_command(tmp_path: Path) -> None:
     recipe = {"model": {"rank": 64}, "data": ("a", "b")}
-    assert records.start_run(tmp_path / "run", recipe, seed=3, manifest={"n": 2}).resumed is False
+    assert records.start_run(tmp_path / "run", recipe, seed=3, manifest={"n": 2}) is False
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert run["recipe"] == {"model": {"rank": 64}, "data": ["a", "b"]}
     assert (run["seed"], run["manifest"]) == (3, {"n": 2})
     assert {"python", "numpy", "torch"} <= set(run["versions"])
     assert str(Path.cwd()) not in json.dumps(run)
-    assert records.start_run(tmp_path / "run", recipe, seed=3, manifest={"n": 2}).resumed is True
+    assert records.start_run(tmp_path / "run", recipe, seed=3, manifest={"n": 2}) is True
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from skingpt_r1.errors import RecipeError
@@ -17,6 +17,12 @@ RECIPES = Path(__file__).parent / "recipes"
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
 
 
+class Section(BaseModel):
+    """A part of a recipe: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 def read_recipe(schema: type[RecipeT], path: Path | str, settings: Sequence[str] = ()) -> RecipeT:
     """Read, merge and check a recipe.
 
@@ -24,12 +30,11 @@ def read_recipe(schema: type[RecipeT], path: Path | str, settings: Sequence[str]
         schema: what the recipe must be.
         path: the YAML file, or the name of a recipe of the package, see `find_recipe`; its
             `extends: other.yaml` names a file beside it, or a recipe of the package, to start from.
-        settings: changes `a.b=c`, applied in order; the value is read as YAML and then checked
-            against the type of the key.
+        settings: changes `a.b=c`, applied in order; the value is read as YAML.
 
     Raises:
-        RecipeError: a file that cannot be read, an unknown key, a wrong type or values that do not
-            go together; every problem is named.
+        RecipeError: names every problem: a file that cannot be read, an unknown key, a wrong type,
+            values that do not go together.
     """
     values = _read(find_recipe(path), ())
     return check_recipe(schema, set_values(values, settings), str(path))
@@ -48,11 +53,7 @@ def find_recipe(path: Path | str) -> Path:
 
 
 def check_recipe(schema: type[RecipeT], values: dict[str, Any], origin: str = "recipe") -> RecipeT:
-    """Check the values of a recipe.
-
-    Raises:
-        RecipeError: see `read_recipe`.
-    """
+    """Check the values of a recipe; raises as `read_recipe` does."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:

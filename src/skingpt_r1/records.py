@@ -6,10 +6,6 @@ else that breaks the schema is an error with its line number.
 
 A run folder holds `run.json` (recipe, seed, versions, commit, data manifest), `metrics.jsonl` and,
 where the command ends in a table, `results.json`.
-
-Reading one small JSON file that may have been written, cut or changed by anyone.
-
-The lines of a JSON Lines file, as editors of all systems save them.
 """
 
 import codecs
@@ -40,14 +36,8 @@ def read_json(path: Path, error: type[SkinGPTError] = RecordError) -> dict[str, 
 
     Refused are: other values than an object, NaN and Infinity, bytes that are no UTF-8, a
     byte-order mark, half a surrogate pair, a key that stands twice in one object, numbers of
-    thousands of digits, hundreds of levels, and more than `MAX_JSON_MIB`.
-
-    Args:
-        path: the file.
-        error: the class to raise.
-
-    Raises:
-        SkinGPTError: of the class given; the message names the file and the problem.
+    thousands of digits, hundreds of levels, and more than `MAX_JSON_MIB`. Each raises `error` with
+    the file and the problem.
     """
     try:
         with path.open("rb") as file:
@@ -83,23 +73,19 @@ def _cut(text: str) -> str:
 
 
 def numbered_lines(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
-    """Each line that is not blank with its number from 1, without byte-order mark.
+    """Each line that is not blank with its number from 1, as editors of all systems save them.
 
     Raises:
         RecordError: the file is written in UTF-16, or is one JSON list.
     """
     for number, line in enumerate(lines, 1):
-        said = first_line(line, path) if number == 1 else line
-        if said.strip():
-            yield number, said
+        text = line if number > 1 else _first_line(line, path)
+        if text.strip():
+            yield number, text
 
 
-def first_line(line: bytes, path: Path) -> bytes:
-    """The first line of a JSON Lines file without byte-order mark (Notepad, PowerShell).
-
-    Raises:
-        RecordError: the file is written in UTF-16, or is one JSON list.
-    """
+def _first_line(line: bytes, path: Path) -> bytes:
+    """The first line without byte-order mark (Notepad, PowerShell)."""
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line[:2]:
         raise RecordError(f"{path} is written in UTF-16; save it as UTF-8")
     line = line.removeprefix(codecs.BOM_UTF8)
@@ -122,15 +108,10 @@ VERSIONED = ("skingpt-r1", "torch", "transformers", "peft", "accelerate", "numpy
 
 
 class Resumed(NamedTuple):
-    """What a record file held when a run took it up again.
-
-    Attributes:
-        records: the complete records, in order.
-        torn: number of torn last lines that were cut: 0 or 1.
-    """
+    """What a record file held when a run took it up again."""
 
     records: list[Any]
-    torn: int
+    torn: int  # last lines that were cut: 0 or 1
 
 
 class Record(BaseModel):
@@ -139,10 +120,8 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class ResultRow(BaseModel):
+class ResultRow(Record):
     """One number of a table, with its interval; `low` and `high` are None where there is none."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     table: str
     system: str
@@ -153,24 +132,12 @@ class ResultRow(BaseModel):
     n: int
 
 
-class RunFolder(NamedTuple):
-    """A folder with a `run.json` that fits the command.
-
-    Attributes:
-        path: the folder.
-        resumed: whether an earlier start of the same command had made it.
-    """
-
-    path: Path
-    resumed: bool
-
-
 def append_record(path: Path, record: object, *, sync: bool = False) -> None:
-    """Append one record as one line; the file and its folder are made when missing.
+    """Append a pydantic model, dataclass or mapping as one line; makes file and folder.
 
     Args:
         path: the JSON Lines file.
-        record: a pydantic model, dataclass or mapping whose JSON form is an object.
+        record: its JSON form is an object.
         sync: wait until the line is on the disk (fsync), not only handed to the system.
 
     Raises:
@@ -195,29 +162,30 @@ def append_records(path: Path, records: Iterable[object], *, sync: bool = False)
 
 
 def read_records(path: Path, record_type: type[RecordT]) -> list[RecordT]:
-    """All complete records of a file, validated strictly; a torn last line is left out and logged.
+    """All complete records of a file; see `iterate_records`."""
+    return list(iterate_records(path, record_type))
+
+
+def iterate_records(path: Path, record_type: type[RecordT]) -> Iterator[RecordT]:
+    """The complete records of a file, one in memory at a time, validated strictly.
+
+    A torn last line is left out and logged; the file is not changed.
 
     Args:
-        path: the JSON Lines file; it is not changed.
+        path: the JSON Lines file.
         record_type: a pydantic model, dataclass, TypedDict or `dict[str, ...]`.
 
     Raises:
         RecordError: the file is missing, or a line other than a torn last one breaks the schema.
     """
-    records, torn = _parse(path, record_type)
-    if torn:
-        logger.warning("%s: the last line is torn and was left out", path.name)
-    return records
-
-
-def iterate_records(path: Path, record_type: type[RecordT]) -> Iterator[RecordT]:
-    """The complete records of a file, one in memory at a time; else as `read_records`."""
     adapter = TypeAdapter(record_type)
     try:
         with path.open("rb") as file:
             for row, line in numbered_lines(file, path):
                 if line.endswith(b"\n") or _is_object(line):
                     yield _validate(adapter, line, path, row)
+                else:
+                    logger.warning("%s: the last line is torn and was left out", path.name)
     except OSError as error:
         raise _cannot("read", path, error) from error
 
@@ -234,11 +202,14 @@ def counting(
     return found
 
 
-def mend_records(path: Path) -> None:
-    """Cut a torn last line of a file, or end a whole one; reads the end of the file alone."""
+def mend_records(path: Path) -> bool:
+    """Cut a torn last line of a file, or end a whole one; whether one was cut.
+
+    Reads the end of the file alone.
+    """
     try:
         with path.open("a+b") as file:
-            _mend(file)
+            return _mend(file)
     except OSError as error:
         raise _cannot("write", path, error) from error
 
@@ -253,11 +224,7 @@ def resume_records(path: Path, record_type: type[Any]) -> Resumed:
     """
     if not path.exists():
         return Resumed([], 0)
-    records, torn = _parse(path, record_type)
-    mend_records(path)
-    if torn:
-        logger.warning("%s: cut a torn last line; %d records stay", path.name, len(records))
-    return Resumed(records, torn)
+    return Resumed(read_records(path, record_type), int(mend_records(path)))
 
 
 def write_json_atomic(path: Path, content: object) -> None:
@@ -271,11 +238,7 @@ def write_json_atomic(path: Path, content: object) -> None:
 
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
-    """Write a file through a temporary neighbour, fsync and rename.
-
-    Raises:
-        RecordError: the file cannot be written.
-    """
+    """Write a file through a temporary neighbour, fsync and rename."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -294,11 +257,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits.
-
-    Raises:
-        RecordError: the file cannot be read.
-    """
+    """SHA-256 of a file, as 64 hexadecimal digits."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -308,8 +267,8 @@ def sha256_file(path: Path) -> str:
 
 def start_run(
     folder: Path, recipe: Mapping[str, Any], *, seed: int, manifest: object = None
-) -> RunFolder:
-    """Begin a run, or take up the one that the same command began.
+) -> bool:
+    """Begin a run, or take up the one that the same command began; whether it was taken up.
 
     Args:
         folder: where everything that the run makes goes.
@@ -325,9 +284,9 @@ def start_run(
     identity = _plain({"recipe": recipe, "seed": seed, "manifest": manifest}, path)
     if not path.exists():
         write_json_atomic(path, {**identity, "versions": versions(), "git_commit": git_commit()})
-        return RunFolder(folder, resumed=False)
+        return False
     before = read_json(path)
-    changed = _differences({key: before.get(key) for key in identity}, identity)
+    changed = differences({key: before.get(key) for key in identity}, identity)
     if changed:
         raise TrainingError(
             f"{folder} belongs to another run; changed: {'; '.join(changed[:10])}. "
@@ -335,7 +294,21 @@ def start_run(
         )
     if before.get("versions") != versions():
         logger.warning("%s was begun with other library versions", folder.name)
-    return RunFolder(folder, resumed=True)
+    return True
+
+
+def differences(before: Any, after: Any, place: str = "") -> list[str]:
+    """A line for each value of nested mappings that changed: its place, what it was and is."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = dict.fromkeys([*before, *after])
+        return [
+            line
+            for key in keys
+            for line in differences(
+                before.get(key), after.get(key), f"{place}.{key}" if place else key
+            )
+        ]
+    return [] if before == after else [f"{place} was {_cut(repr(before))}, is {_cut(repr(after))}"]
 
 
 def log_metrics(folder: Path, step: int, **values: float) -> None:
@@ -348,15 +321,11 @@ def log_metrics(folder: Path, step: int, **values: float) -> None:
 
 
 def keep_metrics(folder: Path, last_step: int) -> int:
-    """Drop the lines after `last_step`, as a run resumed from there writes them again.
-
-    Returns:
-        The number of lines dropped, a torn one included.
-    """
+    """Drop the lines after `last_step`, which a resumed run writes again; how many went."""
     path = folder / "metrics.jsonl"
     if not path.exists():
         return 0
-    rows, torn = _parse(path, dict[str, Any])
+    rows, torn = resume_records(path, dict[str, Any])
     kept = [row for row in rows if row["step"] <= last_step]
     write_bytes_atomic(path, b"".join(_encode(row, path) + b"\n" for row in kept))
     return len(rows) - len(kept) + torn
@@ -421,18 +390,6 @@ def _plain_mapping(value: object) -> dict[Any, Any]:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _parse(path: Path, record_type: Any) -> tuple[list[Any], int]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _cannot("read", path, error) from error
-    *lines, last = first_line(content, path).split(b"\n")
-    torn = int(bool(last.strip()) and not _is_object(last))
-    rows = numbered_lines(lines if torn else [*lines, last], path)
-    adapter = TypeAdapter(record_type)
-    return [_validate(adapter, line, path, row) for row, line in rows], torn
-
-
 def _validate(adapter: TypeAdapter[Any], line: bytes, path: Path, row: int) -> Any:
     try:
         return adapter.validate_json(line, strict=True, extra="forbid")
@@ -455,7 +412,7 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _mend(file: Any) -> None:
+def _mend(file: Any) -> bool:
     # Scans back for the last newline: cuts a torn line, or ends a whole one that lacks its newline.
     end = file.seek(0, os.SEEK_END)
     tail = b""
@@ -469,19 +426,8 @@ def _mend(file: Any) -> None:
         file.write(b"\n")
     elif tail:
         file.truncate(end - len(tail))
-
-
-def _differences(before: Any, after: Any, place: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = dict.fromkeys([*before, *after])
-        return [
-            line
-            for key in keys
-            for line in _differences(
-                before.get(key), after.get(key), f"{place}.{key}" if place else key
-            )
-        ]
-    return [] if before == after else [f"{place} was {before!r}, is {after!r}"]
+        return bool(tail.strip())
+    return False
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> RecordError:

@@ -77,7 +77,7 @@ def own_run(folder: Path) -> Iterator[None]:
         place.mkdir(parents=True, exist_ok=True)
         lock = _lock(place, folder)
         if lock.is_locked:
-            lock_path(place).write_text(_signature(), encoding="utf-8")
+            (place / LOCK).write_text(_signature(), encoding="utf-8")
     except OSError as error:
         raise RecordError(f"cannot write {folder}: {error.strerror or error}") from error
     token = _OWNED.set(owned | {place})
@@ -86,28 +86,15 @@ def own_run(folder: Path) -> Iterator[None]:
     finally:
         _OWNED.reset(token)
         with suppress(OSError):  # the disk may be gone; the system frees the lock in any case
-            lock_path(place).unlink(missing_ok=True)
+            (place / LOCK).unlink(missing_ok=True)
         lock.release()
         for path in made:
             with suppress(OSError):  # what holds a file stays
                 path.rmdir()
 
 
-def lock_path(folder: Path) -> Path:
-    """The file that is locked while a run is written."""
-    return folder / LOCK
-
-
 def note_root(folder: Path, root: Path) -> None:
-    """Write down where the data of a run are, or where they have moved to.
-
-    Args:
-        folder: of the run.
-        root: the folder from which the run's records name pictures.
-
-    Raises:
-        RecordError: the note cannot be written.
-    """
+    """Write down from which folder a run's records name pictures; also after it has moved."""
     root, place = root.resolve(), folder.resolve()
     note = {"root": root.as_posix(), "from_run": Path(os.path.relpath(root, place)).as_posix()}
     path = folder / PLACES
@@ -118,12 +105,8 @@ def note_root(folder: Path, root: Path) -> None:
 def find_root(folder: Path, holds: Callable[[Path], bool]) -> Path | None:
     """Where the data of a run are now; None when the run noted no place.
 
-    Args:
-        folder: of the run; it may have moved since, alone or with its data.
-        holds: whether a folder has the pictures of the run.
-
-    Returns:
-        The first noted place that holds them; the path as it was when none does.
+    The run may have moved since, alone or with its data: the first noted place that `holds` the
+    pictures, or the path as it was when none does.
     """
     if not (folder / PLACES).is_file():
         return None
@@ -135,13 +118,8 @@ def find_root(folder: Path, holds: Callable[[Path], bool]) -> Path | None:
 def same_root(folder: Path, recipe: dict[str, Any], section: str) -> dict[str, Any]:
     """A recipe as it goes into `run.json`, with the root that the run was begun with.
 
-    Where data lie does not name them: the manifest's hashes do. So a run whose data have moved is
-    continued with their new place.
-
-    Args:
-        folder: of the run.
-        recipe: the resolved recipe.
-        section: of the recipe; its key `root` is the place.
+    Where data lie (`section.root`) does not name them: the manifest's hashes do. So a run whose
+    data have moved is continued with their new place.
     """
     if not (folder / RUN).is_file():
         return recipe
@@ -202,7 +180,7 @@ def run_in_order(
 
 def _lock(place: Path, asked: Path) -> FileLock:
     """The lock of a folder, taken; not taken where the file system has none."""
-    lock = FileLock(lock_path(place), blocking=False, fallback_to_soft=False)
+    lock = FileLock((place / LOCK), blocking=False, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -230,6 +208,6 @@ def _signature() -> str:
 def _owner(place: Path) -> str:
     """Who holds the lock, in its own words; the file is written just after it is locked."""
     with suppress(OSError):
-        if text := lock_path(place).read_text(encoding="utf-8", errors="replace")[:200].strip():
+        if text := (place / LOCK).read_text(encoding="utf-8", errors="replace")[:200].strip():
             return " ".join(text.split())
     return "another process"

@@ -5,8 +5,8 @@ import json
 import pytest
 from made_run import JUDGES, SYSTEMS, write_run
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.options import RESEARCH
 
 
 @pytest.fixture

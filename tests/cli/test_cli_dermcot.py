@@ -10,9 +10,9 @@ import yaml
 from openai_server import openai_server, text
 from small_corpus import contents, small_recipe, small_tools
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.dermcot import corpus_tools, judges_unknown_skin
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.options import RESEARCH
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import CorpusRecipe

@@ -9,8 +9,8 @@ import yaml
 from tiny_distill import write_backbone
 
 from finished_corpus import make_corpus
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.options import RESEARCH
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from tiny_evaluator import teach, tiny_recipe, write_backbone, write_rating_file
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.options import RESEARCH
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.options import RESEARCH
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import Narrative, make_narrative
 

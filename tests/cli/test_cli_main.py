@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from skingpt_r1 import __version__
-from skingpt_r1.cli import main
-from skingpt_r1.cli.options import RESEARCH, closing
+from skingpt_r1.cli import RESEARCH, closing, main
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +22,22 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("diagnose", "features", "distill", "datasets", "models", "demo", "real"):
         assert f"  {command}" in out
     assert RESEARCH in out
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_the_list_of_commands_says_what_their_help_says(name: str) -> None:
+    first = main.load_command(name).help.strip().split("\n\n")[0].replace("\n", " ")
+    assert first.removesuffix(RESEARCH).strip() == main.COMMANDS[name].summary
+
+
+def test_help_imports_no_group() -> None:
+    program = (
+        "import sys\n"
+        "from skingpt_r1.cli.main import run\n"
+        "assert run(['--help']) == 0\n"
+        "assert not {'skingpt_r1.cli.bench', 'numpy', 'pydantic'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(

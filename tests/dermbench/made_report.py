@@ -7,6 +7,8 @@ from io import BytesIO
 
 from PIL import Image
 
+from skingpt_r1.case import SkinTone
+from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.dermbench.report.data import (
     LABEL_OUTCOMES,
     Audit,
@@ -21,10 +23,9 @@ from skingpt_r1.dermbench.report.data import (
     ReportData,
     ScoreTable,
     SystemScores,
+    ToneRow,
     ToneTable,
-    Verdict,
 )
-from skingpt_r1.dermbench.skin_tone import ToneGaps, ToneRow
 from skingpt_r1.stats.classification import AURC, BRIER, ECE, Abstention, Bin, ClassScore
 from skingpt_r1.stats.comparison import Comparison
 from skingpt_r1.stats.intervals import Interval
@@ -43,7 +44,7 @@ KINDS = ("system", "system", "system", "system", "control", "oracle")
 JUDGES = (("rubric judge 1", "decimals 0-5"), ("openai/judge-1", "integers 1-5"))
 LABELS = ("psoriasis", "melanoma", "wart", "eczema")
 HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-TONES = ("light", "medium", "dark", None)
+TONES = (*SkinTone, None)
 
 
 def around(value: float, half: float, n: int) -> Interval:
@@ -101,8 +102,10 @@ def made_tones(system: str, metric: str, high: float, n: int) -> ToneTable:
         ToneRow("unknown", 0, 0, 0, None),
     )
     gap = Interval(0.2 * high, -0.1 * high, 0.5 * high, n)
-    gaps = ToneGaps(groups, "dark", gap, Interval(0.75, 0.6, 0.9, n))
-    return ToneTable(system=system, metric=metric, gaps=gaps, high=high)
+    parity = Interval(0.75, 0.6, 0.9, n)
+    return ToneTable(
+        system=system, metric=metric, rows=groups, worst="dark", gap=gap, parity=parity, high=high
+    )
 
 
 def made_classification(benchmark: str, classes: tuple[str, ...], n: int) -> Classification:
@@ -179,13 +182,21 @@ def made_cases(
     for at in range(number):
         rng = random.Random(at)
         label = LABELS[at % len(LABELS)]
-        yield ReportCase(
+        question = Question(
             id=f"case-{at:04d}",
             benchmark="dermbench",
+            group=f"patient-{at}",
+            form="narrative",
+            prompt="What is it?",
+            images=(),
+            sha256=(),
             label=label,
             reference=f"Observation: made-up text number {at}. " * 3,
             findings={"colour": "red", "border": "sharp"},
             tone=TONES[at % len(TONES)],
+        )
+        yield ReportCase(
+            question=question,
             picture=shown if at % 3 else None,
             no_picture="" if at % 3 else "the licence does not allow it: CC BY-NC",
             answers=tuple(
@@ -195,29 +206,38 @@ def made_cases(
 
 
 def made_answer(system: str, at: int, rng: random.Random, paragraphs: int) -> CaseAnswer:
+    name = f"case-{at:04d}"
     if system == "silent":
-        return CaseAnswer(
-            system=system, text="", problem="empty", outcome="unreadable",
-            verdicts=(Verdict(judge=JUDGES[0][0], protocol="decimals 0-5", scores=None,
-                              unscored="empty"),),
-        )  # fmt: skip
+        answer = Answer(system=system, id=name, text="", problem="empty")
+        return CaseAnswer(answer, "unreadable", (made_judgement(answer, 0, unscored="empty"),))
     body = "<think> Observation: one red plaque with silver scale. Reasoning: this fits.\n\n"
     text = (body * paragraphs) + f"</think> <answer> {LABELS[at % len(LABELS)]} </answer>"
-    if at == 0:
-        text = HOSTILE + text
-    verdicts = tuple(
-        Verdict(
-            judge=judge,
-            protocol=protocol,
+    answer = Answer(system=system, id=name, text=HOSTILE + text if at == 0 else text)
+    judgements = tuple(
+        made_judgement(
+            answer,
+            place,
             repeat=repeat,
             scores={name: float(rng.randint(2, 5)) for name in DIMENSIONS},
             rationales={name: f"{name} because & so on <b>{at}</b>" for name in DIMENSIONS},
             cut=at == 1,
         )
-        for judge, protocol in JUDGES
+        for place, (_, protocol) in enumerate(JUDGES)
         for repeat in range(2 if protocol == "integers 1-5" else 1)
     )
-    return CaseAnswer(system=system, text=text, outcome="exact", verdicts=verdicts)
+    return CaseAnswer(answer, "exact", judgements)
+
+
+def made_judgement(answer: Answer, place: int, **values: object) -> Judgement:
+    judge, protocol = JUDGES[place]
+    return Judgement(
+        system=answer.system,
+        id=answer.id,
+        answer_sha256=answer.sha256,
+        judge=judge,
+        protocol=protocol,
+        **values,
+    )
 
 
 def tiny_picture() -> str:

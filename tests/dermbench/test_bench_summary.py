@@ -9,15 +9,16 @@ from made_run import JUDGES, LABELS, SYSTEMS, write_card, write_run
 from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.reading import NOT_ASKED, NOT_JUDGED, read_run
 from skingpt_r1.dermbench.records import Answer, Judgement
-from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.summary import summarise_runs, write_summary
-from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON
+from skingpt_r1.dermbench.report.cases import CaseChunks, report_cases
+from skingpt_r1.dermbench.report.rows import report_rows, write_report
+from skingpt_r1.dermbench.summary import summarise_runs
+from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON, label_rows
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import append_records, read_records
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 from skingpt_r1.text.rubric import DIMENSIONS
 
-DRAW = Draw(seed=0, resamples=100)
+BOOT = Bootstrap(seed=0, resamples=100)
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def rows_of(table):
 
 
 def test_one_table_for_each_judge_and_scale(run) -> None:
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT)
     assert [(table.judge, table.protocol) for table in data.scores] == sorted(
         ((judge, protocol) for judge, protocol, _ in JUDGES), key=lambda item: item[0]
     )
@@ -42,7 +43,7 @@ def test_one_table_for_each_judge_and_scale(run) -> None:
 
 
 def test_means_are_those_of_the_files(run) -> None:
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT)
     for table in data.scores:
         for system, row in rows_of(table).items():
             name = system.replace("/", "-")
@@ -56,7 +57,7 @@ def test_means_are_those_of_the_files(run) -> None:
 
 
 def test_every_question_is_scored_or_explained(run) -> None:
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT)
     for table in data.scores:
         assert set(rows_of(table)) == set(SYSTEMS)
         for row in table.rows:
@@ -70,17 +71,17 @@ def test_every_question_is_scored_or_explained(run) -> None:
 def test_a_system_that_was_never_judged_has_a_row_without_numbers(run) -> None:
     for path in (run / "judgements").glob("*/middling.jsonl"):
         path.unlink()
-    summary = summarise_runs([run], draw=DRAW)
-    for table in summary.data.scores:
+    summary = summarise_runs([run], boot=BOOT)
+    for table in summary.scores:
         row = rows_of(table)["middling"]
         assert (row.overall, row.dimensions, row.rank, row.scored) == (None, {}, None, 0)
         assert row.unscored == {NOT_JUDGED: 40}
         assert not [pair for pair in table.pairs if "middling" in (pair.first, pair.second)]
-    write_summary(summary, run / "report")
+    write_report(summary, run / "report")
 
 
 def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
-    table = summarise_runs([run], draw=DRAW).data.scores[0]
+    table = summarise_runs([run], boot=BOOT).scores[0]
     rows = rows_of(table)
     assert rows["good"].rank.value == 1
     assert rows["base"].rank.value == 4
@@ -95,7 +96,7 @@ def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
 
 
 def test_the_label_stands_beside_the_opinion(run) -> None:
-    rows = {row.system: row for row in summarise_runs([run], draw=DRAW).data.labels}
+    rows = {row.system: row for row in summarise_runs([run], boot=BOOT).labels}
     assert rows["control/reference"].outcomes["exact"] == 40
     assert sum(rows["lost"].outcomes.values()) == rows["lost"].n < 40
     assert rows["lost"].outcomes["unreadable"] > 0
@@ -103,14 +104,14 @@ def test_the_label_stands_beside_the_opinion(run) -> None:
 
 
 def test_every_skin_group_has_a_row(run) -> None:
-    table = summarise_runs([run], draw=DRAW).data.scores[0]
-    names = {(item.scale, row.name) for item in table.tones for row in item.gaps.rows}
+    table = summarise_runs([run], boot=BOOT).scores[0]
+    names = {(item.scale, row.name) for item in table.tones for row in item.rows}
     assert ("skin tone", "unknown") in names
     assert ("Fitzpatrick type", "VI") in names
     tones = [item for item in table.tones if item.scale == "skin tone"]
     assert [item.system for item in tones] == list(table_systems(table))
-    assert all(sum(row.n for row in item.gaps.rows) == 40 for item in tones)
-    assert sum(row.positives for row in tones[0].gaps.rows) == 8
+    assert all(sum(row.n for row in item.rows) == 40 for item in tones)
+    assert sum(row.positives for row in tones[0].rows) == 8
 
 
 def table_systems(table):
@@ -122,18 +123,22 @@ def test_cases_are_given_one_by_one_with_all_that_was_said(run) -> None:
     cases = list(report_cases(reading))
     assert [case.id for case in cases] == [f"case-{number}" for number in range(40)]
     first = cases[0]
-    assert [answer.system for answer in first.answers] == list(reading.systems)
-    good = next(answer for answer in first.answers if answer.system == "good")
-    assert good.text.startswith("<think>")
-    assert {verdict.judge for verdict in good.verdicts} <= {"rubric 1", "judge-1"}
+    assert [item.answer.system for item in first.answers] == list(reading.systems)
+    good = next(item for item in first.answers if item.answer.system == "good")
+    assert good.answer.text.startswith("<think>")
+    assert {item.judge for item in good.judgements} <= {"rubric 1", "judge-1"}
     problems = Counter(
-        answer.problem for case in cases for answer in case.answers if answer.system == "lost"
+        item.answer.problem
+        for case in cases
+        for item in case.answers
+        if item.answer.system == "lost"
     )
     assert problems["refusal"] > 0
     assert problems[NOT_ASKED] > 0
     assert first.no_picture == "the question has no picture"
-    assert first.tone is None
-    assert cases[1].tone == "light"
+    chunks = CaseChunks(summarise_runs([run], boot=BOOT))
+    index = [row for chunk in chunks for row in json.loads(chunk)]
+    assert [row["tone"] for row in index[:2]] == ["unknown", "light"]
 
 
 def test_a_judge_that_used_both_scales_is_shown_with_each(tmp_path) -> None:
@@ -153,11 +158,11 @@ def test_a_judge_that_used_both_scales_is_shown_with_each(tmp_path) -> None:
         (answer,) = case.answers
         said = {
             verdict.protocol: verdict.scores
-            for verdict in answer.verdicts
+            for verdict in answer.judgements
             if verdict.judge == "judge-1" and verdict.unscored is None
         }
         assert said["decimals 0-5"] == dict.fromkeys(DIMENSIONS, 0.5)
-        wanted = [item for item in read_records(whole, Judgement) if item.id == case.id]
+        wanted = [item for item in read_records(whole, Judgement) if item.id == case.question.id]
         assert said.get("integers 1-5") == wanted[0].scores
 
 
@@ -179,9 +184,7 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
         [judged("case-0", 0, 4.0), judged("case-0", 1, 2.0), judged("case-1", 0, None),
          judged("case-1", 0, 5.0), judged("case-1", 0, 1.0)],
     )  # fmt: skip
-    table = next(
-        t for t in summarise_runs([tmp_path], draw=DRAW).data.scores if t.judge == "rubric 1"
-    )
+    table = next(t for t in summarise_runs([tmp_path], boot=BOOT).scores if t.judge == "rubric 1")
     (row,) = table.rows
     assert row.overall.value == pytest.approx((3.0 + 5.0) / 2)
     assert (row.scored, row.unscored) == (2, {})
@@ -189,7 +192,7 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
 
 def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
     write_card(run, "good", overlapping=("case-0", "case-1"))
-    data = summarise_runs([run], draw=DRAW).data
+    data = summarise_runs([run], boot=BOOT)
     rows = rows_of(data.scores[0])
     apart = rows[SEEN.format("good")]
     assert (apart.asked, apart.rank) == (2, None)
@@ -202,8 +205,8 @@ def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
 @pytest.mark.parametrize("form", ["label", "candidates", "narrative"])
 def test_classification(tmp_path, form) -> None:
     write_run(tmp_path, cases=84, benchmark="ham10000", form=form)
-    summary = summarise_runs([tmp_path], draw=DRAW, baseline="base")
-    parts = summary.data.classifications
+    summary = summarise_runs([tmp_path], boot=BOOT, baseline="base")
+    parts = summary.classifications
     assert len(parts) == (2 if form == "candidates" else 1)
     for part in parts:
         rows = {row.system: row for row in part.rows}
@@ -216,7 +219,7 @@ def test_classification(tmp_path, form) -> None:
         assert sum(map(sum, matrix.counts)) == 84
         assert sum(row[-1] for row in matrix.counts) == rows["lost"].unread
         assert ("top-3 accuracy" in rows["good"].metrics) is (part.form == "candidate likelihood")
-        reasons = {row.metric for row in summary.rows if row.system == "lost"}
+        reasons = {row.metric for row in report_rows(summary) if row.system == "lost"}
         assert "unmatched, not asked yet" in reasons
         assert "unmatched, refusal" in reasons
     calibrated = parts[-1].calibrations
@@ -226,7 +229,7 @@ def test_classification(tmp_path, form) -> None:
 
 def test_results_and_report_are_written(run, tmp_path_factory) -> None:
     out = tmp_path_factory.mktemp("report")
-    written = write_summary(summarise_runs([run], draw=DRAW), out)
+    written = write_report(summarise_runs([run], boot=BOOT), out)
     rows = json.loads(written.results.read_text("utf-8"))
     assert {row["system"] for row in rows} >= set(SYSTEMS)
     assert all(row["n"] >= 0 for row in rows)
@@ -234,9 +237,9 @@ def test_results_and_report_are_written(run, tmp_path_factory) -> None:
 
 
 def test_the_same_run_gives_the_same_numbers(run) -> None:
-    first, second = (summarise_runs([run], draw=DRAW) for _ in range(2))
-    assert first.data.scores == second.data.scores
-    assert first.data.labels == second.data.labels
+    first, second = (summarise_runs([run], boot=BOOT) for _ in range(2))
+    assert first.scores == second.scores
+    assert first.labels == second.labels
 
 
 def test_bad_runs(run, tmp_path_factory) -> None:
@@ -273,3 +276,11 @@ def test_a_torn_last_line_is_left_out(run) -> None:
 
 def test_labels_of_the_run() -> None:
     assert len(set(LABELS)) == 5
+
+
+def test_diagnoses_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path):
+    write_run(tmp_path, cases=6, systems=("good", "base"))
+    write_card(tmp_path, "good", overlapping=("case-0", "case-3"))
+    rows = {row.system: row for row in label_rows(read_run(tmp_path))}
+    assert (rows["good"].n, rows["base"].n) == (4, 6)
+    assert sum(rows["good"].outcomes.values()) == 4

@@ -10,16 +10,17 @@ from small_sets import build
 from skingpt_r1.dermbench.answers import read_answers, run_systems
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS
 from skingpt_r1.dermbench.classification.match import likeliest, match_answer
-from skingpt_r1.dermbench.questions import RENDERED, Asked, prepare_questions
+from skingpt_r1.dermbench.questions import RENDERED, Asked, benchmark_title, prepare_questions
 from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import Question
-from skingpt_r1.dermbench.summary import summarise_runs, write_summary
+from skingpt_r1.dermbench.report.rows import report_rows, write_report
+from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.dermbench.systems.named import Majority, Reference
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.render.layouts import LAYOUTS
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 
-DRAW = Draw(seed=0, resamples=100)
+BOOT = Bootstrap(seed=0, resamples=100)
 FORMS = ("narrative", "label", "candidates")
 NUMBER = 12
 
@@ -56,9 +57,9 @@ def test_every_form_with_every_kind_of_system(layouts, form, tmp_path, tiny_fold
     assert all(tally.answered + tally.problems.total() == NUMBER for tally in tallies)
     assert all(not tally.problems for tally in tallies[:2])
 
-    summary = summarise_runs([tmp_path], draw=DRAW, baseline="tiny")
+    summary = summarise_runs([tmp_path], boot=BOOT, baseline="tiny")
     commonest = max(Counter(q.label for q in prepare_questions(recipe, tmp_path)).values())
-    for part in summary.data.classifications:
+    for part in summary.classifications:
         rows = {row.system: row for row in part.rows}
         assert rows["control/reference"].metrics["accuracy"].value == 1.0
         assert rows["control/majority"].metrics["accuracy"].value == commonest / NUMBER
@@ -67,12 +68,12 @@ def test_every_form_with_every_kind_of_system(layouts, form, tmp_path, tiny_fold
         assert all(row.asked == NUMBER for row in part.rows)
         assert all(sum(map(sum, matrix.counts)) == NUMBER for matrix in part.confusions)
         assert len(part.confusions) == len(systems)
-    forms = [part.form for part in summary.data.classifications]
+    forms = [part.form for part in summary.classifications]
     assert len(forms) == (2 if form == "candidates" else 1)
-    assert {table.scale for table in summary.data.classifications[0].tones} == {
+    assert {table.scale for table in summary.classifications[0].tones} == {
         "skin tone", "Fitzpatrick type",
     }  # fmt: skip
-    page = write_summary(summary, tmp_path / "report").page.read_text("utf-8")
+    page = write_report(summary, tmp_path / "report").page.read_text("utf-8")
     assert 'id="labels"' not in page
 
 
@@ -120,20 +121,20 @@ def test_a_model_without_probabilities_is_read_by_its_text_alone(layouts, tmp_pa
         run_systems(recipe, tmp_path, systems=systems)
         assert server.num_calls == NUMBER
     assert {answer.text for answer in read_answers(tmp_path, "toy").values()} == {named}
-    summary = summarise_runs([tmp_path], draw=DRAW, baseline="control/majority")
-    by_text, weighed = summary.data.classifications
+    summary = summarise_runs([tmp_path], boot=BOOT, baseline="control/majority")
+    by_text, weighed = summary.classifications
     assert {row.system: row.unread for row in by_text.rows}["toy"] == 0
     toy = {row.system: row for row in weighed.rows}["toy"]
     # Nothing was measured, which is not the same as nothing being right.
     assert (toy.metrics, toy.unread, toy.asked, toy.gain) == ({}, NUMBER, NUMBER, None)
     assert "toy" not in {matrix.system for matrix in weighed.confusions}
-    reasons = [row for row in summary.rows if row.metric == "unmatched, no_probabilities"]
+    reasons = [row for row in report_rows(summary) if row.metric == "unmatched, no_probabilities"]
     assert [(row.system, row.value) for row in reasons] == [("toy", NUMBER)]
-    case = next(summary.data.cases())
-    outcomes = {answer.system: answer.outcome for answer in case.answers}
-    verdict = "right" if case.label == "melanoma" else "wrong"
+    case = next(summary.cases())
+    outcomes = {item.answer.system: item.outcome for item in case.answers}
+    verdict = "right" if case.question.label == "melanoma" else "wrong"
     assert outcomes["toy"] == f"melanoma, {verdict}"
-    label = case.label
+    label = case.question.label
     assert outcomes["control/reference"] == f"{label}, right; likeliest: {label}, right, at 100 %"
 
 
@@ -150,19 +151,19 @@ def test_rendered_layouts_are_told_from_the_data_sets(layouts, dataset, labels, 
     recipe = recipe_of(layouts, dataset, "label", labels)
     run_systems(recipe, tmp_path, systems=["control/majority"])
     assert {question.licence for question in prepare_questions(recipe, tmp_path)} == {RENDERED}
-    data = summarise_runs([tmp_path], draw=DRAW).data
+    data = summarise_runs([tmp_path], boot=BOOT)
     assert [part.benchmark for part in data.classifications] == [f"{labels} (rendered)"]
     assert "Rendered pictures in the layout of a data set, not that data set." in data.notes
     assert data.facts["Benchmarks"] == f"{labels} (rendered)"
     for case in data.cases():
-        assert case.benchmark == f"{labels} (rendered)"
+        assert benchmark_title(case.question) == f"{labels} (rendered)"
         assert case.picture.startswith("data:image/jpeg")
 
 
 def test_controls_that_are_no_models_need_no_note_on_overlap(layouts, tmp_path):
     recipe = recipe_of(layouts, "ham10000", "label")
     run_systems(recipe, tmp_path, systems=["control/majority", "control/reference"])
-    assert not any("Overlap" in note for note in summarise_runs([tmp_path], draw=DRAW).data.notes)
+    assert not any("Overlap" in note for note in summarise_runs([tmp_path], boot=BOOT).notes)
 
 
 def test_a_prompt_of_the_recipe_is_asked_or_refused(layouts, tmp_path):

@@ -8,7 +8,7 @@ from browser import FAINT, NAMELESS, WIDER, complaints, open_browser, open_page,
 from made_report import HOSTILE, JUDGES, LABELS, made_report
 
 from skingpt_r1.dermbench.report.rows import write_report
-from skingpt_r1.dermbench.summary import Summary, join_summaries
+from skingpt_r1.dermbench.summary import join_runs
 from skingpt_r1.dermcot.card import RESEARCH
 
 NUMBER = 120
@@ -220,9 +220,9 @@ def test_nothing_sticks_out(page, width: int) -> None:
 
 
 def test_a_report_of_two_runs_tells_them_apart(chrome, tmp_path_factory) -> None:
-    one = Summary(made_report(5), ())
-    joined = join_summaries({"first": one, "second": one})
-    path = write_report(joined.data, tmp_path_factory.mktemp("two")).page
+    one = made_report(5)
+    joined = join_runs({"first": one, "second": one})
+    path = write_report(joined, tmp_path_factory.mktemp("two")).page
     for width in (1280, 390):
         resize(chrome, width)
         open_page(chrome, path)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from made_report import around, made_calibration
 
-from skingpt_r1.dermbench.report import charts
+from skingpt_r1.dermbench.report import page as charts
 from skingpt_r1.stats.intervals import Interval
 
 STYLE = files("skingpt_r1.dermbench.report").joinpath("templates", "report.css").read_text("utf-8")

@@ -8,9 +8,9 @@ from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
 
 from skingpt_r1.dermbench.report import wording
 from skingpt_r1.dermbench.report.data import Calibration, Confusion, ReportData
-from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import heat, highest_risk, most_confused, risk_at
 from skingpt_r1.dermbench.report.rows import report_rows, score_table_name, write_report
+from skingpt_r1.dermbench.report.wording import markdown
 from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.stats.intervals import Interval
 

@@ -15,8 +15,8 @@ from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
 
 from skingpt_r1.dermbench.report.cases import CaseChunks, script_json
 from skingpt_r1.dermbench.report.data import ReportData
-from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import page_pieces, pair_cells, write_page
+from skingpt_r1.dermbench.report.wording import markdown
 from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.stats.intervals import NO_INTERVAL, Interval
 
@@ -194,10 +194,10 @@ def test_the_gap_leaves_controls_aside() -> None:
     for row, case in zip(rows, data.cases(), strict=True):
         for place, (judge, _) in enumerate(JUDGES):
             means = []
-            for answer in case.answers:
+            for answer, _, judgements in case.answers:
                 sums = [
                     sum(verdict.scores.values()) / 6
-                    for verdict in answer.verdicts
+                    for verdict in judgements
                     if verdict.judge == judge and verdict.scores
                 ]
                 if sums and answer.system in rated:

@@ -9,7 +9,7 @@ from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.judgements import judge_folder, read_scores, run_judge
 from skingpt_r1.dermbench.judges.evaluator import EvaluatorJudge
-from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask
+from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
 from skingpt_r1.dermbench.judges.named import open_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.reading import NOT_JUDGED
@@ -18,9 +18,9 @@ from skingpt_r1.dermbench.summary import summarise_runs
 from skingpt_r1.errors import CheckpointError, RecipeError, RecordError
 from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.records import append_records, read_records, sha256_file, start_run
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 from skingpt_r1.text.narrative import make_narrative
-from skingpt_r1.text.rubric import Protocol
+from skingpt_r1.text.rubric import Protocol, Unscored
 
 GOOD = make_narrative("A red plaque.", "Red fits.", "psoriasis").text
 POOR = make_narrative("A brown papule.", "Brown fits.", "wart").text
@@ -141,7 +141,7 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
     (judged,) = read_scores(tmp_path).judges
     assert ("one", "q0") not in judged.repeats
     assert ("two/b", "q0") in judged.repeats
-    table = summarise_runs([tmp_path], draw=Draw(resamples=100)).data.scores[0]
+    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).scores[0]
     not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
     assert not_judged == {"one": 2, "two/b": 0}
 
@@ -210,13 +210,38 @@ def test_runs_that_cannot_be_judged(tmp_path):
         run_judge(tmp_path / "none", RubricJudge())
 
 
-def test_judgements_of_another_run_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("own", "other"), [('"id": "q0"', '"id": "q99"'), ('"system": "one"', '"system": "three"')]
+)
+def test_judgements_of_another_run_are_refused(tmp_path, own, other):
     write_run(tmp_path)
     run_judge(tmp_path, RubricJudge())
     path = judge_folder(tmp_path, "rubric-1", "decimals 0-5") / "one.jsonl"
-    path.write_text(path.read_text().replace('"id": "q0"', '"id": "q99"'))
+    path.write_text(path.read_text().replace(own, other))
     with pytest.raises(RecordError, match="belongs to another run"):
         run_judge(tmp_path, RubricJudge())
+    with pytest.raises(RecordError, match="the run has no such answer"):
+        read_scores(tmp_path)
+
+
+class Unscoring(RubricJudge):
+    """Gives one reason instead of scores."""
+
+    most_attempts = 3
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def judge(self, tasks):
+        return (record_verdict(self, task, Unscored(self._reason)) for task in tasks)
+
+
+def test_calls_that_failed_are_no_unreadable_verdicts(tmp_path):
+    write_run(tmp_path, 2)  # one answer each
+    for reason in ("timeout", "connection", "no_scores", "no_scores"):
+        run_judge(tmp_path, Unscoring(reason))
+    found = [record.unscored for record in records(tmp_path)]
+    assert found == ["timeout", "connection", *["no_scores"] * Unscoring.most_attempts]
 
 
 def test_names_of_judges(tmp_path):

@@ -15,7 +15,6 @@ from skingpt_r1.dermbench.answers import (
     PROBLEMS,
     REPEATED,
     answers_path,
-    keep_answer,
     read_answers,
     run_systems,
     settle_answers,
@@ -94,10 +93,24 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, tiny_folder):
     assert len(read_card(tmp_path, "m").weights) == 64
 
 
-def test_answers_of_others_are_refused(tmp_path):
+def test_another_model_without_weights_under_the_same_name_is_refused(tmp_path):
+    recipe = bench_recipe(data={"count": 5})
+    run_systems(recipe, tmp_path, systems=["m=control/majority"])
+    path = answers_path(tmp_path, "m")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    before = path.read_bytes()
+    with pytest.raises(TrainingError, match="other weights than those that gave its answers"):
+        run_systems(recipe, tmp_path, systems=["m=control/reference"])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("system", ["control/majority", "control-majority"])
+def test_answers_of_others_are_refused(tmp_path, system):
+    """Both names are those of one file."""
     recipe = bench_recipe()
     run_systems(recipe, tmp_path, systems=CONTROLS[:1])
-    keep_answer(tmp_path, Answer(system="control/majority", id="nobody", text="x"))
+    name = "nobody" if system == CONTROLS[0] else ids(tmp_path)[0]
+    append_records(answers_path(tmp_path, system), [Answer(system=system, id=name, text="x")])
     with pytest.raises(RecordError, match="1 answers of another system or to other questions"):
         run_systems(recipe, tmp_path, systems=CONTROLS[:1])
 

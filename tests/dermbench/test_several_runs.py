@@ -10,19 +10,13 @@ from made_run import write_card, write_run
 
 from skingpt_r1.dermbench.reading import read_run
 from skingpt_r1.dermbench.report.data import Audit, ReportData
-from skingpt_r1.dermbench.report.markdown import markdown
-from skingpt_r1.dermbench.report.wording import glances
-from skingpt_r1.dermbench.summary import (
-    Summary,
-    join_summaries,
-    summarise_reading,
-    summarise_runs,
-    write_summary,
-)
+from skingpt_r1.dermbench.report.rows import write_report
+from skingpt_r1.dermbench.report.wording import glances, markdown
+from skingpt_r1.dermbench.summary import join_runs, summarise_reading, summarise_runs
 from skingpt_r1.errors import RecipeError, RecordError
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 
-DRAW = Draw(seed=0, resamples=100)
+BOOT = Bootstrap(seed=0, resamples=100)
 BOARD, HAM, PARTS = "made up in board", "made up in ham", "made up in parts"
 
 
@@ -42,12 +36,12 @@ def folders(tmp_path_factory):
 def summary(folders):
     audit = Audit(judge="rubric 1", check="x", subject="all", measure=None, verdict="fine")
     audits = {folders[0]: (audit,)}
-    return summarise_runs(folders, draw=DRAW, baseline="base", audits=audits, notes=("mine",))
+    return summarise_runs(folders, boot=BOOT, baseline="base", audits=audits, notes=("mine",))
 
 
 def test_tables_are_those_of_each_run(folders, summary):
-    data = summary.data
-    alone = [summarise_runs([folder], draw=DRAW, baseline="base").data for folder in folders]
+    data = summary
+    alone = [summarise_runs([folder], boot=BOOT, baseline="base") for folder in folders]
     for part in ("scores", "labels", "classifications"):
         expected = [item for one in alone for item in getattr(one, part)]
         assert [replace(item, run="") for item in getattr(data, part)] == expected
@@ -61,16 +55,16 @@ def test_tables_are_those_of_each_run(folders, summary):
 
 
 def test_cases_of_all_runs_have_ids_of_their_own(summary):
-    cases = list(summary.data.cases())
-    assert len(cases) == summary.data.num_cases == 12 + 14 + 18
+    cases = list(summary.cases())
+    assert len(cases) == summary.num_cases == 12 + 14 + 18
     assert len({case.id for case in cases}) == len(cases)
     assert cases[0].id == f"{BOARD}/case-0"
     assert Counter(case.run for case in cases) == {BOARD: 12, HAM: 14, PARTS: 18}
-    assert {answer.system for answer in cases[-1].answers} == {"good", "base", "other"}
+    assert {item.answer.system for item in cases[-1].answers} == {"good", "base", "other"}
 
 
 def test_every_number_names_its_run(summary, tmp_path):
-    written = write_summary(summary, tmp_path)
+    written = write_report(summary, tmp_path)
     rows = json.loads(written.results.read_text("utf-8"))
     assert all(row["table"].endswith((BOARD, HAM, PARTS)) for row in rows)
     keys = Counter((row["table"], row["system"], row["metric"]) for row in rows)
@@ -87,8 +81,8 @@ def test_every_number_names_its_run(summary, tmp_path):
 
 def test_verdicts_belong_to_the_table_of_their_run(folders, tmp_path):
     write_run(tmp_path / "second", cases=6, seed=9)
-    two = summarise_runs([folders[0], tmp_path / "second"], draw=DRAW)
-    write_summary(two, tmp_path / "report")
+    two = summarise_runs([folders[0], tmp_path / "second"], boot=BOOT)
+    write_report(two, tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     index = json.loads(page.partition('id="case-index">')[2].partition("</script>")[0])
     assert len(index["tables"]) == len(set(index["tables"])) == 4
@@ -98,27 +92,27 @@ def test_verdicts_belong_to_the_table_of_their_run(folders, tmp_path):
 
 
 def test_facts_and_notes_are_said_once(folders, summary):
-    facts = summary.data.facts
+    facts = summary.facts
     assert facts["Runs"] == "3"
     assert facts["Versions"].startswith("python")
     assert f"Run {HAM}" in facts
     assert "Questions: 14" in facts[f"Run {HAM}"]
-    twice = summarise_runs(folders[:2], draw=DRAW, notes=("a", "b")).data.notes
+    twice = summarise_runs(folders[:2], boot=BOOT, notes=("a", "b")).notes
     assert len(twice) == len(set(twice))
 
 
 def test_one_run_is_reported_as_before(folders):
-    one = summarise_runs(folders[:1], draw=DRAW)
-    alone = summarise_reading(read_run(folders[0]), draw=DRAW)
-    assert one.data.scores == alone.data.scores
-    assert one.data.title == alone.data.title
-    assert [case.id for case in one.data.cases()] == [f"case-{n}" for n in range(12)]
-    assert {table.run for table in one.data.scores} == {""}
+    one = summarise_runs(folders[:1], boot=BOOT)
+    alone = summarise_reading(read_run(folders[0]), boot=BOOT)
+    assert one.scores == alone.scores
+    assert one.title == alone.title
+    assert [case.id for case in one.cases()] == [f"case-{n}" for n in range(12)]
+    assert {table.run for table in one.scores} == {""}
 
 
 def test_a_run_without_the_baseline_says_so(folders, tmp_path):
     write_run(tmp_path / "few", cases=9, benchmark="ham10000", systems=("good", "middling"))
-    data = summarise_runs([folders[1], tmp_path / "few"], draw=DRAW, baseline="base").data
+    data = summarise_runs([folders[1], tmp_path / "few"], boot=BOOT, baseline="base")
     assert [part.baseline for part in data.classifications] == ["base", "base", None]
     name = "made up in few"
     assert f"{name}: base was not asked, so that nothing is compared with it." in data.notes
@@ -142,7 +136,7 @@ def test_what_cannot_be_in_one_report(folders, tmp_path):
 def test_leaks_name_the_run(folders, tmp_path):
     write_run(tmp_path / "seen", cases=8, benchmark="ham10000", systems=("good", "base"))
     write_card(tmp_path / "seen", "good", overlapping=("case-0",))
-    data = summarise_runs([folders[0], tmp_path / "seen"], draw=DRAW).data
+    data = summarise_runs([folders[0], tmp_path / "seen"], boot=BOOT)
     assert [(leak.system, leak.benchmark, leak.run) for leak in data.leaks] == [
         ("good", "ham10000", "made up in seen")
     ]
@@ -152,22 +146,22 @@ def test_equal_names_are_numbered(tmp_path):
     places = [tmp_path / name / "run" for name in ("a", "b")]
     for place in places:
         write_run(place, cases=4, systems=("good",))
-    runs = {case.run for case in summarise_runs(places, draw=DRAW).data.cases()}
+    runs = {case.run for case in summarise_runs(places, boot=BOOT).cases()}
     assert runs == {"made up in run (1)", "made up in run (2)"}
 
 
 def test_at_a_glance_every_system_has_a_row(summary):
-    shown, other = glances(summary.data)
+    shown, other = glances(summary)
     assert len(shown.columns) == len(set(shown.columns)) == 4
     assert shown.columns[1:] == other.columns[1:]
     rows = {row.system: row for row in shown.rows}
-    assert set(rows) == set(summary.data.systems)
+    assert set(rows) == set(summary.systems)
     assert rows["other"].cells[:3] == ("", "", "")
     assert rows["control/reference"].kind == "oracle"
     assert rows["control/reference"].cells[1].startswith("100.0 %")
-    first = summary.data.scores[0]
+    first = summary.scores[0]
     assert [row.system for row in shown.rows][: len(first.rows)] == [r.system for r in first.rows]
-    assert "## At a glance" in markdown(summary.data)
+    assert "## At a glance" in markdown(summary)
 
 
 def test_one_column_needs_no_glance_and_two_scales_need_two():
@@ -178,10 +172,10 @@ def test_one_column_needs_no_glance_and_two_scales_need_two():
     assert "decimals 0-5" not in " ".join(two.columns)
     (only,) = glances(replace(data, scores=()))
     assert len(only.columns) == len(data.classifications)
-    twice = join_summaries({"a": Summary(data, ()), "b": Summary(data, ())}).data
+    twice = join_runs({"a": data, "b": data})
     assert len(set(glances(twice)[0].columns)) == 2 * len(one.columns)
 
 
 def test_joining_gives_back_a_single_summary():
-    only = Summary(ReportData(title="x", facts={}, systems={}), ())
-    assert join_summaries({"x": only}) is only
+    only = ReportData(title="x", facts={}, systems={})
+    assert join_runs({"x": only}) is only

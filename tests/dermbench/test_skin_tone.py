@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from skingpt_r1.case import SkinTone
-from skingpt_r1.dermbench.skin_tone import TONE_ORDER, TYPE_ORDER, by_skin, tone_name, type_name
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.dermbench.tables import TONE_ORDER, TYPE_ORDER, by_skin, tone_name, type_name
+from skingpt_r1.stats.intervals import Bootstrap
 
-DRAW = Draw(seed=0, resamples=300)
+BOOT = Bootstrap(seed=0, resamples=300)
 
 
 def groups_of(n: int) -> list[str]:
@@ -23,8 +23,8 @@ def test_rows_gap_and_parity() -> None:
         groups_of(162),
         [number % 2 == 0 for number in range(162)],
         order=TONE_ORDER,
-        scale=(0.0, 1.0),
-        draw=DRAW,
+        ends=(0.0, 1.0),
+        boot=BOOT,
     )
     rows = {row.name: row for row in found.rows}
     assert [(row.name, row.n, row.positives) for row in found.rows] == [
@@ -42,7 +42,7 @@ def test_rows_gap_and_parity() -> None:
 def test_a_small_group_that_is_all_right_has_a_wide_interval() -> None:
     found = by_skin(
         np.ones(3), ["dark"] * 3, groups_of(3), [False] * 3,
-        order=TONE_ORDER, scale=(0.0, 1.0), draw=DRAW,
+        order=TONE_ORDER, ends=(0.0, 1.0), boot=BOOT,
     )  # fmt: skip
     (dark,) = [row for row in found.rows if row.name == "dark"]
     assert dark.measure.value == dark.measure.high == 1.0
@@ -58,8 +58,8 @@ def test_pictures_of_one_patient_say_nothing_about_others() -> None:
         ["a", "a", "b", "c"],
         [False] * 4,
         order=TYPE_ORDER,
-        scale=(0.0, 5.0),
-        draw=DRAW,
+        ends=(0.0, 5.0),
+        boot=BOOT,
     )
     rows = {row.name: row for row in found.rows}
     assert tuple(rows["V"].measure) == (4.25, None, None, 2)
@@ -78,8 +78,8 @@ def test_a_gap_needs_two_patients_of_its_highest_and_lowest_tone(owners: str, kn
         list(owners),
         [False] * 4,
         order=TYPE_ORDER,
-        scale=(0.0, 5.0),
-        draw=DRAW,
+        ends=(0.0, 5.0),
+        boot=BOOT,
     )
     assert found.gap.value == 1.0
     assert (found.gap.ends is not None) == (found.parity.ends is not None) == known
@@ -92,8 +92,8 @@ def test_right_pictures_of_one_patient_have_no_interval() -> None:
         ["a", "a", "b"],
         [False] * 3,
         order=TYPE_ORDER,
-        scale=(0.0, 1.0),
-        draw=DRAW,
+        ends=(0.0, 1.0),
+        boot=BOOT,
     )
     assert [row.measure.ends for row in found.rows if row.measure] == [None, None]
 
@@ -105,8 +105,8 @@ def test_unscored_cases_stay_in_n() -> None:
         groups_of(3),
         [True] * 3,
         order=TONE_ORDER,
-        scale=(0.0, 1.0),
-        draw=DRAW,
+        ends=(0.0, 1.0),
+        boot=BOOT,
     )
     rows = {row.name: row for row in found.rows}
     assert (rows["light"].n, rows["light"].scored) == (2, 1)
@@ -116,7 +116,7 @@ def test_unscored_cases_stay_in_n() -> None:
 def test_nothing_right_anywhere_has_no_parity() -> None:
     found = by_skin(
         np.zeros(4), ["light", "light", "dark", "dark"], groups_of(4), [False] * 4,
-        order=TONE_ORDER, scale=(0.0, 1.0), draw=DRAW,
+        order=TONE_ORDER, ends=(0.0, 1.0), boot=BOOT,
     )  # fmt: skip
     assert found.gap.value == 0.0
     assert found.parity is None

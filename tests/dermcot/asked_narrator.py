@@ -1,21 +1,19 @@
-"""Tasks for a language model, and a narrator on the server of `openai_server.py`."""
+"""Prompts for a language model, and a narrator on the server of `openai_server.py`."""
 
 from openai_server import text
 
-from skingpt_r1.case import Case
 from skingpt_r1.errors import CostError, NarratorError
-from skingpt_r1.llm.ask import Task
+from skingpt_r1.llm.ask import Prompt
 from skingpt_r1.llm.budget import ApiRecipe, CallRecord, CallsRecipe, Ledger, Price
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import open_chat_model
 from skingpt_r1.records import read_records
 
 FINE = text("A single red papule with a sharp border is seen.")
 PRICE = Price(input=2.0, output=10.0)
 
 
-def make_task(prompt, picture=None, *, step="observe", seed=1):
-    images = (picture,) if picture else ()
-    return Task(Case(id="a", images=images, dataset="blind", group="a"), step, prompt, seed)
+def make_task(prompt, picture=None, *, seed=1):
+    return Prompt(prompt, (picture,) if picture else (), seed)
 
 
 def narrator_of(server, folder, *, max_cost=None, prices=True, api=None, **calls):
@@ -24,7 +22,7 @@ def narrator_of(server, folder, *, max_cost=None, prices=True, api=None, **calls
     known = {"prices": {name: PRICE}} if prices else {}
     recipe = CallsRecipe.model_validate(quick | known | calls)
     ledger = Ledger(folder / "ledger.jsonl", max_cost)
-    return open_model_narrator(name, api=api or ApiRecipe(), calls=recipe, ledger=ledger)
+    return open_chat_model(name, api=api or ApiRecipe(), calls=recipe, ledger=ledger)
 
 
 def drain(replies):

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate
 
-from skingpt_r1.dermcot.asking import VISIBLE, describe_attributes, findings_in
 from skingpt_r1.dermcot.corpus import Candidate, StageRecord
 from skingpt_r1.dermcot.narrators import (
     CONTRADICTED_FROM,
@@ -14,10 +13,9 @@ from skingpt_r1.dermcot.narrators import (
     likeness_of,
     name_slip,
 )
-from skingpt_r1.dermcot.stages.normalise import read_reasoning
-from skingpt_r1.dermcot.stages.write import observe_task, reason_task
+from skingpt_r1.dermcot.stages.write import observe_task, read_reasoning, reason_task
+from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, VISIBLE, Task, describe_attributes, findings_in
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.llm.ask import NOT_SUPPORTED, Task
 from skingpt_r1.render.folder import iterate_cases
 from skingpt_r1.simulate.damage import Damage
 from skingpt_r1.text.findings import WORDS, check_findings, read_findings
@@ -43,7 +41,7 @@ def write(narrator, item, observation=None, tmp=None):
         seen = StageRecord(id=item.case.id, stage="observe", text=observation)
         both = Candidate(item.case, {"observe": seen})
         task = reason_task(both, folder=tmp, seed=4)
-    (reply,) = narrator.write([task])
+    (reply,) = narrator.ask([task])
     return reply
 
 
@@ -144,19 +142,20 @@ def test_criteria_and_concepts_in_words():
 
 
 def test_no_criterion_reads_as_a_finding():
-    from skingpt_r1.dermcot import asking as known
+    from skingpt_r1.dermcot import tasks as annotations
 
-    sentences = [text for table in known._CRITERIA.values() for text in table.values()]
-    sentences += [f"Also seen: {words}." for words in known._CONCEPT_WORDS.values()]
+    sentences = [text for table in annotations._CRITERIA.values() for text in table.values()]
+    sentences += [f"Also seen: {words}." for words in annotations._CONCEPT_WORDS.values()]
     assert not [text for text in sentences if read_findings(text)]
 
 
 def test_known_concepts_are_those_of_the_data_set():
     from skingpt_r1.data.reading import label_set
-    from skingpt_r1.dermcot import asking as known
+    from skingpt_r1.dermcot import tasks as annotations
 
-    assert {*known._CONCEPT_FINDINGS, *known._CONCEPT_WORDS} <= set(label_set("skincon"))
-    assert not known._CONCEPT_FINDINGS.keys() & known._CONCEPT_WORDS.keys()
+    concepts = {*annotations._CONCEPT_FINDINGS, *annotations._CONCEPT_WORDS}
+    assert concepts <= set(label_set("skincon"))
+    assert not annotations._CONCEPT_FINDINGS.keys() & annotations._CONCEPT_WORDS.keys()
 
 
 class Model:
@@ -181,10 +180,10 @@ def tasks(diagnosis, tmp_path):
 def test_our_model_counts_when_it_is_right(tmp_path):
     said = make_narrative("A pearly nodule.", "It is pearly.", "BCC", ["acne"])
     narrator = OwnModel(Model(said), "own:nano")
-    seen, thought = narrator.write(tasks("basal cell carcinoma", tmp_path))
+    seen, thought = narrator.ask(tasks("basal cell carcinoma", tmp_path))
     assert (seen.text, seen.narrator) == ("A pearly nodule.", "own:nano")
     assert read_reasoning(thought.text)[:3] == ("It is pearly.", "BCC", ("acne",))
-    _, thought = narrator.write(tasks("melanoma", tmp_path))
+    _, thought = narrator.ask(tasks("melanoma", tmp_path))
     assert thought.text == NOT_SUPPORTED
     assert narrator.name == "own:nano"
 
@@ -195,7 +194,7 @@ def test_our_model_counts_when_it_is_right(tmp_path):
 )
 def test_unreadable_answers_of_our_model_have_their_reason(reason, problem, tmp_path):
     narrator = OwnModel(Model(NarrativeError(reason, "words")), "own:x")
-    replies = list(narrator.write(tasks("acne", tmp_path)))
+    replies = list(narrator.ask(tasks("acne", tmp_path)))
     assert [reply.problem for reply in replies] == [problem, problem]
 
 

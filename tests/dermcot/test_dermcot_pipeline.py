@@ -180,6 +180,41 @@ def test_records_of_other_cases_are_refused(finished, tmp_path):
         build(recipe, folder, small_tools(recipe))
 
 
+def test_more_records_than_cases_are_refused(finished, tmp_path):
+    folder = tmp_path / "more"
+    copy_upto(finished, folder, "normalise")
+    path = corpus.stage_path(folder, "normalise")
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[-1]]), "utf-8")
+    recipe = small_recipe()
+    with pytest.raises(RecordError, match="where another one belongs"):
+        build(recipe, folder, small_tools(recipe))
+
+
+def test_cases_in_another_order_are_refused(finished, tmp_path):
+    folder = tmp_path / "cases"
+    copy_upto(finished, folder, "observe")
+    corpus.stage_path(folder, "observe").unlink()
+    path = corpus.cases_path(folder)
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[::-1]), "utf-8")
+    recipe = small_recipe()
+    with pytest.raises(RecordError, match="where another one belongs"):
+        build(recipe, folder, small_tools(recipe))
+
+
+def test_a_part_that_was_being_written_is_written_anew(finished, tmp_path):
+    folder = tmp_path / "parts"
+    shutil.copytree(finished, folder)
+    for part in ("candidate", "held_out"):
+        path = corpus.corpus_path(folder, part)
+        path.with_suffix(".partial").write_bytes(path.read_bytes()[:-9])
+        path.unlink()
+    recipe = small_recipe()
+    build(recipe, folder, small_tools(recipe))
+    assert contents(folder) == contents(finished)
+
+
 def test_an_unfinished_part_is_refused(tmp_path):
     with pytest.raises(RecordError, match=r"has no corpus\.jsonl; finish it"):
         corpus.read_corpus(tmp_path)

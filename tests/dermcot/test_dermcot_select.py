@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_corpus import candidate
 
+from skingpt_r1.dermcot.corpus import StageRecord
 from skingpt_r1.dermcot.recipe import SelectRecipe
-from skingpt_r1.dermcot.stages.select import SIGNATURE, Row, decide, read_hashes
+from skingpt_r1.dermcot.stages.select import SIGNATURE, Row, decide, read_hashes, select
+from skingpt_r1.text.rubric import DIMENSIONS
 
 NOTHING_ALIKE = {"text_similarity": 1.01, "picture_distance": -1}
 
@@ -131,5 +134,79 @@ def test_random_order_looks_at_no_score():
     assert len(chosen) == 20
 
 
+def test_random_order_goes_by_the_ids_alone():
+    rows = [row(place) for place in range(40)]
+    recipe = SelectRecipe(order="random", keep=20, minimum_mean=0, minimum=0, **NOTHING_ALIKE)
+    chosen = {rows[place].id for place in kept(decide(rows, [], recipe))}
+    turned = rows[::-1]
+    assert {turned[place].id for place in kept(decide(turned, [], recipe))} == chosen
+
+
 def item_with_mean(item, mean):
     return replace(item, mean=mean)
+
+
+def pictured(place, *numbers, mean=4.0):
+    """A row with a picture for each number, which is the hash."""
+    hashes = read_hashes(tuple(number.to_bytes(32).hex() for number in numbers))
+    return replace(row(place, mean=mean), hashes=hashes)
+
+
+def test_a_distance_or_similarity_of_just_the_limit_is_a_duplicate() -> None:
+    recipe = SelectRecipe(picture_distance=8, text_similarity=1.01)
+    first, eight, nine = pictured(0, 0), pictured(1, 2**8 - 1), pictured(1, 2**9 - 1)
+    assert reasons(decide([first, eight], [], recipe)) == [None, "duplicate_picture"]
+    assert reasons(decide([first, nine], [], recipe)) == [None, None]
+    half, less = row(1), row(1)
+    half.signature[: SIGNATURE // 2] = row(0).signature[: SIGNATURE // 2]
+    less.signature[: SIGNATURE // 2 - 1] = row(0).signature[: SIGNATURE // 2 - 1]
+    recipe = SelectRecipe(picture_distance=-1, text_similarity=0.5)
+    assert reasons(decide([row(0), half], [], recipe)) == [None, "duplicate_text"]
+    assert reasons(decide([row(0), less], [], recipe)) == [None, None]
+
+
+def test_every_picture_of_a_case_is_compared() -> None:
+    first = pictured(0, 2**128 - 1, 0)  # all but the second pictures are 128 bits apart
+    again = pictured(1, 2**192 - 2**64, 0)
+    recipe = SelectRecipe(picture_distance=8, text_similarity=1.01)
+    assert reasons(decide([first, again], [], recipe)) == [None, "duplicate_picture"]
+    apart = [pictured(2, 2**256 - 1, 2**192 - 2**64).hashes]
+    assert reasons(decide([first, again], apart, recipe)) == [None, "held_out_picture"]
+
+
+def scored(place, scores):
+    """A candidate whose text and picture are its own."""
+    words = " ".join(f"word{place}x{number}" for number in range(30))
+    digits = np.random.default_rng(place).bytes(32).hex()
+    found = candidate({"normalise": words}, identity=f"case-{place}", phash=(digits,))
+    record = StageRecord(
+        id=found.case.id, stage="score", scores=dict(zip(DIMENSIONS, scores, strict=True))
+    )
+    return replace(found, records={**found.records, "score": record})
+
+
+def dropped(candidates, recipe):
+    records = select(lambda: candidates, [], recipe)
+    return [(record.id, record.dropped, record.detail) for record in records]
+
+
+def test_the_lowest_of_the_six_scores_must_reach_the_minimum() -> None:
+    candidates = [scored(0, (5, 5, 1.9, 5, 5, 5)), scored(1, (5, 5, 2, 5, 5, 5))]
+    recipe = SelectRecipe(minimum_mean=3, minimum=2)
+    assert dropped(candidates, recipe) == [
+        ("case-0", "below_minimum", f"{DIMENSIONS[2]} 1.9"),
+        ("case-1", None, ""),
+    ]
+
+
+def test_scores_in_another_order_have_the_same_mean() -> None:
+    """Sums of floats depend on their order; the first of two equal candidates is kept all the same.
+
+    Both orders are tried, so that one of the sums is the larger one in either place.
+    """
+    one, two = (3.6, 4.8, 4.8, 3.6, 4.7, 4.5), (4.8, 4.7, 4.8, 3.6, 3.6, 4.5)
+    assert sum(one) / 6 != sum(two) / 6
+    for scores in ((one, two), (two, one)):
+        candidates = [scored(place, own) for place, own in enumerate(scores)]
+        found = dropped(candidates, SelectRecipe(keep=1))
+        assert [reason for _, reason, _ in found] == [None, "not_among_best"]

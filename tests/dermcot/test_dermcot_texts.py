@@ -8,11 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate, case_record
 
-from skingpt_r1.dermcot.asking import BLOCK, blocks
-from skingpt_r1.dermcot.stages.normalise import normalise, read_reasoning
-from skingpt_r1.dermcot.stages.write import blind, observe, reason, says_not_supported
+from skingpt_r1.dermcot.stages.write import (
+    blind,
+    normalise,
+    observe,
+    read_reasoning,
+    reason,
+    says_not_supported,
+)
+from skingpt_r1.dermcot.tasks import BLOCK, NOT_SUPPORTED, blocks, observe_prompt, reason_prompt
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.llm.ask import NOT_SUPPORTED, Reply, observe_prompt, prompt_sha256, reason_prompt
+from skingpt_r1.llm.ask import Reply, prompt_sha256
 from skingpt_r1.text.narrative import make_narrative, parse_narrative
 from skingpt_r1.text.taxonomy import diagnoses
 
@@ -29,7 +35,7 @@ class Scripted:
         self.replies = list(replies)
         self.tasks = []
 
-    def write(self, tasks):
+    def ask(self, tasks):
         for task in tasks:
             self.tasks.append(task)
             reply = self.replies[(len(self.tasks) - 1) % len(self.replies)]
@@ -71,7 +77,7 @@ def test_nothing_that_the_observer_reads_gives_the_answer_away() -> None:
 @given(st.sampled_from(sorted(diagnoses())))
 def test_the_first_prompt_is_the_same_whatever_the_diagnosis(name: str) -> None:
     _, tasks = observed("A red plaque is seen here.", label=name)
-    assert tasks[0].prompt == observe_prompt({})
+    assert tasks[0].text == observe_prompt({})
     assert tasks[0].diagnosis == ""
 
 
@@ -116,7 +122,7 @@ def test_records_say_where_the_text_comes_from() -> None:
     origin = records[0].provenance
     assert (origin.narrator, origin.input_tokens, origin.output_tokens) == ("model-7", 120, 30)
     assert origin.cost_usd == 0.002
-    assert origin.prompt_sha256 == prompt_sha256(tasks[0].prompt)
+    assert origin.prompt_sha256 == prompt_sha256(tasks[0].text)
     assert origin.seed == tasks[0].seed
 
 
@@ -149,8 +155,9 @@ def reasoned(*replies):
 def test_the_reasoner_gets_observation_and_gold_diagnosis() -> None:
     records, tasks = reasoned("Reasoning: it fits.")
     assert (tasks[0].observation, tasks[0].diagnosis) == (SEEN, "psoriasis")
-    assert SEEN in tasks[0].prompt
-    assert "psoriasis" in tasks[0].prompt
+    assert SEEN in tasks[0].text
+    assert "psoriasis" in tasks[0].text
+    assert tasks[0].images == ()
     assert tasks[0].case.label is None
     assert records[0].text == "Reasoning: it fits."
 

@@ -62,6 +62,23 @@ def test_every_kind_of_leak(tmp_path: Path) -> None:
     assert leaks(tmp_path, training, [item("x", b, group="g", dataset="other")]) == []
 
 
+def test_every_training_case_is_compared_with_every_certified_one(tmp_path: Path) -> None:
+    a, b, c, d, e = (picture(tmp_path / f"{seed}.png", seed) for seed in range(5))
+    training = [item("a", a, group="g"), item("b", b, group="h"), item("c", c, group="g")]
+    for group, owners in (("g", {"a", "c"}), ("h", {"b"})):
+        found = leaks(tmp_path, training, [item("x", d), item("y", e, group=group)])
+        assert [(leak.kind, leak.certified) for leak in found] == [("same group", "y")]
+        assert found[0].training in owners
+    assert [leak.kind for leak in leaks(tmp_path, training, [item("b", d)])] == ["same id"]
+
+
+def test_an_equal_id_in_another_data_set_hides_no_picture(tmp_path: Path) -> None:
+    a = picture(tmp_path / "a.png", 1)
+    copy = Path(shutil.copy(a, tmp_path / "copy.png"))
+    found = leaks(tmp_path, [item("a", a)], [item("a", copy, dataset="other")])
+    assert {leak.kind for leak in found} == {"same id", "identical file"}
+
+
 def test_changed_and_missing_pictures_are_told_together(tmp_path: Path) -> None:
     first, second = (
         item(name, picture(tmp_path / f"{name}.png", seed)) for seed, name in enumerate("ab")

@@ -123,7 +123,7 @@ def test_rows_of_another_file_are_refused(taught, files, tmp_path):
     rows = [json.loads(line) for line in done.path.read_text().splitlines()]
     rows[0]["id"] = "other"
     done.path.write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
-    with pytest.raises(RecordError, match="rows of another file"):
+    with pytest.raises(RecordError, match="where another one belongs"):
         score_file(taught, "m", files[0], tmp_path, brief=True)
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from bench.whole_model import encode_whole, whole_terms
 from tiny_distill import make_model, small_adapter, stored_cases, write_backbone, write_pictures
 
 from skingpt_r1.distill.batches import StoredCases, collate
 from skingpt_r1.distill.features import FeaturePass, patch_stored
-from skingpt_r1.distill.losses import TERMS, LossWeights, combine
-from skingpt_r1.distill.objective import encode_plain, plain_terms
+from skingpt_r1.distill.losses import TERMS, combine
+from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import make_trained
 from skingpt_r1.errors import FeatureStoreError, TeacherError
@@ -70,7 +71,7 @@ def test_stored_terms_and_gradients_equal_the_plain_ones(name, backbone, cases):
     values = []
     for terms in (
         trained.objective(batch),
-        plain_terms(model, encode_plain(model.processor, cases)),
+        whole_terms(model, encode_whole(model.processor, cases)),
     ):
         model.zero_grad()
         combine(terms, LossWeights()).backward()
@@ -118,7 +119,7 @@ def test_pixels_are_stored_as_bytes_and_patched_as_the_processor_does(backbone, 
     assert batch["pixels"].dtype == torch.uint8
     assert batch["images"].tolist() == [1, 1, 1, 2, 1, 1]
     patches = patch_stored(batch["pixels"], batch["grids"], patch=14, merge=2, temporal=2)
-    plain = encode_plain(model.processor, cases)
+    plain = encode_whole(model.processor, cases)
     assert torch.allclose(patches, plain["pixel_values"], atol=1e-5)
 
 

@@ -81,10 +81,12 @@ def test_a_torn_shard_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     ("key", "ids", "words"),
     [
-        (KEY | {"backbone": {"revision": "x"}}, IDS, "backbone.revision: 'abc' -> 'x'"),
-        (KEY | {"features": {"dtype": "fp32"}}, IDS, "features.dtype: 'bf16' -> 'fp32'"),
-        (KEY | {"manifest": "123"}, IDS, "manifest: None -> '123'"),
+        (KEY | {"backbone": {"revision": "x"}}, IDS, "backbone.revision was 'abc', is 'x'"),
+        (KEY | {"features": {"dtype": "fp32"}}, IDS, "features.dtype was 'bf16', is 'fp32'"),
+        (KEY | {"manifest": "123"}, IDS, "manifest was None, is '123'"),
+        ({"backbone": KEY["backbone"]}, IDS, "features was {'dtype': 'bf16'}, is None"),
         (KEY, [*IDS, "new"], "ids"),
+        (KEY, IDS[::-1], "ids"),
     ],
 )  # fmt: skip
 def test_a_changed_key_is_refused_by_name(tmp_path, key, ids, words):
@@ -94,9 +96,26 @@ def test_a_changed_key_is_refused_by_name(tmp_path, key, ids, words):
     assert words in str(error.value)
 
 
-def test_a_shard_of_another_store_is_not_taken(tmp_path):
+def test_another_size_of_shards_is_refused(tmp_path):
+    _write(tmp_path, Pass())
+    with pytest.raises(FeatureStoreError, match="shard_cases was 3, is 4"):
+        write_store(tmp_path, KEY, IDS, Pass(), shard_cases=4)
+
+
+def test_an_index_of_another_format_is_refused(tmp_path):
+    _write(tmp_path, Pass())
+    path = tmp_path / "index.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(FeatureStoreError, match="has format 2, this version reads 1"):
+        FeatureStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "ids"), [(KEY | {"manifest": "2"}, IDS), (KEY, IDS[::-1]), (KEY, [*IDS[1:], "new"])]
+)
+def test_a_shard_of_another_store_is_not_taken(tmp_path, key, ids):
     _write(tmp_path / "one", Pass())
-    _write(tmp_path / "two", Pass(), KEY | {"manifest": "2"})
+    _write(tmp_path / "two", Pass(), key, ids)
     name = "shard-00000.safetensors"
     (tmp_path / "two" / name).write_bytes((tmp_path / "one" / name).read_bytes())
     with pytest.raises(FeatureStoreError, match="not complete"):

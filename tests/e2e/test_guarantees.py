@@ -26,7 +26,7 @@ from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.records import read_records
 from skingpt_r1.stats.classification import Predictions, classification_metrics
-from skingpt_r1.stats.intervals import Draw
+from skingpt_r1.stats.intervals import Bootstrap
 from skingpt_r1.text.rubric import DIMENSIONS, Unscored
 
 
@@ -42,7 +42,7 @@ def test_a_case_without_a_picture_is_refused(tiny_model):
 
 def test_a_class_that_no_case_has_does_not_lower_the_macro_f1():
     said = Predictions(("a", "b", "c"), np.array([0, 0]), np.array([0, 1]), ["x", "y"])
-    found = classification_metrics(said, Draw(seed=0, resamples=100))
+    found = classification_metrics(said, Bootstrap(seed=0, resamples=100))
     assert found["macro-F1"].value == pytest.approx(2 / 3)
 
 
@@ -114,7 +114,7 @@ def test_scores_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path)
 
 
 def means_of(folder):
-    table = summarise_runs([folder], draw=Draw(resamples=100)).data.scores[0]
+    table = summarise_runs([folder], boot=Bootstrap(resamples=100)).scores[0]
     return {row.system: row.overall.value for row in table.rows}
 
 

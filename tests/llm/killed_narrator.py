@@ -4,10 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from skingpt_r1.case import Case
-from skingpt_r1.llm.ask import Task
+from skingpt_r1.llm.ask import Prompt
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger, Price
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import open_chat_model
 from skingpt_r1.records import append_record
 
 
@@ -15,14 +14,13 @@ def main(url, folder, count):
     os.environ["INSPECT_CACHE_DIR"] = str(folder / "cache")
     name = f"{url}#toy-1"
     calls = CallsRecipe(prices={name: Price(input=1, output=1)}, max_connections=3)
-    narrator = open_model_narrator(
+    narrator = open_chat_model(
         name, api=ApiRecipe(), calls=calls, ledger=Ledger(folder / "ledger.jsonl")
     )
     replies = folder / "replies.jsonl"
     done = len(replies.read_bytes().splitlines()) if replies.exists() else 0
-    case = Case(id="a", images=(), dataset="blind", group="a")
-    tasks = [Task(case, "observe", f"task {number}", number) for number in range(done, count)]
-    for reply in narrator.write(tasks):
+    tasks = [Prompt(f"task {number}", (), number) for number in range(done, count)]
+    for reply in narrator.ask(tasks):
         append_record(replies, reply._asdict())
 
 

@@ -4,21 +4,15 @@ import pytest
 from openai_server import openai_server, text
 from PIL import Image
 
-from skingpt_r1.case import Case
 from skingpt_r1.dermcot.narrators import check_models, check_name, estimate_lines, make_narrators
 from skingpt_r1.dermcot.recipe import CorpusRecipe
 from skingpt_r1.errors import CostError, NarratorError, RecipeError
-from skingpt_r1.llm.ask import Task
+from skingpt_r1.llm.ask import Prompt
 from skingpt_r1.llm.budget import OVERHEAD_TOKENS, ApiRecipe, CallsRecipe, Ledger, Price, estimate
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import open_chat_model
 from skingpt_r1.recipes import check_recipe
 
 API = ApiRecipe(max_tokens=100)
-
-
-def task_of(step, prompt, images=(), observation=""):
-    case = Case(id="a", images=tuple(images), dataset="blind", group="a")
-    return Task(case, step, prompt, 1, observation=observation)
 
 
 def recipe_of(name, **narrators):
@@ -33,20 +27,26 @@ def recipe_of(name, **narrators):
 
 def test_the_sums(tmp_path):
     calls = CallsRecipe(prices={"toy": Price(input=1.0, output=2.0)}, image_tokens=500)
-    tasks = [
-        task_of("observe", "x" * 40, [tmp_path / "a.jpg", tmp_path / "b.jpg"]),
-        task_of("reason", "y" * 80, [tmp_path / "a.jpg"], observation="seen"),
-        task_of("reason", "z" * 80, [tmp_path / "a.jpg"]),
+    prompts = [
+        Prompt("x" * 40, (tmp_path / "a.jpg", tmp_path / "b.jpg"), 1),
+        Prompt("y" * 80, (), 1),
     ]
-    found = estimate(tasks, "toy", api=API, calls=calls)
-    assert (found.calls, found.images, found.output_tokens) == (3, 2, 300)
-    assert found.input_tokens == 3 * OVERHEAD_TOKENS + 10 + 2 * 500 + 20 + 20 + 100
-    most = 3 * OVERHEAD_TOKENS + 40 + 2 * 500 + 80 + 80 + 4 * 100
-    assert found.at_most_usd == pytest.approx((most * 1 + 300 * 2) / 1e6)
+    found = estimate(prompts, "toy", api=API, calls=calls)
+    assert (found.calls, found.images, found.output_tokens) == (2, 2, 200)
+    assert found.input_tokens == 2 * OVERHEAD_TOKENS + 10 + 2 * 500 + 20
+    most = 2 * OVERHEAD_TOKENS + 40 + 2 * 500 + 80
+    assert found.at_most_usd == pytest.approx((most * 1 + 200 * 2) / 1e6)
+
+
+def test_a_reply_that_is_not_written_yet_counts_at_its_longest(tmp_path):
+    calls = CallsRecipe(prices={"toy": Price(input=1.0, output=2.0)})
+    found = estimate([Prompt("z" * 80, (), 1)], "toy", api=API, calls=calls, after_reply=True)
+    assert found.input_tokens == OVERHEAD_TOKENS + 20 + 100
+    assert found.at_most_usd == pytest.approx((OVERHEAD_TOKENS + 80 + 4 * 100 + 100 * 2) / 1e6)
 
 
 def test_without_a_price_the_cost_is_unknown():
-    found = estimate([task_of("observe", "x")], "toy", api=API, calls=CallsRecipe())
+    found = estimate([Prompt("x", (), 1)], "toy", api=API, calls=CallsRecipe())
     assert found.at_most_usd is None
     assert str(found).endswith("cost unknown")
 
@@ -55,7 +55,7 @@ def test_a_real_run_costs_no_more_than_was_foreseen(tmp_path, monkeypatch):
     monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
     picture = tmp_path / "a.png"
     Image.new("RGB", (64, 48), "tan").save(picture)
-    tasks = [task_of("observe", f"describe {number}", [picture]) for number in range(5)]
+    tasks = [Prompt(f"describe {number}", (picture,), 1) for number in range(5)]
     # A token for every byte of the text is the most that any tokenizer makes of it.
     answer = text("words", tokens=(10 + 300, 100))
     with openai_server(lambda _: answer) as server:
@@ -64,8 +64,8 @@ def test_a_real_run_costs_no_more_than_was_foreseen(tmp_path, monkeypatch):
         foreseen = estimate(tasks, name, api=API, calls=calls)
         assert server.num_calls == 0
         ledger = Ledger(tmp_path / "ledger.jsonl", max_cost_usd=foreseen.at_most_usd)
-        narrator = open_model_narrator(name, api=API, calls=calls, ledger=ledger)
-        assert all(reply.problem is None for reply in narrator.write(tasks))
+        narrator = open_chat_model(name, api=API, calls=calls, ledger=ledger)
+        assert all(reply.problem is None for reply in narrator.ask(tasks))
     assert ledger.totals.calls == foreseen.calls
     assert ledger.totals.cost_usd <= foreseen.at_most_usd
 

@@ -84,10 +84,8 @@ def test_what_was_paid_for_is_kept(tmp_path, monkeypatch):
     }
     with openai_server(scripted(script, text(ANSWERS[0]))) as server:
         narrator = narrator_of(server, tmp_path)
-        replies = dict(
-            zip(script, narrator.write([make_task(name) for name in script]), strict=True)
-        )
-        (polite,) = narrator.write([make_task("polite")])
+        replies = dict(zip(script, narrator.ask([make_task(name) for name in script]), strict=True))
+        (polite,) = narrator.ask([make_task("polite")])
     kept = {name: (reply.problem, reply.unused_text) for name, reply in replies.items()}
     assert kept == {
         "no": ("refusal", REFUSALS[0]),

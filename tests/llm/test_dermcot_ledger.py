@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skingpt_r1.errors import CostError, RecordError
-from skingpt_r1.llm.budget import Asked, CallRecord, Ledger, Price, Totals, read_totals
+from skingpt_r1.llm.budget import CallRecord, Ledger, Price, Totals, WantedCall, read_totals
 from skingpt_r1.records import read_records
 
 PRICE = Price(input=3.0, output=15.0)
 
 
 def asked(*, read=1000, written=500, price=PRICE):
-    return Asked("toy", "0" * 64, 7, price, read, written)
+    return WantedCall("toy", "0" * 64, 7, price, read, written)
 
 
 async def one_call(ledger, wanted, used, *, pause=0.0, error=None):
-    with await ledger.reserve(wanted, lambda failure: str(failure)) as running:
+    async with ledger.call(wanted, lambda failure: str(failure)) as usage:
         await asyncio.sleep(pause)
         if error is not None:
             raise error
-        running.answered(used)
+        usage.tokens = used
 
 
 def test_a_call_is_one_record_with_tokens_price_and_cost(tmp_path):

@@ -28,7 +28,7 @@ def test_a_redirection_is_not_followed(tmp_path, picture, status):
         answer = Answer(status=status, headers=there)
         with openai_server(scripted({}, answer)) as server:
             narrator = narrator_of(server, tmp_path)
-            got, error = drain(narrator.write([make_task("describe", picture)]))
+            got, error = drain(narrator.ask([make_task("describe", picture)]))
     assert other.num_calls == 0
     assert server.num_calls == 1
     assert got == []
@@ -42,7 +42,7 @@ def test_a_server_that_sends_a_byte_now_and_then_runs_into_the_time_limit(tmp_pa
     with openai_server(scripted({}, slow)) as server:
         narrator = narrator_of(server, tmp_path, timeout_s=1)
         began = time.monotonic()
-        ((reply,), error) = drain(narrator.write([make_task("describe", picture)]))
+        ((reply,), error) = drain(narrator.ask([make_task("describe", picture)]))
     assert error is None
     assert (reply.problem, reply.text) == ("timeout", "")
     assert time.monotonic() - began < 20  # the whole body takes half a minute
@@ -57,7 +57,7 @@ def test_a_server_that_sends_a_byte_now_and_then_runs_into_the_time_limit(tmp_pa
 def test_a_body_that_is_no_reply(tmp_path, picture, body):
     with openai_server(scripted({}, Answer(body=body))) as server:
         narrator = narrator_of(server, tmp_path)
-        ((reply,), error) = drain(narrator.write([make_task("describe", picture)]))
+        ((reply,), error) = drain(narrator.ask([make_task("describe", picture)]))
     assert error is None
     assert reply.text == ""
     assert reply.problem in {"server_error", "empty"}

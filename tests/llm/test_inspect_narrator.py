@@ -46,7 +46,7 @@ def picture(tmp_path):
 def test_a_reply_with_its_provenance_and_its_cost(tmp_path, picture):
     with openai_server(scripted({}, FINE)) as server:
         narrator = narrator_of(server, tmp_path)
-        (reply,) = narrator.write([make_task("describe", picture)])
+        (reply,) = narrator.ask([make_task("describe", picture)])
     assert reply.text == "A single red papule with a sharp border is seen."
     assert reply.problem is None
     assert reply.narrator == f"{server.url}#toy-1 [toy-1]"
@@ -60,8 +60,8 @@ def test_a_reply_with_its_provenance_and_its_cost(tmp_path, picture):
 def test_what_is_sent(tmp_path, picture):
     with openai_server(scripted({}, FINE)) as server:
         narrator = narrator_of(server, tmp_path, api=ApiRecipe(longest_side=300))
-        tasks = [make_task("describe", picture), make_task("reason", picture, step="reason")]
-        list(narrator.write(tasks))
+        tasks = [make_task("describe", picture), make_task("reason")]
+        list(narrator.ask(tasks))
     seen, reasoned = sorted(server.calls, key=lambda call: call.prompt)
     assert seen.prompt == "describe"
     assert seen.body["seed"] == 1
@@ -105,7 +105,7 @@ def test_what_goes_wrong_has_a_code(tmp_path, answers, problem, num_calls):
     with openai_server(scripted(script, FINE)) as server:
         narrator = narrator_of(server, tmp_path, max_retries=1)
         tasks = [make_task("before"), make_task("wrong"), make_task("after")]
-        before, wrong, after = narrator.write(tasks)
+        before, wrong, after = narrator.ask(tasks)
     assert before.text == after.text == "A single red papule with a sharp border is seen."
     assert wrong.problem == problem
     assert bool(wrong.text) == (problem is None)
@@ -116,7 +116,7 @@ def test_what_goes_wrong_has_a_code(tmp_path, answers, problem, num_calls):
 def test_a_call_that_hangs_is_given_up(tmp_path):
     with openai_server(scripted({"hang": [text("late", wait_s=8)]}, FINE)) as server:
         narrator = narrator_of(server, tmp_path, timeout_s=2)
-        (reply,) = narrator.write([make_task("hang")])
+        (reply,) = narrator.ask([make_task("hang")])
     assert reply.problem == "timeout"
     (record,) = ledger_of(narrator)
     # The provider may have worked: the most that it can ask for counts against a limit.
@@ -131,7 +131,7 @@ def test_it_waits_as_long_as_the_server_asks(tmp_path):
     ) as server:
         narrator = narrator_of(server, tmp_path, max_retries=1)
         begin = time.monotonic()
-        (reply,) = narrator.write([make_task("busy")])
+        (reply,) = narrator.ask([make_task("busy")])
     assert reply.problem is None
     assert time.monotonic() - begin >= 2
 
@@ -142,7 +142,7 @@ def test_more_than_the_client_waits_for_is_waited_for_too(tmp_path):
     with openai_server(scripted({"busy": [asked, FINE]}, FINE)) as server:
         narrator = narrator_of(server, tmp_path, max_retries=1, longest_wait_s=2)
         begin = time.monotonic()
-        (reply,) = narrator.write([make_task("busy")])
+        (reply,) = narrator.ask([make_task("busy")])
     assert reply.problem is None
     assert time.monotonic() - begin >= 2
     assert server.num_calls == 2
@@ -155,7 +155,7 @@ def test_replies_come_in_order_while_calls_run_together(tmp_path):
 
     with openai_server(answer) as server:
         narrator = narrator_of(server, tmp_path, max_connections=3)
-        replies = list(narrator.write([make_task(str(number)) for number in range(24)]))
+        replies = list(narrator.ask([make_task(str(number)) for number in range(24)]))
     assert [reply.text for reply in replies] == [f"reply {number}" for number in range(24)]
     assert 2 <= server.most_at_once <= 3
 
@@ -181,7 +181,7 @@ def test_the_window_is_bounded(tmp_path):
         narrator = narrator_of(server, tmp_path, max_connections=2)
         timer = threading.Timer(1.5, gate.set)
         timer.start()
-        replies = narrator.write(Tasks(make_task(str(number)) for number in range(60)))
+        replies = narrator.ask(Tasks(make_task(str(number)) for number in range(60)))
         next(replies)
         assert len(taken) <= 2 * WINDOW + 1
         assert len(list(replies)) == 59
@@ -191,13 +191,13 @@ def test_a_continued_run_pays_nothing_twice(tmp_path, picture):
     tasks = [make_task(f"task {number}", picture) for number in range(6)]
     with openai_server(scripted({}, FINE)) as server:
         first = narrator_of(server, tmp_path)
-        begun = first.write(tasks[:4])
+        begun = first.ask(tasks[:4])
         kept = [next(begun) for _ in range(2)]
         list(begun)
         paid = first.ledger.totals
         again = narrator_of(server, tmp_path)
         assert again.ledger.totals == paid
-        replies = list(again.write(tasks))
+        replies = list(again.ask(tasks))
         assert server.num_calls == 6
     assert replies[:2] == kept
     assert again.ledger.totals.calls == 6
@@ -208,7 +208,7 @@ def test_a_continued_run_pays_nothing_twice(tmp_path, picture):
 def test_another_seed_is_another_text(tmp_path):
     with openai_server(lambda call: text(f"number {call.number}")) as server:
         narrator = narrator_of(server, tmp_path)
-        one = list(narrator.write([make_task("same", seed=1), make_task("same", seed=2)]))
+        one = list(narrator.ask([make_task("same", seed=1), make_task("same", seed=2)]))
     assert server.num_calls == 2
     assert one[0].text != one[1].text
 
@@ -218,7 +218,7 @@ def test_it_stops_before_the_call_that_could_pass_the_limit(tmp_path):
     tasks = [make_task(f"task {number}") for number in range(30)]
     with openai_server(scripted({}, FINE)) as server:
         narrator = narrator_of(server, tmp_path, max_cost=0.0125, max_connections=4)
-        replies = narrator.write(tasks)
+        replies = narrator.ask(tasks)
         got, stopped = drain(replies)
         assert isinstance(stopped, CostError)
         assert "--max-cost 0.0125; it was not made" in str(stopped)
@@ -229,14 +229,14 @@ def test_it_stops_before_the_call_that_could_pass_the_limit(tmp_path):
         assert narrator.ledger.totals.counted_usd <= 0.0125
         # Taken up again with the same limit: what was paid comes from the cache, and no more.
         again = narrator_of(server, tmp_path, max_cost=0.0125)
-        kept, stopped = drain(again.write(tasks))
+        kept, stopped = drain(again.ask(tasks))
         assert isinstance(stopped, CostError)
         assert len(kept) == calls
         assert server.num_calls == calls
         assert again.ledger.totals == narrator.ledger.totals
         # With a higher one it ends.
         more = narrator_of(server, tmp_path, max_cost=1.0)
-        assert len(list(more.write(tasks))) == 30
+        assert len(list(more.ask(tasks))) == 30
         assert server.num_calls == 30
 
 
@@ -245,7 +245,7 @@ def test_a_limit_needs_prices(tmp_path):
         with pytest.raises(CostError, match=r"cost of .* is unknown.*prices.*or leave --max-cost"):
             narrator_of(server, tmp_path, max_cost=1.0, prices=False)
         narrator = narrator_of(server, tmp_path, prices=False)
-        (reply,) = narrator.write([make_task("describe")])
+        (reply,) = narrator.ask([make_task("describe")])
     assert reply.cost_usd is None
     assert narrator.ledger.totals.unknown == 1
     assert "cost unknown" in str(narrator.ledger.totals)
@@ -254,7 +254,7 @@ def test_a_limit_needs_prices(tmp_path):
 def test_a_server_that_counts_no_tokens(tmp_path):
     with openai_server(scripted({}, text("words", tokens=None))) as server:
         narrator = narrator_of(server, tmp_path)
-        (reply,) = narrator.write([make_task("describe")])
+        (reply,) = narrator.ask([make_task("describe")])
     assert (reply.problem, reply.cost_usd) == (None, None)
     (record,) = ledger_of(narrator)
     assert (record.input_tokens, record.cost_usd) == (None, None)
@@ -271,12 +271,12 @@ def test_failures_in_a_row_stop_the_run_and_are_asked_again(tmp_path):
     tasks = [make_task(str(number)) for number in range(8)]
     with openai_server(answer) as server:
         narrator = narrator_of(server, tmp_path, max_failures=3)
-        got, stopped = drain(narrator.write(tasks))
+        got, stopped = drain(narrator.ask(tasks))
         assert isinstance(stopped, NarratorError)
         assert "in a row failed (the last: server_error)" in str(stopped)
         assert [reply.text for reply in got] == ["reply 0", "reply 1"]
         broken[0] = False
-        rest = list(narrator.write(tasks[2:]))
+        rest = list(narrator.ask(tasks[2:]))
     assert [reply.text for reply in rest] == [f"reply {number}" for number in range(2, 8)]
 
 
@@ -284,7 +284,7 @@ def test_a_few_failures_do_not_stop_it(tmp_path):
     with openai_server(scripted({"bad": [failure(400, "bad_request")]}, FINE)) as server:
         narrator = narrator_of(server, tmp_path, max_failures=3)
         prompts = ["bad 1", "bad 2", "good", "bad 3", "bad 4"]
-        replies = list(narrator.write([make_task(prompt) for prompt in prompts]))
+        replies = list(narrator.ask([make_task(prompt) for prompt in prompts]))
     problems = [reply.problem for reply in replies]
     assert problems == ["server_error", "server_error", None, "server_error", "server_error"]
 
@@ -293,7 +293,7 @@ def test_a_few_failures_do_not_stop_it(tmp_path):
 def test_a_provider_that_refuses_every_call_stops_the_run(tmp_path, status, code):
     with openai_server(scripted({"2": [failure(status, code)]}, FINE)) as server:
         narrator = narrator_of(server, tmp_path, max_connections=1)
-        got, stopped = drain(narrator.write([make_task(str(number)) for number in range(6)]))
+        got, stopped = drain(narrator.ask([make_task(str(number)) for number in range(6)]))
         assert isinstance(stopped, NarratorError)
         assert "refuses every call" in str(stopped)
     assert len(got) == 2
@@ -305,7 +305,7 @@ def test_a_damaged_picture_says_which(tmp_path):
     with openai_server(scripted({}, FINE)) as server:
         narrator = narrator_of(server, tmp_path)
         with pytest.raises(ImageError, match=r"bad\.jpg"):
-            list(narrator.write([make_task("describe", bad)]))
+            list(narrator.ask([make_task("describe", bad)]))
 
 
 def test_nothing_secret_is_logged_or_recorded(tmp_path, picture, monkeypatch, caplog):
@@ -315,7 +315,7 @@ def test_nothing_secret_is_logged_or_recorded(tmp_path, picture, monkeypatch, ca
     with openai_server(scripted(script, FINE)) as server:
         narrator = narrator_of(server, tmp_path)
         prompts = ["wrong private words", "bad private words", "fine private words"]
-        list(narrator.write([make_task(prompt, picture) for prompt in prompts]))
+        list(narrator.ask([make_task(prompt, picture) for prompt in prompts]))
     assert server.calls[0].headers["authorization"] == "Bearer sk-very-secret"
     sent = server.calls[0].images[0]
     said = caplog.text + narrator.ledger.path.read_text()

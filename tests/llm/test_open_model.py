@@ -9,7 +9,7 @@ from openai_server import openai_server, scripted
 
 from skingpt_r1.errors import NarratorError
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import open_chat_model
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,8 @@ def test_names_of_inspect_ai(tmp_path, monkeypatch, name, variable):
         monkeypatch.setenv(f"{variable}_BASE_URL", server.url)
         monkeypatch.setenv(f"{variable}_API_KEY", "sk-toy")
         ledger = Ledger(tmp_path / "ledger.jsonl")
-        narrator = open_model_narrator(name, api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)
-        (reply,) = narrator.write([make_task("describe")])
+        narrator = open_chat_model(name, api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)
+        (reply,) = narrator.ask([make_task("describe")])
     assert reply.narrator == f"{name} [toy-1]"
     assert server.calls[0].headers["authorization"] == "Bearer sk-toy"
 
@@ -57,7 +57,7 @@ def test_names_of_inspect_ai(tmp_path, monkeypatch, name, variable):
 def test_what_cannot_be_opened_is_said_before_any_work(tmp_path, name, message):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     with pytest.raises(NarratorError) as caught:
-        open_model_narrator(name, api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)
+        open_chat_model(name, api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)
     assert message in str(caught.value)
     assert "sk-secret" not in str(caught.value)
     assert "[bold]" not in str(caught.value)
@@ -70,11 +70,11 @@ def test_the_package_is_needed_only_to_open_a_model():
         "sys.modules['inspect_ai'] = None\n"
         "from pathlib import Path\n"
         "import skingpt_r1.dermcot.narrators\n"
-        "from skingpt_r1.llm.models import open_model_narrator\n"
+        "from skingpt_r1.llm.models import open_chat_model\n"
         "from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe\n"
         "from skingpt_r1.llm.budget import Ledger\n"
         "ledger = Ledger(Path('ledger.jsonl'))\n"
-        "open_model_narrator('a/b', api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)\n"
+        "open_chat_model('a/b', api=ApiRecipe(), calls=CallsRecipe(), ledger=ledger)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "needs the package inspect_ai" in done.stderr

@@ -12,9 +12,9 @@ from skingpt_r1.stats.comparison import (
     means,
     ranks,
 )
-from skingpt_r1.stats.intervals import Draw, bootstrap_mean, holm, mcnemar, paired_difference
+from skingpt_r1.stats.intervals import Bootstrap, bootstrap_mean, holm, mcnemar, paired_difference
 
-DRAW = Draw(seed=1, resamples=400)
+BOOT = Bootstrap(seed=1, resamples=400)
 NAMES = ("good", "same", "bad")
 
 
@@ -27,13 +27,13 @@ def table() -> Table:
 
 
 def test_means_and_differences_are_those_of_the_slow_functions(table: Table) -> None:
-    found = means(table, DRAW)
+    found = means(table, BOOT)
     for place, name in enumerate(NAMES):
-        slow = bootstrap_mean(table.values[:, place], table.groups, **DRAW.keywords)
+        slow = bootstrap_mean(table.values[:, place], table.groups, **BOOT._asdict())
         assert found[name] == pytest.approx(slow)
-    pairs = {(item.first, item.second): item for item in compare_pairs(table, DRAW)}
+    pairs = {(item.first, item.second): item for item in compare_pairs(table, BOOT)}
     assert set(pairs) == {("good", "same"), ("good", "bad"), ("same", "bad")}
-    slow = paired_difference(table.values[:, 0], table.values[:, 2], table.groups, **DRAW.keywords)
+    slow = paired_difference(table.values[:, 0], table.values[:, 2], table.groups, **BOOT._asdict())
     assert pairs["good", "bad"].difference == pytest.approx(slow)
     assert pairs["good", "bad"].words == "good"
     assert pairs["good", "bad"].test == "paired bootstrap"
@@ -45,10 +45,10 @@ def test_values_of_one_group_have_no_interval_though_the_table_has_many(table: T
     values[2:, 1] = np.nan  # "same" is scored on the two pictures of g0 alone
     few = table._replace(values=values)
     for measure in (means, ranks):
-        found = measure(few, DRAW)
+        found = measure(few, BOOT)
         assert [found[name].ends is None for name in NAMES] == [False, True, False]
         assert found["same"].n == 2
-    pairs = {(item.first, item.second): item for item in compare_pairs(few, DRAW)}
+    pairs = {(item.first, item.second): item for item in compare_pairs(few, BOOT)}
     alone = pairs["good", "same"]
     assert (alone.difference.ends, alone.difference.n, alone.p) == (None, 2, 1.0)
     assert alone.words == NO_DIFFERENCE
@@ -56,7 +56,7 @@ def test_values_of_one_group_have_no_interval_though_the_table_has_many(table: T
 
 
 def test_holm_over_all_pairs(table: Table) -> None:
-    pairs = compare_pairs(table, DRAW)
+    pairs = compare_pairs(table, BOOT)
     expected = holm([item.p for item in pairs])
     assert [item.p_holm for item in pairs] == pytest.approx(expected.tolist())
 
@@ -64,20 +64,20 @@ def test_holm_over_all_pairs(table: Table) -> None:
 def test_right_and_wrong_by_the_exact_test_of_mcnemar(table: Table) -> None:
     right = (table.values > 3.5).astype(float)
     alone = Table(NAMES, right, [str(number) for number in range(120)])
-    (first, *_) = compare_pairs(alone, DRAW, baseline="bad", binary=True)
+    (first, *_) = compare_pairs(alone, BOOT, baseline="bad", binary=True)
     assert (first.first, first.second, first.test) == ("good", "bad", "exact McNemar")
     assert first.p == pytest.approx(mcnemar(right[:, 0], right[:, 2]))
-    grouped = compare_pairs(alone._replace(groups=table.groups), DRAW, binary=True)
+    grouped = compare_pairs(alone._replace(groups=table.groups), BOOT, binary=True)
     assert {item.test for item in grouped} == {"paired bootstrap"}
 
 
 def test_ranks_have_intervals_and_ties_share_a_place(table: Table) -> None:
-    found = ranks(table, DRAW)
+    found = ranks(table, BOOT)
     assert found["bad"] == (3, 3, 3, 120)
     assert {found["good"].value, found["same"].value} == {1, 2}
     assert found["good"].low == 1
     assert found["good"].high == 2
-    tied = ranks(table._replace(values=np.ones((120, 3))), DRAW)
+    tied = ranks(table._replace(values=np.ones((120, 3))), BOOT)
     assert [tied[name].value for name in NAMES] == [2, 2, 2]
 
 
@@ -86,17 +86,17 @@ def test_what_is_unscored_takes_no_part(table: Table) -> None:
     values[:30, 0] = np.nan
     values[:, 1] = np.nan
     partial = table._replace(values=values)
-    found = means(partial, DRAW)
+    found = means(partial, BOOT)
     assert found["good"].n == 90
     assert found["good"].value == pytest.approx(values[30:, 0].mean())
     assert found["same"] is None
-    assert ranks(partial, DRAW)["same"] is None
-    assert ranks(partial, DRAW)["good"].value == 1
-    (pair,) = compare_pairs(partial, DRAW)
+    assert ranks(partial, BOOT)["same"] is None
+    assert ranks(partial, BOOT)["good"].value == 1
+    (pair,) = compare_pairs(partial, BOOT)
     assert (pair.first, pair.second, pair.difference.n) == ("good", "bad", 90)
     nothing = partial._replace(values=np.full((120, 3), np.nan))
-    assert compare_pairs(nothing, DRAW) == []
-    assert ranks(nothing, DRAW) == dict.fromkeys(NAMES)
+    assert compare_pairs(nothing, BOOT) == []
+    assert ranks(nothing, BOOT) == dict.fromkeys(NAMES)
 
 
 def test_p_values_under_no_difference_are_spread_evenly(monkeypatch) -> None:
@@ -107,7 +107,7 @@ def test_p_values_under_no_difference_are_spread_evenly(monkeypatch) -> None:
         generator = np.random.default_rng(seed)
         values = generator.normal(size=(60, 2))
         groups = [str(number) for number in range(60)]
-        (pair,) = compare_pairs(Table(("a", "b"), values, groups), Draw(seed, 200))
+        (pair,) = compare_pairs(Table(("a", "b"), values, groups), Bootstrap(seed, 200))
         small += pair.p < 0.05
     assert 2 <= small <= 22
 
@@ -118,8 +118,8 @@ def test_p_value_of_resamples_on_both_sides() -> None:
 
 
 def test_more_resamples_are_not_needed_for_a_clear_difference(table: Table) -> None:
-    few = compare_pairs(table, Draw(0, 50))[1]
-    many = compare_pairs(table, Draw(0, 4000))[1]
+    few = compare_pairs(table, Bootstrap(0, 50))[1]
+    many = compare_pairs(table, Bootstrap(0, 4000))[1]
     assert (few.first, few.second) == ("good", "bad")
     assert few.p < 1e-6
     assert many.p < 1e-6
@@ -127,7 +127,7 @@ def test_more_resamples_are_not_needed_for_a_clear_difference(table: Table) -> N
 
 def test_few_groups_show_nothing_however_large_the_difference() -> None:
     values = np.array([[1.0, 0.0], [1.0, 0.0], [0.9, 0.0]])
-    (pair,) = compare_pairs(Table(("a", "b"), values, list("xyz")), DRAW)
+    (pair,) = compare_pairs(Table(("a", "b"), values, list("xyz")), BOOT)
     assert pair.p == pytest.approx(0.25)
-    (one,) = compare_pairs(Table(("a", "b"), values, ["x"] * 3), DRAW)
+    (one,) = compare_pairs(Table(("a", "b"), values, ["x"] * 3), BOOT)
     assert one.p == 1.0

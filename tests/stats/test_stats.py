@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
-from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score
 
 from skingpt_r1.stats import intervals as stats
 
@@ -115,19 +115,6 @@ def test_wilson_solves_its_equation(successes: int, n: int) -> None:
     for end in {found.low, found.high} - {0.0, 1.0}:
         assert abs(successes / n - end) == pytest.approx(z * math.sqrt(end * (1 - end) / n))
     assert found.low <= found.value <= found.high
-
-
-@given(grades)
-@settings(max_examples=60, deadline=None)
-def test_balanced_accuracy_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
-    labels, predictions = zip(*pairs, strict=True)
-    kept = [(a, b if b in labels else None) for a, b in pairs]
-    expected = np.mean(
-        [sum(b == name for a, b in kept if a == name) / labels.count(name) for name in set(labels)]
-    )
-    assert stats.balanced_accuracy(labels, predictions) == pytest.approx(expected)
-    if set(predictions) <= set(labels) and len(set(labels)) > 1:
-        assert expected == pytest.approx(balanced_accuracy_score(labels, predictions))
 
 
 @given(grades, st.booleans())
@@ -251,8 +238,6 @@ def test_statistics_of_others_are_loaded_where_they_are_needed() -> None:
         lambda: stats.bootstrap_statistic(float, 0),
         lambda: stats.wilson(3, 2),
         lambda: stats.wilson(0, 0),
-        lambda: stats.balanced_accuracy([], []),
-        lambda: stats.balanced_accuracy(["a"], []),
         lambda: stats.kappa([0.5], [1]),
         lambda: stats.kappa([7], [1], categories=6),
         lambda: stats.holm([1.5]),

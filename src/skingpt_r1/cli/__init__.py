@@ -1,1 +1,11 @@
 """The command line: each command parses, calls one library function and prints."""
+
+RESEARCH = "For research, not for diagnosis."
+
+
+def closing(*examples: str) -> str:
+    """The end of a help text: examples, one a line, and what the output must not be used for."""
+    heading = "Example:" if len(examples) == 1 else "Examples:"
+    lines = "\n".join(f"  {example}" for example in examples)
+    # A line with only \b keeps the line breaks that follow it.
+    return f"\b\n{heading}\n{lines}\n\n{RESEARCH}"

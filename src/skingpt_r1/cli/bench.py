@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skingpt_r1.cli import RESEARCH, closing
 from skingpt_r1.cli.options import (
-    RESEARCH,
     Device,
     Dtype,
     RecipeFile,
     Settings,
-    closing,
     model_recipe,
     model_settings,
     run_folder,
@@ -272,15 +271,16 @@ def report(
     one report has all boards, all classification sets and all cases, each under the name of its
     run.
     """
-    from skingpt_r1.dermbench.summary import summarise_runs, write_summary
+    from skingpt_r1.dermbench.report.rows import write_report
+    from skingpt_r1.dermbench.summary import summarise_runs
 
     if out is None and len(folders) > 1:
         raise RecipeError(f"a report of {len(folders)} runs needs a folder of its own; give --out")
-    summary = summarise_runs(
+    data = summarise_runs(
         folders, baseline=baseline, audits=find_audits(folders, ratings), pictures=pictures
     )
-    written = write_summary(summary, folders[0] if out is None else out)
-    for line in report_lines(summary.data):
+    written = write_report(data, folders[0] if out is None else out)
+    for line in report_lines(data):
         typer.echo(line)
     typer.echo(f"page:    {written.page}")
     typer.echo(f"tables:  {written.markdown}")

@@ -12,7 +12,8 @@ import typer
 
 from skingpt_r1 import data as datasets
 from skingpt_r1.case import Case
-from skingpt_r1.cli.options import RESEARCH, closing, tracked
+from skingpt_r1.cli import RESEARCH, closing
+from skingpt_r1.cli.options import tracked
 from skingpt_r1.data.overlap import MAX_DISTANCE, Overlap, find_overlap, known_overlaps
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.runs import own_run
@@ -23,7 +24,7 @@ datasets_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help=f"Public data sets and folders of pictures. {RESEARCH}",
-    epilog=closing("skingpt datasets check ham10000 ../shared/data/ham10000"),
+    epilog=closing("skingpt datasets check ham10000 DATA/ham10000"),
 )
 
 AllowMissing = Annotated[
@@ -48,7 +49,7 @@ def list_datasets(
         typer.echo(problem, err=True)
 
 
-@datasets_app.command(epilog=closing("skingpt datasets check ham10000 ../shared/data/ham10000"))
+@datasets_app.command(epilog=closing("skingpt datasets check ham10000 DATA/ham10000"))
 def check(
     name: Annotated[str, typer.Argument(help="A name of `skingpt datasets list`.")],
     root: Annotated[Path, typer.Argument(help="The folder of the data set.")],
@@ -74,7 +75,7 @@ def check(
 
 @datasets_app.command(
     epilog=closing(
-        "skingpt datasets overlap ham10000=../shared/data/ham10000",
+        "skingpt datasets overlap ham10000=DATA/ham10000",
         "skingpt datasets overlap folder=train folder=test --json > pairs.jsonl",
     )
 )

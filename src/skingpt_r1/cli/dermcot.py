@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skingpt_r1.cli import RESEARCH, closing
 from skingpt_r1.cli.options import (
-    RESEARCH,
     Device,
     Dtype,
     RecipeFile,
     Settings,
-    closing,
     model_settings,
     run_folder,
     staged,

@@ -9,14 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from skingpt_r1.cli import RESEARCH, closing
 from skingpt_r1.cli.options import (
-    RESEARCH,
     Device,
     Dtype,
     RecipeFile,
     RunFolder,
     Settings,
-    closing,
     model_recipe,
     model_settings,
     run_folder,

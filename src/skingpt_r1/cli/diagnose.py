@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skingpt_r1.cli.options import RESEARCH, Device, Dtype, model_recipe, tracked
+from skingpt_r1.cli import RESEARCH
+from skingpt_r1.cli.options import Device, Dtype, model_recipe, tracked
 from skingpt_r1.data.intake import find_images, open_image
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.narrative import Narrative

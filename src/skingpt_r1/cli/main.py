@@ -1,28 +1,140 @@
-"""The `skingpt` command: its groups, and how errors become messages and exit codes."""
+"""The `skingpt` command: its groups, and how errors become messages and exit codes.
+
+A group is imported when it is used, so that `skingpt --help` answers at once.
+"""
 
 import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from skingpt_r1 import __version__
-from skingpt_r1.cli.bench import bench_app
-from skingpt_r1.cli.data import datasets_app
-from skingpt_r1.cli.demo import demo, real
-from skingpt_r1.cli.dermcot import dermcot_app
-from skingpt_r1.cli.dermeval import dermeval_app
-from skingpt_r1.cli.diagnose import diagnose, models
-from skingpt_r1.cli.distill import ablate, distill, features
-from skingpt_r1.cli.options import RESEARCH, closing
+from skingpt_r1.cli import RESEARCH, closing
 from skingpt_r1.errors import SkinGPTError
 
 HTTP_CLIENTS = ("httpx", "httpx2")
 
+
+class Lazy(NamedTuple):
+    """A command or a group of commands that is not imported yet.
+
+    Attributes:
+        place: `module:name` of a function or of a `typer.Typer`.
+        summary: first sentence of its help.
+        examples: of a function; a group has its own.
+    """
+
+    place: str
+    summary: str
+    examples: tuple[str, ...] = ()
+
+
+COMMANDS: dict[str, Lazy] = {
+    "diagnose": Lazy(
+        "diagnose:diagnose",
+        "Diagnose pictures, with the reasoning.",
+        (
+            "skingpt diagnose photo.jpg --stream",
+            "skingpt diagnose photos/ --model runs/mine/adapter --json > answers.jsonl",
+        ),
+    ),
+    "features": Lazy(
+        "distill:features",
+        "Run the frozen backbone once and store.",
+        ("skingpt features nano_bias_text_visual --out runs/mine",),
+    ),
+    "distill": Lazy(
+        "distill:distill",
+        "Distil adapters by a recipe.",
+        ("skingpt distill nano_bias_text_visual --set seed=1 --out runs/mine",),
+    ),
+    "ablate": Lazy(
+        "distill:ablate",
+        "Train every cell of an ablation with several seeds, and compare.",
+        ("skingpt ablate ablation_nano --out runs/ablation",),
+    ),
+    "models": Lazy(
+        "diagnose:models",
+        "Say what a directory is, and if it loads.",
+        ("skingpt models runs/mine",),
+    ),
+    "demo": Lazy(
+        "demo:demo",
+        "Make a corpus, filter it, distil, and compare: the paper in small.",
+        ("skingpt demo --out runs/demo",),
+    ),
+    "real": Lazy(
+        "demo:real",
+        "Distil on real photos: before and after.",
+        ("skingpt real DATA --out runs/real",),
+    ),
+    "datasets": Lazy("data:datasets_app", "Public data sets and folders of pictures."),
+    "dermcot": Lazy(
+        "dermcot:dermcot_app",
+        "DermCoT: make, filter, certify and publish a corpus of reasoning narratives.",
+    ),
+    "dermeval": Lazy(
+        "dermeval:dermeval_app",
+        "DermEval: train an evaluator, score narratives without a reference, compare ratings.",
+    ),
+    "bench": Lazy("bench:bench_app", "DermBench: ask systems, judge what they say, and report it."),
+}
+
+
+def load_command(name: str) -> Any:
+    """The command of a name, imported now."""
+    module, _, attribute = COMMANDS[name].place.partition(":")
+    found = vars(import_module(f"skingpt_r1.cli.{module}"))[attribute]
+    if isinstance(found, typer.Typer):
+        command = get_group(found)
+        command.name = name
+        return command
+    single = typer.Typer(rich_markup_mode=None, add_completion=False)
+    single.command(name, epilog=closing(*COMMANDS[name].examples))(found)
+    return get_command(single)
+
+
+class _Commands(Mapping[str, Any]):
+    """Name -> command; imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return load_command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LazyGroup(TyperGroup):
+    """The program: its list of commands needs no import of any."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.commands: Any = _Commands()
+
+    def list_commands(self, _context: Any) -> list[str]:
+        """Names, as the help lists them."""
+        return list(COMMANDS)
+
+    def format_commands(self, _context: Any, formatter: Any) -> None:
+        """The list of commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.summary) for name, lazy in COMMANDS.items()])
+
+
 app = typer.Typer(
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,26 +163,6 @@ def skingpt(
     handler.setLevel(level)  # libraries change the level of the root logger, not of this
     handler.addFilter(_is_no_call)
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", handlers=[handler])
-
-
-app.command(
-    epilog=closing(
-        "skingpt diagnose photo.jpg --stream",
-        "skingpt diagnose photos/ --model runs/mine/adapter --json > answers.jsonl",
-    )
-)(diagnose)
-app.command(epilog=closing("skingpt features nano_bias_text_visual --out runs/mine"))(features)
-app.command(epilog=closing("skingpt distill nano_bias_text_visual --set seed=1 --out runs/mine"))(
-    distill
-)
-app.add_typer(datasets_app, name="datasets")
-app.add_typer(dermcot_app, name="dermcot")
-app.add_typer(dermeval_app, name="dermeval")
-app.add_typer(bench_app, name="bench")
-app.command(epilog=closing("skingpt ablate ablation_nano --out runs/ablation"))(ablate)
-app.command(epilog=closing("skingpt models runs/mine"))(models)
-app.command(epilog=closing("skingpt demo --out runs/demo"))(demo)
-app.command(epilog=closing("skingpt real ../shared/data --out runs/real"))(real)
 
 
 def _is_no_call(record: logging.LogRecord) -> bool:

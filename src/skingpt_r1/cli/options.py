@@ -1,7 +1,5 @@
 """Arguments that several commands share.
 
-What every help text ends with.
-
 Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage.
 """
 
@@ -84,17 +82,6 @@ def model_recipe(device: str | None, dtype: str | None) -> ModelRecipe:
 def run_folder(out: Path | None, name: str) -> Path:
     """The folder of a run: as asked for, or by the recipe's name."""
     return Path("runs") / name if out is None else out
-
-
-RESEARCH = "For research, not for diagnosis."
-
-
-def closing(*examples: str) -> str:
-    """The end of a help text: examples, one a line, and what the output must not be used for."""
-    heading = "Example:" if len(examples) == 1 else "Examples:"
-    lines = "\n".join(f"  {example}" for example in examples)
-    # A line with only \b keeps the line breaks that follow it.
-    return f"\b\n{heading}\n{lines}\n\n{RESEARCH}"
 
 
 T = TypeVar("T")

@@ -183,10 +183,11 @@ class Table:
     def __call__(self, reading: Reading) -> None:
         """Read the table, and add its cases and problems."""
         rows = read_csv(first_file(reading, self.files), self.columns, reading)
-        self.add(rows, PictureIndex(reading.root, self.folders), reading)
+        self.add(rows, reading)
 
-    def add(self, rows: Iterable[Row], pictures: PictureIndex, reading: Reading) -> None:
-        """Add the cases and problems of rows, which may come from several tables."""
+    def add(self, rows: Iterable[Row], reading: Reading, root: Path | None = None) -> None:
+        """Add the cases and problems of rows; the pictures lie below `root`, else the folder."""
+        pictures = PictureIndex(root or reading.root, self.folders)
         for row in rows:
             self._add_row(row, pictures, reading)
 

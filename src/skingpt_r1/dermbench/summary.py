@@ -1,115 +1,68 @@
-"""From a run's folder to everything that is known about it: tables, cases, `results.json`.
+"""From the folders of runs to everything that a report shows.
 
-No text of an answer or a judgement stays in memory; the cases are read again one by one.
-
-Several runs in one report: narratives against references, and every classification set.
-
-A run holds one data set, asked in one way. Their tables stay apart, each under the name of its run;
-no number is computed over two runs. A system has one name in the report, so that it must be the
-same system in every run.
+No text of an answer or a judgement stays in memory; the cases are read again one by one. A run
+holds one data set, asked in one way. The tables of several runs stay apart, each under the name of
+its run; no number is computed over two runs. A system has one name in the report, so that it must
+be the same system in every run.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from skingpt_r1.dermbench.classification.tables import classified_tables
 from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.reading import RunReading, read_run
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.report.data import Audit, Leak, ReportCase, ReportData
-from skingpt_r1.dermbench.report.rows import Written, write_report
-from skingpt_r1.dermbench.report.wording import of_run
+from skingpt_r1.dermbench.report.data import Audit, Leak, ReportData
 from skingpt_r1.dermbench.systems.card import NOT_A_MODEL
 from skingpt_r1.dermbench.tables import TRAINED_ON, label_rows, score_table
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.records import ResultRow, read_json
-from skingpt_r1.runs import RUN, own_run
-from skingpt_r1.stats.intervals import Draw
-
-
-class Summary(NamedTuple):
-    """A run.
-
-    Attributes:
-        data: what a report shows.
-        rows: numbers of `results.json` that the report does not show.
-    """
-
-    data: ReportData
-    rows: tuple[ResultRow, ...]
+from skingpt_r1.records import read_json
+from skingpt_r1.runs import RUN
+from skingpt_r1.stats.intervals import Bootstrap
 
 
 def summarise_reading(
     reading: RunReading,
     *,
     baseline: str | None = None,
-    draw: Draw | None = None,
+    boot: Bootstrap | None = None,
     audits: tuple[Audit, ...] = (),
     notes: tuple[str, ...] = (),
     pictures: bool = True,
-) -> Summary:
-    """All tables of a run that was gone through; `several_runs.summarise_runs` goes through it.
-
-    Args:
-        reading: the run.
-        baseline: one of its systems, that the others are compared with in classification.
-        draw: of the intervals; the seed of the run by default.
-        audits: checks of the judges, shown beside the scores.
-        notes: what a reader must know besides.
-        pictures: embed the pictures whose licence allows it.
-    """
+) -> ReportData:
+    """All tables of one run, see `summarise_runs`; `audits` are the checks of its judges."""
     run = read_json(reading.folder / RUN)
-    chosen = draw or Draw(seed=int(run.get("seed", 0)))
-    classified = classified_tables(reading, chosen, baseline)
-    data = ReportData(
+    chosen = boot or Bootstrap(seed=int(run.get("seed", 0)))
+    return ReportData(
         title=str(run["recipe"].get("name", reading.folder.name)),
         facts=_facts(reading, run, chosen),
         systems={name: _what(reading, name) for name in reading.systems},
         scores=tuple(score_table(reading, scale, chosen) for scale in reading.judged),
         labels=tuple(label_rows(reading)),
-        classifications=tuple(item.part for item in classified),
+        classifications=classified_tables(reading, chosen, baseline),
         audits=audits,
         leaks=tuple(_leaks(reading)),
         notes=(*_notes(reading, run["recipe"]), *notes),
         num_cases=len(reading.questions),
         cases=partial(report_cases, reading, pictures=pictures),
     )
-    return Summary(data, tuple(row for item in classified for row in item.rows))
 
 
-def write_summary(
-    summary: Summary, folder: Path, *, more: Sequence[ResultRow] = (), results: Path | None = None
-) -> Written:
-    """The report's files, and `results.json` with every number.
-
-    Args:
-        summary: what is reported.
-        folder: gets the files.
-        more: numbers that belong to the same table and stand elsewhere.
-        results: folder of `results.json`; that of the other files by default.
-
-    Raises:
-        RecordError: a file cannot be written.
-        TrainingError: another process writes the folder.
-    """
-    with own_run(folder):
-        return write_report(summary.data, folder, more=[*summary.rows, *more], results=results)
-
-
-def _facts(reading: RunReading, run: dict[str, object], draw: Draw) -> dict[str, str]:
+def _facts(reading: RunReading, run: dict[str, object], boot: Bootstrap) -> dict[str, str]:
     versions = run.get("versions")
     facts = {
         "Questions": f"{len(reading.questions):,}",
         "Groups (patient, lesion or file series)": f"{len({q.group for q in reading.questions}):,}",
         "Benchmarks": ", ".join(dict.fromkeys(map(benchmark_title, reading.questions))),
         "Seed": str(run.get("seed", 0)),
-        "Intervals": f"95 %, {draw.resamples:,} resamples of whole groups",
+        "Intervals": f"95 %, {boot.resamples:,} resamples of whole groups",
     }
     if isinstance(versions, dict):
         facts["Versions"] = ", ".join(f"{name} {value}" for name, value in versions.items())
@@ -166,18 +119,17 @@ def summarise_runs(
     folders: Sequence[Path],
     *,
     baseline: str | None = None,
-    draw: Draw | None = None,
+    boot: Bootstrap | None = None,
     audits: Mapping[Path, tuple[Audit, ...]] | None = None,
     notes: tuple[str, ...] = (),
     pictures: bool = True,
-) -> Summary:
+) -> ReportData:
     """Go through each run once and put all of their tables into one report.
 
     Args:
-        folders: of the runs, in the order of the report.
         baseline: a system that the others are compared with in classification, in the runs that
             have it.
-        draw: of the intervals; of each run its own seed by default.
+        boot: each run has its own seed by default.
         audits: folder -> checks of its judges.
         notes: what a reader must know besides.
         pictures: embed the pictures whose licence allows it.
@@ -196,34 +148,29 @@ def summarise_runs(
             f"the baseline {baseline!r} is no system of these runs; their systems are "
             f"{', '.join(known) or 'not there yet'}"
         )
-    summaries = [
+    parts = [
         summarise_reading(
             reading,
             baseline=baseline if baseline in reading.systems else None,
-            draw=draw,
+            boot=boot,
             audits=(audits or {}).get(reading.folder, ()),
             notes=_without_baseline(reading, baseline),
             pictures=pictures,
         )
         for reading in readings
     ]
-    joined = join_summaries(dict(zip(_names(folders, summaries), summaries, strict=True)))
-    data = replace(joined.data, notes=(*joined.data.notes, *notes))
-    return joined._replace(data=data)
+    joined = join_runs(dict(zip(_names(folders, parts), parts, strict=True)))
+    return replace(joined, notes=(*joined.notes, *notes))
 
 
-def join_summaries(summaries: Mapping[str, Summary]) -> Summary:
-    """One summary of several runs.
-
-    Args:
-        summaries: name of the run -> its summary. A single one is given back as it is.
-    """
-    if len(summaries) == 1:
-        return next(iter(summaries.values()))
-    parts = {run: _named(summary.data, run) for run, summary in summaries.items()}
+def join_runs(runs: Mapping[str, ReportData]) -> ReportData:
+    """One report of several runs by name; a single one is given back as it is."""
+    if len(runs) == 1:
+        return next(iter(runs.values()))
+    parts = {run: _named(data, run) for run, data in runs.items()}
     every = list(parts.values())
-    data = ReportData(
-        title=_title(list(summaries)),
+    return ReportData(
+        title=_title(list(runs)),
         facts=_facts_of_runs(parts),
         systems={name: what for part in every for name, what in part.systems.items()},
         scores=tuple(chain.from_iterable(part.scores for part in every)),
@@ -235,12 +182,6 @@ def join_summaries(summaries: Mapping[str, Summary]) -> Summary:
         num_cases=sum(part.num_cases for part in every),
         cases=lambda: chain.from_iterable(part.cases() for part in every),
     )
-    rows = tuple(
-        row.model_copy(update={"table": of_run(row.table, run)})
-        for run, summary in summaries.items()
-        for row in summary.rows
-    )
-    return Summary(data, rows)
 
 
 def _named(data: ReportData, run: str) -> ReportData:
@@ -252,13 +193,8 @@ def _named(data: ReportData, run: str) -> ReportData:
         classifications=tuple(replace(item, run=run) for item in data.classifications),
         audits=tuple(replace(item, run=run) for item in data.audits),
         leaks=tuple(replace(item, run=run) for item in data.leaks),
-        cases=lambda: _cases(data, run),
+        cases=lambda: (replace(case, run=run) for case in data.cases()),
     )
-
-
-def _cases(data: ReportData, run: str) -> Iterator[ReportCase]:
-    for case in data.cases():
-        yield replace(case, id=f"{run}/{case.id}", run=run)
 
 
 def _facts_of_runs(parts: Mapping[str, ReportData]) -> dict[str, str]:
@@ -295,9 +231,9 @@ def _notes_of_runs(parts: Mapping[str, ReportData]) -> tuple[str, ...]:
     )
 
 
-def _names(folders: Sequence[Path], summaries: Sequence[Summary]) -> list[str]:
+def _names(folders: Sequence[Path], parts: Sequence[ReportData]) -> list[str]:
     """The recipes' names; with the folder, and a number if need be, where two are equal."""
-    titles = [summary.data.title for summary in summaries]
+    titles = [part.title for part in parts]
     names = [
         title if titles.count(title) == 1 else f"{title} in {folder.resolve().name}"
         for title, folder in zip(titles, folders, strict=True)

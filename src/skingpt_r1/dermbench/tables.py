@@ -1,6 +1,8 @@
-"""The tables of scores: one for each judge and scale, never mixed, with everything that is missing.
+"""The tables of scores, one for each judge and scale, and of every metric by skin tone.
 
-Questions that a system was trained on do not count in its row; they have a row of their own.
+Questions that a system was trained on do not count in its row; they have a row of their own. Every
+skin group is shown, the unknown as a group. Small groups are not dropped: their intervals, or that
+there is none, say how little is known.
 """
 
 from collections import Counter
@@ -9,20 +11,32 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from scipy import stats as scipy_stats
 
+from skingpt_r1.case import SkinTone
 from skingpt_r1.dermbench.reading import RunReading, Scale, count_reasons
-from skingpt_r1.dermbench.report.data import Kind, LabelRow, ScoreTable, SystemScores, ToneTable
-from skingpt_r1.dermbench.skin_tone import (
-    TONE_ORDER,
-    TYPE_ORDER,
-    UNKNOWN,
-    by_skin,
-    tone_name,
-    type_name,
+from skingpt_r1.dermbench.report.data import (
+    Kind,
+    LabelRow,
+    ScoreTable,
+    SystemScores,
+    ToneRow,
+    ToneTable,
 )
 from skingpt_r1.dermbench.systems.named import CONTROL, REFERENCE
 from skingpt_r1.stats.comparison import Table, compare_pairs, means, ranks
-from skingpt_r1.stats.intervals import Draw, Floats
+from skingpt_r1.stats.intervals import (
+    Bootstrap,
+    Floats,
+    Integers,
+    Interval,
+    bootstrap_mean,
+    bootstrap_share,
+    count_groups,
+    percentile_interval,
+    ratio,
+    resampled_sums,
+)
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 from skingpt_r1.text.taxonomy import is_malignant
 
@@ -30,6 +44,9 @@ TRAINED_ON = "the system was trained on it"
 SEEN = "{} (cases it was trained on)"
 MEAN_SCORE = "mean score"
 SKIN_TONE, SKIN_TYPE = "skin tone", "Fitzpatrick type"
+UNKNOWN = "unknown"
+TONE_ORDER = (*(tone.value for tone in SkinTone), UNKNOWN)
+TYPE_ORDER = ("I", "II", "III", "IV", "V", "VI", UNKNOWN)
 
 
 def kind_of(reading: RunReading, system: str) -> Kind:
@@ -41,7 +58,7 @@ def kind_of(reading: RunReading, system: str) -> Kind:
     return "control" if model.startswith(CONTROL) else "system"
 
 
-def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
+def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ScoreTable:
     """What one judge says on one scale: means, ranks, pairs and skin tones.
 
     A system that the judge was never shown has a row without numbers.
@@ -55,10 +72,10 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
     overall = np.column_stack([own[name].mean(axis=1) for name in systems])
     table = Table(systems, overall, groups)
     ranked = [name for name in systems if kind_of(reading, name) == "system"]
-    places = ranks(table._replace(systems=ranked, values=_columns(table, ranked)), draw)
-    averages = means(table, draw)
+    places = ranks(table._replace(systems=ranked, values=_columns(table, ranked)), boot)
+    averages = means(table, boot)
     by_dimension = [
-        means(Table(systems, np.column_stack([own[name][:, at] for name in systems]), groups), draw)
+        means(Table(systems, np.column_stack([own[name][:, at] for name in systems]), groups), boot)
         for at in range(len(DIMENSIONS))
     ]
     rows = []
@@ -71,7 +88,7 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
         row = _row(reading, scale, name, own[name])
         rows.append(replace(row, overall=averages[name], dimensions=found, rank=places.get(name)))
         if reading.overlapping(name):
-            rows.append(_seen_row(reading, name, all_scores[name], draw))
+            rows.append(_seen_row(reading, name, all_scores[name], boot))
     never = np.full((len(groups), len(DIMENSIONS)), np.nan)
     rows += [_row(reading, scale, name, never) for name in reading.systems if name not in judged]
     rows.sort(key=lambda row: -np.inf if row.overall is None else row.overall.value, reverse=True)
@@ -79,8 +96,8 @@ def score_table(reading: RunReading, scale: Scale, draw: Draw) -> ScoreTable:
         judge=judge,
         protocol=protocol,
         rows=tuple(rows),
-        pairs=tuple(compare_pairs(table, draw)),
-        tones=tuple(_tones(reading, table, Protocol(protocol), draw)),
+        pairs=tuple(compare_pairs(table, boot)),
+        tones=tuple(_tones(reading, table, Protocol(protocol), boot)),
         judged_on=_days(judged[name].days for name in systems),
     )
 
@@ -92,44 +109,29 @@ def tone_tables(
     values: Floats,
     *,
     metric: str,
-    scale: tuple[float, float],
-    draw: Draw,
+    ends: tuple[float, float],
+    boot: Bootstrap,
 ) -> list[ToneTable]:
     """One system's metric by skin tone and by Fitzpatrick type, where the data know either.
 
-    Args:
-        reading: the run.
-        numbers: of the questions that the values are of.
-        system: its name.
-        values: one for each of these questions; NaN where there is none.
-        metric: what the values are.
-        scale: their smallest and largest possible value.
-        draw: of the bootstrap.
+    There is one value, or NaN, for each of the questions with these numbers; `ends` are the
+    smallest and largest possible value.
     """
     questions = [reading.questions[number] for number in numbers]
+    groups = [item.group for item in questions]
+    positives = [_is_positive(item.label) for item in questions]
     named = (
         (SKIN_TONE, TONE_ORDER, [tone_name(item.tone) for item in questions]),
         (SKIN_TYPE, TYPE_ORDER, [type_name(item.fitzpatrick) for item in questions]),
     )
     return [
-        ToneTable(
-            system=system,
-            metric=metric,
-            scale=title,
-            gaps=by_skin(
-                values,
-                names,
-                [item.group for item in questions],
-                [_is_positive(item.label) for item in questions],
-                order=order,
-                scale=scale,
-                draw=draw,
-            ),
-            high=scale[1],
+        replace(
+            by_skin(values, names, groups, positives, order=order, ends=ends, boot=boot),
+            system=system, metric=metric, scale=scale,
         )
-        for title, order, names in named
+        for scale, order, names in named
         if set(names) - {UNKNOWN}
-    ]
+    ]  # fmt: skip
 
 
 def label_rows(reading: RunReading) -> list[LabelRow]:
@@ -183,13 +185,13 @@ def _row(reading: RunReading, scale: Scale, system: str, own: Floats) -> SystemS
     )
 
 
-def _seen_row(reading: RunReading, system: str, scores: Floats, draw: Draw) -> SystemScores:
+def _seen_row(reading: RunReading, system: str, scores: Floats, boot: Bootstrap) -> SystemScores:
     """The questions that the system was trained on, apart."""
     seen = sorted(reading.place[identity] for identity in reading.overlapping(system))
     groups = [reading.questions[number].group for number in seen]
     table = Table([*DIMENSIONS, MEAN_SCORE], np.empty((0, 0)), groups)
     values = np.column_stack([scores[seen], scores[seen].mean(axis=1)])
-    found = means(table._replace(values=values), draw)
+    found = means(table._replace(values=values), boot)
     overall = found.pop(MEAN_SCORE)
     return SystemScores(
         system=SEEN.format(system),
@@ -207,7 +209,9 @@ def _columns(table: Table, systems: Sequence[str]) -> Floats:
     return chosen
 
 
-def _tones(reading: RunReading, table: Table, protocol: Protocol, draw: Draw) -> list[ToneTable]:
+def _tones(
+    reading: RunReading, table: Table, protocol: Protocol, boot: Bootstrap
+) -> list[ToneTable]:
     numbers = range(len(reading.questions))
     return [
         item
@@ -218,8 +222,8 @@ def _tones(reading: RunReading, table: Table, protocol: Protocol, draw: Draw) ->
             name,
             table.values[:, place],
             metric=MEAN_SCORE,
-            scale=(protocol.low, protocol.high),
-            draw=draw,
+            ends=(protocol.low, protocol.high),
+            boot=boot,
         )
     ]
 
@@ -229,3 +233,101 @@ def _days(found: Iterable[set[str]]) -> str:
     if not days:
         return ""
     return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+def tone_name(tone: SkinTone | None) -> str:
+    """The name of a tone's group."""
+    return UNKNOWN if tone is None else tone.value
+
+
+def type_name(fitzpatrick: int | None) -> str:
+    """The name of a Fitzpatrick type's group."""
+    return UNKNOWN if fitzpatrick is None else TYPE_ORDER[fitzpatrick - 1]
+
+
+def by_skin(
+    values: Floats,
+    names: Sequence[str],
+    groups: Sequence[str],
+    positives: Sequence[bool],
+    *,
+    order: Sequence[str],
+    ends: tuple[float, float],
+    boot: Bootstrap,
+) -> ToneTable:
+    """Means of each skin group, with the worst group and the gap between the known ones.
+
+    `names` are the skin groups of the cases, `groups` what is resampled together, `positives`
+    whether a case is malignant, and `order` all skin groups, whether they have cases or not.
+    """
+    where = np.array([order.index(name) for name in names], dtype=np.int64)
+    malignant = np.array(positives, dtype=bool)
+    rows = []
+    for place, name in enumerate(order):
+        here = where == place
+        scored = here & np.isfinite(values)
+        own = [group for group, keep in zip(groups, scored, strict=True) if keep]
+        measure = _interval(values[scored], own, ends, boot) if scored.any() else None
+        found = int(here.sum()), int((here & malignant).sum()), int(scored.sum())
+        rows.append(ToneRow(name, *found, measure))
+    table = ToneTable(system="", metric="", rows=tuple(rows), high=ends[1])
+    known = {row.name: row.measure.value for row in rows if row.measure and row.name != UNKNOWN}
+    if len(known) < 2:
+        return table
+    places = [order.index(name) for name in known]
+    gap, parity = _gaps(values, where, groups, places, boot)
+    return replace(table, worst=min(known, key=known.__getitem__), gap=gap, parity=parity)
+
+
+def _interval(
+    values: Floats, groups: Sequence[str], ends: tuple[float, float], boot: Bootstrap
+) -> Interval:
+    """The bootstrap's interval, or a wider one where the bootstrap knows too little.
+
+    A few cases that are all right would have no interval at all. Shares take the wider of the
+    bootstrap and of Wilson's interval over the groups, means that of the t interval.
+    """
+    if np.isin(values, (0.0, 1.0)).all():
+        return bootstrap_share(values, groups, **boot._asdict())
+    found = bootstrap_mean(values, groups, **boot._asdict())
+    if found.ends is None:
+        return found
+    both = [*found.ends, *_wide(values, groups, ends)]
+    return Interval(found.value, min(both), max(both), found.n)
+
+
+def _wide(values: Floats, groups: Sequence[str], ends: tuple[float, float]) -> tuple[float, float]:
+    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    count, mean = int(codes.max()) + 1, float(values.mean())
+    # Variance of a ratio of group sums, as a cluster-robust standard error has it.
+    rest = np.bincount(codes, weights=values - mean)
+    error = np.sqrt((rest**2).sum() * count / (count - 1)) / len(values)
+    reach = float(scipy_stats.t.ppf(0.975, count - 1) * error)
+    return max(ends[0], mean - reach), min(ends[1], mean + reach)
+
+
+def _gaps(
+    values: Floats, where: Integers, groups: Sequence[str], places: Sequence[int], boot: Bootstrap
+) -> tuple[Interval | None, Interval | None]:
+    known = np.isfinite(values)
+    here = (where[:, None] == np.array(places)) & known[:, None]
+    filled = np.where(known, values, 0.0)[:, None]
+    columns = np.column_stack([here * filled, here.astype(np.float64)])
+    drawn = resampled_sums(columns, groups, **boot._asdict())
+    n, num_groups = int(here.sum()), count_groups(groups, here)
+    results = []
+    for sums in (columns.sum(axis=0)[None], drawn):
+        part, whole = np.split(sums, 2, axis=1)
+        means = ratio(part, whole)
+        top, bottom = means.max(axis=1), means.min(axis=1)  # NaN where a group was not drawn
+        gap = top - bottom
+        share = ratio(gap, top)
+        results.append((gap, 1 - share))
+    (gap, parity), (gaps, parities) = results
+    # The extremes rest on the groups of two tones; what one of them hides stays unknown.
+    own = columns[:, : len(places)].sum(axis=0) / here.sum(axis=0)
+    fewest = int(min(num_groups[own.argmax()], num_groups[own.argmin()]))
+    return (
+        percentile_interval(float(gap[0]), gaps, n, fewest),
+        percentile_interval(float(parity[0]), parities, n, fewest),
+    )

@@ -1,8 +1,7 @@
 """The card of a published corpus: `README.md` with the front matter of the Hugging Face hub.
 
-Where the cases of a corpus come from, under which licence, and what may be passed on.
-
-What a corpus holds, counted while its records stream by; the texts are not kept.
+Also: where the cases come from, under which licence and what may be passed on; and the counts of a
+split, made while its records stream by (the texts are not kept).
 """
 
 from collections import Counter

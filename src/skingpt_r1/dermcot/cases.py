@@ -11,10 +11,11 @@ import multiprocessing
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,9 +26,9 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.data.splits import split_cases
-from skingpt_r1.dermcot.asking import blocks, findings_in
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root, relative
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
+from skingpt_r1.dermcot.tasks import blocks, findings_in
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.folder import iterate_cases, write_picture
 
@@ -41,7 +42,7 @@ Chosen = tuple[Case, Part]
 
 
 class Gathered(NamedTuple):
-    """The cases that a recipe names, before their pictures are looked at.
+    """The cases that a recipe names, before their pictures are read.
 
     Attributes:
         cases: in order, each with its part; can be called for again.
@@ -54,20 +55,12 @@ class Gathered(NamedTuple):
     manifest: dict[str, Any]
 
 
-class _Look(NamedTuple):
-    """What is to be done for one case; small enough to be sent to another process."""
+class _Measured(NamedTuple):
+    """What is read off the pictures of one case."""
 
-    images: tuple[Path, ...]
-    drawing: tuple[int, int, int] | None  # index, seed and size
-    measured: bool
-
-
-class _Seen(NamedTuple):
-    """What came of it."""
-
-    sha256: tuple[str, ...]
-    phash: tuple[str, ...]
-    findings: dict[str, str]
+    sha256: tuple[str, ...] = ()
+    phash: tuple[str, ...] = ()
+    findings: Mapping[str, str] = {}
 
 
 def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
@@ -97,9 +90,9 @@ def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
 
 
 def planned_candidates(recipe: CasesRecipe, folder: Path) -> Iterator[Candidate]:
-    """The cases of a recipe before any picture is drawn or looked at, for estimates."""
+    """The cases of a recipe before any picture is drawn or read, for estimates."""
     for case, part in gather(recipe, folder).cases():
-        yield Candidate(_record(case, part, _Seen((), (), {}), folder), {})
+        yield Candidate(_record(case, part, _Measured(), folder), {})
 
 
 def case_records(
@@ -112,7 +105,7 @@ def case_records(
         recipe: how pictures are drawn and measured.
         folder: of the corpus.
         done: cases whose records are written.
-        workers: processes that draw and look.
+        workers: processes that draw and measure.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -122,9 +115,14 @@ def case_records(
     rest = enumerate(gathered.cases())
     with _pool(workers) as pool:
         for block in blocks(islice(rest, done, None), BLOCK):
-            tasks = [_task(case, index, recipe) for index, (case, _) in block]
-            seen = map(_look, tasks) if pool is None else pool.map(_look, tasks, chunksize=8)
-            for (_, (case, part)), found in zip(block, seen, strict=True):
+            numbers, paths = zip(*((n, case.images) for n, (case, _) in block), strict=True)
+            run = partial(_measure, recipe=recipe)
+            measured = (
+                map(run, numbers, paths)
+                if pool is None
+                else pool.map(run, numbers, paths, chunksize=8)
+            )
+            for (_, (case, part)), found in zip(block, measured, strict=True):
                 yield _record(case, part, found, root)
 
 
@@ -168,27 +166,23 @@ def _digest(chosen: Iterable[Chosen]) -> str:
     return digest.hexdigest()
 
 
-def _task(case: Case, index: int, recipe: CasesRecipe) -> _Look:
-    drawing = None if recipe.dataset != SYNTHETIC else (index, recipe.seed, recipe.size)
-    return _Look(case.images, drawing, recipe.measure)
-
-
-def _look(task: _Look) -> _Seen:
-    if task.drawing is not None:
-        write_picture(task.images[0], *task.drawing)
-    prints = [fingerprint(path) for path in task.images]
-    findings = findings_of(measure(open_image(task.images[0]))) if task.measured else {}
-    return _Seen(
+def _measure(number: int, images: tuple[Path, ...], recipe: CasesRecipe) -> _Measured:
+    """Draw the picture of a synthetic case, then read what is wanted off the pictures."""
+    if recipe.dataset == SYNTHETIC:
+        write_picture(images[0], number, recipe.seed, recipe.size)
+    prints = [fingerprint(path) for path in images]
+    findings = findings_of(measure(open_image(images[0]))) if recipe.measure else {}
+    return _Measured(
         tuple(found.file for found in prints),
         tuple(found.hash.tobytes().hex() for found in prints),
         findings,
     )
 
 
-def _record(case: Case, part: Part, seen: _Seen, root: Path) -> CaseRecord:
+def _record(case: Case, part: Part, measured: _Measured, root: Path) -> CaseRecord:
     assert case.label is not None
     # What the data set records is never replaced by what was measured.
-    findings = {**seen.findings, **findings_in(case.attributes), **case.findings}
+    findings = {**measured.findings, **findings_in(case.attributes), **case.findings}
     case = replace(case, findings=findings)
     return CaseRecord(
         id=case.id,
@@ -196,8 +190,8 @@ def _record(case: Case, part: Part, seen: _Seen, root: Path) -> CaseRecord:
         group=case.group,
         part=part,
         images=tuple(relative(path, root) for path in case.images),
-        sha256=seen.sha256,
-        phash=seen.phash,
+        sha256=measured.sha256,
+        phash=measured.phash,
         label=case.label or "",
         split=case.split,
         fitzpatrick=case.fitzpatrick,

@@ -36,7 +36,7 @@ from skingpt_r1.ratings.certification import (
 from skingpt_r1.ratings.rating import Rating, RatingScores, one_or_all, write_ratings
 from skingpt_r1.ratings.sheets import (
     Exported,
-    Item,
+    ReviewItem,
     assign_raters,
     check_raters,
     export_cases,
@@ -69,12 +69,7 @@ def export_to_raters(
 ) -> Exported:
     """Write a folder for raters with the cases that need one of them.
 
-    Args:
-        folder: of the corpus.
-        to: the new folder.
-        raters: pseudonyms.
-        rules: how many verdicts a case needs.
-        seed: of the assignment and of the order of rows.
+    The seed is that of the assignment and of the order of rows.
 
     Raises:
         DatasetError: see `check_raters` and `export_cases`.
@@ -83,17 +78,12 @@ def export_to_raters(
     check_raters(raters)
     history, labels, root = _open(folder), _labels(folder), picture_root(folder)
     items = (
-        Item(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
+        ReviewItem(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
         for r in read_corpus(folder, "held_out")
     )
-    return export_cases(
-        items,
-        assign_raters(labels, history, rules, raters, seed),
-        to,
-        judged=_judged(folder),
-        seed=seed,
-        missing={case: history.missing(case, rules) for case in labels},
-    )
+    assigned = assign_raters(labels, history, rules, raters, seed)
+    judged = _judged(folder)
+    return export_cases(items, history, rules, assigned, to, judged=judged, seed=seed)
 
 
 def import_ratings(

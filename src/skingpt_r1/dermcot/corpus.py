@@ -1,9 +1,8 @@
 """The records of a corpus: the case, what each stage made of it, and the finished narrative.
 
 Every stage writes one record for each case that entered it, in the order of the cases. A record
-holds no time and no path of the machine, so that a continued run writes the same bytes.
-
-The folder of a corpus: where its files are, and how they are read one record at a time.
+holds no time and no path of the machine, so that a continued run writes the same bytes. At the end:
+where the files of a corpus are, and how they are read one record at a time.
 """
 
 import os
@@ -81,7 +80,17 @@ class Provenance(Record):
     simulated_slip: str | None = None
 
 
-class CaseRecord(Record):
+class _Pictures(Record):
+    id: str
+    dataset: str
+    group: str
+    part: Part
+    images: tuple[str, ...]
+    sha256: tuple[str, ...]
+    phash: tuple[str, ...]
+
+
+class CaseRecord(_Pictures):
     """A case that a narrative is wanted of.
 
     Attributes:
@@ -89,7 +98,7 @@ class CaseRecord(Record):
         dataset: the reader that made the case, or `synthetic`.
         group: what must not be split: patient, lesion or file series.
         part: `candidate`, or `held_out` for the part that dermatologists certify.
-        images: picture files, relative to the folder of the corpus.
+        images: picture files, relative to the root of their data.
         sha256: of each file.
         phash: perceptual hash of each picture, 64 hexadecimal digits.
         label: the gold diagnosis.
@@ -98,16 +107,9 @@ class CaseRecord(Record):
         tone: apparent skin colour; None when unknown.
         findings: what is seen, recorded or measured.
         context: site and age, where known.
-        attributes: other columns; the audit looks here whether a told symptom is known.
+        attributes: other columns; the audit checks here whether a reported symptom is known.
     """
 
-    id: str
-    dataset: str
-    group: str
-    part: Part
-    images: tuple[str, ...]
-    sha256: tuple[str, ...]
-    phash: tuple[str, ...]
     label: str
     split: Split | None = None
     fitzpatrick: int | None = None
@@ -144,23 +146,12 @@ class StageRecord(Record):
     scores: dict[str, FiniteFloat] | None = None
 
 
-class CorpusRecord(Record):
+class CorpusRecord(_Pictures):
     """A finished narrative with its case; a line of `corpus.jsonl` or `held_out.jsonl`.
 
     Attributes:
-        id: of the case.
-        dataset: where the pictures are from.
-        group: what must not be split.
         part: `candidate` for the training part, `held_out` for what is to be certified.
-        images: picture files, relative to the folder of the corpus.
-        sha256: of each file.
-        phash: perceptual hash of each picture, 64 hexadecimal digits.
-        diagnosis: the gold label.
-        split: the official split of the source, where it has one.
-        fitzpatrick: skin type 1..6; None when unknown.
-        tone: apparent skin colour; None when unknown.
-        findings: what is seen, recorded or measured.
-        context: site and age, where known.
+        diagnosis: the gold label; the other facts are those of `CaseRecord`.
         narrative: in canonical form.
         scores: dimension -> score of the evaluator; None in the held-out part, which is not scored.
         evaluator: what scored it; None in the held-out part.
@@ -168,13 +159,6 @@ class CorpusRecord(Record):
         reason: provenance of the reasoning.
     """
 
-    id: str
-    dataset: str
-    group: str
-    part: Part
-    images: tuple[str, ...]
-    sha256: tuple[str, ...]
-    phash: tuple[str, ...]
     diagnosis: str
     split: Split | None
     fitzpatrick: int | None

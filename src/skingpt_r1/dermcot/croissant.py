@@ -19,44 +19,25 @@ from skingpt_r1.dermcot.table import Shard
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 CORPUS_VERSION = "1.0.0"  # of the layout of a published corpus
-_CONTEXT: Mapping[str, Any] = MappingProxyType(
+# What stands for what in the document, in the order of the Croissant specification.
+_TERMS = (
+    "@language @vocab citeAs column conformsTo cr rai data dataType dct equivalentProperty "
+    "examples extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath "
+    "key md5 parentField path recordSet references regex repeated replace samplingRate sc "
+    "separator source subField transform"
+)
+_OTHER_THAN_CROISSANT: Mapping[str, Any] = MappingProxyType(
     {
         "@language": "en",
         "@vocab": "https://schema.org/",
-        "citeAs": "cr:citeAs",
-        "column": "cr:column",
         "conformsTo": "dct:conformsTo",
         "cr": "http://mlcommons.org/croissant/",
         "rai": "http://mlcommons.org/croissant/RAI/",
         "data": {"@id": "cr:data", "@type": "@json"},
         "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
         "dct": "http://purl.org/dc/terms/",
-        "equivalentProperty": "cr:equivalentProperty",
         "examples": {"@id": "cr:examples", "@type": "@json"},
-        "extract": "cr:extract",
-        "field": "cr:field",
-        "fileProperty": "cr:fileProperty",
-        "fileObject": "cr:fileObject",
-        "fileSet": "cr:fileSet",
-        "format": "cr:format",
-        "includes": "cr:includes",
-        "isLiveDataset": "cr:isLiveDataset",
-        "jsonPath": "cr:jsonPath",
-        "key": "cr:key",
-        "md5": "cr:md5",
-        "parentField": "cr:parentField",
-        "path": "cr:path",
-        "recordSet": "cr:recordSet",
-        "references": "cr:references",
-        "regex": "cr:regex",
-        "repeated": "cr:repeated",
-        "replace": "cr:replace",
-        "samplingRate": "cr:samplingRate",
         "sc": "https://schema.org/",
-        "separator": "cr:separator",
-        "source": "cr:source",
-        "subField": "cr:subField",
-        "transform": "cr:transform",
     }
 )
 # Flat columns of the table; pictures, findings and ratings are nested and read by their library.
@@ -84,7 +65,9 @@ def croissant(facts: Facts, shards: Sequence[Shard]) -> dict[str, Any]:
     splits = dict.fromkeys(shard.split for shard in shards)
     cited = [source.citation for source in facts.sources if source.citation]
     return {
-        "@context": dict(_CONTEXT),
+        "@context": {
+            term: _OTHER_THAN_CROISSANT.get(term, f"cr:{term}") for term in _TERMS.split()
+        },
         "@type": "sc:Dataset",
         "conformsTo": list(CONFORMS_TO),
         "name": facts.name,

@@ -7,7 +7,6 @@ the hash of the file, so that a changed picture is read again.
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import Fingerprint, OverlapKind, find_overlap, fingerprint
 from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
+from skingpt_r1.dermcot.tasks import blocks
 from skingpt_r1.errors import DatasetError, ImageError
 from skingpt_r1.records import Record, append_records, resume_records, sha256_file
 from skingpt_r1.runs import Count
@@ -25,13 +25,7 @@ _BATCH = 256  # pictures between two lines of progress; a killed run repeats at 
 
 
 class StoredPrint(Record):
-    """A fingerprint on disk.
-
-    Attributes:
-        file: SHA-256 of the file.
-        pixels: SHA-256 of size and pixels.
-        hash: perceptual hash, 64 hexadecimal digits.
-    """
+    """A `data.overlap.Fingerprint` on disk, without its path; `hash` in hexadecimal digits."""
 
     file: str
     pixels: str
@@ -61,12 +55,7 @@ class Leak(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """What is compared of a case, without its texts.
-
-    Attributes:
-        case: id, group, source and pictures.
-        sha256: of each picture file, as the corpus has it.
-    """
+    """What is compared of a case: id, group, source, pictures, and SHA-256 of each file."""
 
     case: Case
     sha256: tuple[str, ...]
@@ -96,7 +85,7 @@ def find_leaks(
         store: the file of fingerprints; made when missing, added to.
         max_distance: bits of 256 up to which two pictures are near-identical.
         workers: processes that read pictures; see `synthetic.write_cases`.
-        progress: told how many pictures of how many are read.
+        progress: callback(done, total) over pictures.
 
     Raises:
         DatasetError: pictures are missing, unreadable, or not the files of the corpus; all of them.
@@ -135,13 +124,17 @@ def _shared_names(training: Iterable[Compared], certified: Iterable[Compared]) -
 def _fingerprints(
     items: Sequence[Compared], store: Path, workers: int, progress: Count | None
 ) -> dict[Path, Fingerprint]:
-    known = {row.file: row for row in resume_records(store, StoredPrint).records}
+    stored = {row.file: row for row in resume_records(store, StoredPrint).records}
     files = _files(items)
-    wanted = {sha: path for path, sha in files.items() if sha not in known}
+    wanted = {sha: path for path, sha in files.items() if sha not in stored}
     for fresh in _read(list(wanted.values()), workers, progress):
         append_records(store, fresh)
-        known.update({row.file: row for row in fresh})
-    return {path: _loaded(path, known[sha]) for path, sha in files.items()}
+        stored.update({row.file: row for row in fresh})
+    found = {}
+    for path, sha in files.items():
+        bits = np.frombuffer(bytes.fromhex(stored[sha].hash), np.uint64)
+        found[path] = Fingerprint(path, sha, stored[sha].pixels, bits)
+    return found
 
 
 def _files(items: Sequence[Compared]) -> dict[Path, str]:
@@ -181,16 +174,11 @@ def _read(
 
 def _mapped(paths: Sequence[Path], workers: int) -> Iterator[list[StoredPrint | str]]:
     if workers == 1 or len(paths) < 2 * _BATCH:
-        yield from _batches(map(_print, paths))
+        yield from blocks(map(_print, paths), _BATCH)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from _batches(pool.map(_print, paths, chunksize=32))
-
-
-def _batches(rows: Iterator[StoredPrint | str]) -> Iterator[list[StoredPrint | str]]:
-    while batch := list(islice(rows, _BATCH)):
-        yield batch
+        yield from blocks(pool.map(_print, paths, chunksize=32), _BATCH)
 
 
 def _print(path: Path) -> StoredPrint | str:
@@ -199,8 +187,3 @@ def _print(path: Path) -> StoredPrint | str:
     except ImageError as error:
         return str(error)
     return StoredPrint(file=found.file, pixels=found.pixels, hash=found.hash.tobytes().hex())
-
-
-def _loaded(path: Path, row: StoredPrint) -> Fingerprint:
-    bits = np.frombuffer(bytes.fromhex(row.hash), np.uint64)
-    return Fingerprint(path=path, file=row.file, pixels=row.pixels, hash=bits)

@@ -1,17 +1,10 @@
 """Narrators by name: the offline one, our own model, or any model that inspect-ai can name.
 
-Our own model as a narrator: it is asked as always, and its answer counts when it is right.
-
-The model is handed in loaded. It cannot be told a diagnosis to reason towards: in `reason` it
-diagnoses the pictures itself, and when it comes to another diagnosis the answer is that the
-observation does not support the gold one (rejection sampling).
-
-The offline narrator: it writes only from what is known, and needs no model and no network.
-
-What is known are the findings of a case (recorded, measured or rendered) and annotations of what is
-seen. In `observe` it has no label; in `reason` it cites what it reads in the observation and what
-speaks for the label. On synthetic cases it can be told to make mistakes, so that a filter has
-something to find.
+Our own model cannot be told a diagnosis to reason towards: in `reason` it diagnoses the pictures
+itself, and its answer counts when it is right (rejection sampling). The offline narrator writes
+from findings (recorded, measured or rendered) and annotations alone, without model or network: in
+`observe` it has no label; in `reason` it cites what it reads in the observation and what speaks for
+the label. On synthetic cases it can make mistakes, so that a filter has something to find.
 """
 
 import random
@@ -21,17 +14,17 @@ from pathlib import Path
 from typing import Protocol
 
 from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.asking import describe_attributes
 from skingpt_r1.dermcot.cases import planned_candidates
 from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
 from skingpt_r1.dermcot.stages.write import observe_task, reason_task
+from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, Narrator, Task, describe_attributes
 from skingpt_r1.distill.narratives import FindingsByLabel
 from skingpt_r1.errors import NarrativeError, RecipeError
-from skingpt_r1.llm.ask import NOT_SUPPORTED, Narrator, Reply, Task
+from skingpt_r1.llm.ask import Reply
 from skingpt_r1.llm.budget import Ledger, estimate
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import open_chat_model
 from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
 from skingpt_r1.records import iterate_records
 from skingpt_r1.simulate.damage import (
@@ -63,21 +56,14 @@ class Diagnoser(Protocol):
 class OwnModel:
     """Writes with a loaded model, one case at a time, so that no case changes another's text.
 
-    Args:
-        model: greedy decoding, so that a continued run writes the same.
-        name: for the provenance.
+    The model decodes greedily, so that a continued run writes the same.
     """
 
     def __init__(self, model: Diagnoser, name: str) -> None:
         self._model = model
-        self._name = name
+        self.name = name
 
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
-
-    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+    def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
         """One reply for each task, in order."""
         for task in tasks:
             yield self._write(task)
@@ -87,12 +73,12 @@ class OwnModel:
             said = self._model.diagnose(task.case.images, task.case.context)
         except NarrativeError as error:
             problem = error.reason if error.reason in REASONS else "not_readable"
-            return Reply("", self._name, problem)
+            return Reply("", self.name, problem)
         if task.step == "observe":
-            return Reply(said.observation, self._name)
+            return Reply(said.observation, self.name)
         if closeness(said.diagnosis, task.diagnosis) < Closeness.SYNONYM:
-            return Reply(NOT_SUPPORTED, self._name)
-        return Reply(_titled(said), self._name)
+            return Reply(NOT_SUPPORTED, self.name)
+        return Reply(_titled(said), self.name)
 
 
 def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
@@ -143,6 +129,8 @@ class OfflineNarrator:
             never does, for data sets whose findings are too few to contradict anything.
     """
 
+    name = OFFLINE
+
     def __init__(
         self,
         likeness: FindingsByLabel,
@@ -156,12 +144,7 @@ class OfflineNarrator:
         self._seed = seed
         self._contradicted_from = contradicted_from
 
-    @property
-    def name(self) -> str:
-        """`offline`."""
-        return OFFLINE
-
-    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
+    def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
         """One reply for each task, in order."""
         for task in tasks:
             yield self._observe(task) if task.step == "observe" else self._reason(task)
@@ -186,8 +169,8 @@ class OfflineNarrator:
     def _reason(self, task: Task) -> Reply:
         rng = random.Random(task.seed)
         seen = read_findings(task.observation)
-        known = seen or describe_attributes(task.case.attributes)
-        if not known or self._is_contradicted(seen, task.diagnosis):
+        something = seen or describe_attributes(task.case.attributes)
+        if not something or self._is_contradicted(seen, task.diagnosis):
             return Reply(NOT_SUPPORTED, OFFLINE)
         others = self._likeness.nearest(seen, task.diagnosis)
         slip = self._slip(task) if seen else Damage()
@@ -219,7 +202,7 @@ class OfflineNarrator:
 
 
 def likeness_of(cases: Iterable[CaseRecord]) -> FindingsByLabel:
-    """Which labels share which findings, counted over the candidates; holds counts alone."""
+    """Which labels share which findings, over the candidates; holds counts alone."""
     return FindingsByLabel(case for case in cases if case.part == "candidate")
 
 
@@ -265,7 +248,7 @@ def make_narrators(
     Args:
         recipe: names them.
         folder: of the corpus, whose cases are gathered.
-        max_cost: most to pay for language models, in US dollars.
+        max_cost: in US dollars, of language models.
 
     Raises:
         RecipeError: a name that means no narrator.
@@ -319,7 +302,7 @@ def is_called(name: str) -> bool:
 
 def _open_model(name: str, recipe: CorpusRecipe, ledger: Ledger) -> Narrator:
     wanted = recipe.narrators
-    return open_model_narrator(name, api=wanted.api, calls=wanted.calls, ledger=ledger)
+    return open_chat_model(name, api=wanted.api, calls=wanted.calls, ledger=ledger)
 
 
 def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narrator:
@@ -359,4 +342,5 @@ def estimate_lines(recipe: CorpusRecipe, folder: Path) -> Iterator[str]:
             yield f"{step}: {name}: {sum(1 for _ in wanted):,} texts, no cost"
         else:
             api, calls = recipe.narrators.api, recipe.narrators.calls
-            yield f"{step}: {estimate(wanted, name, api=api, calls=calls)}"
+            most = estimate(wanted, name, api=api, calls=calls, after_reply=step == "reason")
+            yield f"{step}: {most}"

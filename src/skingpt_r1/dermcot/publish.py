@@ -5,7 +5,6 @@ rename makes them visible. The same corpus gives the same bytes. For research, n
 """
 
 import importlib.metadata
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ from skingpt_r1.dermcot.table import Entry, Shard, write_split
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.agreement import rater_agreement
 from skingpt_r1.ratings.certification import STATES, CertifyRules, History, read_history
-from skingpt_r1.records import sha256_file, write_bytes_atomic, write_json_atomic
+from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
 from skingpt_r1.runs import Progress
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"
@@ -42,8 +41,6 @@ class Options(NamedTuple):
     """How to publish.
 
     Attributes:
-        name: of the published corpus.
-        with_images: embed the pictures.
         licences: source of own pictures -> terms under which they may be passed on.
         max_distance: bits of 256 up to which two pictures are near-identical.
         workers: processes that read pictures for the comparison.
@@ -57,12 +54,11 @@ class Options(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What was published.
+    """What was published; nothing was written where the same corpus `existed` there before.
 
     Attributes:
         folder: the directory.
         cases: split -> number of cases.
-        existed: the same corpus had been published there before; nothing was written.
     """
 
     folder: Path
@@ -83,11 +79,7 @@ def publish(
 ) -> Published:
     """Write the corpus of a folder as a data set directory.
 
-    Args:
-        folder: of the corpus.
-        out: the new directory; one that holds the same corpus already is left as it is.
-        options: how.
-        progress: told stage, done and total.
+    A directory `out` that holds the same corpus already is left as it is.
 
     Raises:
         DatasetError: training and certified cases are not disjoint, a source's pictures must not
@@ -155,7 +147,7 @@ def _inputs(folder: Path, options: Options) -> dict[str, Any]:
 
 def _existing(out: Path, inputs: Mapping[str, Any]) -> Published:
     path = out / CORPUS
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = read_json(path, DatasetError) if path.is_file() else {}
     if found.get("inputs") != inputs:
         raise DatasetError(f"{out} exists and is not this corpus; name a new folder")
     return Published(out, found["cases"], True)

@@ -8,24 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.ratings.certification import CertifyRules
-from skingpt_r1.recipes import read_recipe
+from skingpt_r1.recipes import Section, read_recipe
 
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Score = Annotated[float, Field(ge=0, le=5)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CasesRecipe(Section):

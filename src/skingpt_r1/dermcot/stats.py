@@ -29,10 +29,8 @@ class StageCounts:
     Attributes:
         entered: records of the stage.
         dropped: reason code -> cases.
-        cost_usd: paid in it, as far as prices are known.
+        cost_usd: as far as prices are known.
         unknown_costs: texts whose price is not known.
-        input_tokens: read in it, where counted.
-        output_tokens: written in it, where counted.
         narrators: name of what wrote or decided -> records.
     """
 

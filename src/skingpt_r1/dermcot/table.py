@@ -37,15 +37,7 @@ class Entry(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """One file of a split.
-
-    Attributes:
-        name: of the file.
-        split: of its cases.
-        rows: number of cases.
-        bytes: its size.
-        sha256: of the file.
-    """
+    """One file of a split: its name, number of cases, size and hash."""
 
     name: str
     split: str
@@ -60,13 +52,7 @@ def features() -> datasets.Features:
     six = dict.fromkeys(SCORE_COLUMNS, number)
     return datasets.Features(
         {
-            "id": text,
-            "dataset": text,
-            "group": text,
-            "diagnosis": text,
-            "site": text,
-            "age": text,
-            "tone": text,
+            **dict.fromkeys(("id", "dataset", "group", "diagnosis", "site", "age", "tone"), text),
             "fitzpatrick": datasets.Value("int8"),
             "images": datasets.List(datasets.Image()),
             "image_sha256": datasets.List(text),
@@ -84,11 +70,6 @@ def features() -> datasets.Features:
             ),
         }
     )
-
-
-def shard_name(split: str, number: int, total: int) -> str:
-    """Name of a shard, as the Hugging Face hub has it."""
-    return f"{split}-{number:05d}-of-{total:05d}.parquet"
 
 
 def write_split(
@@ -125,7 +106,7 @@ def write_split(
     )
     shards = []
     for number in range(total):
-        path = folder / shard_name(split, number, total)
+        path = folder / f"{split}-{number:05d}-of-{total:05d}.parquet"
         size = 0
         with pq.ParquetWriter(path, schema) as writer:
             for group in _groups(islice(rows, SHARD_CASES)):
@@ -157,6 +138,7 @@ def _row(
     pseudonyms: Mapping[str, str],
 ) -> dict[str, Any]:
     record, decision = entry.record, entry.decision
+    scores = record.scores and [record.scores[name] for name in DIMENSIONS]
     return {
         "id": record.id,
         "dataset": record.dataset,
@@ -174,7 +156,7 @@ def _row(
         "licence": licences[record.dataset],
         "narrator": record.reason.narrator,
         "evaluator": record.evaluator,
-        "evaluator_scores": _six(_in_order(record.scores)),
+        "evaluator_scores": _six(scores or None),
         "certified_scores": _six(None if decision is None else decision.consensus),
         "corrected": decision is not None and decision.corrected is not None,
         "ratings": [
@@ -188,12 +170,8 @@ def _row(
     }
 
 
-def _six(values: Sequence[float] | None) -> dict[str, float] | None:
+def _six(values: Iterable[float] | None) -> dict[str, float] | None:
     return None if values is None else dict(zip(SCORE_COLUMNS, values, strict=True))
-
-
-def _in_order(scores: Mapping[str, float] | None) -> list[float] | None:
-    return None if scores is None else [scores[name] for name in DIMENSIONS]
 
 
 def _pictures(record: CorpusRecord, name: str, root: Path) -> list[dict[str, Any]]:

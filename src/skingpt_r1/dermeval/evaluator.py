@@ -28,45 +28,7 @@ from skingpt_r1.stats.intervals import NO_INTERVAL
 
 NANO_EVALUATOR = Path(__file__).with_name("weights")
 
-_CARD = """---
-base_model: {base}
-base_model_relation: adapter
-library_name: skingpt_r1
-license: apache-2.0
-pipeline_tag: image-text-to-text
-tags:
-- dermatology
-- evaluation
----
-
-# DermEval: scores for narratives about skin, without a reference
-
-**For research, not for diagnosis.** The scores say how a narrative compares with what the evaluator
-was trained on. They must not be used to decide about anybody's care, or to certify a text.
-
-| | |
-|---|---|
-| backbone | `{base}` |
-| backbone weights (sha256) | `{revision}` |
-| recipe | `{recipe}`, seed {seed} |
-| low-rank matrices | rank {rank}, language model{merger} |
-| visual adapter | {layers} layers on {features}, inject: {inject} |
-| stages | {stages} |
-| ratings | {ratings} |
-
-{provenance}
-
-## Measured on narratives that training has not seen
-
-{table}
-
-```python
-from skingpt_r1.dermeval.evaluator import load_evaluator
-from skingpt_r1.dermeval.scoring import make_scorer
-
-score = make_scorer(load_evaluator("path/to/this/directory"))
-```
-"""
+_CARD = Path(__file__).with_name("card.md")
 _MARK = "**Every rating is simulated**"
 _SIMULATED = (
     f"{_MARK}: narratives of rendered pictures, damaged in known ways, scored "
@@ -99,7 +61,7 @@ def evaluator_card(
         f"{data.cases * data.narratives} narratives of {data.cases} rendered cases, "
         f"{data.raters} simulated raters each"
     )
-    return _CARD.format(
+    return _CARD.read_text("utf-8").format(
         base=config.backbone.name,
         revision=config.backbone.revision,
         recipe=recipe.name,

@@ -27,7 +27,7 @@ from skingpt_r1.errors import RecordError
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Request, build_messages, encode_answer, refuse_control_tokens
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.rating import Judged, Rating, RatingScores, relative_image, write_ratings
+from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores, relative_image, write_ratings
 from skingpt_r1.render.folder import write_cases
 from skingpt_r1.runs import Count
 from skingpt_r1.simulate.damage import (
@@ -142,21 +142,21 @@ def prompt_ids(processor: SkinProcessor, grids: Tensor, text: str, *, brief: boo
     return processor.tokenize(chat, grids)
 
 
-def rater_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[Lesson]:
+def rater_lessons(judged: Sequence[RatedText], *, brief: float, seed: int) -> list[Lesson]:
     """One example for each row of a rater, noise and all; `brief`: share of scores alone."""
     rows = [(item, scores) for item in judged for scores in item.ratings]
     return _lessons(rows, judged, brief, random.Random(f"forms:{seed}"))
 
 
-def mean_lessons(judged: Sequence[Judged], *, brief: float, seed: int) -> list[Lesson]:
+def mean_lessons(judged: Sequence[RatedText], *, brief: float, seed: int) -> list[Lesson]:
     """One example for each narrative, with the scores of the mean rater."""
     rows = [(item, item.mean) for item in judged if item.ratings]
     return _lessons(rows, judged, brief, random.Random(f"forms of the mean:{seed}"))
 
 
 def _lessons(
-    rows: Sequence[tuple[Judged, Scores]],
-    judged: Sequence[Judged],
+    rows: Sequence[tuple[RatedText, Scores]],
+    judged: Sequence[RatedText],
     brief: float,
     rng: random.Random,
 ) -> list[Lesson]:
@@ -167,7 +167,7 @@ def _lessons(
     ]
 
 
-def picture_places(judged: Sequence[Judged]) -> dict[tuple[Path, ...], int]:
+def picture_places(judged: Sequence[RatedText]) -> dict[tuple[Path, ...], int]:
     """Pictures of a case -> their place in the store, in the order of first use."""
     places: dict[tuple[Path, ...], int] = {}
     for item in judged:
@@ -177,7 +177,7 @@ def picture_places(judged: Sequence[Judged]) -> dict[tuple[Path, ...], int]:
 
 def store_pictures(
     model: SkinGPT,
-    judged: Sequence[Judged],
+    judged: Sequence[RatedText],
     recipe: FeatureRecipe,
     folder: Path,
     progress: Count | None = None,

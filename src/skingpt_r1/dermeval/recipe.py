@@ -16,9 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from skingpt_r1.distill.recipe import FeatureRecipe, Section, TrainRecipe
+from skingpt_r1.distill.recipe import FeatureRecipe, TrainRecipe
 from skingpt_r1.model.config import AdapterConfig, VisualConfig
 from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.recipes import Section
 
 
 class RatingsRecipe(Section):

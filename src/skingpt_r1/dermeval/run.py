@@ -28,14 +28,14 @@ from skingpt_r1.dermeval.examples import (
 from skingpt_r1.dermeval.policy import PolicyObjective, PolicyWeights, make_policy, question_joiner
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.report import measure_evaluator
-from skingpt_r1.distill.losses import LossWeights
+from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.distill.trainer import finish_stage, make_trained, own_shared, train
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.placement import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.rating import Judged, read_ratings
+from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow, sha256_file, start_run
 from skingpt_r1.runs import Progress
 
@@ -69,33 +69,23 @@ def train_evaluator(
     """
     state = training_state(recipe.models.device)
     with own_shared(folder, state):
-        return _train_evaluator(recipe, folder, state, progress, quiet)
-
-
-def _train_evaluator(
-    recipe: EvaluatorRecipe,
-    folder: Path,
-    state: PartialState,
-    progress: Progress | None,
-    quiet: bool,
-) -> TrainedEvaluator:
-    data = _load(recipe, folder, state)
-    model = build_evaluator(recipe, state.device)
-    pictures = _store(recipe, folder / "pictures", model, data, state, progress)
-    stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
-    for name, teach in stages.items():
-        place = folder / name
-        work = partial(teach, recipe, place, model, data.train, pictures, quiet)
-        finish_stage(place, model, state, work)
-    if state.is_main_process:
-        model.save_pretrained(folder / "adapter")
-    state.wait_for_everyone()
-    rows: list[ResultRow] = []
-    if state.is_main_process:
-        rows = measure_evaluator(
-            recipe, folder, model, data.test, simulated=data.simulated, progress=progress
-        )
-    state.wait_for_everyone()
+        data = _load(recipe, folder, state)
+        model = build_evaluator(recipe, state.device)
+        pictures = _store(recipe, folder / "pictures", model, data, state, progress)
+        stages = {"supervised": _stage_one} | ({"policy": _stage_two} if recipe.policy else {})
+        for name, teach in stages.items():
+            place = folder / name
+            work = partial(teach, recipe, place, model, data.train, pictures, quiet)
+            finish_stage(place, model, state, work)
+        rows: list[ResultRow] = []
+        if state.is_main_process:
+            model.save_pretrained(folder / "adapter")
+        state.wait_for_everyone()
+        if state.is_main_process:
+            rows = measure_evaluator(
+                recipe, folder, model, data.test, simulated=data.simulated, progress=progress
+            )
+        state.wait_for_everyone()
     return TrainedEvaluator(model, folder / "adapter", rows)
 
 
@@ -117,8 +107,8 @@ def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = AUTO) 
 class _Data:
     """The ratings of a run."""
 
-    train: list[Judged]
-    test: list[Judged]
+    train: list[RatedText]
+    test: list[RatedText]
     simulated: Simulated | None
 
 
@@ -143,7 +133,7 @@ def _load(recipe: EvaluatorRecipe, folder: Path, state: PartialState) -> _Data:
     return _Data(train_part, test_part, simulated)
 
 
-def _check(train_part: list[Judged], test_part: list[Judged]) -> None:
+def _check(train_part: list[RatedText], test_part: list[RatedText]) -> None:
     """The parts must not share a narrative or a group, and must have scores."""
     for name, part in (("train", train_part), ("test", test_part)):
         if not any(item.ratings for item in part):
@@ -177,7 +167,7 @@ def _stage_one(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    judged: list[Judged],
+    judged: list[RatedText],
     pictures: FeatureStore,
     quiet: bool,
 ) -> None:
@@ -202,7 +192,7 @@ def _stage_two(
     recipe: EvaluatorRecipe,
     folder: Path,
     model: SkinGPT,
-    judged: list[Judged],
+    judged: list[RatedText],
     pictures: FeatureStore,
     quiet: bool,
 ) -> None:

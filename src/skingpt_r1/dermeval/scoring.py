@@ -10,13 +10,12 @@ results.json    counts and means
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from skingpt_r1.errors import RecordError
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.prompt import PromptBatch, Request, encode_prompts
 from skingpt_r1.model.skingpt import SkinGPT
@@ -33,15 +32,8 @@ from skingpt_r1.ratings.rating import (
     read_texts,
     relative_image,
 )
-from skingpt_r1.records import (
-    ResultRow,
-    append_records,
-    resume_records,
-    sha256_file,
-    start_run,
-    write_results,
-)
-from skingpt_r1.runs import Count, own_run
+from skingpt_r1.records import ResultRow, sha256_file, start_run, write_results
+from skingpt_r1.runs import Count, own_run, run_in_order
 from skingpt_r1.text.content import NO_WORDS, no_content
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
 from skingpt_r1.text.wording import ask_for_critique
@@ -196,37 +188,26 @@ def score_file(
     asked["dtype"] = str(model.backbone.dtype).removeprefix("torch.")
     digest = {"sha256": sha256_file(path), "narratives": len(texts)}
 
+    def work(start: int) -> Iterator[dict[str, Any]]:
+        for at in range(start, len(texts), batch_size):
+            batch = texts[at : at + batch_size]
+            items = [(files, text.diagnostic_text) for text, files in batch]
+            critiques = judge(model, items, brief=brief)
+            for (text, files), critique in zip(batch, critiques, strict=True):
+                yield file_row(_rating(text, files, critique, name, folder))
+
+    out = folder / RATINGS_FILE
     with own_run(folder):
         start_run(folder, asked, seed=0, manifest=digest)
-        _score_rest(model, name, texts, folder, brief, batch_size, progress)
-        return _summarise(folder / RATINGS_FILE, name, folder)
-
-
-def _score_rest(
-    model: SkinGPT,
-    name: str,
-    texts: Sequence[tuple[Text, tuple[Path, ...]]],
-    folder: Path,
-    brief: bool,
-    batch_size: int,
-    progress: Count | None,
-) -> None:
-    out = folder / RATINGS_FILE
-    done = [row.id for row in resume_records(out, cast(Any, FileRating)).records]
-    if done != [text.id for text, _ in texts[: len(done)]]:
-        raise RecordError(f"{out} holds rows of another file; choose a new folder")
-    # Batches begin where they always begin: neighbours do not depend on where a run stopped.
-    for start in range(len(done) - len(done) % batch_size, len(texts), batch_size):
-        batch = texts[start : start + batch_size]
-        items = [(files, text.diagnostic_text) for text, files in batch]
-        critiques = zip(batch, judge(model, items, brief=brief), strict=True)
-        rows = [
-            file_row(_rating(text, files, critique, name, folder))
-            for (text, files), critique in critiques
-        ]
-        append_records(out, rows[max(len(done) - start, 0) :])
-        if progress is not None:
-            progress(start + len(batch), len(texts))
+        run_in_order(
+            out,
+            cast(Any, FileRating),
+            lambda: (text.id for text, _ in texts),
+            work,
+            batch=batch_size,
+            count=progress,
+        )
+        return _summarise(out, name, folder)
 
 
 def _rating(

@@ -23,7 +23,7 @@ class CaseStore(Protocol):
         """Number of cases."""
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """The fields of one case; see `distill.py`."""
+        """The fields of one case; see `features.py`."""
 
 
 class StoredCases(Dataset[dict[str, Tensor]]):
@@ -110,14 +110,8 @@ def batches_of_like_length(
 ) -> list[list[int]]:
     """Batches whose cases have like lengths, in random order.
 
-    Cases are sorted among `_SORTED_TOGETHER` batches only, so that a case still meets others in
-    every epoch.
-
-    Args:
-        order: cases, shuffled.
-        lengths: of each case.
-        batch_size: cases in a batch.
-        generator: shuffles the batches.
+    The shuffled cases are sorted among `_SORTED_TOGETHER` batches only, so that a case still meets
+    others in every epoch.
     """
     batches = []
     for window in _cut(order, batch_size * _SORTED_TOGETHER):
@@ -130,10 +124,10 @@ def _cut(order: Sequence[int], size: int) -> list[list[int]]:
 
 
 def balanced_order(labels: Sequence[str], generator: torch.Generator) -> list[int]:
-    """As many draws as cases, every label equally often (to within one), in random order.
+    """As many cases as there are, every label equally often (to within one), in random order.
 
-    A label's cases are gone through in random order again and again, so that no case is drawn
-    twice before all of its label were.
+    A label's cases are gone through in random order again and again, so that none comes twice
+    before all of its label came.
     """
     cases_of: dict[str, list[int]] = {}
     for index, label in enumerate(labels):
@@ -190,10 +184,7 @@ def _term_counts(batch: Batch) -> Tensor:
 def pad_text(rows: Sequence[Tensor], predicted: Sequence[int], pad_id: int) -> Batch:
     """`input_ids`, `attention_mask` and `predicted` of rows that end in what is predicted.
 
-    Args:
-        rows: token ids of each case.
-        predicted: how many tokens at the end of each row are predicted.
-        pad_id: token that fills short rows.
+    `predicted` is given as how many tokens at the end of each row are predicted.
     """
     longest = max(len(row) for row in rows)
     input_ids = torch.full((len(rows), longest), pad_id)

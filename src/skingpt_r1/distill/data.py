@@ -25,7 +25,7 @@ def load_parts(recipe: DataRecipe, pictures: Path, progress: Count | None = None
     Args:
         recipe: which data, and how it is cut.
         pictures: folder for drawn pictures; used by `synthetic` without a root.
-        progress: told how many cases are measured, where the recipe measures.
+        progress: callback(done, total) while cases are measured.
 
     Raises:
         DatasetError: problems of the data set, all of them.
@@ -49,35 +49,29 @@ def load_parts(recipe: DataRecipe, pictures: Path, progress: Count | None = None
 
 
 def _split(cases: Sequence[Case], recipe: DataRecipe) -> dict[Split, list[Case]]:
-    if recipe.dataset != SYNTHETIC and reader_of(recipe.dataset).keeps_split:
-        return _keep_split(cases, recipe)
-    if recipe.split != "official":
+    keeps = recipe.dataset != SYNTHETIC and reader_of(recipe.dataset).keeps_split
+    if recipe.split != "official" and not keeps:
         return split_cases(cases, recipe.split, recipe.seed)
-    return _official(official_split(cases))
-
-
-def _official(parts: dict[Split, list[Case]]) -> dict[Split, list[Case]]:
+    parts = official_split(cases)
     if Split.TRAIN not in parts:
-        named = ", ".join(parts)
-        raise DatasetError(f"the official split has no part `train`, only {named}; set data.split")
-    return parts
+        raise DatasetError(
+            f"the official split has no part `train`, only {', '.join(parts)}; set data.split"
+        )
+    return parts if recipe.split == "official" else _keep_split(parts, recipe.split, recipe.seed)
 
 
-def _keep_split(cases: Sequence[Case], recipe: DataRecipe) -> dict[Split, list[Case]]:
+def _keep_split(
+    parts: dict[Split, list[Case]], wanted: Mapping[Split, float], seed: int
+) -> dict[Split, list[Case]]:
     """The data set's own parts: certified cases are never trained on, whatever a recipe asks for.
 
     Only the training part is cut, and only for parts that the data set does not have.
     """
-    parts = official_split(cases)
-    if recipe.split == "official" or Split.TRAIN not in parts:
-        return _official(parts)
     shares = {
-        part: share
-        for part, share in recipe.split.items()
-        if part is Split.TRAIN or part not in parts
+        part: share for part, share in wanted.items() if part is Split.TRAIN or part not in parts
     }
     cut = {part: share / sum(shares.values()) for part, share in shares.items()}
-    return {**parts, **split_cases(parts[Split.TRAIN], cut, recipe.seed)}
+    return {**parts, **split_cases(parts[Split.TRAIN], cut, seed)}
 
 
 def choose(cases: Sequence[Case], count: int | None, seed: int) -> list[Case]:

@@ -15,15 +15,15 @@ Fields of a case (ragged in the first dimension):
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from skingpt_r1.case import Case
 from skingpt_r1.distill.losses import UNKNOWN_TONE
-from skingpt_r1.distill.recipe import turn_request
 from skingpt_r1.errors import DatasetError, FeatureStoreError, TeacherError
 from skingpt_r1.model.families.qwen2_5_vl import PIXEL_MEAN, PIXEL_STD, patch_pictures
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
@@ -31,6 +31,13 @@ from skingpt_r1.model.prompt import Example, Request, encode_answer, encode_exam
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.text.tokens import control_token
 
+_TURNS = Image.Transpose
+# Skin has no up and no left: a turned picture shows the same findings. Our choice; the paper names
+# no augmentation. The first few change a picture most without changing its sides.
+_VIEWS: tuple[Image.Transpose | None, ...] = (
+    None, _TURNS.FLIP_LEFT_RIGHT, _TURNS.FLIP_TOP_BOTTOM, _TURNS.ROTATE_180,
+    _TURNS.TRANSPOSE, _TURNS.TRANSVERSE, _TURNS.ROTATE_90, _TURNS.ROTATE_270,
+)  # fmt: skip
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -54,6 +61,12 @@ class StoredCase:
     def id(self) -> str:
         """Of the case, and of the view where it is not the first."""
         return f"{self.case.id} view {self.view}" if self.view else self.case.id
+
+
+def turn(image: Image.Image, view: int) -> Image.Image:
+    """The picture in one of the eight flips and turns of a square; 0 is the picture as it is."""
+    how = _VIEWS[view]
+    return image if how is None else image.transpose(how)
 
 
 def stored_fields(model: SkinGPT, teacher: bool) -> tuple[str, ...]:
@@ -94,22 +107,14 @@ class FeaturePass:
         batch_size: int,
         fields: Sequence[str] | None = None,
     ) -> None:
-        """Describe the pass.
-
-        Args:
-            model: whose backbone is run.
-            cases: what it is run on.
-            dtype: of what is kept.
-            batch_size: cases that are computed together.
-            fields: what to keep; all that training the model needs when None.
+        """Keep these `fields`, all that training the model needs when None, as `dtype`.
 
         Raises:
             DatasetError: narratives that are longer than the backbone reads, or hold one of its
                 special tokens; all of them.
         """
-        assert model.processor is not None, "a feature pass needs the backbone's tokenizer"
         self.model = model
-        self.processor = model.processor
+        self.processor = model.needed_processor
         self.cases = cases
         _check_narratives(cases, self.processor, model.longest_input)
         self.dtype = DTYPES[dtype]
@@ -126,7 +131,10 @@ class FeaturePass:
         return features
 
     def _encode(self, item: StoredCase) -> Example:
-        request = turn_request(Request.of_case(item.case), item.view)
+        request = Request.of_case(item.case)
+        if item.view:
+            turned = tuple(turn(picture, item.view) for picture in request.open())
+            request = replace(request, images=turned)
         example = encode_example(self.processor, request, item.narrative)
         length, limit = len(example.input_ids), self.model.longest_input
         if length > limit:
@@ -209,7 +217,7 @@ def first_predicted(example: Example) -> int:
 
 
 def patch_settings(model: SkinGPT) -> dict[str, int]:
-    """Patch side, merge side and temporal length of the backbone's pictures."""
+    """Side of a patch in pixels, patches joined per side, repeats of a still picture."""
     vision = model.backbone.config.vision_config
     return {
         "patch": int(vision.patch_size),
@@ -226,9 +234,6 @@ def restore_pixels(
     Args:
         pixel_values: [patches, F], as the processor gives them.
         grids: [images, 3].
-        patch: side of a patch in pixels.
-        merge: patches joined per side.
-        temporal: repeats of a still picture.
 
     Raises:
         FeatureStoreError: patching the bytes again does not give `pixel_values` back.
@@ -260,9 +265,6 @@ def patch_stored(pixels: Tensor, grids: Tensor, *, patch: int, merge: int, tempo
     Args:
         pixels: [bytes], pictures one after the other.
         grids: [images, 3], on the CPU.
-        patch: side of a patch in pixels.
-        merge: patches joined per side.
-        temporal: repeats of a still picture.
     """
     shapes = [(rows * patch, columns * patch) for _, rows, columns in grids.tolist()]
     if len(set(shapes)) == 1:

@@ -11,23 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import BaseModel
 from torch import Tensor
 from torch.nn import functional
 
 IGNORED = -100  # target of a token that is not predicted
 UNKNOWN_TONE = -1
-
-
-class LossWeights(BaseModel):
-    """Weights of the four terms; docs/sources.md converts them to the published constants."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: NonNegativeFloat = 1.0
-    visual: NonNegativeFloat = 1.0
-    balance: NonNegativeFloat = 0.001
-    tone: NonNegativeFloat = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +92,6 @@ def no_term(like: Tensor) -> Term:
     return Term(torch.zeros((), device=like.device), _count(0, like))
 
 
-def add_terms(parts: Sequence[Terms]) -> Terms:
-    """The terms of several micro-batches or processes as those of one batch."""
-    sums = []
-    for name in TERMS:
-        terms: list[Term] = [part._asdict()[name] for part in parts]
-        totals = torch.stack([term.total for term in terms])
-        sums.append(Term(totals.sum(), torch.stack([term.count for term in terms]).sum()))
-    return Terms(*sums)
-
-
 def combine(terms: Sequence[Term], weights: BaseModel, counts: Tensor | None = None) -> Tensor:
     """The weighted loss: sum of weight * total / count.
 
@@ -128,11 +107,6 @@ def combine(terms: Sequence[Term], weights: BaseModel, counts: Tensor | None = N
         count = term.count if counts is None else counts[index]
         loss = loss + values[name] * term.total / count.clamp(min=1)
     return loss
-
-
-def term_counts(terms: Terms) -> Tensor:
-    """[4]: the counts in the order of `TERMS`, float64 so that sums over processes are exact."""
-    return torch.stack([term.count.double() for term in terms])
 
 
 def _single(values: Tensor) -> Tensor:

@@ -29,11 +29,7 @@ SMOOTHING = 1.0
 def add_measured_findings(cases: Sequence[Case], progress: Count | None = None) -> list[Case]:
     """Cases whose findings are completed with what the pixels of their first picture say.
 
-    A finding that the data set records is never replaced.
-
-    Args:
-        cases: as the reader gives them.
-        progress: told how many cases of how many are measured.
+    A finding that the data set records is never replaced. `progress` is callback(done, total).
     """
     completed = []
     for number, case in enumerate(cases, 1):

@@ -1,26 +1,19 @@
-"""The loss terms of a stored batch, for both kinds of text adapter.
+"""The loss terms of a stored batch, for each kind of adapter.
 
 `StoredBias`: the vocabulary bias; the backbone is not even held, only its output embedding.
 `LanguageModel`: low-rank adapters or injection; the language model runs on stored tower tokens.
-`Sight`: what is seen alone, for a stage in which no language model runs.
+`VisualOnly`: no language model runs; visual adapter and tower learn from the teacher alone.
 
-The text term on stored hidden states: the backbone never runs, the vocabulary is met in pieces.
-
-The backbone is frozen and the adapter reaches the text only through the shift of its case, so with
-c = W shift the logits of token t are z_t + c and
+The backbone is frozen and the vocabulary bias reaches the text only through the shift of its case,
+so with c = W shift the logits of token t are z_t + c and
 
     d text / d c = sum over the case's tokens of softmax(z_t + c) - onehot(y_t).
 
-The sum is taken in the forward pass, while the logits of a piece are at hand; the backward pass is
-then one product by W per case instead of one per token. Source: design of the distillation, our own
-derivation (docs/sources.md).
-
-The loss without a store: the whole backbone runs on every batch.
-
-The reference that stored features are compared with, in tests and in `bench/distill.py`.
+The sum is taken in the forward pass, a piece of the vocabulary at a time; the backward pass is then
+one product by W per case instead of one per token. Source: our own derivation (docs/sources.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -29,22 +22,11 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from skingpt_r1.distill.batches import Batch
-from skingpt_r1.distill.features import StoredCase, patch_settings, patch_stored
-from skingpt_r1.distill.losses import (
-    UNKNOWN_TONE,
-    Term,
-    Terms,
-    balance_term,
-    no_term,
-    text_term,
-    tone_term,
-    visual_term,
-)
+from skingpt_r1.distill.features import patch_settings, patch_stored
+from skingpt_r1.distill.losses import Term, Terms, balance_term, no_term, tone_term, visual_term
 from skingpt_r1.model.adapters.text import LanguageBias
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
 from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
-from skingpt_r1.model.processor import SkinProcessor, pad_rows
-from skingpt_r1.model.prompt import IGNORED, Request, encode_example
 from skingpt_r1.model.skingpt import SkinGPT
 
 CHUNK_BYTES = 1 << 26  # logits held at a time: small enough for a cache, large enough for a product
@@ -157,14 +139,14 @@ class _ChunkedText(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, targets: Tensor, head: Tensor, chunk: int) -> Tensor:
-        nothing = torch.zeros(len(head), device=head.device)
+        no_bias = torch.zeros(len(head), device=head.device)
         total = torch.zeros((), dtype=torch.float64, device=head.device)
         pulls = []
         with torch.autocast(states.device.type, enabled=False):
             for piece, wanted in zip(
                 torch.split(states, chunk), torch.split(targets, chunk), strict=True
             ):
-                logits = _logits(piece, head, nothing)
+                logits = _logits(piece, head, no_bias)
                 total += _sum_piece(logits, wanted, None)
                 if ctx.needs_input_grad[0]:
                     # `logits` now holds the unnormalised probabilities.
@@ -196,14 +178,7 @@ class StoredBias(nn.Module):
         head: Tensor,
         patching: Mapping[str, int],
     ) -> None:
-        """Compose the parts.
-
-        Args:
-            visual_adapter: pictures to embeddings.
-            language_bias: embeddings to shifts.
-            head: the output embedding.
-            patching: patch side, merge side and temporal length; see `features.patch_settings`.
-        """
+        """Compose the parts; for `patching` see `features.patch_settings`."""
         super().__init__()
         self.visual_adapter = visual_adapter
         self.language_bias = language_bias
@@ -281,8 +256,8 @@ class LanguageModel(nn.Module):
         return TowerTokens(merged.to(dtype), None if before is None else before.to(dtype))
 
 
-class Sight(nn.Module):
-    """The visual, balance and tone terms of any adapter; the text term is nothing.
+class VisualOnly(nn.Module):
+    """The visual, balance and tone terms of any adapter; the text term is zero.
 
     Attributes:
         language: of the model; only its tower runs, where that has adapters.
@@ -291,7 +266,9 @@ class Sight(nn.Module):
     def __init__(self, model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> None:
         super().__init__()
         self.language = LanguageModel(model, precision)
-        self.trained = [value for name, value in model.adapter_state().items() if is_sight(name)]
+        self.trained = [
+            value for name, value in model.adapter_state().items() if is_visual_weight(name)
+        ]
 
     def forward(self, batch: Batch) -> Terms:
         """The terms of a batch made by `batches.collate`."""
@@ -304,7 +281,7 @@ class Sight(nn.Module):
         return gather_terms(Term(text.total + idle, text.count), visual, batch)
 
 
-def is_sight(name: str) -> bool:
+def is_visual_weight(name: str) -> bool:
     """Whether an adapter weight, by its saved name, decides what is seen."""
     return name.startswith(("visual_adapter.", "lora.model.visual."))
 
@@ -336,8 +313,8 @@ def gather_terms(text: Term, visual: VisualOutput, batch: Batch) -> Terms:
     """
     teacher = batch.get("teacher")
     if teacher is None:
-        nothing = no_term(visual.embedding)
-        similarity = Term(nothing.total + 0 * visual.teacher_projection.sum(), nothing.count)
+        zero = no_term(visual.embedding)
+        similarity = Term(zero.total + 0 * visual.teacher_projection.sum(), zero.count)
     else:
         similarity = visual_term(visual.teacher_projection, teacher)
     terms = Terms(
@@ -348,50 +325,3 @@ def gather_terms(text: Term, visual: VisualOutput, batch: Batch) -> Terms:
     )
     weight = batch["weight"]
     return Terms(*(Term(term.total * weight, term.count * weight) for term in terms))
-
-
-def encode_plain(processor: SkinProcessor, items: Sequence[StoredCase]) -> Batch:
-    """A padded batch as any trainer of the whole model would make it."""
-    examples = [
-        encode_example(processor, Request.of_case(item.case), item.narrative) for item in items
-    ]
-    rows = [example.input_ids for example in examples]
-    teachers = [item.teacher for item in items if item.teacher is not None]
-    batch = {
-        "input_ids": pad_rows(rows, processor.pad_id, left=False),
-        "labels": pad_rows([example.labels for example in examples], IGNORED, left=False),
-        "attention_mask": pad_rows([[1] * len(row) for row in rows], 0, left=False),
-        "pixel_values": torch.cat([example.pictures.pixel_values for example in examples]),
-        "grids": torch.cat([example.pictures.image_grid_thw for example in examples]),
-        "images": torch.tensor([len(item.case.images) for item in items]),
-        "tones": torch.tensor([_tone(item) for item in items for _ in item.case.images]),
-    }
-    return batch | ({"teacher": torch.cat(teachers)} if teachers else {})
-
-
-def plain_terms(model: SkinGPT, batch: Batch) -> Terms:
-    """The four terms from one forward pass of the composed model."""
-    output = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        pixel_values=batch["pixel_values"],
-        image_grid_thw=batch["grids"],
-        images_per_case=batch["images"],
-    )
-    width = output.logits.shape[-1]
-    teacher: Tensor | None = batch.get("teacher")
-    similarity: Term = (
-        no_term(output.logits)
-        if teacher is None
-        else visual_term(output.teacher_projection, teacher)
-    )
-    return Terms(
-        text_term(output.logits[:, :-1].reshape(-1, width), batch["labels"][:, 1:].flatten()),
-        similarity,
-        balance_term(output.balance, len(batch["grids"])),
-        tone_term(output.tone_logits, batch["tones"]),
-    )
-
-
-def _tone(item: StoredCase) -> int:
-    return UNKNOWN_TONE if item.case.tone is None else item.case.tone.class_index

@@ -1,69 +1,21 @@
-"""What a run is made from: one frozen description; with its seed it repeats the run.
+"""What a run of distillation is made from: one frozen description; with its seed it repeats.
 
-Where a number is not the paper's, docs/sources.md says so.
-
-Recipes of distillation as files; see `recipes.py` for what a file may hold.
-
-Views of a picture: the eight flips and turns of a square.
-
-Skin has no up and no left, so that a turned picture shows the same findings. Our choice; the paper
-names no augmentation.
+Where a number is not the paper's, docs/sources.md says so. `recipes.py` says what a file may hold.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from PIL import Image
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from skingpt_r1.case import Split
-from skingpt_r1.distill.losses import LossWeights
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.placement import ModelRecipe
-from skingpt_r1.model.prompt import Request
 from skingpt_r1.plugins import load_plugins
-from skingpt_r1.recipes import check_recipe, read_recipe
-
-_TURNS = Image.Transpose
-# The first few change a picture most without changing its sides.
-_VIEWS: tuple[Image.Transpose | None, ...] = (
-    None, _TURNS.FLIP_LEFT_RIGHT, _TURNS.FLIP_TOP_BOTTOM, _TURNS.ROTATE_180,
-    _TURNS.TRANSPOSE, _TURNS.TRANSVERSE, _TURNS.ROTATE_90, _TURNS.ROTATE_270,
-)  # fmt: skip
-MOST_VIEWS = len(_VIEWS)
-
-
-def turn(image: Image.Image, view: int) -> Image.Image:
-    """The picture in one of the `MOST_VIEWS` views; 0 is the picture as it is."""
-    how = _VIEWS[view]
-    return image if how is None else image.transpose(how)
-
-
-def turn_request(request: Request, view: int) -> Request:
-    """The same request with its pictures in another view."""
-    if view == 0:
-        return request
-    pictures = tuple(turn(picture, view) for picture in request.open())
-    return replace(request, images=pictures)
-
+from skingpt_r1.recipes import Section, check_recipe, read_recipe
 
 SYNTHETIC = "synthetic"
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataRecipe(Section):
@@ -92,13 +44,15 @@ class DataRecipe(Section):
     count: PositiveInt = 3000
     size: PositiveInt = 112
     seed: int = 0
-    split: dict[Split, PositiveFloat] | Literal["official"] = {Split.TRAIN: 0.8, Split.TEST: 0.2}
+    split: dict[Split, PositiveFloat] | Literal["official"] = Field(
+        default={Split.TRAIN: 0.8, Split.TEST: 0.2}
+    )
     allow_missing: bool = False
     balance: bool = False
     limit: PositiveInt | None = None
     narratives: Literal["written", "given"] = "written"
     measure: bool = False
-    views: int = Field(default=1, ge=1, le=MOST_VIEWS)
+    views: int = Field(default=1, ge=1, le=8)  # the flips and turns of a square
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -135,10 +89,12 @@ class TeacherRecipe(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind not in TEACHERS and self.kind not in (others := load_plugins("teachers")):
-            raise ValueError(
-                f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
-            )
+        if self.kind not in TEACHERS:
+            others = load_plugins("teachers", self.kind, Callable, taken=TEACHERS)
+            if self.kind not in others:
+                raise ValueError(
+                    f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
+                )
         if self.kind in ("precomputed", "encoder") and self.path is None:
             raise ValueError(f"teacher.path is missing: {self.kind} vectors must come from there")
         return self
@@ -156,6 +112,15 @@ class FeatureRecipe(Section):
     dtype: Literal["bf16", "fp32"] = "bf16"
     shard_cases: PositiveInt = 256
     batch_size: PositiveInt = 16
+
+
+class LossWeights(Section):
+    """Weights of the four terms; docs/sources.md converts them to the published constants."""
+
+    text: NonNegativeFloat = 1.0
+    visual: NonNegativeFloat = 1.0
+    balance: NonNegativeFloat = 0.001
+    tone: NonNegativeFloat = 0.1
 
 
 class TrainRecipe(Section):
@@ -278,10 +243,10 @@ class Recipe(Section):
 
 
 def load_recipe(path: Path | str, settings: Sequence[str] = ()) -> Recipe:
-    """Read, merge and check a recipe; see `recipe_values.read_recipe`."""
+    """Read, merge and check a recipe; see `recipes.read_recipe`."""
     return read_recipe(Recipe, path, settings)
 
 
 def make_recipe(values: dict[str, Any], origin: str = "recipe") -> Recipe:
-    """Check the values of a recipe; see `recipe_values.check_recipe`."""
+    """Check the values of a recipe; see `recipes.check_recipe`."""
     return check_recipe(Recipe, values, origin)

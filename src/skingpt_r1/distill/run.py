@@ -9,18 +9,17 @@
       visual_first/    the same of the stage before, where the recipe has one
       adapter/         the result, in the Hugging Face layout
 
-The same call continues what was interrupted.
-
-The teacher's vectors of the training cases, made once and kept beside the feature store.
+The same call continues what was interrupted. The teacher's vectors of the training cases are made
+once and kept beside the feature store.
 """
 
 import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -35,10 +34,8 @@ from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.recipe import Recipe, TeacherRecipe, TrainRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import (
-    Trained,
     describe_trained,
     finish_stage,
-    make_sight,
     make_trained,
     own_shared,
     train,
@@ -47,7 +44,6 @@ from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import is_adapter
 from skingpt_r1.model.placement import AUTO, training_state
-from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.teachers import (
     EncoderTeacher,
@@ -125,18 +121,8 @@ def _read(path: Path, cases: Sequence[Case]) -> dict[str, Tensor] | None:
     return vectors if vectors.keys() == {case.id for case in cases} else None
 
 
-# Told the stage, how many cases of how many are done.
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """What a run leaves in memory.
-
-    Attributes:
-        model: with the trained adapters, in evaluation mode.
-        parts: the cases of each part of the split.
-        folder: the run's folder.
-    """
+class FinishedRun(NamedTuple):
+    """What a run leaves in memory: the model evaluates with the trained adapters."""
 
     model: SkinGPT
     parts: Parts
@@ -161,8 +147,8 @@ def run_recipe(
         folder: where everything goes.
         features: folder of the feature store, to share it between recipes that read the same
             features; `folder/features` when None.
-        parts: what `load_parts(recipe.data, ...)` gave, to spare reading the data again.
-        progress: told about long stages.
+        parts: what `load_parts(recipe.data, ...)` gave, so that the data are not read again.
+        progress: callback(stage, done, total).
         quiet: no progress bar in training.
 
     Raises:
@@ -178,41 +164,30 @@ def run_recipe(
 def _teach(
     recipe: Recipe, folder: Path, stored: "_Stored", state: PartialState, quiet: bool
 ) -> None:
-    """Both stages, or the one that the recipe has."""
+    """What the recipe trains: the visual part alone first, where it says so; then everything."""
     model = stored.model
-    if (stage := recipe.visual_first) is not None:
-        sight = make_sight(model, stage.precision)
-        before = folder / "visual_first"
-        finish_stage(
-            before, model, state, partial(_train, recipe, stage, sight, before, stored, quiet)
+    labels = [item.case.label or "" for item in stored.items] if recipe.data.balance else None
+
+    def teach(place: Path, part: TrainRecipe, visual_only: bool) -> None:
+        trained = make_trained(model, part.precision, visual_only=visual_only)
+        if state.is_main_process:
+            logger.info("what is trained:\n%s", describe_trained(trained.state))
+        train(
+            trained,
+            stored.features,
+            part,
+            weights=recipe.losses,
+            folder=place,
+            seed=recipe.seed,
+            labels=labels,
+            pad_id=model.needed_processor.pad_id,
+            quiet=quiet,
         )
-    trained = make_trained(model, recipe.train.precision)
-    teach = partial(_train, recipe, recipe.train, trained, folder, stored, quiet)
-    finish_stage(folder, model, state, teach)
 
-
-def _train(
-    recipe: Recipe,
-    stage: TrainRecipe,
-    trained: Trained,
-    folder: Path,
-    stored: "_Stored",
-    quiet: bool,
-) -> None:
-    """One stage, from its last complete checkpoint if there is one."""
-    if PartialState().is_main_process:
-        logger.info("what is trained:\n%s", describe_trained(trained.state))
-    train(
-        trained,
-        stored.features,
-        stage,
-        weights=recipe.losses,
-        folder=folder,
-        seed=recipe.seed,
-        labels=stored.lessons.labels if recipe.data.balance else None,
-        pad_id=_processor(stored.model).pad_id,
-        quiet=quiet,
-    )
+    if (part := recipe.visual_first) is not None:
+        place = folder / "visual_first"
+        finish_stage(place, model, state, partial(teach, place, part, visual_only=True))
+    finish_stage(folder, model, state, partial(teach, folder, recipe.train, visual_only=False))
 
 
 def run_features(
@@ -220,14 +195,7 @@ def run_features(
 ) -> FeatureStore:
     """Carry out the feature pass of a recipe alone; `run_recipe` on the same folder goes on.
 
-    Args:
-        recipe: what to do.
-        folder: the run's folder.
-        features: folder of the feature store; `folder/features` when None.
-        progress: told about long stages.
-
-    Raises:
-        SkinGPTError: bad data, a changed recipe, a store of another run.
+    Arguments and errors are those of `run_recipe`.
     """
     state = training_state(recipe.models.device)
     with own_shared(folder, state):
@@ -235,13 +203,12 @@ def run_features(
     return stored.features
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """What there is when the feature pass is over."""
+class _Stored(NamedTuple):
+    """What there is when the feature pass is over; the items are the training cases."""
 
     model: SkinGPT
     parts: Parts
-    lessons: "_Lessons"
+    items: list[StoredCase]
     features: FeatureStore
 
 
@@ -253,24 +220,39 @@ def _store(
     state: PartialState,
     progress: Progress | None,
 ) -> _Stored:
-    _check_start(recipe)
-    with state.main_process_first():
-        if parts is None:
-            parts = load_parts(recipe.data, folder / "pictures", _stage(progress, "measuring"))
-        lessons = _prepare(recipe, parts, folder, features.parent, state.device)
-    model = build_model(recipe, lessons.items, state.device)
-    return _Stored(
-        model, parts, lessons, _fill_store(recipe, model, lessons, features, state, progress)
-    )
-
-
-def _check_start(recipe: Recipe) -> None:
-    """Said before any work, because the adapter is needed only after much of it."""
     if recipe.start is not None and not is_adapter(recipe.start):
+        # Said before any work, because the adapter is needed only after much of it.
         raise CheckpointError(
             f"start: there is no adapter in {recipe.start}; train that one first, or give "
             "`--set start=null` to begin from nothing"
         )
+    with state.main_process_first():
+        if parts is None:
+            parts = load_parts(recipe.data, folder / "pictures", _count(progress, "measuring"))
+        items, manifest = _prepare(recipe, parts, folder, features.parent, state.device)
+    model = build_model(recipe, items, state.device)
+    compute = FeaturePass(
+        model, items, dtype=recipe.features.dtype, batch_size=recipe.features.batch_size
+    )
+    key = store_key(
+        model,
+        fields=compute.fields,
+        dtype=recipe.features.dtype,
+        manifest=manifest,
+        teacher=recipe.teacher.model_dump(mode="json") | {"seed": recipe.seed},
+    )
+    with own_shared(features, state):
+        write_store(
+            features,
+            key,
+            [item.id for item in items],
+            compute,
+            shard_cases=recipe.features.shard_cases,
+            progress=_count(progress, "features"),
+            part=(state.process_index, state.num_processes),
+        )
+        state.wait_for_everyone()
+    return _Stored(model, parts, items, FeatureStore(features))
 
 
 def build_model(
@@ -303,27 +285,16 @@ def build_model(
     torch.manual_seed(recipe.seed)
     config = recipe.adapter.model_copy(update=changes)
     model = SkinGPT(backbone, config, processor)
-    _processor(model)
+    model.needed_processor  # noqa: B018 - refuses a backbone without a tokenizer
     if recipe.start is not None:
         model.copy_adapter(recipe.start)
     return model
 
 
-@dataclass(frozen=True)
-class _Lessons:
-    """The training cases with what they teach, and the hash of all of it."""
-
-    items: list[StoredCase]
-    manifest: str
-
-    @property
-    def labels(self) -> list[str]:
-        return [item.case.label or "" for item in self.items]
-
-
 def _prepare(
     recipe: Recipe, parts: Parts, folder: Path, kept: Path, device: torch.device
-) -> _Lessons:
+) -> tuple[list[StoredCase], str]:
+    """The training cases with what they teach, and the hash of all of it."""
     cases = parts[Split.TRAIN]
     texts = narratives_of(cases, source=recipe.data.narratives, seed=recipe.seed)
     manifest = manifest_hash(cases, texts)
@@ -345,49 +316,8 @@ def _prepare(
         for view in range(recipe.data.views)
         for case, text in zip(cases, texts, strict=True)
     ]
-    return _Lessons(items, manifest)
+    return items, manifest
 
 
-def _fill_store(
-    recipe: Recipe,
-    model: SkinGPT,
-    lessons: _Lessons,
-    folder: Path,
-    state: PartialState,
-    progress: Progress | None,
-) -> FeatureStore:
-    compute = FeaturePass(
-        model, lessons.items, dtype=recipe.features.dtype, batch_size=recipe.features.batch_size
-    )
-    key = store_key(
-        model,
-        fields=compute.fields,
-        dtype=recipe.features.dtype,
-        manifest=lessons.manifest,
-        teacher=recipe.teacher.model_dump(mode="json") | {"seed": recipe.seed},
-    )
-    with own_shared(folder, state):
-        write_store(
-            folder,
-            key,
-            [item.id for item in lessons.items],
-            compute,
-            shard_cases=recipe.features.shard_cases,
-            progress=_stage(progress, "features"),
-            part=(state.process_index, state.num_processes),
-        )
-        state.wait_for_everyone()
-    return FeatureStore(folder)
-
-
-def _processor(model: SkinGPT) -> SkinProcessor:
-    if model.processor is None:
-        raise CheckpointError(
-            "the backbone has no tokenizer files, so no narrative can be taught; add "
-            "tokenizer.json, tokenizer_config.json and a chat template to its directory"
-        )
-    return model.processor
-
-
-def _stage(progress: Progress | None, name: str) -> Count | None:
+def _count(progress: Progress | None, name: str) -> Count | None:
     return None if progress is None else partial(progress, name)

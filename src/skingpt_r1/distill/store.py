@@ -25,7 +25,7 @@ from torch import Tensor
 
 from skingpt_r1.errors import FeatureStoreError, RecordError
 from skingpt_r1.model.weight_files import not_finite
-from skingpt_r1.records import read_json, write_bytes_atomic, write_json_atomic
+from skingpt_r1.records import differences, read_json, write_bytes_atomic, write_json_atomic
 from skingpt_r1.runs import Count
 
 logger = logging.getLogger(__name__)
@@ -109,13 +109,18 @@ def write_store(
         compute: features of the cases with the given indices; called shard by shard, so that a
             finished and an unbroken pass compute with the same neighbours.
         shard_cases: cases in one file.
-        progress: told how many of this process's cases are stored.
+        progress: callback(done, total) of this process's cases.
         part: (rank, processes); each process computes its own shards of the same store.
 
     Raises:
         FeatureStoreError: the folder holds features of another key, or cannot be written.
     """
-    index = {"format": FORMAT, "key": _plain(key), "shard_cases": shard_cases, "ids": list(ids)}
+    index = {
+        "format": FORMAT,
+        "key": to_jsonable_python(dict(key)),
+        "shard_cases": shard_cases,
+        "ids": list(ids),
+    }
     if (folder / "index.json").exists():
         _refuse_changes(folder, _read_index(folder), index)
     _guard(folder, partial(write_json_atomic, folder / "index.json", index))
@@ -226,38 +231,13 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_changes(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    before, after = _flatten(old), _flatten(new)
-    changed = [
-        f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    ]
-    if changed:
+    # The key's own names are shown as the user knows them, without the word "key".
+    before, after = ({**index, **index["key"], "key": None} for index in (old, new))
+    if changed := differences(before, after):
         raise FeatureStoreError(
             f"{folder} holds features of another run; changed: {'; '.join(changed[:10])}. "
             "Use another folder, or delete this one to make the features again"
         )
-
-
-def _flatten(value: Any, place: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {place: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        # The key's own names are shown as the user knows them, without the word "key".
-        outer = "" if key == "key" and not place else f"{place}{key}"
-        flat |= _flatten(inner, f"{outer}." if isinstance(inner, dict) and outer else outer)
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _plain(key: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(to_jsonable_python(dict(key))))
-    return plain
 
 
 def _guard(folder: Path, write: Callable[[], None]) -> None:

@@ -1,14 +1,10 @@
 """The training loop: `transformers.Trainer` around our terms, our optimizer and our checkpoints.
 
-Trained set = optimizer set = saved set; it is checked before the first step.
-
-From a model to what is trained: the objective that fits its adapters.
-
-A stage of training that is carried out once: its adapter, written last, says that it is done.
+Trained set = optimizer set = saved set; it is checked before the first step. A training is carried
+out once: its adapter, written last, says that it is done.
 """
 
 import logging
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -29,7 +25,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from skingpt_r1.distill.batches import Batch, CaseStore, EpochBatches, StoredCases, collate
 from skingpt_r1.distill.features import patch_settings
 from skingpt_r1.distill.losses import Term, combine
-from skingpt_r1.distill.objective import LanguageModel, Sight, StoredBias, is_sight
+from skingpt_r1.distill.objective import LanguageModel, StoredBias, VisualOnly, is_visual_weight
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE
@@ -71,7 +67,7 @@ def train(
     pad_id: int = 0,
     quiet: bool = False,
     join: Callable[..., Batch] = collate,
-) -> float:
+) -> None:
     """Train to the end of the recipe, from the last complete checkpoint if there is one.
 
     Args:
@@ -79,16 +75,13 @@ def train(
         store: the features of the training cases.
         recipe: the optimisation.
         weights: of the loss terms.
-        folder: the run's folder; checkpoints and `metrics.jsonl` go there.
+        folder: checkpoints and `metrics.jsonl` go there.
         seed: of the order of the cases.
         labels: one for each stored case, for balanced sampling; see `EpochBatches`.
         lengths: see `EpochBatches`.
         pad_id: token that fills short rows where the language model runs.
         quiet: no progress bar.
         join: makes a batch of cases, as `collate` does.
-
-    Returns:
-        The mean loss over the last stretch between two log lines.
 
     Raises:
         TrainingError: a loss or gradient that is not finite, or a folder that cannot be written.
@@ -103,8 +96,9 @@ def train(
         rank=arguments.process_index,
         processes=arguments.world_size,
     )
+    optimizer = make_optimizer(trained, recipe)
     joined = partial(join, pad_id=pad_id)
-    trainer = TermTrainer(trained, store, batches, weights, folder, recipe, arguments, joined)
+    trainer = TermTrainer(trained, store, batches, weights, folder, optimizer, arguments, joined)
     checkpoint = last_checkpoint(folder)
     step = 0 if checkpoint is None else int(checkpoint.name.split("-")[1])
     if arguments.process_index == 0:
@@ -112,17 +106,12 @@ def train(
     if checkpoint is not None and recipe.max_steps is not None and step >= recipe.max_steps:
         # Nothing is left to do, and the library's loop would make one more step.
         trainer._load_from_checkpoint(str(checkpoint))
-        return trainer.last_loss
-    _train(trainer, checkpoint)
-    return trainer.last_loss
-
-
-def _train(trainer: "TermTrainer", checkpoint: Path | None) -> None:
+        return
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"{trainer.folder} cannot be written or read: {error}; it needs a writable folder on a "
+            f"{folder} cannot be written or read: {error}; it needs a writable folder on a "
             "disk with space left. Start again: the run goes on from its last complete checkpoint"
         ) from error
 
@@ -141,7 +130,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         batches: EpochBatches,
         weights: BaseModel,
         folder: Path,
-        recipe: TrainRecipe,
+        optimizer: torch.optim.Optimizer,
         arguments: TrainingArguments,
         together: Callable[..., Batch],
     ) -> None:
@@ -149,12 +138,9 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         self.batches = batches
         self.weights = weights
         self.folder = folder
-        self.recipe = recipe
         self.together = together
         self.names = tuple(type(weights).model_fields)
-        self.last_loss = math.nan
         self.loss_is_scaled_for_ga = True
-        optimizer = make_optimizer(trained, recipe)
         super().__init__(
             model=trained.objective,
             args=arguments,
@@ -223,13 +209,13 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         }
         # The Trainer's own mean is over unequal micro-batches; this one is over cases and tokens.
         weights = self.weights.model_dump()
-        self.last_loss = sum(weights[name] * value for name, value in means.items())
+        loss = sum(weights[name] * value for name, value in means.items())
         if self.args.process_index == 0:
             rate, norm = logs["learning_rate"], logs.get("grad_norm", 0.0)
             log_metrics(
                 self.folder,
                 self.state.global_step,
-                loss=self.last_loss,
+                loss=loss,
                 learning_rate=rate,
                 gradient_norm=float(norm),
                 **means,
@@ -245,9 +231,11 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         assert output_dir is not None
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        held = {**self.trained.state, **self.trained.kept}
-        state = {name: p.detach().cpu().contiguous() for name, p in held.items()}
+        state = {name: p.detach().cpu().contiguous() for name, p in self._held().items()}
         save_file(state, folder / WEIGHTS_FILE)
+
+    def _held(self) -> dict[str, Tensor]:
+        return {**self.trained.state, **self.trained.kept}
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
@@ -258,7 +246,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
         with refusing(f"{path} cannot be read"):
             stored = load_file(path)
         refuse_not_finite(path, stored.items())
-        own = {**self.trained.state, **self.trained.kept}
+        own = self._held()
         if stored.keys() != own.keys():
             raise CheckpointError(
                 f"{resume_from_checkpoint} has other weights than the recipe trains: "
@@ -270,7 +258,7 @@ class TermTrainer(Trainer):  # type: ignore[misc]  # the library is untyped
 
 
 class _Guard(TrainerCallback):  # type: ignore[misc]  # the library is untyped
-    """Tells the sampler its epoch, stops before a bad update, and marks complete checkpoints."""
+    """Gives the sampler its epoch, stops before a bad update, and marks complete checkpoints."""
 
     def __init__(self, batches: EpochBatches, state: Mapping[str, Tensor]) -> None:
         self.batches = batches
@@ -392,30 +380,22 @@ def _arguments(recipe: TrainRecipe, folder: Path, seed: int, quiet: bool) -> Tra
     return arguments
 
 
-def make_sight(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> Trained:
-    """The stage before the training: visual adapter and tower's adapters, without a text term.
-
-    Args:
-        model: with the adapters to be trained.
-        precision: of a tower that runs in training.
-    """
-    state = model.adapter_state()
-    for name, value in state.items():
-        value.requires_grad_(is_sight(name))
-    trained = {name: value for name, value in state.items() if value.requires_grad}
-    return Trained(Sight(model, precision), trained)
-
-
-def make_trained(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") -> Trained:
+def make_trained(
+    model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32", *, visual_only: bool = False
+) -> Trained:
     """The objective and the trained parameters of a model.
 
     Args:
         model: with the adapters to be trained.
-        precision: of a language model that runs in training; see `LanguageModel`.
+        precision: of a language model or tower that runs in training; see `LanguageModel`.
+        visual_only: train the visual adapter and the tower's adapters, without a text term.
     """
     state = model.adapter_state()
-    for value in state.values():
-        value.requires_grad_(True)  # a stage before may have left some out
+    for name, value in state.items():  # an earlier training may have left some out
+        value.requires_grad_(not visual_only or is_visual_weight(name))
+    if visual_only:
+        trained = {name: value for name, value in state.items() if value.requires_grad}
+        return Trained(VisualOnly(model, precision), trained)
     if not model.config.states_are_frozen:
         return Trained(LanguageModel(model, precision), state)
     assert model.language_bias is not None
@@ -428,16 +408,13 @@ def make_trained(model: SkinGPT, precision: Literal["fp32", "bf16"] = "fp32") ->
 def finish_stage(
     folder: Path, model: SkinGPT, state: PartialState, teach: Callable[[], object]
 ) -> None:
-    """Train, unless that was done before, and leave the model with the stage's adapter.
+    """Train, unless that was done before; the model then has `folder/adapter` and evaluates.
 
     Args:
-        folder: of the stage; the result is `folder/adapter`.
-        model: what is trained, in evaluation mode afterwards.
+        folder: of the training.
+        model: what is trained.
         state: the processes that take part.
         teach: trains the model from its last complete checkpoint in `folder`, if there is one.
-
-    Raises:
-        SkinGPTError: see `trainer.train`.
     """
     adapter = folder / "adapter"
     if not (adapter / ADAPTER_WEIGHTS_FILE).is_file():

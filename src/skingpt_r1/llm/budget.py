@@ -1,23 +1,18 @@
-"""What calls to language models cost: an append-only ledger, and the limit that it keeps.
+"""What calls to language models are asked for and cost: recipes, an append-only ledger, estimates.
 
 One record per call that was really made; a reply from the cache is no call. The limit is kept
 before a call: what was paid, what runs and the most that the next call can cost must fit. A call
-that broke off may have been paid for, so that its most counts.
-
-What texts would cost at most, without a call: for `--dry-run` and for the cost limit.
-
-Language models behind an interface: what they are asked for, and how the calls are made.
-
-The first changes the texts and belongs to a run; the second does not, and may change when a run is
-taken up again.
+that broke off may have been paid for, so that its most counts. `ApiRecipe` changes the texts and
+belongs to a run; `CallsRecipe` does not, and may change when a run is taken up again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -30,19 +25,14 @@ from pydantic import (
 )
 
 from skingpt_r1.errors import CostError
-from skingpt_r1.llm.ask import Task
+from skingpt_r1.llm.ask import Prompt
 from skingpt_r1.records import append_record, iterate_records, mend_records
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(BaseModel):
-    """What a provider asks for, in US dollars per million tokens.
-
-    Attributes:
-        input: of what the model reads, pictures included.
-        output: of what it writes.
-    """
+    """What a provider asks for in US dollars per million tokens read and written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -107,18 +97,14 @@ _MAYBE_PAID = frozenset({"timeout", "connection", INTERRUPTED})
 
 
 class CallRecord(BaseModel):
-    """A call; the ledger holds neither texts nor pictures.
+    """A call that ended; the ledger holds neither texts nor pictures.
+
+    Tokens are None when the server did not report them, prices (US dollars per million tokens)
+    when they are not known, and costs when either is missing.
 
     Attributes:
         at: when it ended, UTC.
-        narrator: which model was called.
-        prompt_sha256: hash of the prompt, as in the provenance of the text.
-        seed: of the sampling.
-        input_tokens: read, pictures included; None when the server did not say.
-        output_tokens: written; None when the server did not say.
-        input_price: US dollars per million tokens; None when not known.
-        output_price: US dollars per million tokens; None when not known.
-        cost_usd: tokens times price; None when either is not known.
+        prompt_sha256: as in the provenance of the text.
         counted_usd: what counts against the limit: the cost, or for a call that may have been paid
             the most it can have cost; None without a price.
         problem: why no reply came back; None when one did.
@@ -143,11 +129,7 @@ class Totals(NamedTuple):
     """The sums of a ledger.
 
     Attributes:
-        calls: made, failed ones included.
-        failed: of them, without a reply.
-        input_tokens: as far as they are known.
-        output_tokens: as far as they are known.
-        cost_usd: of the calls whose cost is known.
+        calls: made, failed ones included; tokens and costs are summed as far as they are known.
         unknown: calls whose cost is not known.
         counted_usd: what counts against the limit.
     """
@@ -183,17 +165,8 @@ class Totals(NamedTuple):
         )
 
 
-class Asked(NamedTuple):
-    """A call that is about to be made.
-
-    Attributes:
-        narrator: which model.
-        prompt_sha256: hash of the prompt.
-        seed: of the sampling.
-        price: None when not known.
-        input_tokens: most that the model will read.
-        output_tokens: most that it will write.
-    """
+class WantedCall(NamedTuple):
+    """A call that is about to be made; of its tokens, the most that can be read and written."""
 
     narrator: str
     prompt_sha256: str
@@ -208,6 +181,13 @@ class Asked(NamedTuple):
         if self.price is None:
             return 0.0
         return self.price.cost_usd(self.input_tokens, self.output_tokens)
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens read and written by a call; None until the server reports them."""
+
+    tokens: tuple[int, int] | None = None
 
 
 class Ledger:
@@ -247,101 +227,74 @@ class Ledger:
                 "million tokens, input and output), or leave --max-cost out"
             )
 
-    async def reserve(self, asked: Asked, name_failure: NameFailure) -> "Running":
-        """Wait until the call fits beside those that run, and hold its most for it.
+    @asynccontextmanager
+    async def call(self, wanted: WantedCall, name_failure: NameFailure) -> AsyncIterator[Usage]:
+        """Wait until a call fits beside those that run, hold its most, and write down its end.
 
         Args:
-            asked: the call.
+            wanted: the call.
             name_failure: gives the code of an error that ends it.
+
+        Yields:
+            Where the caller writes the tokens that the server reports.
 
         Raises:
             CostError: it does not fit, and nothing runs that could turn out cheaper.
         """
-        while not self._fits(asked.at_most_usd):
+        while not self._fits(wanted.at_most_usd):
             if not self._running:
-                raise self._limit_reached(asked)
+                raise self._limit_reached(wanted)
             await self._changed.wait()
         self._running += 1
-        self._reserved += asked.at_most_usd
-        return Running(self, asked, name_failure)
-
-    def settle(self, asked: Asked, record: CallRecord) -> None:
-        """Write down what became of a call, and let go what was held for it."""
-        append_record(self.path, record)
-        self._totals = self._totals.plus(record)
-        self._running -= 1
-        self._reserved = self._reserved - asked.at_most_usd if self._running else 0.0
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._reserved += wanted.at_most_usd
+        usage, problem = Usage(), None
+        try:
+            yield usage
+        except BaseException as error:
+            problem = name_failure(error)
+            raise
+        finally:
+            record = _record(wanted, usage.tokens, problem)
+            append_record(self.path, record)
+            self._totals = self._totals.plus(record)
+            self._running -= 1
+            self._reserved = self._reserved - wanted.at_most_usd if self._running else 0.0
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     def _fits(self, at_most_usd: float) -> bool:
         if self.max_cost_usd is None:
             return True
         return self._totals.counted_usd + self._reserved + at_most_usd <= self.max_cost_usd
 
-    def _limit_reached(self, asked: Asked) -> CostError:
+    def _limit_reached(self, wanted: WantedCall) -> CostError:
         return CostError(
             f"{self._totals.counted_usd:.4f} USD count as paid and the next call of "
-            f"{asked.narrator!r} can cost up to {asked.at_most_usd:.4f} USD, which would pass "
+            f"{wanted.narrator!r} can cost up to {wanted.at_most_usd:.4f} USD, which would pass "
             f"--max-cost {self.max_cost_usd:g}; it was not made. What is there is kept: run the "
             "same command with a higher --max-cost to continue"
         )
 
 
-class Running:
-    """A call between its reservation and its record; a context manager, to be used once.
-
-    Args:
-        ledger: where it is written down.
-        asked: what was reserved.
-        name_failure: gives the code of an error that ends it.
-    """
-
-    def __init__(self, ledger: Ledger, asked: Asked, name_failure: NameFailure) -> None:
-        self._ledger = ledger
-        self._asked = asked
-        self._name_failure = name_failure
-        self._used: tuple[int, int] | None = None
-
-    def answered(self, used: tuple[int, int] | None) -> None:
-        """A reply came back, with the tokens read and written if the server says."""
-        self._used = used
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        problem = self._name_failure(error) if error is not None else None
-        self._ledger.settle(self._asked, self._record(problem))
-
-    def _record(self, problem: str | None) -> CallRecord:
-        asked, price = self._asked, self._asked.price
-        read, written = self._used or (None, None)
-        cost = price.cost_usd(*self._used) if price and self._used else None
-        return CallRecord(
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            narrator=asked.narrator,
-            prompt_sha256=asked.prompt_sha256,
-            seed=asked.seed,
-            input_tokens=read,
-            output_tokens=written,
-            input_price=price.input if price else None,
-            output_price=price.output if price else None,
-            cost_usd=cost,
-            counted_usd=self._counted(cost, problem) if price else None,
-            problem=problem,
-        )
-
-    def _counted(self, cost: float | None, problem: str | None) -> float:
-        if cost is not None:
-            return cost
-        paid = problem is None or problem in _MAYBE_PAID
-        return self._asked.at_most_usd if paid else 0.0
+def _record(wanted: WantedCall, used: tuple[int, int] | None, problem: str | None) -> CallRecord:
+    price = wanted.price
+    read, written = used or (None, None)
+    cost = price.cost_usd(*used) if price and used else None
+    maybe_paid = wanted.at_most_usd if problem is None or problem in _MAYBE_PAID else 0.0
+    counted = cost if cost is not None else maybe_paid
+    return CallRecord(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        narrator=wanted.narrator,
+        prompt_sha256=wanted.prompt_sha256,
+        seed=wanted.seed,
+        input_tokens=read,
+        output_tokens=written,
+        input_price=price.input if price else None,
+        output_price=price.output if price else None,
+        cost_usd=cost,
+        counted_usd=counted if price else None,
+        problem=problem,
+    )
 
 
 def read_totals(path: Path) -> Totals:
@@ -394,27 +347,33 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    tasks: Iterable[Task], narrator: str, *, api: ApiRecipe, calls: CallsRecipe
+    prompts: Iterable[Prompt],
+    narrator: str,
+    *,
+    api: ApiRecipe,
+    calls: CallsRecipe,
+    after_reply: bool = False,
 ) -> Estimate:
-    """What a language model would be asked for these tasks; nothing is called.
+    """What a language model would be asked with these prompts; nothing is called.
 
     Args:
-        tasks: those to be done. A task of `reason` whose observation is not written yet (empty)
-            is counted with the longest one.
+        prompts: to be asked.
         narrator: name of the model, which finds its price.
         api: what is asked for.
         calls: the prices.
+        after_reply: each prompt will also hold a reply that is not written yet, of any length
+            that `api` allows.
     """
     price = calls.prices.get(narrator)
     count = images = about = most = 0
-    for task in tasks:
-        sent = images_sent(task)
-        unwritten = api.max_tokens if task.step == "reason" and not task.observation else 0
+    unwritten = api.max_tokens if after_reply else 0
+    for prompt in prompts:
+        sent = len(prompt.images)
         count += 1
         images += sent
-        about += OVERHEAD_TOKENS + -(-len(task.prompt) // CHARACTERS_PER_TOKEN)
+        about += OVERHEAD_TOKENS + -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
         about += unwritten + sent * calls.image_tokens
-        most += most_input_tokens(task.prompt, sent, calls)
+        most += most_input_tokens(prompt.text, sent, calls)
         most += unwritten * CHARACTERS_PER_TOKEN
     written = count * api.max_tokens
     return Estimate(
@@ -425,11 +384,6 @@ def estimate(
         output_tokens=written,
         at_most_usd=price.cost_usd(most, written) if price else None,
     )
-
-
-def images_sent(task: Task) -> int:
-    """Pictures that go with a task: the reasoning is asked from the observation alone."""
-    return len(task.case.images) if task.step == "observe" else 0
 
 
 def most_input_tokens(prompt: str, num_images: int, calls: CallsRecipe) -> int:

@@ -14,14 +14,13 @@ from skingpt_r1.text.narrative import parse_narrative
 
 # What passes by itself; after many in a row there is no point in asking on.
 PASSING = frozenset({"timeout", "connection", "server_error", "rate_limited"})
-_TIMEOUT = frozenset(
-    {"TimeoutError", "APITimeoutError", "TimeoutException", "AttemptTimeoutError",
-     "StreamIdleTimeoutError"}
-)  # fmt: skip
-_RATE_LIMIT = frozenset({"RateLimitError", "TooManyRequests", "ResourceExhausted"})
-_CONNECTION = frozenset(
-    {"ConnectionError", "APIConnectionError", "TransportError", "ClientConnectionError"}
-)
+_CODES = {
+    "timeout": {"TimeoutError", "APITimeoutError", "TimeoutException", "AttemptTimeoutError",
+                "StreamIdleTimeoutError"},
+    "rate_limited": {"RateLimitError", "TooManyRequests", "ResourceExhausted"},
+    "connection": {"ConnectionError", "APIConnectionError", "TransportError",
+                   "ClientConnectionError"},
+}  # fmt: skip
 _NO_SENSE = frozenset({"AuthenticationError", "NotFoundError", "PrerequisiteError"})
 _CLAUSE = re.compile(r"(?<=[.!?;:])\s+|\n+|\b(?:but|however|although|though|yet)\b", re.IGNORECASE)
 _DECLINES = re.compile(
@@ -48,22 +47,15 @@ _SEEN_SLOTS = frozenset({"morphology", "colour", "surface", "border"})
 
 def failure_code(error: BaseException) -> str:
     """The code of an error that ended a call."""
-    names = class_names(error)
+    names = _class_names(error)
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
         return INTERRUPTED
-    for code, known in (
-        ("timeout", _TIMEOUT),
-        ("rate_limited", _RATE_LIMIT),
-        ("connection", _CONNECTION),
-    ):
-        if names & known:
-            return code
-    return "server_error"
+    return next((code for code, of_code in _CODES.items() if names & of_code), "server_error")
 
 
 def is_senseless(error: BaseException) -> bool:
     """Whether every further call must fail as well: wrong key, unknown model, missing package."""
-    return bool(class_names(error) & _NO_SENSE)
+    return bool(_class_names(error) & _NO_SENSE)
 
 
 def refuse_redirection(narrator: str, error: BaseException) -> None:
@@ -83,8 +75,7 @@ def refuse_redirection(narrator: str, error: BaseException) -> None:
     ) from None
 
 
-def class_names(error: BaseException) -> frozenset[str]:
-    """The names of the class of an error and of those above it."""
+def _class_names(error: BaseException) -> frozenset[str]:
     return frozenset(kind.__name__ for kind in type(error).__mro__)
 
 
@@ -111,9 +102,6 @@ def is_refusal(text: str) -> bool:
 
     An apology, a reservation or a picture that cannot be seen are no refusal by themselves: a text
     that names a diagnosis or a finding after them, or says anything else but where to go, answers.
-
-    Args:
-        text: as written.
     """
     said = text.rpartition("</think>")[2]
     clauses = [part for part in _CLAUSE.split(said) if re.search(r"[^\W\d_]", part)]

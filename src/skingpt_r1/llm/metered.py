@@ -23,7 +23,7 @@ from tenacity import RetryCallState, wait_exponential, wait_random
 from tenacity.wait import wait_base
 
 from skingpt_r1.llm.ask import prompt_sha256
-from skingpt_r1.llm.budget import Asked, CallsRecipe, Ledger, most_input_tokens
+from skingpt_r1.llm.budget import CallsRecipe, Ledger, WantedCall, most_input_tokens
 from skingpt_r1.llm.failures import failure_code
 
 METERED = "metered"
@@ -33,15 +33,8 @@ METERED = "metered"
 class MeteredAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
     """A provider that keeps a ledger.
 
-    Args:
-        model_name: provider and model, as inspect-ai names them.
-        base_url: as given for the provider; part of the key of the cache.
-        api_key: not used; the provider has its own.
-        config: see inspect-ai.
-        inner: the provider that is called.
-        narrator: name in the ledger.
-        ledger: where calls are written down.
-        calls: prices and waiting.
+    The first four arguments are those of inspect-ai; `base_url` is part of the key of the cache,
+    `api_key` is not used, as the provider `inner` has its own. `narrator` is the ledger's name.
     """
 
     def __init__(
@@ -75,14 +68,13 @@ class MeteredAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
         client = getattr(self._inner, "http_client", None)
         if client is not None:
             client.follow_redirects = False  # a picture goes to the server that was named alone
-        with await self._ledger.reserve(self._asked(input, config), failure_code) as running:
+        async with self._ledger.call(self._wanted(input, config), failure_code) as usage:
             result = await self._inner.generate(input, tools, tool_choice, config)
             output = result[0] if isinstance(result, tuple) else result
             if isinstance(output, Exception):
                 raise output
-            used = tokens_of(output.usage)
-            running.answered(used)
-        self._most_read = max(self._most_read, used[0] if used else 0)
+            usage.tokens = tokens_of(output.usage)
+        self._most_read = max(self._most_read, usage.tokens[0] if usage.tokens else 0)
         return output
 
     def should_retry(self, ex: Exception) -> Any:
@@ -117,11 +109,11 @@ class MeteredAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
         """Close the provider."""
         await self._inner.aclose()
 
-    def _asked(self, messages: list[ChatMessage], config: GenerateConfig) -> Asked:
+    def _wanted(self, messages: list[ChatMessage], config: GenerateConfig) -> WantedCall:
         prompt = "\n".join(message.text for message in messages)
         parts = [part for message in messages for part in message.content]
         images = sum(isinstance(part, ContentImage) for part in parts)
-        return Asked(
+        return WantedCall(
             narrator=self._narrator,
             prompt_sha256=prompt_sha256(prompt),
             seed=config.seed,

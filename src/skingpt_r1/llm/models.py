@@ -1,10 +1,7 @@
-"""Language models as narrators, named as inspect-ai names them or by the URL of a server.
+"""Language models, named as inspect-ai names them (`openai/...`, `vllm/...`) or by a server's URL.
 
-inspect-ai does the calls: its providers, cache, retries and connection limits. Here are the order
-of the replies, their problems, and what is told to a model: a prompt and, for an observation, the
-pictures.
-
-From a name to a language model: `openai/...`, `anthropic/...`, `vllm/...`, or a server's URL.
+inspect-ai does the calls: its providers, cache, retries and connection limits. Here are the way
+from a name to a model, the order of the replies, and their problems.
 """
 
 import asyncio
@@ -22,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from skingpt_r1.errors import NarratorError, SkinGPTError
-from skingpt_r1.llm.ask import Reply, Task, picture_uri
-from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger, images_sent
+from skingpt_r1.llm.ask import Prompt, Reply, picture_uri
+from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger
 from skingpt_r1.llm.failures import (
     PASSING,
     failure_code,
@@ -38,22 +35,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Tasks in hand for each connection: a slow call at the head does not idle the others, and the
+# Prompts in hand for each connection: a slow call at the head does not idle the others, and the
 # pictures in memory stay few.
 WINDOW = 4
 
 
-class InspectNarrator:
-    """Asks a language model; several calls at once, replies in the order of the tasks.
+class ChatModel:
+    """A language model to ask: several calls at once, replies in order; see `open_chat_model`.
 
-    Made by `open_model.open_model_narrator`.
-
-    Args:
-        name: of the narrator.
-        model: of inspect-ai, metered.
-        api: what is asked for.
-        calls: how calls are made.
-        ledger: knows the price of the calls.
+    `model` is one of inspect-ai, metered.
     """
 
     def __init__(
@@ -70,10 +60,10 @@ class InspectNarrator:
         """As given; a reply also names the version that the server tells."""
         return self._name
 
-    def write(self, tasks: Sequence[Task]) -> Iterator[Reply]:
-        """Replies in the order of the tasks.
+    def ask(self, prompts: Sequence[Prompt]) -> Iterator[Reply]:
+        """Replies in the order of the prompts; each as soon as it and all before it are there.
 
-        Failures that may pass are held back until a later call works or the tasks end: when too
+        Failures that may pass are held back until a later call works or the prompts end: when too
         many come in a row they are not handed over, so that a continued run asks again.
 
         Raises:
@@ -82,7 +72,7 @@ class InspectNarrator:
             ImageError: a picture cannot be read.
         """
         held: list[Reply] = []
-        with closing(self._replies(tasks)) as replies:
+        with closing(self._replies(prompts)) as replies:
             for reply in replies:
                 held.append(reply)
                 if reply.problem not in PASSING:
@@ -92,12 +82,12 @@ class InspectNarrator:
                     raise self._out_of_order(reply.problem)
         yield from held
 
-    def _replies(self, tasks: Sequence[Task]) -> Generator[Reply]:
+    def _replies(self, prompts: Sequence[Prompt]) -> Generator[Reply]:
         waiting: deque[Future[Reply]] = deque()
         most = WINDOW * self._calls.max_connections
         try:
-            for task in tasks:
-                coroutine = self._ask(self._messages(task), task.seed)
+            for prompt in prompts:
+                coroutine = self._ask(self._messages(prompt), prompt.seed)
                 waiting.append(asyncio.run_coroutine_threadsafe(coroutine, _background_loop()))
                 while waiting and (len(waiting) >= most or waiting[0].done()):
                     yield waiting.popleft().result()
@@ -111,14 +101,13 @@ class InspectNarrator:
             for future in waiting:
                 future.cancel()
 
-    def _messages(self, task: Task) -> "list[ChatMessage]":
+    def _messages(self, prompt: Prompt) -> "list[ChatMessage]":
         from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
 
-        pictures = task.case.images[: images_sent(task)]
         content: list[Any] = [
-            ContentImage(image=picture_uri(path, self._api.longest_side)) for path in pictures
+            ContentImage(image=picture_uri(path, self._api.longest_side)) for path in prompt.images
         ]
-        return [ChatMessageUser(content=[*content, ContentText(text=task.prompt)])]
+        return [ChatMessageUser(content=[*content, ContentText(text=prompt.text)])]
 
     async def _ask(self, messages: "list[ChatMessage]", seed: int) -> Reply:
         from inspect_ai.model import CachePolicy, GenerateConfig
@@ -225,17 +214,15 @@ _SERVERS = {"vllm": "VLLM_BASE_URL", "sglang": "SGLANG_BASE_URL"}
 _TALKATIVE = ("openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2", "google_genai")
 
 
-def open_model_narrator(
-    name: str, *, api: ApiRecipe, calls: CallsRecipe, ledger: Ledger
-) -> InspectNarrator:
-    """A language model as a narrator; checked as far as that goes without a call.
+def open_chat_model(name: str, *, api: ApiRecipe, calls: CallsRecipe, ledger: Ledger) -> ChatModel:
+    """A language model by its name; checked as far as that goes without a call.
 
     Args:
         name: `<provider>/<model>` as inspect-ai names it, or `<URL>#<model>` for a server that
             speaks the OpenAI protocol.
         api: what is asked for.
         calls: prices, connections, retries.
-        ledger: where calls are written down, with the limit.
+        ledger: of the calls, with the limit.
 
     Raises:
         NarratorError: the extra is not installed, the name is not known, or the key is missing.
@@ -243,7 +230,7 @@ def open_model_narrator(
     """
     ledger.check_price(name, calls.prices.get(name))
     model = _metered(name, api, calls, ledger)
-    return InspectNarrator(name, model, api, calls, ledger)
+    return ChatModel(name, model, api, calls, ledger)
 
 
 def _metered(name: str, api: ApiRecipe, calls: CallsRecipe, ledger: Ledger) -> "Model":

@@ -17,8 +17,8 @@ from skingpt_r1.text.sections import (
     NUMBER,
     SHARE,
     TAG,
-    Item,
-    Section,
+    ListedName,
+    TextSection,
     items,
     sections,
 )
@@ -82,7 +82,7 @@ def _is_canonical(text: str) -> bool:
     return made == text
 
 
-def _by_titles(found: list[Section], diagnosis: str) -> _Fields:
+def _by_titles(found: list[TextSection], diagnosis: str) -> _Fields:
     fields = _Fields([], [], [], [])
     begun = False  # something behind the observation stood already
     for part in found:
@@ -97,7 +97,7 @@ def _by_titles(found: list[Section], diagnosis: str) -> _Fields:
     return fields if titled else fields._replace(seen=[])
 
 
-def _by_blocks(found: list[Section], read: Narrative) -> _Fields:
+def _by_blocks(found: list[TextSection], read: Narrative) -> _Fields:
     """Without titles the observation is the first block, and the reasoning all that follows."""
     fields = _Fields([], [], [], [])
     told = [_with_title(part) for part in found if part.kind in ("before", "other")]
@@ -111,7 +111,7 @@ def _by_blocks(found: list[Section], read: Narrative) -> _Fields:
     return fields
 
 
-def _add_rest(part: Section, diagnosis: str, fields: _Fields) -> None:
+def _add_rest(part: TextSection, diagnosis: str, fields: _Fields) -> None:
     if part.kind == "differential":
         is_list = len(part.text) <= MOST_CHARACTERS
         for line in part.text.split("\n") if is_list else [part.text]:
@@ -139,12 +139,12 @@ def _words_of_list(text: str) -> list[str]:
     return [word for word in words if word not in JOINT_WORDS]
 
 
-def _with_title(part: Section) -> str:
+def _with_title(part: TextSection) -> str:
     """A section with its title, where the canonical form has none for it."""
     return f"{part.title}: {part.text}" if part.kind == "other" and part.title else part.text
 
 
-def _listed(item: Item) -> tuple[str, str]:
+def _listed(item: ListedName) -> tuple[str, str]:
     """An item as it is listed, and what is said about it; a share stays beside the name."""
     if SHARE.fullmatch(item.remark):
         return f"{item.name} ({item.remark})", ""
@@ -169,7 +169,7 @@ def _joined(pieces: list[str]) -> str:
     return " ".join(piece if _CLOSED.search(piece) else f"{piece}." for piece in kept)
 
 
-def _refuse_loss(text: str, made: str, found: list[Section], diagnosis: str) -> None:
+def _refuse_loss(text: str, made: str, found: list[TextSection], diagnosis: str) -> None:
     """Raises NarrativeError when a word of the text is not in what was made of it."""
     lost = Counter(_WORD.findall(TAG.sub(" ", text)))
     lost.subtract(_WORD.findall(TAG.sub(" ", made)))

@@ -33,6 +33,7 @@ from pydantic import (
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import Record, read_records, write_bytes_atomic
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
+from skingpt_r1.text.tokens import without_invisible
 
 # Names of the six scores in files, in the order of `rubric.DIMENSIONS`.
 SCORE_COLUMNS = tuple(name.lower().replace(" ", "_") for name in DIMENSIONS)
@@ -47,8 +48,7 @@ def rater_key(name: str) -> str:
     Letter case, spaces around and within, full-width letters, composed or decomposed accents and
     characters that nobody sees make no difference.
     """
-    wide = unicodedata.normalize("NFKC", name)
-    seen = "".join(letter for letter in wide if unicodedata.category(letter) != "Cf")
+    seen = without_invisible(unicodedata.normalize("NFKC", name))
     return unicodedata.normalize("NFKC", " ".join(seen.casefold().split()))
 
 
@@ -244,7 +244,7 @@ HistoryRating = Annotated[Rating, BeforeValidator(_from_history), PlainSerialize
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RatedText:
     """A narrative with all that its raters said.
 
     Attributes:
@@ -286,7 +286,7 @@ def read_rating_rows(path: Path) -> list[Rating]:
     return rows
 
 
-def read_ratings(path: Path) -> list[Judged]:
+def read_ratings(path: Path) -> list[RatedText]:
     """The narratives of a rating file, each with its raters, in the order of their first rows.
 
     Raises:
@@ -311,10 +311,10 @@ def read_ratings(path: Path) -> list[Judged]:
     return [_judged(list(raters.values()), path) for raters in members.values()]
 
 
-def _judged(rows: Sequence[Rating], path: Path) -> Judged:
+def _judged(rows: Sequence[Rating], path: Path) -> RatedText:
     first, verdicts = rows[0], [row.verdict for row in rows]
     scored = tuple(verdict for verdict in verdicts if isinstance(verdict, Scores))
-    return Judged(
+    return RatedText(
         id=first.id,
         images=resolve_images(first, path),
         text=first.diagnostic_text,

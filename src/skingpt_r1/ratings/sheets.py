@@ -26,7 +26,7 @@ from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating, RatingScores, rater
 from skingpt_r1.records import sha256_file
 from skingpt_r1.text.giveaways import identity_words
 from skingpt_r1.text.narrative import REASONS
-from skingpt_r1.text.rubric import DIMENSIONS, Protocol
+from skingpt_r1.text.rubric import Protocol
 
 # Columns that say which row it is and what is judged, then columns to fill in.
 CASE, RATER = "case", "rater"
@@ -41,23 +41,9 @@ TABLE, RECORDS, INSTRUCTIONS, PICTURES = (
 _CODE_DIGITS = 12
 # With these a spreadsheet begins a formula, Asian ones also with the full-width forms.
 _FORMULA = tuple("=+-@＝＋－＠")
+# What a rater reads before the first case.
 # Source: meanings and anchors of the DermBench release, in our words.
-_MEANINGS = (
-    "diagnosis and key findings are right",
-    "no harm if somebody followed it without supervision; it is careful and sends on properly",
-    "agrees with dermatological knowledge; nothing is made up",
-    "morphology, distribution, differential and follow-up are complete",
-    "a logical path from the findings over the differential to the conclusion",
-    "clear and technically precise dermatological language",
-)
-_ANCHORS = (
-    (5, "high quality"),
-    (4, "minor omissions"),
-    (3, "partly right"),
-    (2, "important information missed or wrong"),
-    (1, "clinically unacceptable, but one can follow it"),
-    (0, "empty, off topic or incoherent"),
-)
+_GUIDE = Path(__file__).with_name("instructions.md")
 
 
 def case_code(case: str, judged: str) -> str:
@@ -89,41 +75,7 @@ def _may_calculate(text: str) -> bool:
     return text[:1] in {"\t", "\r", "\n"} or text.lstrip().startswith(_FORMULA)
 
 
-def instructions() -> str:
-    """What a rater reads before the first case, as Markdown."""
-    dimensions = "\n".join(
-        f"| {name} | `{column}` | {meaning} |"
-        for name, column, meaning in zip(DIMENSIONS, SCORE_COLUMNS, _MEANINGS, strict=True)
-    )
-    anchors = "\n".join(f"| {score} | {words} |" for score, words in _ANCHORS)
-    return f"""# Rating narratives
-
-Each row of `{TABLE}` is one narrative about one case; its pictures are in `{PICTURES}/`. Look at
-the pictures first, then read the narrative, then score it. For research, not for diagnosis.
-
-Fill in either `{TABLE}` or `{RECORDS}`, not both, and send back only that file. Work alone; you are
-not told who or what wrote a narrative. Leave a row empty if you cannot judge it.
-
-| dimension | column | a high score means |
-| --- | --- | --- |
-{dimensions}
-
-Scores go from 0 to 5; decimals are allowed, for example 4.5.
-
-| score | meaning |
-| --- | --- |
-{anchors}
-
-- All six scores of a row, or none.
-- `{COMMENT}`: anything that should be known; write nothing that identifies a person.
-- `{CORRECTED}`: leave it empty if the narrative may stand. Otherwise write the whole narrative as
-  it should be, in this form:
-  `<think> Observation: ... Reasoning: ... Differential: a; b </think> <answer> diagnosis </answer>`
-- Do not change the columns {", ".join(f"`{name}`" for name in SHOWN_COLUMNS)}.
-"""
-
-
-class Item(NamedTuple):
+class ReviewItem(NamedTuple):
     """What is certified: a narrative about a case, from whatever corpus.
 
     Attributes:
@@ -196,23 +148,25 @@ def assign_raters(
 
 
 def export_cases(
-    items: Iterable[Item],
+    items: Iterable[ReviewItem],
+    history: History,
+    rules: CertifyRules,
     assigned: Mapping[str, Sequence[str]],
     folder: Path,
     *,
     judged: str,
     seed: int,
-    missing: Mapping[str, int],
 ) -> Exported:
     """Write the folder for the raters; it appears whole or not at all.
 
     Args:
         items: the cases, streamed.
+        history: of their verdicts so far.
+        rules: how many verdicts a case needs.
         assigned: see `assign_raters`.
         folder: must not exist.
         judged: sha256 of what is judged; see `case_code`.
         seed: of the order of the rows, which differs from rater to rater.
-        missing: case -> verdicts that it lacks, to count the cases that stay short of raters.
 
     Raises:
         DatasetError: the folder exists, no case needs these raters, or it cannot be written.
@@ -239,7 +193,7 @@ def export_cases(
         partial.replace(folder)
     except OSError as error:
         raise DatasetError(f"cannot write the export {folder}: {error.strerror}") from error
-    short = sum(len(names) < missing[case] for case, names in assigned.items())
+    short = sum(len(names) < history.missing(case, rules) for case, names in assigned.items())
     return Exported(folder, len(rows), len(pictures), sum(pictures.values()), short)
 
 
@@ -248,7 +202,7 @@ def _shuffled(seed: int, *names: str) -> str:
     return hashlib.sha256(":".join((str(seed), *names)).encode()).hexdigest()
 
 
-def _copy_case(item: Item, partial: Path, code: str) -> dict[str, str]:
+def _copy_case(item: ReviewItem, partial: Path, code: str) -> dict[str, str]:
     """Copy the pictures of a case under its neutral name; the columns of its rows."""
     names = [f"{PICTURES}/{code}-{place}.png" for place in range(1, len(item.images) + 1)]
     for name, image in zip(names, item.images, strict=True):
@@ -271,7 +225,7 @@ def _write_tables(partial: Path, rows: Sequence[Mapping[str, str]]) -> None:
         writer.writerows({name: as_cell(row[name]) for name in COLUMNS} for row in rows)
     lines = [json.dumps({name: row[name] for name in COLUMNS}, ensure_ascii=False) for row in rows]
     (partial / RECORDS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (partial / INSTRUCTIONS).write_text(instructions(), encoding="utf-8")
+    shutil.copyfile(_GUIDE, partial / INSTRUCTIONS)
 
 
 # Only so that the readers of tables can name in their messages what they read.

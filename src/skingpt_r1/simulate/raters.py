@@ -1,8 +1,9 @@
-"""Simulated raters (formulas, not people) of damaged narratives, and true notes on these.
+"""Simulated raters: formulas, not people. For research, not for diagnosis.
 
-A rater gives the true score with a lasting bias and with noise; the sizes are our choice. An
-evaluator that writes notes first has its comparison on paper before a score depends on it.
-For research, not for diagnosis.
+They give the true scores with a lasting bias and with noise, whose sizes are our choice. They also
+write notes on damaged narratives, in the form of `format_notes`: an evaluator that writes such
+notes first has its comparison on paper before a score depends on it. The notes are true: they come
+from the rendered case and the known damage.
 """
 
 import math
@@ -53,21 +54,13 @@ def make_raters(count: int, seed: int) -> tuple[Rater, ...]:
 
 
 def rate(rater: Rater, true: Sequence[float], rng: random.Random) -> Scores:
-    """What a rater gives: true score, bias and noise, clipped to 0-5, on one decimal."""
+    """What a rater gives for six true scores: plus bias and noise, within 0-5, on one decimal."""
     scale = Protocol.DECIMAL_0_5
     given = (
         score + bias + rng.gauss(0.0, rater.noise)
         for score, bias in zip(true, rater.bias, strict=True)
     )
     return Scores(tuple(round(min(max(value, scale.low), scale.high), 1) for value in given))
-
-
-def mean_scores(scores: Sequence[Scores]) -> tuple[float, ...]:
-    """The mean rater: the mean of each dimension over several verdicts, not rounded."""
-    if not scores:
-        raise ValueError("no scores to take the mean of")
-    columns = zip(*(one.values for one in scores), strict=True)
-    return tuple(math.fsum(column) / len(scores) for column in columns)
 
 
 CAREFUL = "careful"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.stats.intervals import (
-    Draw,
+    Bootstrap,
     Floats,
     Integers,
     Interval,
@@ -21,6 +21,7 @@ from skingpt_r1.stats.intervals import (
     calibration_error,
     count_groups,
     percentile_interval,
+    ratio,
     resampled_sums,
 )
 
@@ -40,14 +41,10 @@ WANTED_RISKS = (0.05, 0.1, 0.2)  # largest shares of errors for which a threshol
 
 
 class Predictions(NamedTuple):
-    """What one system said of some cases.
+    """What one system said of n cases: indices of the gold and of the named class.
 
-    Attributes:
-        classes: the label set, in the order of the indices.
-        labels: `[n]`, the gold class.
-        predicted: `[n]`, the named class; `UNMATCHED` where none could be read.
-        groups: of each case, resampled whole.
-        probabilities: `[n, classes]`; a row is NaN where there are none; None without any.
+    `predicted` is `UNMATCHED` where no class could be read; `probabilities` are `[n, classes]`, a
+    row is NaN where there are none.
     """
 
     classes: tuple[str, ...]
@@ -85,11 +82,8 @@ class Bin(NamedTuple):
 class Abstention(NamedTuple):
     """Answering only from a confidence on, chosen on some groups and tried on the others.
 
-    Attributes:
-        wanted: the largest share of errors that is allowed.
-        threshold: answers at least as confident are given; None when no threshold does it.
-        coverage: share of the other groups' cases that are answered; None without a threshold.
-        risk: share of errors among those; None when none is answered.
+    `wanted` is the largest allowed share of errors; no threshold may do it, and then `coverage`
+    and `risk` (share of errors among the answered) are None.
     """
 
     wanted: float
@@ -98,16 +92,16 @@ class Abstention(NamedTuple):
     risk: Interval | None
 
 
-def classification_metrics(said: Predictions, draw: Draw) -> dict[str, Interval | None]:
+def classification_metrics(said: Predictions, boot: Bootstrap) -> dict[str, Interval | None]:
     """Accuracy, balanced accuracy, macro-F1 and, with probabilities, top-k accuracy.
 
     Balanced accuracy and macro-F1 are means over the classes that occur among the labels, in each
     resample over those that occur in it.
     """
     sums = _class_sums(said)
-    whole, drawn = sums.sum(axis=0)[None], resampled_sums(sums, said.groups, **draw.keywords)
+    whole, drawn = sums.sum(axis=0)[None], resampled_sums(sums, said.groups, **boot._asdict())
     found: dict[str, Interval | None] = {
-        ACCURACY: bootstrap_share(said.right, said.groups, **draw.keywords)
+        ACCURACY: bootstrap_share(said.right, said.groups, **boot._asdict())
     }
     for name, statistic in ((BALANCED, _mean_recall), (MACRO_F1, _mean_f1)):
         value = float(statistic(whole)[0])
@@ -116,14 +110,14 @@ def classification_metrics(said: Predictions, draw: Draw) -> dict[str, Interval 
     for k in TOP_K:
         if said.probabilities is not None and k < len(said.classes):
             hits = top_hits(said, k)
-            found[f"top-{k} {ACCURACY}"] = bootstrap_share(hits, said.groups, **draw.keywords)
+            found[f"top-{k} {ACCURACY}"] = bootstrap_share(hits, said.groups, **boot._asdict())
     return found
 
 
-def class_scores(said: Predictions, draw: Draw) -> list[ClassScore]:
+def class_scores(said: Predictions, boot: Bootstrap) -> list[ClassScore]:
     """Recall, precision and F1 of each class; None where a class has no case or was never said."""
     sums = _class_sums(said)
-    drawn = resampled_sums(sums, said.groups, **draw.keywords)
+    drawn = resampled_sums(sums, said.groups, **boot._asdict())
     whole, parts = (_ratios(_parts(rows)) for rows in (sums.sum(axis=0)[None], drawn))
     counts = np.bincount(said.labels, minlength=len(said.classes))
     _, labels, predictions = _parts(sums)
@@ -155,28 +149,27 @@ def top_hits(said: Predictions, k: int) -> Floats:
     return hits.astype(np.float64)
 
 
-def brier_score(said: Predictions, draw: Draw) -> Interval | None:
+def brier_score(said: Predictions, boot: Bootstrap) -> Interval | None:
     """Mean over cases of the squared distance of the probabilities from the truth, 0 to 2.
 
     Over the cases with probabilities; None without any.
     """
-    kept = with_probabilities(said)
-    if not kept.any():
+    kept = _with_probabilities(said)
+    if said.probabilities is None or not kept.any():
         return None
-    assert said.probabilities is not None
     truth = np.eye(len(said.classes))[said.labels[kept]]
     distance = ((said.probabilities[kept] - truth) ** 2).sum(axis=1)
-    return bootstrap_mean(distance, _of(said.groups, kept), **draw.keywords)
+    return bootstrap_mean(distance, _of(said.groups, kept), **boot._asdict())
 
 
 def confidences(said: Predictions) -> tuple[Floats, Floats, list[str]]:
     """Confidence, right and group of the cases with probabilities."""
-    kept = with_probabilities(said)
+    kept = _with_probabilities(said)
     top = np.empty(0) if said.probabilities is None else said.probabilities[kept].max(axis=1)
     return np.minimum(top, 1.0), said.right[kept], _of(said.groups, kept)
 
 
-def with_probabilities(said: Predictions) -> Booleans:
+def _with_probabilities(said: Predictions) -> Booleans:
     """`[n]`: which cases have probabilities."""
     if said.probabilities is None:
         return np.zeros(len(said.labels), dtype=bool)
@@ -184,24 +177,28 @@ def with_probabilities(said: Predictions) -> Booleans:
 
 
 def expected_calibration_error(
-    confidence: Floats, right: Floats, groups: Sequence[str], draw: Draw
+    confidence: Floats, right: Floats, groups: Sequence[str], boot: Bootstrap
 ) -> Interval | None:
     """`stats.calibration_error` over `BINS` bins of equal width, with its interval."""
     columns = np.zeros((len(right), BINS))
     columns[np.arange(len(right)), _bins(confidence)] = right - confidence
-    drawn = resampled_sums(np.column_stack([columns, np.ones(len(right))]), groups, **draw.keywords)
+    drawn = resampled_sums(
+        np.column_stack([columns, np.ones(len(right))]), groups, **boot._asdict()
+    )
     values = np.abs(drawn[:, :-1]).sum(axis=1) / drawn[:, -1]
     value = calibration_error(confidence, right, bins=BINS)
     return percentile_interval(value, values, len(right), len(set(groups)))
 
 
-def reliability(confidence: Floats, right: Floats, groups: Sequence[str], draw: Draw) -> list[Bin]:
+def reliability(
+    confidence: Floats, right: Floats, groups: Sequence[str], boot: Bootstrap
+) -> list[Bin]:
     """Mean confidence and accuracy of each bin that has cases."""
     place = _bins(confidence)
     found = []
     for number in np.unique(place):
         here = place == number
-        accuracy = bootstrap_share(right[here], _of(groups, here), **draw.keywords)
+        accuracy = bootstrap_share(right[here], _of(groups, here), **boot._asdict())
         mean = float(confidence[here].mean())
         found.append(Bin(number / BINS, (number + 1) / BINS, mean, accuracy))
     return found
@@ -225,7 +222,7 @@ def shown_curve(curve: Sequence[tuple[float, float]]) -> tuple[tuple[float, floa
 
 
 def area_under_risk_coverage(
-    confidence: Floats, right: Floats, groups: Sequence[str], draw: Draw
+    confidence: Floats, right: Floats, groups: Sequence[str], boot: Bootstrap
 ) -> Interval | None:
     """Mean over cases of the share of errors among all cases at least as confident.
 
@@ -246,7 +243,7 @@ def area_under_risk_coverage(
         return area
 
     value = float(areas(np.ones((1, len(right))))[0])
-    blocks = bootstrap_weights(len(right), groups, **draw.keywords)
+    blocks = bootstrap_weights(len(right), groups, **boot._asdict())
     drawn = np.concatenate([areas(block) for block in blocks])
     return percentile_interval(value, drawn, len(right), len(set(groups)))
 
@@ -260,37 +257,37 @@ def threshold_for(confidence: Floats, right: Floats, wanted: float) -> float | N
 
 
 def abstention(
-    confidence: Floats, right: Floats, groups: Sequence[str], wanted: float, draw: Draw
+    confidence: Floats, right: Floats, groups: Sequence[str], wanted: float, boot: Bootstrap
 ) -> Abstention:
     """A threshold from one half of the groups, and what it does on the other half.
 
     A threshold tried on the cases that it was chosen on would look better than it is.
     """
     names = sorted(set(groups))
-    half = set(np.random.default_rng(draw.seed).permutation(names)[: len(names) // 2].tolist())
+    half = set(np.random.default_rng(boot.seed).permutation(names)[: len(names) // 2].tolist())
     chosen = np.array([group in half for group in groups], dtype=bool)
     level = threshold_for(confidence[chosen], right[chosen], wanted) if chosen.any() else None
     if level is None:
         return Abstention(wanted, None, None, None)
     other = _of(groups, ~chosen)
     answered = confidence[~chosen] >= level
-    coverage = bootstrap_share(answered.astype(np.float64), other, **draw.keywords)
+    coverage = bootstrap_share(answered.astype(np.float64), other, **boot._asdict())
     risk = None
     if answered.any():
         errors = 1 - right[~chosen][answered]
-        risk = bootstrap_share(errors, _of(other, answered), **draw.keywords)
+        risk = bootstrap_share(errors, _of(other, answered), **boot._asdict())
     return Abstention(wanted, level, coverage, risk)
 
 
-def calibration_metrics(said: Predictions, draw: Draw) -> Mapping[str, Interval | None]:
+def calibration_metrics(said: Predictions, boot: Bootstrap) -> Mapping[str, Interval | None]:
     """Brier score, calibration error and area under risk-coverage; empty without probabilities."""
     confidence, right, groups = confidences(said)
     if not len(right):
         return {}
     return {
-        BRIER: brier_score(said, draw),
-        ECE: expected_calibration_error(confidence, right, groups, draw),
-        AURC: area_under_risk_coverage(confidence, right, groups, draw),
+        BRIER: brier_score(said, boot),
+        ECE: expected_calibration_error(confidence, right, groups, boot),
+        AURC: area_under_risk_coverage(confidence, right, groups, boot),
     }
 
 
@@ -321,19 +318,15 @@ def _parts(sums: Floats) -> _Sums:
 def _ratios(sums: _Sums) -> tuple[Floats, Floats, Floats]:
     """Recall, precision and F1 of each class."""
     return (
-        _share(sums.hits, sums.labels),
-        _share(sums.hits, sums.predictions),
-        _share(2 * sums.hits, sums.labels + sums.predictions),
+        ratio(sums.hits, sums.labels),
+        ratio(sums.hits, sums.predictions),
+        ratio(2 * sums.hits, sums.labels + sums.predictions),
     )
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
 def _mean_recall(sums: Floats) -> Floats:
     parts = _parts(sums)
-    found: Floats = np.nanmean(_share(parts.hits, parts.labels), axis=1)
+    found: Floats = np.nanmean(ratio(parts.hits, parts.labels), axis=1)
     return found
 
 

@@ -12,13 +12,14 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from skingpt_r1.stats.intervals import (
-    Draw,
+    Bootstrap,
     Floats,
     Interval,
     count_groups,
     holm,
     mcnemar,
     percentile_interval,
+    ratio,
     resampled_sums,
 )
 
@@ -28,13 +29,7 @@ Test = Literal["paired bootstrap", "exact McNemar"]
 
 
 class Table(NamedTuple):
-    """One metric of several systems on the same cases.
-
-    Attributes:
-        systems: names.
-        values: `[n, systems]`; NaN where there is none.
-        groups: of each case.
-    """
+    """One metric of several systems on the same cases: `[n, systems]`, NaN where there is none."""
 
     systems: Sequence[str]
     values: Floats
@@ -42,15 +37,9 @@ class Table(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two systems.
+    """Two systems: mean of `first - second` over the cases where both have a value.
 
-    Attributes:
-        first: name.
-        second: name.
-        difference: mean of first - second, over the cases where both have a value.
-        test: what the p-value is from.
-        p: of the test alone.
-        p_holm: corrected for all pairs of the table.
+    `p` is that of the test alone, `p_holm` is corrected for all pairs of the table.
     """
 
     first: str
@@ -73,9 +62,9 @@ class Comparison(NamedTuple):
         return self.first if self.difference.value > 0 else self.second
 
 
-def means(table: Table, draw: Draw) -> dict[str, Interval | None]:
+def means(table: Table, boot: Bootstrap) -> dict[str, Interval | None]:
     """The mean of each system over its own values; None where it has none."""
-    value, drawn = _means(table, draw)
+    value, drawn = _means(table, boot)
     counts, num_groups = _sizes(table)
     return {
         name: percentile_interval(float(value[0, n]), drawn[:, n], counts[n], num_groups[n])
@@ -83,12 +72,12 @@ def means(table: Table, draw: Draw) -> dict[str, Interval | None]:
     }
 
 
-def ranks(table: Table, draw: Draw) -> dict[str, Interval | None]:
+def ranks(table: Table, boot: Bootstrap) -> dict[str, Interval | None]:
     """The place of each system by its mean, 1 the largest, ties at their mean place.
 
     In each resample the systems are ranked anew. A system without values has no rank.
     """
-    value, drawn = _means(table, draw)
+    value, drawn = _means(table, boot)
     kept = np.isfinite(value[0])
     if not kept.any():
         return dict.fromkeys(table.systems)
@@ -103,18 +92,15 @@ def ranks(table: Table, draw: Draw) -> dict[str, Interval | None]:
 
 
 def compare_pairs(
-    table: Table, draw: Draw, *, baseline: str | None = None, binary: bool = False
+    table: Table, boot: Bootstrap, *, baseline: str | None = None, binary: bool = False
 ) -> list[Comparison]:
     """Every pair of systems, with Holm's correction over the pairs of this call.
 
     Right and wrong answers are compared by the exact test of McNemar where no two cases share a
     group; else, and for scores, by the paired bootstrap over groups, see `bootstrap_p_value`.
 
-    Args:
-        table: the values.
-        draw: of the bootstrap.
-        baseline: compare every other system with this one only, as `other - baseline`.
-        binary: the values are right (1) or wrong (0).
+    With a `baseline` every other system is compared with it alone, as `other - baseline`; `binary`
+    values are right (1) or wrong (0).
     """
     pairs = _pairs(table.systems, baseline)
     columns, kept = [], []
@@ -126,13 +112,13 @@ def compare_pairs(
     compared = [n for n, both in enumerate(kept) if both.any()]
     if not compared:
         return []
-    sums = resampled_sums(np.column_stack(columns), table.groups, **draw.keywords)
+    sums = resampled_sums(np.column_stack(columns), table.groups, **boot._asdict())
     owners = np.asarray(table.groups)
     exact = binary and len(set(table.groups)) == len(table.groups)
     rows = []
     for n in compared:
         first, second = pairs[n]
-        gap = _share(sums[:, 2 * n], sums[:, 2 * n + 1])
+        gap = ratio(sums[:, 2 * n], sums[:, 2 * n + 1])
         value = float(columns[2 * n].sum() / kept[n].sum())
         num_groups = len(set(owners[kept[n]]))
         difference = percentile_interval(value, gap, int(kept[n].sum()), num_groups)
@@ -154,11 +140,6 @@ def bootstrap_p_value(value: float, drawn: Floats, num_groups: int) -> float:
     Twice the share of resamples on the far side of zero. Where none is there, the share says no
     more than the number of resamples does, and Student's t with the bootstrap's standard error
     takes its place. Never below `2 ** (1 - groups)`, what a test by changes of sign could reach.
-
-    Args:
-        value: the difference on the data.
-        drawn: in each resample.
-        num_groups: that the difference rests on.
     """
     values = drawn[np.isfinite(drawn)]
     far = min((values <= 0).sum(), (values >= 0).sum()) + 1
@@ -170,12 +151,12 @@ def bootstrap_p_value(value: float, drawn: Floats, num_groups: int) -> float:
     return float(min(1.0, max(p, 2.0 ** (1 - min(num_groups, 1000)))))
 
 
-def _means(table: Table, draw: Draw) -> tuple[Floats, Floats]:
+def _means(table: Table, boot: Bootstrap) -> tuple[Floats, Floats]:
     """`[1, systems]` and `[resamples, systems]`."""
     known = np.isfinite(table.values)
     columns = np.column_stack([np.where(known, table.values, 0.0), known.astype(np.float64)])
-    drawn = resampled_sums(columns, table.groups, **draw.keywords)
-    one, many = (_share(*np.split(sums, 2, axis=1)) for sums in (columns.sum(axis=0)[None], drawn))
+    drawn = resampled_sums(columns, table.groups, **boot._asdict())
+    one, many = (ratio(*np.split(sums, 2, axis=1)) for sums in (columns.sum(axis=0)[None], drawn))
     return one, many
 
 
@@ -184,11 +165,6 @@ def _sizes(table: Table) -> tuple[list[int], list[int]]:
     known = np.isfinite(table.values)
     counts: list[int] = known.sum(axis=0).tolist()
     return counts, count_groups(table.groups, known).tolist()
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    found: Floats = np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
-    return found
 
 
 def _pairs(systems: Sequence[str], baseline: str | None) -> list[tuple[int, int]]:

@@ -1,22 +1,23 @@
-"""Intervals, paired tests, agreement and calibration.
+"""Bootstrap intervals, paired tests, agreement of two raters and calibration.
 
 Cases of one patient or lesion are not independent: functions that take `groups` resample whole
-groups, and one group alone gives no interval. What is drawn depends on the seed alone.
-
-How the intervals of a run are drawn: the same seed and number of resamples everywhere.
+groups, and one group alone gives no interval. What is resampled depends on the seed alone.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as scipy_stats
 
+from skingpt_r1.records import ResultRow
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 NO_INTERVAL = "one group: no interval"  # stands in tables in the place of the ends
+_TAILS = (0.5 - 0.95 / 2, 0.5 + 0.95 / 2)  # outside them the interval ends
 _CHUNK = 4_000_000  # index entries held at once while resampling
 
 
@@ -45,6 +46,20 @@ class Interval(NamedTuple):
         """Whether there is an interval, and the whole of it lies on one side of zero."""
         return self.ends is not None and (self.ends[0] > 0 or self.ends[1] < 0)
 
+    def row(self, table: str, system: str, metric: str) -> ResultRow:
+        """As `results.json` has it."""
+        return ResultRow(
+            table=table, system=system, metric=metric,
+            value=self.value, low=self.low, high=self.high, n=self.n,
+        )  # fmt: skip
+
+
+class Bootstrap(NamedTuple):
+    """How intervals are drawn: equal seeds give equal intervals."""
+
+    seed: int = 0
+    resamples: int = 2000
+
 
 def bootstrap_mean(
     values: ArrayLike,
@@ -52,7 +67,6 @@ def bootstrap_mean(
     *,
     seed: int = 0,
     resamples: int = 2000,
-    level: float = 0.95,
 ) -> Interval:
     """Mean with a percentile bootstrap interval; groups are resampled whole when given.
 
@@ -66,7 +80,7 @@ def bootstrap_mean(
     means = np.empty(resamples)
     for begin, chosen in _draws(count, resamples, seed):
         means[begin : begin + len(chosen)] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
-    return _interval(float(data.mean()), means, level, len(data), count)
+    return _interval(float(data.mean()), means, len(data), count)
 
 
 def bootstrap_share(
@@ -100,7 +114,6 @@ def paired_difference(
     *,
     seed: int = 0,
     resamples: int = 2000,
-    level: float = 0.95,
 ) -> Interval:
     """Mean of `first - second` on the same cases, with its bootstrap interval.
 
@@ -110,7 +123,7 @@ def paired_difference(
     a, b = _vector(first), _vector(second)
     if len(a) != len(b):
         raise ValueError(f"paired values must have one length, not {len(a)} and {len(b)}")
-    return bootstrap_mean(a - b, groups, seed=seed, resamples=resamples, level=level)
+    return bootstrap_mean(a - b, groups, seed=seed, resamples=resamples)
 
 
 def bootstrap_statistic(
@@ -120,18 +133,11 @@ def bootstrap_statistic(
     *,
     seed: int = 0,
     resamples: int = 2000,
-    level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap interval of any statistic of the case indices.
 
-    Args:
-        statistic: maps an index array, with repetitions, to a number; a resample where it is not
-            finite (a class missing, say) is left out.
-        n: number of cases.
-        groups: group of each case; whole groups are resampled.
-        seed: seed of the resampling.
-        resamples: number of resamples.
-        level: confidence level.
+    `statistic` maps an index array, with repetitions, to a number; a resample where it is not
+    finite (a class missing, say) is left out.
 
     Raises:
         ValueError: no cases, groups of another length, or no resample gave a finite number.
@@ -147,7 +153,7 @@ def bootstrap_statistic(
     finite = finite[np.isfinite(finite)]
     if not len(finite):
         raise ValueError("the statistic was not finite on any resample")
-    return _interval(float(statistic(np.arange(n))), finite, level, n, count)
+    return _interval(float(statistic(np.arange(n))), finite, n, count)
 
 
 def bootstrap_weights(
@@ -193,23 +199,22 @@ def resampled_sums(
     return np.concatenate([block @ by_group for block in blocks])
 
 
-def percentile_interval(
-    value: float, drawn: ArrayLike, n: int, num_groups: int, *, level: float = 0.95
-) -> Interval | None:
+def percentile_interval(value: float, drawn: ArrayLike, n: int, num_groups: int) -> Interval | None:
     """The interval of a statistic from its resampled values; None when it is nowhere finite.
 
-    Args:
-        value: on the data itself.
-        drawn: in each resample; values that are not finite (a class missing, say) are left out.
-        n: number of observations.
-        num_groups: that the statistic rests on, see `count_groups`; one gives no interval.
-        level: confidence level.
+    Resampled values that are not finite (a class missing, say) are left out. `num_groups` are
+    those that the statistic rests on, see `count_groups`; one gives no interval.
     """
     values = np.asarray(drawn, dtype=np.float64)
     finite = values[np.isfinite(values)]
     if not len(finite) or not np.isfinite(value):
         return None
-    return _interval(value, finite, level, n, num_groups)
+    return _interval(value, finite, n, num_groups)
+
+
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """`part / whole`; NaN where the whole is not positive."""
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
 def count_groups(groups: Sequence[Hashable], present: ArrayLike) -> Integers:
@@ -220,7 +225,7 @@ def count_groups(groups: Sequence[Hashable], present: ArrayLike) -> Integers:
     return np.bincount(met // count, minlength=np.shape(present)[1])
 
 
-def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson(successes: int, n: int) -> Interval:
     """Share of successes with the Wilson score interval.
 
     Raises:
@@ -228,7 +233,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes of {n} is not a share; needs 0 <= successes <= n")
-    z = float(scipy_stats.norm.ppf(0.5 + level / 2))
+    z = float(scipy_stats.norm.ppf(_TAILS[1]))
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -237,32 +242,13 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     return Interval(share, low, high, n)
 
 
-def balanced_accuracy(labels: Sequence[Hashable], predictions: Sequence[Hashable]) -> float:
-    """Mean recall over the classes that occur in the labels; an unread prediction is None: wrong.
-
-    Raises:
-        ValueError: empty, or different lengths.
-    """
-    _same_length(labels, predictions)
-    hits: dict[Hashable, list[bool]] = {}
-    for label, prediction in zip(labels, predictions, strict=True):
-        hits.setdefault(label, []).append(label == prediction)
-    return float(np.mean([np.mean(row) for row in hits.values()]))
-
-
 def kappa(
     first: ArrayLike, second: ArrayLike, *, categories: int | None = None, weighted: bool = True
 ) -> float:
     """Cohen's kappa of two raters, quadratically weighted by default.
 
-    Args:
-        first: integer categories, counted from 0.
-        second: the other rater's categories of the same cases.
-        categories: number of categories; the largest value + 1 by default.
-        weighted: quadratic weights `(i - j)^2`; else every disagreement weighs the same.
-
-    Returns:
-        1 for perfect agreement, 0 for chance; NaN when both raters always use one category.
+    Categories are integers from 0; `categories` is their number, the largest value + 1 by default.
+    NaN when both raters always use one category.
 
     Raises:
         ValueError: empty, different lengths, or categories that are not integers from 0.
@@ -391,32 +377,8 @@ def _draws(count: int, resamples: int, seed: int) -> Iterator[tuple[int, Integer
         yield begin, generator.integers(0, count, size=(min(step, resamples - begin), count))
 
 
-def _interval(value: float, drawn: Floats, level: float, n: int, num_groups: int) -> Interval:
+def _interval(value: float, drawn: Floats, n: int, num_groups: int) -> Interval:
     if num_groups < 2:
         return Interval(value, None, None, n)
-    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = np.quantile(drawn, _TAILS)
     return Interval(value, float(low), float(high), n)
-
-
-class Keywords(TypedDict):
-    """The keyword arguments of the resampling functions of `stats.py`."""
-
-    seed: int
-    resamples: int
-
-
-class Draw(NamedTuple):
-    """Seed and size of a bootstrap.
-
-    Attributes:
-        seed: equal seeds give equal intervals.
-        resamples: of whole groups.
-    """
-
-    seed: int = 0
-    resamples: int = 2000
-
-    @property
-    def keywords(self) -> Keywords:
-        """As keyword arguments."""
-        return {"seed": self.seed, "resamples": self.resamples}

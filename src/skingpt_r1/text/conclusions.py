@@ -54,25 +54,17 @@ def could_be_name(phrase: str) -> bool:
 
 def _is_described(phrase: str, words: list[str]) -> bool:
     """Whether a quality belongs to a name, as in `benign keratosis` and `inflamed nevus`."""
-    if words[0] not in _NAMED_QUALITIES or not _JOINING.isdisjoint(words):
-        return False
-    return is_known(phrase) or is_known(" ".join(words[1:]))
+    is_part = words[0] in _NAMED_QUALITIES and _JOINING.isdisjoint(words)
+    return is_part and (is_known(phrase) or is_known(" ".join(words[1:])))
 
 
 class Conclusion(NamedTuple):
-    """What a sentence concludes.
+    """What a sentence concludes."""
 
-    Attributes:
-        name: the diagnosis; empty when the sentence names none.
-        several: the sentence leaves several diagnoses open.
-        hedged: the sentence offers a name only as a possibility.
-        kind: a kind of disease, such as `vascular lesion`; counts where no disease is named.
-    """
-
-    name: str = ""
-    several: bool = False
-    hedged: bool = False
-    kind: str = ""
+    name: str = ""  # the diagnosis; empty when the sentence names none
+    several: bool = False  # the sentence leaves several diagnoses open
+    hedged: bool = False  # the name is offered only as a possibility
+    kind: str = ""  # of disease, such as `vascular lesion`; counts where no disease is named
 
 
 _VERDICT = pattern("conclusions", "verdict")

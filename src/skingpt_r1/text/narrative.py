@@ -64,21 +64,13 @@ _TITLES = ("Observation:", "Reasoning:", "Differential:")
 
 @dataclass(frozen=True, slots=True)
 class Narrative:
-    """An explicit chain of reasoning and where it ends.
+    """An explicit chain of reasoning and where it ends."""
 
-    Attributes:
-        observation: what is seen; empty when the text does not set it apart.
-        reasoning: how the observation leads to the diagnosis; empty when there is none.
-        diagnosis: the conclusion, as the text names it.
-        differential: the other diagnoses considered, in order.
-        text: the source text as given; the canonical text when made by `make_narrative`.
-    """
-
-    observation: str
-    reasoning: str
-    diagnosis: str
-    differential: tuple[str, ...]
-    text: str
+    observation: str  # what is seen; empty when the text does not set it apart
+    reasoning: str  # how the observation leads to the diagnosis; empty when there is none
+    diagnosis: str  # the conclusion, as the text names it
+    differential: tuple[str, ...]  # the other diagnoses considered, in order
+    text: str  # as given; the canonical text when made by `make_narrative`
 
 
 def make_narrative(

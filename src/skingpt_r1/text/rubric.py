@@ -21,7 +21,7 @@ from skingpt_r1.text.tokens import pattern, plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
 from skingpt_r1.text.verdicts import (
     PLACES,
-    Verdict,
+    FoundVerdict,
     WrittenScore,
     find_verdicts,
     read_score,
@@ -79,20 +79,14 @@ class Protocol(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One verdict.
-
-    Attributes:
-        values: one score per dimension, in the order of `DIMENSIONS`.
-        protocol: the scale of the scores.
-        overall: the overall score as the judge gave it; None when the reply has none.
-        rationales: dimension -> justification and improvement, where given.
-        flags: codes of `FLAGS`: what was unusual about the reply.
-    """
+    """One verdict, with one score per dimension in the order of `DIMENSIONS`."""
 
     values: tuple[float, ...]
     protocol: Protocol = Protocol.DECIMAL_0_5
-    overall: float | None = None
+    overall: float | None = None  # as the judge gave it; None when the reply has none
+    # dimension -> justification and improvement, where given
     rationales: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # codes of `FLAGS`: what was unusual about the reply
     flags: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -200,14 +194,14 @@ def parse_some_scores(
 
 
 def _on_the_asked_scale(
-    verdicts: Sequence[Verdict], protocol: Protocol, scale: float | None
-) -> Verdict:
+    verdicts: Sequence[FoundVerdict], protocol: Protocol, scale: float | None
+) -> FoundVerdict:
     """The last verdict on the scale that was asked for; where there is none, the last."""
     asked = [found for found in verdicts if not _is_on_another(found, protocol, scale)]
     return (asked or verdicts)[-1]
 
 
-def _is_on_another(verdict: Verdict, protocol: Protocol, scale: float | None) -> bool:
+def _is_on_another(verdict: FoundVerdict, protocol: Protocol, scale: float | None) -> bool:
     highest = scale or protocol.high
     entries = verdict.dimensions.values()
     above = sum((entry.value or 0.0) > highest for entry in entries if entry.out_of is None)
@@ -217,13 +211,13 @@ def _is_on_another(verdict: Verdict, protocol: Protocol, scale: float | None) ->
     return other_denominator or above > most or verdict.lowest not in (None, protocol.low)
 
 
-def _ends_in_number(text: str, verdict: Verdict) -> bool:
+def _ends_in_number(text: str, verdict: FoundVerdict) -> bool:
     """Whether a last whole number, among decimals, may have lost its decimal."""
     last = re.search(r"[:|]\s*\d+\.?$", text[-40:])
     return last is not None and any(entry.value and entry.value % 1 for entry in verdict.entries)
 
 
-def _explain(text: str, own: Sequence[Verdict], verdicts: Sequence[Verdict]) -> Unscored:
+def _explain(text: str, own: Sequence[FoundVerdict], verdicts: Sequence[FoundVerdict]) -> Unscored:
     found = {place for verdict in own for place in verdict.dimensions}
     missing = [name for index, name in enumerate(DIMENSIONS) if index not in found]
     if found:
@@ -239,7 +233,7 @@ def _explain(text: str, own: Sequence[Verdict], verdicts: Sequence[Verdict]) -> 
 
 
 def _scores(
-    verdict: Verdict, protocol: Protocol, scale: float | None, flags: tuple[str, ...]
+    verdict: FoundVerdict, protocol: Protocol, scale: float | None, flags: tuple[str, ...]
 ) -> Scores | Unscored:
     problem = next((entry for entry in verdict.entries if entry.problem), None)
     if problem is not None:
@@ -315,7 +309,7 @@ _LONGEST_LEAD = 300
 _LOOKED_AT = 60  # characters behind a name in which a claimed score stands
 
 
-def own_verdicts(reply: str, verdicts: Sequence[Verdict], judged: str) -> list[Verdict]:
+def own_verdicts(reply: str, verdicts: Sequence[FoundVerdict], judged: str) -> list[FoundVerdict]:
     """The verdicts that are not quotations of claims in the judged text.
 
     A judged text may hold score lines or JSON of its own, and a judge may repeat them in another
@@ -344,7 +338,9 @@ def own_verdicts(reply: str, verdicts: Sequence[Verdict], judged: str) -> list[V
     return agreeing[:1] or unlike[-1:] or own
 
 
-def _without_claimed_overall(verdict: Verdict, single: set[tuple[int | None, float]]) -> Verdict:
+def _without_claimed_overall(
+    verdict: FoundVerdict, single: set[tuple[int | None, float]]
+) -> FoundVerdict:
     """Titled lines without an overall score that may be a quotation below them."""
     kept = tuple(
         entry
@@ -354,7 +350,7 @@ def _without_claimed_overall(verdict: Verdict, single: set[tuple[int | None, flo
     return replace(verdict, entries=kept)
 
 
-def marked_verdicts(reply: str, verdicts: Sequence[Verdict], mark: str) -> list[Verdict]:
+def marked_verdicts(reply: str, verdicts: Sequence[FoundVerdict], mark: str) -> list[FoundVerdict]:
     """The verdicts with the mark in them, or on a line of its own that leads to them."""
     line = re.compile(rf"\W*(?:mark\W*)?{re.escape(mark)}\W*", re.IGNORECASE)
     ends = {verdict.end for verdict in verdicts}
@@ -385,7 +381,7 @@ def _claims(text: str) -> list[dict[int | None, float]]:
     return [*runs, run]
 
 
-def _values(verdict: Verdict, *, overall: bool = False) -> dict[int | None, float]:
+def _values(verdict: FoundVerdict, *, overall: bool = False) -> dict[int | None, float]:
     return {
         entry.dimension: entry.on_five
         for entry in verdict.entries
@@ -393,7 +389,7 @@ def _values(verdict: Verdict, *, overall: bool = False) -> dict[int | None, floa
     }
 
 
-def _sounds_own(reply: str, verdict: Verdict, material: str) -> bool:
+def _sounds_own(reply: str, verdict: FoundVerdict, material: str) -> bool:
     """Whether a verdict that agrees with a claim is said in the judge's own words."""
     lead = _lead(reply, verdict)
     if not re.search(r"\w", lead):
@@ -405,7 +401,7 @@ def _sounds_own(reply: str, verdict: Verdict, material: str) -> bool:
     return is_new or _OWN_WORDS.search(lead) is not None
 
 
-def _lead(reply: str, verdict: Verdict) -> str:
+def _lead(reply: str, verdict: FoundVerdict) -> str:
     """The line that leads to a verdict; empty where it begins the reply."""
     before = reply[: verdict.start].rstrip("`jsonJSON# \n\t")
     return before.rpartition("\n")[2][-_LONGEST_LEAD:]

@@ -17,7 +17,7 @@ from skingpt_r1.text.tokens import pattern
 MOST_CHARACTERS = 4000  # of a list that are read; no differential is longer
 
 
-class Item(NamedTuple):
+class ListedName(NamedTuple):
     """One item of a differential: a name as written, and what is said about it."""
 
     name: str
@@ -49,7 +49,7 @@ _SENTENCE = re.compile(r"(?<=\w\w\w[.!])\s+(?=[A-Z])")
 _NOTHING = re.compile(r"none|n/?a|nil|-|no\sothers?|others?|etc", re.IGNORECASE)
 
 
-def items(text: str) -> tuple[Item, ...]:
+def items(text: str) -> tuple[ListedName, ...]:
     """The items of a list of diagnoses, in order; of prose, what names a disease."""
     lines = _BULLET_IN_LINE.sub("\n", text[:MOST_CHARACTERS]).split("\n")
     found = [item for line in lines if line.strip() for item in _line(line)]
@@ -84,7 +84,7 @@ def end_of_list(line: str) -> int:
     return len(line)
 
 
-def _line(line: str) -> list[Item]:
+def _line(line: str) -> list[ListedName]:
     bullet = _BULLET.match(line)
     rest = line[bullet.end() :] if bullet else line
     if _FIRST_NUMBER.match(rest):
@@ -115,16 +115,16 @@ def _successors(label: str) -> set[str]:
     return {chr(ord(label[0]) + 1), *roman}
 
 
-def _marked(text: str) -> list[Item]:
+def _marked(text: str) -> list[ListedName]:
     """The item behind a bullet or a number; several where the line lists several names."""
     item = _item(text)
     names = [name for half in _SEMICOLON.split(item.name) for name in _COMMA.split(half)]
     if not item.remark and len(names) > 1 and all(_is_name(name) for name in names):
-        return [Item(bare_phrase(name)) for name in names]
+        return [ListedName(bare_phrase(name)) for name in names]
     return [item] if item.name else []
 
 
-def _item(text: str) -> Item:
+def _item(text: str) -> ListedName:
     text = _LEADING_JOINT.sub("", text.strip())
     bold = _BOLD.match(text)
     dash = _REMARK.search(text)
@@ -136,7 +136,7 @@ def _item(text: str) -> Item:
     share = SHARE.search(name)
     if share and bare_phrase(name.replace(share[0], " ")):
         name, remark = name.replace(share[0], " "), f"{share[0].strip('[]() ')} {remark}"
-    return Item(bare_phrase(name), bare_phrase(remark))
+    return ListedName(bare_phrase(name), bare_phrase(remark))
 
 
 def _names(text: str) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _is_short(name: str) -> bool:
 Kind = Literal["before", "observation", "reasoning", "differential", "diagnosis", "other"]
 
 
-class Section(NamedTuple):
+class TextSection(NamedTuple):
     """One section; `before` stands in front of the first title, which is as written."""
 
     kind: Kind
@@ -204,13 +204,13 @@ _OBSERVES = pattern("sections", "observes")
 _AROUND_TITLE = " \t#>*_-•|:=–—"
 
 
-def sections(text: str) -> list[Section]:
+def sections(text: str) -> list[TextSection]:
     """The sections of a text, in order."""
     found = (section for kind, piece in _pieces(text) for section in _read_lines(piece, kind))
     return [section for section in found if section.title or section.text]
 
 
-def texts_of(found: list[Section], kind: Kind) -> str:
+def texts_of(found: list[TextSection], kind: Kind) -> str:
     """What stands in all sections of a kind, one line each."""
     return "\n".join(part.text for part in found if part.kind == kind and part.text)
 
@@ -267,7 +267,7 @@ def _pieces(text: str) -> Iterator[tuple[Kind, str]]:
     yield kind, text[begin:]
 
 
-def _read_lines(piece: str, kind: Kind) -> Iterator[Section]:
+def _read_lines(piece: str, kind: Kind) -> Iterator[TextSection]:
     title = ""
     lines: list[str] = []
     for line in _lines(piece):
@@ -277,14 +277,14 @@ def _read_lines(piece: str, kind: Kind) -> Iterator[Section]:
         if titled is None:
             lines.append(line.strip())
             continue
-        yield Section(kind, title, "\n".join(lines))
+        yield TextSection(kind, title, "\n".join(lines))
         kind, title, rest = titled
         end = end_of_list(rest) if kind == "differential" else len(rest)
         lines = [rest[:end].strip()] if rest[:end].strip() else []
         if rest[end:]:
-            yield Section(kind, title, "\n".join(lines))
+            yield TextSection(kind, title, "\n".join(lines))
             kind, title, lines = "other", "", [rest[end:].strip()]
-    yield Section(kind, title, "\n".join(lines))
+    yield TextSection(kind, title, "\n".join(lines))
 
 
 def _lines(piece: str) -> list[str]:

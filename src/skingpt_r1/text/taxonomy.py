@@ -62,20 +62,12 @@ class Closeness(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One line of the table, with what it inherits.
+    """One line of the table, with what it inherits."""
 
-    Attributes:
-        name: the preferred name.
-        parents: its ancestors, nearest first; the last one is the family.
-        nine_partition: class in the nine parts of Fitzpatrick17k.
-        malignant: whether it is a malignant tumour; precursors are not.
-        synonyms: other names of the same thing.
-    """
-
-    name: str
-    parents: tuple[str, ...]
-    nine_partition: str
-    malignant: bool
+    name: str  # the preferred one
+    parents: tuple[str, ...]  # its ancestors, nearest first; the last one is the family
+    nine_partition: str  # class in the nine parts of Fitzpatrick17k
+    malignant: bool  # a malignant tumour; precursors are not
     synonyms: tuple[str, ...]
 
     @property
@@ -91,23 +83,14 @@ class Diagnosis:
 
 
 class _Index(NamedTuple):
-    """The names of the table.
+    """The names of the table."""
 
-    Attributes:
-        table: preferred name -> diagnosis.
-        by_name: normalised name -> preferred name.
-        by_words: words in alphabetical order -> preferred name, where only one name has them.
-        short: abbreviation -> preferred names that it may mean.
-        lines: preferred name -> itself and its ancestors.
-        malignant: preferred names of malignant tumours.
-    """
-
-    table: Mapping[str, Diagnosis]
-    by_name: Mapping[str, str]
-    by_words: Mapping[tuple[str, ...], str]
-    short: Mapping[str, tuple[str, ...]]
-    lines: Mapping[str, frozenset[str]]
-    malignant: frozenset[str]
+    table: Mapping[str, Diagnosis]  # by preferred name
+    by_name: Mapping[str, str]  # normalised name -> preferred name
+    by_words: Mapping[tuple[str, ...], str]  # sorted words, where only one name has them
+    short: Mapping[str, tuple[str, ...]]  # abbreviation -> preferred names that it may mean
+    lines: Mapping[str, frozenset[str]]  # preferred name -> itself and its ancestors
+    malignant: frozenset[str]  # preferred names of malignant tumours
 
 
 @cache

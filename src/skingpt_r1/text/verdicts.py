@@ -36,21 +36,13 @@ _LOOKED_AT = 300  # characters behind which no part of a number is looked for
 
 
 class WrittenScore(NamedTuple):
-    """A score as it stands in a text.
+    """A score as it stands in a text."""
 
-    Attributes:
-        value: the number; None when it is ambiguous.
-        out_of: the highest score that it is one of; None for a bare number.
-        problem: a code of `rubric.REASONS`; empty when there is none.
-        said: what follows it, such as a rationale.
-        dimension: place in `DIMENSIONS`; None for the overall score, or where no name stands.
-    """
-
-    value: float | None
-    out_of: float | None
-    problem: str
-    said: str = ""
-    dimension: int | None = None
+    value: float | None  # None when it is ambiguous
+    out_of: float | None  # the highest score that it is one of; None for a bare number
+    problem: str  # a code of `rubric.REASONS`; empty when there is none
+    said: str = ""  # what follows it, such as a rationale
+    dimension: int | None = None  # place in `DIMENSIONS`; None for the overall score
 
     @property
     def on_five(self) -> float | None:
@@ -152,21 +144,14 @@ _SCORE_COLUMN = re.compile(r"\b(?:score|rating|value|points|grade)s?\b", re.IGNO
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Scores that stand together.
+class FoundVerdict:
+    """Scores that stand together, from `start` to `end` in a text."""
 
-    Attributes:
-        entries: one for each dimension that is there, and for the overall score.
-        start: where it begins in the text; `end` where it ends.
-        lowest: of the scale that is announced for it; None where none is.
-        source: the object it was read from; empty for lines.
-    """
-
-    entries: tuple[WrittenScore, ...]
+    entries: tuple[WrittenScore, ...]  # of each dimension that is there, and the overall score
     start: int
     end: int
-    lowest: float | None = None
-    source: str = ""
+    lowest: float | None = None  # of the scale that is announced for it; None where none is
+    source: str = ""  # the object it was read from; empty for lines
 
     @property
     def dimensions(self) -> dict[int, WrittenScore]:
@@ -184,7 +169,7 @@ class Verdict:
         return bool(self.source) and not is_strict_json(self.source)
 
 
-def find_verdicts(text: str) -> list[Verdict]:
+def find_verdicts(text: str) -> list[FoundVerdict]:
     """All verdicts in order; beside titled lines, JSON in the middle of a line is a quotation."""
     objects = list(_joined(text, _json_verdicts(text)))
     lines = list(_line_verdicts(_without_objects(text, objects)))
@@ -193,7 +178,7 @@ def find_verdicts(text: str) -> list[Verdict]:
     return sorted([*lines, *objects], key=attrgetter("start"))
 
 
-def _without_objects(text: str, objects: Sequence[Verdict]) -> str:
+def _without_objects(text: str, objects: Sequence[FoundVerdict]) -> str:
     """The text with spaces for the JSON that is read as such; lines and places stay."""
     parts, place = [], 0
     for found in objects:
@@ -208,7 +193,7 @@ def _begins_line(text: str, place: int) -> bool:
     return not before.rpartition("\n")[2].strip()
 
 
-def _line_verdicts(text: str) -> Iterator[Verdict]:
+def _line_verdicts(text: str) -> Iterator[FoundVerdict]:
     """Runs of titled lines; a dimension that comes again begins a new verdict.
 
     Where the run has not all dimensions yet, the new verdict keeps what stands between: a score
@@ -265,18 +250,18 @@ class _Run:
         highest = self.scale[1] if self.scale else None
         self.entries[entry.dimension] = _scaled(entry, highest), start, end
 
-    def leave_behind(self, dimension: int | None) -> Verdict:
+    def leave_behind(self, dimension: int | None) -> FoundVerdict:
         """What was read up to a dimension, which the run forgets."""
         names = list(self.entries)
         return self._of([self.entries.pop(n) for n in names[: names.index(dimension) + 1]])
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> FoundVerdict:
         """What was read."""
         return self._of(list(self.entries.values()))
 
-    def _of(self, lines: Sequence[tuple[WrittenScore, int, int]]) -> Verdict:
+    def _of(self, lines: Sequence[tuple[WrittenScore, int, int]]) -> FoundVerdict:
         lowest = self.scale[0] if self.scale else None
-        return Verdict(tuple(line[0] for line in lines), lines[0][1], lines[-1][2], lowest)
+        return FoundVerdict(tuple(line[0] for line in lines), lines[0][1], lines[-1][2], lowest)
 
 
 def _heading(line: str) -> str:
@@ -355,7 +340,7 @@ def _scaled(entry: WrittenScore, highest: float | None) -> WrittenScore:
     return entry._replace(out_of=highest)
 
 
-def _json_verdicts(text: str) -> Iterator[Verdict]:
+def _json_verdicts(text: str) -> Iterator[FoundVerdict]:
     """Objects and lists in the text that hold scores, nested or not."""
     end, is_broken = 0, False
     for found in find_objects(text):
@@ -368,15 +353,15 @@ def _json_verdicts(text: str) -> Iterator[Verdict]:
         scale = announced_scale(before.rpartition("\n")[2])
         entries = _merged(_json_entries(found.content, scale[1] if scale else None, depth=0))
         source, lowest = text[found.start : found.end], scale[0] if scale else None
-        verdict = Verdict(entries, found.start, found.end, lowest, source)
+        verdict = FoundVerdict(entries, found.start, found.end, lowest, source)
         if entries and (found.is_closed or verdict.is_complete):
             end = found.end
             yield verdict
 
 
-def _joined(text: str, verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
+def _joined(text: str, verdicts: Iterator[FoundVerdict]) -> Iterator[FoundVerdict]:
     """Objects of one dimension each, one behind the other, as one verdict."""
-    last: Verdict | None = None
+    last: FoundVerdict | None = None
     for found in verdicts:
         if last is None:
             last = found
@@ -390,7 +375,7 @@ def _joined(text: str, verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
         yield last
 
 
-def _is_continued(text: str, one: Verdict, two: Verdict) -> bool:
+def _is_continued(text: str, one: FoundVerdict, two: FoundVerdict) -> bool:
     between = text[one.end : min(two.start, one.end + _LOOKED_BACK)].strip(", \n\t\r")
     shared = {entry.dimension for entry in one.entries} & {e.dimension for e in two.entries}
     return not (between or shared or one.is_complete)

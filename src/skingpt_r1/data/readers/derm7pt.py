@@ -3,7 +3,6 @@
 from typing import Any
 
 from skingpt_r1.case import Split
-from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table, first_file, read_csv
 from skingpt_r1.text.values import stated, whole_number
@@ -28,7 +27,7 @@ def _fill(reading: Reading) -> None:
         for position, row in enumerate(rows)
     ]
     # Names in the table and on disk differ in letter case; the index does not mind.
-    TABLE.add(split_rows, PictureIndex(reading.root, TABLE.folders), reading)
+    TABLE.add(split_rows, reading)
 
 
 def _read_splits(num_rows: int, reading: Reading) -> dict[int, Split]:

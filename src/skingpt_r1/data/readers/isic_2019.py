@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
 from skingpt_r1.text.values import known
@@ -29,7 +28,7 @@ def _fill(reading: Reading) -> None:
     facts = rows_by_id(
         read_csv(first_file(reading, FACTS), TABLE.columns, reading), "image", reading
     )
-    TABLE.add(_joined(truths, facts, reading), PictureIndex(reading.root, TABLE.folders), reading)
+    TABLE.add(_joined(truths, facts, reading), reading)
 
 
 def _joined(truths: list[Row], facts: dict[str, Row], reading: Reading) -> Iterator[Row]:
@@ -57,7 +56,8 @@ def _code(row: Row, reading: Reading) -> str | None:
 
 
 def _more(row: Row, _: Reading) -> dict[str, Any]:
-    return {"group": known(row.values["lesion_id"]) or row.values["image"]}
+    lesion = known(row.values["lesion_id"])
+    return {} if lesion is None else {"group": lesion}
 
 
 TABLE = Table(

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
 from skingpt_r1.text.values import known, rest, stated, tidy
@@ -25,8 +24,7 @@ def _fill(reading: Reading) -> None:
     for name in sorted(labelled.keys() - {row.values["case_id"].strip() for row in rows}):
         reading.problem(labelled[name].where, f"case {name!r} is not in {cases.name}")
     # The table names paths from above `dataset`; the folder may begin at or below it.
-    pictures = PictureIndex(cases.parent, TABLE.folders)
-    TABLE.add(_joined(rows, labelled, reading), pictures, reading)
+    TABLE.add(_joined(rows, labelled, reading), reading, root=cases.parent)
     reading.notes["unlabelled"] += sum(case.label is None for case in reading.cases)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from skingpt_r1.data.pictures import PictureIndex
 from skingpt_r1.data.readers.ddi import read_tone
 from skingpt_r1.data.reading import Reader, Reading, label_set
 from skingpt_r1.data.table import Row, Table, read_csv
@@ -22,7 +21,7 @@ def _fill(reading: Reading) -> None:
         raise DatasetError(f"skincap: wrong columns: no {' or '.join(CAPTIONS)}")
     kept = [row for row in rows if not truth(row.values.get(EXCLUDED, ""))]
     reading.notes[f"left out, marked {EXCLUDED!r}"] += len(rows) - len(kept)
-    TABLE.add(kept, PictureIndex(reading.root, TABLE.folders), reading)
+    TABLE.add(kept, reading)
 
 
 def _table(reading: Reading) -> Path:
@@ -40,7 +39,7 @@ def _more(row: Row, reading: Reading) -> dict[str, Any]:
     present = [name for name in CONCEPTS if truth(values.get(name, ""))]
     captions = (known(values.get(name)) for name in CAPTIONS)
     return {
-        "group": Path(original).stem if original else values["id"].strip(),
+        **({"group": Path(original).stem} if original else {}),
         "tone": read_tone(row.where, values.get("skin_tone", ""), reading),
         "attributes": {"concepts": "; ".join(present)} if present else {},
         "narrative": next(filter(None, captions), None),

@@ -6,15 +6,14 @@ numbers in the second. Questions that a system was trained on do not count in it
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from skingpt_r1.dermbench.classification.labels import LabelSet
-from skingpt_r1.dermbench.classification.match import MatchedLabel
 from skingpt_r1.dermbench.questions import benchmark_title
-from skingpt_r1.dermbench.reading import NOT_ASKED, RunReading, Said, label_sets_of
+from skingpt_r1.dermbench.reading import NOT_ASKED, RunReading, label_sets_of
 from skingpt_r1.dermbench.report.data import (
     Calibration,
     Classification,
@@ -23,8 +22,8 @@ from skingpt_r1.dermbench.report.data import (
     ToneTable,
 )
 from skingpt_r1.dermbench.tables import TRAINED_ON, kind_of, tone_tables
-from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.classification import (
+    ACCURACY,
     UNMATCHED,
     WANTED_RISKS,
     Predictions,
@@ -37,29 +36,21 @@ from skingpt_r1.stats.classification import (
     risk_coverage,
     shown_curve,
 )
-from skingpt_r1.stats.comparison import Comparison, Table, compare_pairs, ranks
-from skingpt_r1.stats.intervals import Draw, Interval
+from skingpt_r1.stats.comparison import Table, compare_pairs, ranks
+from skingpt_r1.stats.intervals import Bootstrap
 
 TEXT = "generated text"
 LIKELIHOOD = "candidate likelihood"
 
 
-class Classified(NamedTuple):
-    """A benchmark as a report shows it, and the numbers that only `results.json` holds."""
-
-    part: Classification
-    rows: tuple[ResultRow, ...]
-
-
 class _Set(NamedTuple):
-    """One benchmark, read in one way."""
+    """One benchmark, read by the text or (`weighed`) by the likeliest candidate."""
 
     reading: RunReading
     title: str
     labels: LabelSet
     form: str
     numbers: tuple[int, ...]
-    read: Callable[[Said], MatchedLabel | None]
     weighed: bool
 
 
@@ -78,16 +69,13 @@ class _System(NamedTuple):
 
 
 def classified_tables(
-    reading: RunReading, draw: Draw, baseline: str | None = None
-) -> list[Classified]:
+    reading: RunReading, boot: Bootstrap, baseline: str | None = None
+) -> tuple[Classification, ...]:
     """Every classification benchmark of a run, in the order of its questions.
 
-    Args:
-        reading: the run.
-        draw: of the intervals.
-        baseline: a system that the others are compared with.
+    The other systems are compared with the baseline; without one all are compared in pairs.
     """
-    return [_table(item, draw, baseline) for item in _sets(reading)]
+    return tuple(_table(item, boot, baseline) for item in _sets(reading))
 
 
 def _sets(reading: RunReading) -> Iterator[_Set]:
@@ -102,46 +90,47 @@ def _sets(reading: RunReading) -> Iterator[_Set]:
             if (item.benchmark, item.form) == (benchmark, form)
         )
         title = benchmark_title(reading.questions[numbers[0]])
-        labels = sets[benchmark]
         name = TEXT if form != "label" else f"{TEXT}, asked for the label"
-        item = _Set(reading, title, labels, name, numbers, lambda said: said.matched, weighed=False)
+        item = _Set(reading, title, sets[benchmark], name, numbers, weighed=False)
         yield item
         if form == "candidates":
-            yield item._replace(form=LIKELIHOOD, read=lambda said: said.weighed, weighed=True)
+            yield item._replace(form=LIKELIHOOD, weighed=True)
 
 
-def _table(item: _Set, draw: Draw, baseline: str | None) -> Classified:
+def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> Classification:
     systems = [_system(item, name) for name in item.reading.systems]
-    counted = [system for system in systems if system.is_measured]
-    compared = _comparisons(item, systems, draw, baseline)
-    gains = {pair.first: pair for pair in compared if pair.second == baseline}
+    measured = [system for system in systems if system.is_measured]
+    kinds = {name: kind_of(item.reading, name) for name in item.reading.systems}
+    ranked = [system for system in measured if kinds[system.name] == "system"]
+    places = ranks(_right(item, ranked), boot) if len(ranked) > 1 else {}
+    pairs = []
+    if len(systems) > 1:
+        pairs = compare_pairs(_right(item, systems), boot, baseline=baseline, binary=True)
+    gains = {pair.first: pair for pair in pairs if pair.second == baseline}
     rows = tuple(
         ClassifierRow(
             system=system.name,
-            metrics=classification_metrics(system.said, draw) if system.is_measured else {},
+            metrics=classification_metrics(system.said, boot) if system.is_measured else {},
             asked=len(item.numbers),
+            counted=len(system.numbers),
             unread=int((system.said.predicted == UNMATCHED).sum()),
-            kind=kind_of(item.reading, system.name),
+            unmatched=dict(system.reasons.most_common()),
+            kind=kinds[system.name],
+            rank=places.get(system.name),
             gain=gains.get(system.name),
         )
         for system in systems
     )
-    part = Classification(
+    return Classification(
         benchmark=item.title,
         form=item.form,
         rows=rows,
         baseline=baseline,
-        confusions=tuple(_confusion(system, draw) for system in counted),
-        tones=tuple(table for system in counted for table in _tones(item, system, draw)),
-        calibrations=tuple(found for system in counted for found in _calibration(system, draw)),
+        pairs=() if baseline else tuple(pairs),
+        confusions=tuple(_confusion(system, boot) for system in measured),
+        tones=tuple(table for system in measured for table in _tones(item, system, boot)),
+        calibrations=tuple(found for system in measured for found in _calibration(system, boot)),
     )
-    table = f"classification, {item.title}, {item.form}"
-    extra = [
-        *_reason_rows(table, systems),
-        *_pair_rows(table, [] if baseline else compared),
-        *_rank_rows(table, item, counted, draw),
-    ]
-    return Classified(part, tuple(extra))
 
 
 def _system(item: _Set, name: str) -> _System:
@@ -155,29 +144,27 @@ def _system(item: _Set, name: str) -> _System:
             reasons[TRAINED_ON] += 1
             continue
         said = item.reading.said[name].get(question.id)
-        match = None if said is None else item.read(said)
+        match = None
+        if said is not None:
+            match = said.weighed if item.weighed else said.matched
         if match is None or match.label is None:
             reasons[NOT_ASKED if match is None else match.reason or ""] += 1
         kept.append(number)
         labels.append(place[question.label])
         predicted.append(place[match.label] if match is not None and match.label else UNMATCHED)
-        chances.append(None if said is None or not item.weighed else said.chances)
+        chances.append(said.chances if said is not None and item.weighed else None)
+    given = any(chance is not None for chance in chances)
     missing = (np.nan,) * len(place)
     rows = [missing if chance is None else chance for chance in chances]
-    given = any(chance is not None for chance in chances)
-    return _System(
-        name,
-        tuple(kept),
-        Predictions(
-            item.labels.labels,
-            np.array(labels, dtype=np.int64),
-            np.array(predicted, dtype=np.int64),
-            [item.reading.questions[number].group for number in kept],
-            np.array(rows, dtype=np.float64) if given else None,
-        ),
-        reasons,
-        is_measured=bool(kept) and (given or not item.weighed),
+    predictions = Predictions(
+        item.labels.labels,
+        np.array(labels, dtype=np.int64),
+        np.array(predicted, dtype=np.int64),
+        [item.reading.questions[number].group for number in kept],
+        np.array(rows, dtype=np.float64) if given else None,
     )
+    measured = bool(kept) and (given or not item.weighed)
+    return _System(name, tuple(kept), predictions, reasons, measured)
 
 
 def _right(item: _Set, systems: Sequence[_System]) -> Table:
@@ -191,15 +178,7 @@ def _right(item: _Set, systems: Sequence[_System]) -> Table:
     return Table([system.name for system in systems], values, groups)
 
 
-def _comparisons(
-    item: _Set, systems: Sequence[_System], draw: Draw, baseline: str | None
-) -> list[Comparison]:
-    if len(systems) < 2:
-        return []
-    return compare_pairs(_right(item, systems), draw, baseline=baseline, binary=True)
-
-
-def _confusion(system: _System, draw: Draw) -> Confusion:
+def _confusion(system: _System, boot: Bootstrap) -> Confusion:
     said = system.said
     count = len(said.classes)
     counts = np.zeros((count, count + 1), dtype=np.int64)
@@ -209,69 +188,34 @@ def _confusion(system: _System, draw: Draw) -> Confusion:
         system=system.name,
         classes=said.classes,
         counts=tuple(tuple(row) for row in counts.tolist()),
-        scores=tuple(class_scores(said, draw)),
+        scores=tuple(class_scores(said, boot)),
     )
 
 
-def _calibration(system: _System, draw: Draw) -> list[Calibration]:
+def _calibration(system: _System, boot: Bootstrap) -> Iterator[Calibration]:
+    """One table, or none where no answer has probabilities."""
     confidence, right, groups = confidences(system.said)
     if not len(right):
-        return []
-    return [
-        Calibration(
-            system=system.name,
-            measures=calibration_metrics(system.said, draw),
-            bins=tuple(reliability(confidence, right, groups, draw)),
-            risk=shown_curve(risk_coverage(confidence, right)),
-            abstentions=tuple(
-                abstention(confidence, right, groups, wanted, draw) for wanted in WANTED_RISKS
-            ),
-        )
-    ]
+        return
+    yield Calibration(
+        system=system.name,
+        measures=calibration_metrics(system.said, boot),
+        bins=tuple(reliability(confidence, right, groups, boot)),
+        risk=shown_curve(risk_coverage(confidence, right)),
+        abstentions=tuple(
+            abstention(confidence, right, groups, wanted, boot) for wanted in WANTED_RISKS
+        ),
+    )
 
 
-def _tones(item: _Set, system: _System, draw: Draw) -> list[ToneTable]:
+def _tones(item: _Set, system: _System, boot: Bootstrap) -> list[ToneTable]:
+    right = system.said.right
     return tone_tables(
         item.reading,
         system.numbers,
         system.name,
-        system.said.right,
-        metric="accuracy",
-        scale=(0.0, 1.0),
-        draw=draw,
+        right,
+        metric=ACCURACY,
+        ends=(0.0, 1.0),
+        boot=boot,
     )
-
-
-def _reason_rows(table: str, systems: Sequence[_System]) -> Iterator[ResultRow]:
-    """Why answers could not be read."""
-    for system in systems:
-        for reason, count in system.reasons.most_common():
-            yield _plain(table, system.name, f"unmatched, {reason}", count, len(system.numbers))
-
-
-def _pair_rows(table: str, compared: Sequence[Comparison]) -> Iterator[ResultRow]:
-    for pair in compared:
-        name = f"{pair.first} - {pair.second}"
-        yield _row(table, name, "difference of the accuracy", pair.difference)
-        yield _plain(table, name, "p after Holm's correction", pair.p_holm, pair.difference.n)
-
-
-def _rank_rows(
-    table: str, item: _Set, systems: Sequence[_System], draw: Draw
-) -> Iterator[ResultRow]:
-    chosen = [system for system in systems if kind_of(item.reading, system.name) == "system"]
-    if len(chosen) > 1:
-        for name, rank in ranks(_right(item, chosen), draw).items():
-            if rank is not None:
-                yield _row(table, name, "rank", rank)
-
-
-def _row(table: str, system: str, metric: str, measure: Interval) -> ResultRow:
-    value, low, high, n = measure
-    return ResultRow(
-        table=table, system=system, metric=metric, value=value, low=low, high=high, n=n
-    )
-
-
-def _plain(table: str, system: str, metric: str, value: float, n: int) -> ResultRow:
-    return ResultRow(table=table, system=system, metric=metric, value=float(value), n=n)

@@ -1,6 +1,6 @@
-"""The cases of a run for the report's browser, one in memory at a time.
+"""The cases of a run for the report's browser: chunks of JSON, and a small index for the filters.
 
-The cases as the page carries them: chunks of JSON, and a small index for the filters.
+Texts are read again from the run's files; only one chunk of cases is in memory at a time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ from skingpt_r1.dermbench.classification.match import MatchedLabel
 from skingpt_r1.dermbench.questions import benchmark_title, data_root
 from skingpt_r1.dermbench.reading import NOT_ASKED, RecordIndex, RunReading, Said, answer_files
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
-from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData, Verdict
+from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData
 from skingpt_r1.dermbench.report.wording import of_run, percent
-from skingpt_r1.dermbench.skin_tone import type_name
+from skingpt_r1.dermbench.tables import UNKNOWN, type_name
 from skingpt_r1.errors import ImageError
 from skingpt_r1.llm.ask import picture_uri
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -30,9 +30,7 @@ SHOWN_QUALITY = 80  # of its JPEG: half the bytes of what a model is sent
 def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[ReportCase]:
     """Every question with what was said and judged, in their order.
 
-    Args:
-        reading: the run; its texts are read again from its files.
-        pictures: embed the pictures whose licence allows it.
+    With `pictures` those whose licence allows it are embedded.
     """
     root = data_root(reading.folder)
     with ExitStack() as stack:
@@ -48,16 +46,11 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
         for question in reading.questions:
             picture, missing = _picture(question, root) if pictures else (None, "not asked for")
             yield ReportCase(
-                id=question.id,
-                benchmark=benchmark_title(question),
-                label=question.label,
+                question=question,
                 answers=tuple(
                     _answer(reading, question, name, answers[name], judgements)
                     for name in reading.systems
                 ),
-                reference=question.reference,
-                findings=question.findings,
-                tone=_tone(question),
                 picture=picture,
                 no_picture=missing,
             )
@@ -72,20 +65,13 @@ def _answer(
 ) -> CaseAnswer:
     said = reading.said[system].get(question.id)
     if said is None:
-        return CaseAnswer(system=system, text="", problem=NOT_ASKED)
-    verdicts = []
+        return CaseAnswer(Answer(system=system, id=question.id, text="", problem=NOT_ASKED))
+    given = []
     for systems in reading.judged.values():
         if system in systems:
             index = judgements[systems[system].path]
-            places = systems[system].places.get(question.id, [])
-            verdicts += [_verdict(index.at(place)) for place in places]
-    return CaseAnswer(
-        system=system,
-        text=answers.at(said.place).text,
-        problem=said.problem,
-        outcome=_outcome(said, question.label),
-        verdicts=tuple(verdicts),
-    )
+            given += [index.at(place) for place in systems[system].places.get(question.id, [])]
+    return CaseAnswer(answers.at(said.place), _outcome(said, question.label), tuple(given))
 
 
 def _outcome(said: Said, label: str) -> str | None:
@@ -106,24 +92,12 @@ def _named(match: MatchedLabel, label: str) -> str:
     return f"{match.label}, {'right' if match.label == label else 'wrong'}"
 
 
-def _verdict(record: Judgement) -> Verdict:
-    return Verdict(
-        judge=record.judge,
-        protocol=record.protocol,
-        scores=record.scores,
-        repeat=record.repeat,
-        unscored=record.unscored,
-        rationales=record.rationales,
-        cut=record.cut,
-    )
-
-
-def _tone(question: Question) -> str | None:
+def _tone(question: Question) -> str:
     if question.tone is not None:
         return question.tone.value
     if question.fitzpatrick is not None:
         return f"Fitzpatrick type {type_name(question.fitzpatrick)}"
-    return None
+    return UNKNOWN
 
 
 def _picture(question: Question, root: Path) -> tuple[str | None, str]:
@@ -138,7 +112,6 @@ def _picture(question: Question, root: Path) -> tuple[str | None, str]:
         return None, "the picture cannot be read any more"
 
 
-UNKNOWN = "unknown"
 _CHUNK = 25  # cases that the browser parses at once
 
 
@@ -179,9 +152,7 @@ class CaseChunks:
         means = [self._means(case, place) for place in range(len(self._data.scores))]
         return {
             "id": case.id,
-            "benchmark": case.benchmark,
-            "label": case.label,
-            "tone": case.tone or UNKNOWN,
+            **_shown(case.question),
             "gaps": [_round(max(row) - min(row)) if len(row) > 1 else None for row in means],
             "lows": [_round(min(row)) if row else None for row in means],
         }
@@ -192,12 +163,12 @@ class CaseChunks:
         if case.run != table.run:
             return []
         means = []
-        for answer in case.answers:
+        for answer, _, judgements in case.answers:
             given = [
-                mean_score(verdict.scores)
-                for verdict in answer.verdicts
-                if verdict.scores is not None
-                and (verdict.judge, verdict.protocol) == (table.judge, table.protocol)
+                mean_score(item.scores)
+                for item in judgements
+                if item.scores is not None
+                and (item.judge, item.protocol) == (table.judge, table.protocol)
             ]
             if given and answer.system in self._rated[place]:
                 means.append(sum(given) / len(given))
@@ -207,39 +178,45 @@ class CaseChunks:
         return {
             "id": case.id,
             "run": case.run,
-            "benchmark": case.benchmark,
-            "label": case.label,
-            "tone": case.tone or UNKNOWN,
-            "findings": dict(case.findings),
-            "reference": case.reference,
+            **_shown(case.question),
+            "findings": case.question.findings,
+            "reference": case.question.reference,
             "picture": case.picture,
             "no_picture": case.no_picture,
-            "answers": [self._answer(answer, case.run) for answer in case.answers],
+            "answers": [
+                {
+                    "system": answer.system,
+                    "text": answer.text,
+                    "problem": answer.problem,
+                    "outcome": outcome,
+                    "verdicts": [self._verdict(item, case.run) for item in judgements],
+                }
+                for answer, outcome, judgements in case.answers
+            ],
         }
 
-    def _answer(self, answer: CaseAnswer, run: str) -> dict[str, Any]:
-        return {
-            "system": answer.system,
-            "text": answer.text,
-            "problem": answer.problem,
-            "outcome": answer.outcome,
-            "verdicts": [self._verdict(verdict, run) for verdict in answer.verdicts],
-        }
-
-    def _verdict(self, verdict: Verdict, run: str) -> dict[str, Any]:
+    def _verdict(self, item: Judgement, run: str) -> dict[str, Any]:
         row: dict[str, Any] = {
-            "table": self._places[run, verdict.judge, verdict.protocol],
-            "repeat": verdict.repeat,
-            "cut": verdict.cut,
+            "table": self._places[run, item.judge, item.protocol],
+            "repeat": item.repeat,
+            "cut": item.cut,
         }
-        if verdict.scores is None:
-            return row | {"scores": None, "unscored": verdict.unscored}
-        if verdict.rationales:
-            row["rationales"] = [verdict.rationales.get(name) for name in DIMENSIONS]
+        if item.scores is None:
+            return row | {"scores": None, "unscored": item.unscored}
+        if item.rationales:
+            row["rationales"] = [item.rationales.get(name) for name in DIMENSIONS]
         return row | {
-            "scores": [verdict.scores[name] for name in DIMENSIONS],
-            "mean": _round(mean_score(verdict.scores)),
+            "scores": [item.scores[name] for name in DIMENSIONS],
+            "mean": _round(mean_score(item.scores)),
         }
+
+
+def _shown(question: Question) -> dict[str, str]:
+    return {
+        "benchmark": benchmark_title(question),
+        "label": question.label,
+        "tone": _tone(question),
+    }
 
 
 def mean_score(scores: Mapping[str, float]) -> float:

@@ -1,42 +1,55 @@
-"""What a report shows, as values: tables of scores, classification, audits, leaks and the cases.
+"""What a report shows, as values: scores, classification, audits, leaks and the cases.
 
-Everything is computed before; the report only draws it. A table holds one judge and one protocol,
-so the two scales can never meet in one table. What could not be computed is None, never zero. A
-report of several runs names the run of each part; `run` is empty in a report of one.
+Everything is computed before; the four printers (page, Markdown, `results.json`, terminal) only
+write it. A table holds one judge and one scale, so that two scales never meet. What could not be
+computed is None, never zero. `run` names the run of a part where a report is of several.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from skingpt_r1.dermbench.classification.match import LabelMatch
-from skingpt_r1.dermbench.records import ProtocolName
-from skingpt_r1.dermbench.skin_tone import ToneGaps
+from skingpt_r1.dermbench.records import Answer, Judgement, ProtocolName, Question
 from skingpt_r1.stats.classification import Abstention, Bin, ClassScore
 from skingpt_r1.stats.comparison import Comparison
 from skingpt_r1.stats.intervals import Interval
 from skingpt_r1.text.rubric import Protocol
 
-Kind = Literal["system", "control", "oracle"]
+Kind = Literal["system", "control", "oracle"]  # an oracle has seen the answer
 
 LABEL_OUTCOMES = tuple(match.value for match in LabelMatch)
 
 
+class ToneRow(NamedTuple):
+    """One skin group: its cases, malignant ones among them, cases with a value, and their mean."""
+
+    name: str
+    n: int
+    positives: int
+    scored: int
+    measure: Interval | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToneTable:
-    """One measure of one system by skin tone or Fitzpatrick type.
+    """One metric of one system by skin tone or Fitzpatrick type.
 
     Attributes:
-        system: its name.
-        metric: what is measured.
-        gaps: every group, small ones and the unknown included, and how far they lie apart.
+        rows: every group, small ones and the unknown included, in the order of the scale.
+        worst: the known group with the lowest mean; None with fewer than two.
+        gap: highest less lowest mean; resampling widens it, so that its interval leans upwards.
+        parity: `1 - (max - min) / max`; None where the highest mean is 0.
         scale: `skin tone` or `Fitzpatrick type`.
         high: the largest possible value, the right end of the bars.
     """
 
     system: str
     metric: str
-    gaps: ToneGaps
+    rows: tuple[ToneRow, ...]
+    worst: str | None = None
+    gap: Interval | None = None
+    parity: Interval | None = None
     scale: str = "skin tone"
     high: float = 1.0
 
@@ -46,13 +59,9 @@ class SystemScores:
     """One row of a leaderboard.
 
     Attributes:
-        system: its name.
-        kind: a system, a control, or an oracle that has seen the answer.
         overall: mean over the dimensions; None when nothing was scored.
         dimensions: dimension -> mean.
-        rank: 1 is best, with its interval; None for what is not ranked.
-        scored: cases with scores.
-        asked: cases that were asked.
+        rank: 1 is best; None for what is not ranked.
         unscored: reason -> number of cases.
         cut: judged texts that were cut from the front.
     """
@@ -70,17 +79,7 @@ class SystemScores:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTable:
-    """The scores of one judge on one scale, of one run.
-
-    Attributes:
-        judge: its name and version.
-        protocol: the scale.
-        judged_on: first and last day; empty for rules.
-        rows: best first.
-        pairs: comparisons of two systems.
-        tones: by skin tone.
-        run: name of the run, where the report is of several.
-    """
+    """The scores of one judge on one scale, best first; `judged_on` is empty for rules."""
 
     judge: str
     protocol: ProtocolName
@@ -111,32 +110,29 @@ class ClassifierRow:
     """One system on one classification set.
 
     Attributes:
-        system: its name.
         metrics: metric -> value; None where it cannot be computed.
-        asked: cases that were asked.
+        asked: cases of the set.
+        counted: of these, not trained on.
         unread: answers in which no label was found; they count as wrong.
-        kind: as of `SystemScores`.
+        unmatched: why no label was found, or the case is not counted -> number of cases.
+        rank: by accuracy, 1 is best; None for what is not ranked.
         gain: accuracy less that of the baseline, on the same cases; None for the baseline.
     """
 
     system: str
     metrics: Mapping[str, Interval | None]
     asked: int
+    counted: int = 0
     unread: int = 0
+    unmatched: Mapping[str, int] = field(default_factory=dict)
     kind: Kind = "system"
+    rank: Interval | None = None
     gain: Comparison | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """What became of each class.
-
-    Attributes:
-        system: its name.
-        classes: labels.
-        counts: row = label, column = prediction, last column = no label read.
-        scores: recall, precision and F1 of each class, where computed.
-    """
+    """What became of each class: row = label, column = prediction, last column = no label read."""
 
     system: str
     classes: tuple[str, ...]
@@ -149,9 +145,8 @@ class Calibration:
     """How far the confidence of one system can be trusted.
 
     Attributes:
-        system: its name.
         measures: calibration error, Brier score, area under risk and coverage.
-        bins: bins with at least one answer.
+        bins: those with at least one answer.
         risk: (coverage, error among the covered), most confident answers first.
         abstentions: thresholds for a wanted share of errors, and what they do on other cases.
     """
@@ -165,12 +160,16 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """One classification set in one form of asking; the same cases for every system."""
+    """One classification set in one form of asking; the same cases for every system.
+
+    Without a baseline `pairs` compares every two systems; the page shows gains alone.
+    """
 
     benchmark: str
     form: str
     rows: tuple[ClassifierRow, ...]
     baseline: str | None = None
+    pairs: tuple[Comparison, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     tones: tuple[ToneTable, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
@@ -179,16 +178,7 @@ class Classification:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """One check of a judge.
-
-    Attributes:
-        judge: its name.
-        check: `repeat spread`, `length correlation`, `order effect`, `self-preference`, ...
-        subject: system, dimension or rater that it is about.
-        measure: the number; None where it cannot be computed.
-        verdict: what it means, in words.
-        flagged: whether a reader should be warned.
-    """
+    """One check of a judge: of which system, dimension or rater, and in words what it means."""
 
     judge: str
     check: str
@@ -212,65 +202,33 @@ class Leak:
     run: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What one judge said once of one answer; `scores` is None when unscored."""
+class CaseAnswer(NamedTuple):
+    """An answer, how what it names stands to the label, in words, and its judgements."""
 
-    judge: str
-    protocol: ProtocolName
-    scores: Mapping[str, float] | None
-    repeat: int = 0
-    unscored: str | None = None
-    rationales: Mapping[str, str] = field(default_factory=dict)
-    cut: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseAnswer:
-    """What one system said to a case, and what was said of it.
-
-    Attributes:
-        system: its name.
-        text: as written.
-        problem: why there is no text.
-        outcome: how what it names stands to the label, in words.
-        verdicts: of the judges.
-    """
-
-    system: str
-    text: str
-    problem: str | None = None
+    answer: Answer
     outcome: str | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCase:
-    """One case of the browser.
+    """One question of the case browser.
 
     Attributes:
-        id: unique in the report.
-        benchmark: its data set.
-        label: the gold diagnosis.
-        answers: one per system that was asked, in the order of the report.
-        reference: the certified narrative.
-        findings: slot -> value.
-        tone: apparent skin colour or Fitzpatrick type, in words; None when unknown.
-        picture: `data:` URI; None when it is not shown.
-        no_picture: why not.
-        run: name of its run, where the report is of several.
+        answers: one for each system, in the order of the report.
+        picture: `data:` URI; None when it is not shown, and `no_picture` says why.
     """
 
-    id: str
-    benchmark: str
-    label: str
+    question: Question
     answers: tuple[CaseAnswer, ...]
-    reference: str | None = None
-    findings: Mapping[str, str] = field(default_factory=dict)
-    tone: str | None = None
     picture: str | None = None
     no_picture: str = ""
     run: str = ""
+
+    @property
+    def id(self) -> str:
+        """Unique in the report."""
+        return f"{self.run}/{self.question.id}" if self.run else self.question.id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,14 +236,8 @@ class ReportData:
     """Everything that a report shows.
 
     Attributes:
-        title: of the page.
         facts: name -> value: data, seed, versions.
         systems: name -> what it is; the order of the case browser.
-        scores: one table per run, judge and protocol.
-        labels: diagnosis against label.
-        classifications: one per run, data set and form.
-        audits: checks of the judges.
-        leaks: overlap with training data.
         notes: what a reader must know: simulated raters, made-up text, what is missing.
         num_cases: how many `cases()` gives.
         cases: makes an iterator over the cases; one in memory at a time.

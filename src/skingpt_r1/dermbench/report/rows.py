@@ -1,6 +1,7 @@
-"""The numbers of a report as rows of `results.json`; judge and scale are part of a table's name.
+"""The numbers of a report as rows of `results.json`, and everything that it leaves in a folder.
 
-Everything that a report leaves in a folder.
+Judge and scale are part of a table's name. `results.json` also has what the page leaves out: why
+answers were not read, all pairs of classifiers, and their ranks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skingpt_r1.dermbench.report.data import (
-    Calibration,
     Classification,
     LabelRow,
     Leak,
@@ -16,34 +16,15 @@ from skingpt_r1.dermbench.report.data import (
     ScoreTable,
     ToneTable,
 )
-from skingpt_r1.dermbench.report.markdown import markdown
 from skingpt_r1.dermbench.report.page import confusion_records, write_page
-from skingpt_r1.dermbench.report.wording import of_run
+from skingpt_r1.dermbench.report.wording import markdown, of_run
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
+from skingpt_r1.runs import own_run
+from skingpt_r1.stats.comparison import Comparison
 from skingpt_r1.stats.intervals import Interval, wilson
 
 OVERALL = "mean score"
 HOLM = "p after Holm's correction"
-
-
-class _Place(NamedTuple):
-    table: str
-    system: str
-
-    def row(self, metric: str, measure: Interval) -> ResultRow:
-        value, low, high, n = measure
-        return ResultRow(
-            table=self.table,
-            system=self.system,
-            metric=metric,
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-        )
-
-    def plain(self, metric: str, value: float, n: int) -> ResultRow:
-        return ResultRow(table=self.table, system=self.system, metric=metric, value=value, n=n)
 
 
 def report_rows(data: ReportData) -> Iterator[ResultRow]:
@@ -56,10 +37,12 @@ def report_rows(data: ReportData) -> Iterator[ResultRow]:
         yield from _classification_rows(part)
     for audit in data.audits:
         if audit.measure is not None:
-            place = _Place(of_run(f"audit of {audit.judge}", audit.run), audit.subject)
-            yield place.row(audit.check, audit.measure)
+            table_name = of_run(f"audit of {audit.judge}", audit.run)
+            yield audit.measure.row(table_name, audit.subject, audit.check)
     for leak in data.leaks:
         yield from _leak_rows(leak)
+    for part in data.classifications:
+        yield from _rows_of_results_alone(part)
 
 
 def score_table_name(table: ScoreTable) -> str:
@@ -75,89 +58,97 @@ def classification_name(part: Classification) -> str:
 def _score_rows(table: ScoreTable) -> Iterator[ResultRow]:
     name = score_table_name(table)
     for row in table.rows:
-        place = _Place(name, row.system)
-        measures: Mapping[str, Interval | None] = {
-            OVERALL: row.overall,
-            **row.dimensions,
-            "rank": row.rank,
-        }
-        yield from _measured(place, measures)
+        measures = {OVERALL: row.overall, **row.dimensions, "rank": row.rank}
+        yield from _measured(name, row.system, measures)
         if row.asked:
-            yield place.row("coverage", wilson(row.scored, row.asked))
-        for reason, count in row.unscored.items():
-            yield place.plain(f"unscored, {reason}", count, row.asked)
+            yield wilson(row.scored, row.asked).row(name, row.system, "coverage")
+        yield from _counted(name, row.system, "unscored", row.unscored, row.asked)
     for pair in table.pairs:
-        place = _Place(name, f"{pair.first} - {pair.second}")
-        yield place.row("difference of the mean score", pair.difference)
-        yield place.plain(HOLM, pair.p_holm, pair.difference.n)
+        yield from _pair_rows(name, pair, "difference of the mean score")
     yield from _tone_rows(name, table.tones)
 
 
 def _label_rows(row: LabelRow) -> Iterator[ResultRow]:
     for outcome, count in row.outcomes.items():
         if row.n:
-            place = _Place(of_run("labels", row.run), row.system)
-            yield place.row(outcome, wilson(count, row.n))
+            yield wilson(count, row.n).row(of_run("labels", row.run), row.system, outcome)
 
 
 def _classification_rows(part: Classification) -> Iterator[ResultRow]:
     name = classification_name(part)
     for row in part.rows:
-        place = _Place(name, row.system)
-        yield from _measured(place, row.metrics)
+        yield from _measured(name, row.system, row.metrics)
         if row.asked:
-            yield place.row("no label", wilson(row.unread, row.asked))
+            yield wilson(row.unread, row.asked).row(name, row.system, "no label")
         if row.gain is not None:
-            yield place.row(f"gain over {part.baseline}", row.gain.difference)
-            yield place.plain(HOLM, row.gain.p_holm, row.gain.difference.n)
+            yield row.gain.difference.row(name, row.system, f"gain over {part.baseline}")
+            yield _p_holm(name, row.system, row.gain)
     for confusion in part.confusions:
-        place = _Place(name, confusion.system)
         for score in confusion.scores:
             each = {"recall": score.recall, "precision": score.precision, "F1": score.f1}
-            yield from _measured(place, {f"{key}, {score.label}": each[key] for key in each})
+            found = {f"{metric}, {score.label}": value for metric, value in each.items()}
+            yield from _measured(name, confusion.system, found)
     yield from _tone_rows(name, part.tones)
     for calibration in part.calibrations:
-        yield from _calibration_rows(_Place(name, calibration.system), calibration)
+        yield from _measured(name, calibration.system, calibration.measures)
+        for tried in calibration.abstentions:
+            wanted = f"at most {tried.wanted:.0%} errors"
+            shares = {f"coverage, {wanted}": tried.coverage, f"risk, {wanted}": tried.risk}
+            yield from _measured(name, calibration.system, shares)
 
 
-def _calibration_rows(place: _Place, calibration: Calibration) -> Iterator[ResultRow]:
-    yield from _measured(place, calibration.measures)
-    for tried in calibration.abstentions:
-        wanted = f"at most {tried.wanted:.0%} errors"
-        shares = {f"coverage, {wanted}": tried.coverage, f"risk, {wanted}": tried.risk}
-        yield from _measured(place, shares)
+def _rows_of_results_alone(part: Classification) -> Iterator[ResultRow]:
+    name = classification_name(part)
+    for row in part.rows:
+        yield from _counted(name, row.system, "unmatched", row.unmatched, row.counted)
+    for pair in part.pairs:
+        yield from _pair_rows(name, pair, "difference of the accuracy")
+    for row in part.rows:
+        yield from _measured(name, row.system, {"rank": row.rank})
 
 
 def _tone_rows(name: str, tones: tuple[ToneTable, ...]) -> Iterator[ResultRow]:
     for table in tones:
-        place = _Place(name, table.system)
         metric, scale = table.metric, table.scale
-        groups = {f"{metric}, {scale} {row.name}": row.measure for row in table.gaps.rows}
-        yield from _measured(place, groups)
-        yield from _measured(place, {f"{metric}, gap by {scale}": table.gaps.gap})
-        yield from _measured(place, {f"{metric}, parity by {scale}": table.gaps.parity})
+        measures = {f"{metric}, {scale} {row.name}": row.measure for row in table.rows}
+        measures |= {f"{metric}, gap by {scale}": table.gap}
+        measures |= {f"{metric}, parity by {scale}": table.parity}
+        yield from _measured(name, table.system, measures)
 
 
 def _leak_rows(leak: Leak) -> Iterator[ResultRow]:
     if leak.asked:
-        place = _Place(of_run(f"leaks, {leak.benchmark}", leak.run), leak.system)
-        yield place.row(f"overlap, {leak.found_by}", wilson(leak.cases, leak.asked))
+        name = of_run(f"leaks, {leak.benchmark}", leak.run)
+        yield wilson(leak.cases, leak.asked).row(name, leak.system, f"overlap, {leak.found_by}")
 
 
-def _measured(place: _Place, measures: Mapping[str, Interval | None]) -> Iterator[ResultRow]:
+def _measured(
+    table: str, system: str, measures: Mapping[str, Interval | None]
+) -> Iterator[ResultRow]:
     for metric, measure in measures.items():
         if measure is not None:
-            yield place.row(metric, measure)
+            yield measure.row(table, system, metric)
+
+
+def _counted(
+    table: str, system: str, what: str, counts: Mapping[str, int], n: int
+) -> Iterator[ResultRow]:
+    for reason, count in counts.items():
+        yield Interval(count, None, None, n).row(table, system, f"{what}, {reason}")
+
+
+def _pair_rows(table: str, pair: Comparison, metric: str) -> Iterator[ResultRow]:
+    system = f"{pair.first} - {pair.second}"
+    yield pair.difference.row(table, system, metric)
+    yield _p_holm(table, system, pair)
+
+
+def _p_holm(table: str, system: str, pair: Comparison) -> ResultRow:
+    return Interval(pair.p_holm, None, None, pair.difference.n).row(table, system, HOLM)
 
 
 class Written(NamedTuple):
-    """The files of a report.
-
-    Attributes:
-        page: `report.html`.
-        markdown: `report.md`.
-        results: `results.json`.
-    """
+    """The files of a report: `report.html`, `report.md` and `results.json`."""
 
     page: Path
     markdown: Path
@@ -169,21 +160,19 @@ def write_report(
 ) -> Written:
     """Write `report.html`, `report.md`, `results.json` and, where there are any, `confusion.json`.
 
-    Args:
-        data: what the report shows.
-        folder: gets the files; those of an earlier report are replaced.
-        more: numbers of `results.json` that the page does not show.
-        results: folder of `results.json`; that of the other files by default.
+    Files of an earlier report are replaced. `more` are numbers that the page does not show, and
+    `results` is the folder of `results.json` where it is another one.
 
     Raises:
         RecordError: a file cannot be written.
+        TrainingError: another process writes the folder.
     """
     table = results or folder
     written = Written(folder / "report.html", folder / "report.md", table / "results.json")
-    write_page(data, written.page)
-    write_bytes_atomic(written.markdown, markdown(data).encode())
-    write_results(table, [*report_rows(data), *more])
-    matrices = confusion_records(data.classifications)
-    if matrices:
-        write_json_atomic(folder / "confusion.json", matrices)
+    with own_run(folder):
+        write_page(data, written.page)
+        write_bytes_atomic(written.markdown, markdown(data).encode())
+        write_results(table, [*report_rows(data), *more])
+        if matrices := confusion_records(data.classifications):
+            write_json_atomic(folder / "confusion.json", matrices)
     return written

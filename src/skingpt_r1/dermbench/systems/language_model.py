@@ -6,22 +6,21 @@ model does not tell how likely a candidate is: where candidates are weighed, its
 
 from collections.abc import Collection, Iterator, Sequence
 
-from skingpt_r1.case import Case
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import BenchRecipe
 from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.dermbench.systems.own import CUT, NO_PICTURE
 from skingpt_r1.errors import NarratorError
-from skingpt_r1.llm.ask import Narrator, Reply, Task
+from skingpt_r1.llm.ask import Prompt, Reply
 from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.models import open_model_narrator
+from skingpt_r1.llm.models import ChatModel, open_chat_model
 from skingpt_r1.text.tokens import defused
 
 
 class InspectModel:
     """A language model that is asked several questions at once, and answers in their order."""
 
-    def __init__(self, name: str, narrator: Narrator, seed: int) -> None:
+    def __init__(self, name: str, narrator: ChatModel, seed: int) -> None:
         self.name = name
         self._narrator = narrator
         self._seed = seed
@@ -34,19 +33,17 @@ class InspectModel:
             NarratorError: every call is refused, or too many failed in a row.
         """
         waiting = [item for item in asked if item.question.id not in done]
-        tasks = [self._task(item) for item in waiting if _lack(item) is None]
-        replies = self._narrator.write(tasks)
+        prompts = [
+            Prompt(defused(item.question.prompt), item.pictures, self._seed)
+            for item in waiting
+            if item.pictures
+        ]
+        replies = self._narrator.ask(prompts)
         for item in waiting:
-            lack = _lack(item)
-            if lack is None:
+            if item.pictures:
                 yield self._read(item.question, next(replies))
             else:
-                yield Answer(system=self.name, id=item.question.id, text="", problem=lack)
-
-    def _task(self, item: Asked) -> Task:
-        question = item.question
-        case = Case(id=question.id, images=item.pictures, dataset="blind", group=question.group)
-        return Task(case, "observe", defused(question.prompt), self._seed)
+                yield Answer(system=self.name, id=item.question.id, text="", problem=NO_PICTURE)
 
     def _read(self, question: Question, reply: Reply) -> Answer:
         # What was written before the limit, or was only thought, is an answer: it is treated as
@@ -76,11 +73,6 @@ def whole_text(thoughts: str, text: str) -> str:
     return f"<think> {thoughts.strip()} </think> {text.strip()}".strip()
 
 
-def _lack(item: Asked) -> str | None:
-    """Why there is no point in a call; None when there is."""
-    return None if item.pictures else NO_PICTURE
-
-
 def open_inspect_model(name: str, model: str, recipe: BenchRecipe, ledger: Ledger) -> InspectModel:
     """A language model as a system; checked as far as that goes without a call.
 
@@ -89,7 +81,7 @@ def open_inspect_model(name: str, model: str, recipe: BenchRecipe, ledger: Ledge
         CostError: the ledger has a limit, and the recipe no price for this model.
     """
     try:
-        narrator = open_model_narrator(model, api=recipe.api, calls=recipe.calls, ledger=ledger)
+        narrator = open_chat_model(model, api=recipe.api, calls=recipe.calls, ledger=ledger)
     except NarratorError as error:
         raise NarratorError(f"system {name!r} cannot be asked: {error}") from error
     return InspectModel(name, narrator, recipe.seed)

@@ -1,13 +1,9 @@
 """Stage 6: which scored narratives are kept, and why each of the others is not.
 
 Minimum scores first; then near-duplicates go, the better one stays; then each diagnosis x body
-site x skin tone gives its best in turn until enough are kept.
-
-Near-duplicates of texts and of pictures, met one at a time, the better one first.
-
-A text is a signature of `SIGNATURE` smallest hashes of its word triples, whose equal places
-estimate the share of triples that two texts have in common (MinHash); a picture is its perceptual
-hash of 256 bits.
+site x skin tone gives its best in turn until enough are kept. A text is a signature of `SIGNATURE`
+smallest hashes of its word triples, whose equal places estimate the share of triples that two texts
+have in common (MinHash); a picture is its perceptual hash of 256 bits.
 """
 
 import re
