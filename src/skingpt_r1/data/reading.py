@@ -16,7 +16,7 @@ from skingpt_r1.case import Case, id_problem
 from skingpt_r1.data.intake import open_image, special_kind
 from skingpt_r1.data.pictures import PictureIndex, photos_below
 from skingpt_r1.errors import DatasetError, ImageError
-from skingpt_r1.text.values import known, tidy, whole_number
+from skingpt_r1.text.values import given_text, tidy, whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Reading:
 
     def required(self, where: str, column: str, value: str) -> str | None:
         """The value of a column that may not be empty; None, and a problem, if it is."""
-        said = known(value)
+        said = given_text(value)
         if said is None:
             self.problem(where, f"{column} is empty; every row needs one")
         return said
@@ -174,7 +174,7 @@ class Reading:
 
     def age(self, where: str, value: str) -> str | None:
         """Age in whole years as text; None when unknown; a problem when it is no age."""
-        if (said := known(value)) is None:
+        if (said := given_text(value)) is None:
             return None
         years = whole_number(said)
         if years is None or not 0 <= years <= 120:
@@ -184,7 +184,7 @@ class Reading:
 
     def fitzpatrick(self, where: str, value: str) -> int | None:
         """Fitzpatrick type 1..6; None when unknown (empty or -1); a problem otherwise."""
-        if (said := known(value)) is None:
+        if (said := given_text(value)) is None:
             return None
         scale = whole_number(said)
         if scale == -1:

@@ -9,7 +9,7 @@ from skingpt_r1.data.readers.dermnet import LABELS
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, first_file, read_jsonl
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.text.values import file_series, known, tidy
+from skingpt_r1.text.values import file_series, given_text, tidy
 
 MANIFEST = "data/manifest/dermbench_test.jsonl"
 COLUMNS = ("id", "source", "split", "category", "diagnosis", "dermnet_image_path", "cot")
@@ -70,7 +70,7 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and known(value) is not None
+    return isinstance(value, str) and given_text(value) is not None
 
 
 def _leaves(name: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
-from skingpt_r1.text.values import known
+from skingpt_r1.text.values import given_text
 
 LABELS = {
     "MEL": "melanoma",
@@ -56,7 +56,7 @@ def _code(row: Row, reading: Reading) -> str | None:
 
 
 def _more(row: Row, _: Reading) -> dict[str, Any]:
-    lesion = known(row.values["lesion_id"])
+    lesion = given_text(row.values["lesion_id"])
     return {} if lesion is None else {"group": lesion}
 
 

@@ -2,7 +2,7 @@
 
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table
-from skingpt_r1.text.values import known, truth
+from skingpt_r1.text.values import given_text, truth
 
 LABELS = {
     "ACK": "actinic keratosis",
@@ -27,7 +27,7 @@ def _findings(row: Row, reading: Reading) -> dict[str, dict[str, str]]:
     """What the table says about elevation and bleeding; unknown stays out."""
     findings = {}
     for column, (slot, yes, no) in FINDINGS.items():
-        if (value := known(row.values[column])) is None:
+        if (value := given_text(row.values[column])) is None:
             continue
         if (answer := truth(value)) is None:
             reading.problem(row.where, f"{column} {value!r} is not True, False, UNK or empty")
