@@ -52,9 +52,7 @@ def _fill(reading: Reading) -> None:
 
 
 def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
-    """Write `metadata.jsonl` above the pictures, so that `load` gives the same cases back.
-
-    The file, whose path is returned, appears only when it is complete.
+    """Write `metadata.jsonl` above the pictures, whole or not at all; `load` gives the cases back.
 
     Raises:
         DatasetError: a picture lies outside the folder, two cases share an id, a text would be
@@ -78,8 +76,7 @@ def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
     problems += [f"groups {names} would be read back as one" for names in alike.values()]
     if problems or not lines:
         raise DatasetError(f"folder: {len(problems)} problems; nothing written", problems)
-    path = folder / "metadata.jsonl"
-    partial = folder / "metadata.jsonl.partial"
+    path, partial = folder / "metadata.jsonl", folder / "metadata.jsonl.partial"
     try:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
         partial.replace(path)

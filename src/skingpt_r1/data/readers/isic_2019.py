@@ -8,15 +8,10 @@ from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
 from skingpt_r1.text.values import given_text
 
 LABELS = {
-    "MEL": "melanoma",
-    "NV": "melanocytic nevus",
-    "BCC": "basal cell carcinoma",
-    "AK": "actinic keratosis",
-    "BKL": "benign keratosis",
-    "DF": "dermatofibroma",
-    "VASC": "vascular lesion",
-    "SCC": "squamous cell carcinoma",
-}
+    "MEL": "melanoma", "NV": "melanocytic nevus", "BCC": "basal cell carcinoma",
+    "AK": "actinic keratosis", "BKL": "benign keratosis", "DF": "dermatofibroma",
+    "VASC": "vascular lesion", "SCC": "squamous cell carcinoma",
+}  # fmt: skip
 CODES = {**LABELS, "UNK": ""}  # none of the eight diagnoses: no label
 CODE = "code"  # a column that we add
 TRUTHS = ("ISIC_2019_Training_GroundTruth.csv", "GroundTruth.csv")

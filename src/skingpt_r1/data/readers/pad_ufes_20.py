@@ -5,13 +5,9 @@ from skingpt_r1.data.table import Row, Table
 from skingpt_r1.text.values import given_text, truth
 
 LABELS = {
-    "ACK": "actinic keratosis",
-    "BCC": "basal cell carcinoma",
-    "MEL": "melanoma",
-    "NEV": "melanocytic nevus",
-    "SCC": "squamous cell carcinoma",
-    "SEK": "seborrheic keratosis",
-}
+    "ACK": "actinic keratosis", "BCC": "basal cell carcinoma", "MEL": "melanoma",
+    "NEV": "melanocytic nevus", "SCC": "squamous cell carcinoma", "SEK": "seborrheic keratosis",
+}  # fmt: skip
 # Column -> slot of the findings, and its value where the column says True or False.
 FINDINGS = {
     "elevation": ("elevation", "elevated", "flat"),
