@@ -178,8 +178,8 @@ def test_cells_of_the_package_are_recipes():
 def test_with_one_seed_the_interval_is_that_of_the_cases():
     values = np.random.default_rng(0).random((1, 30))
     groups = [str(number // 3) for number in range(30)]
-    item = Measured(values, np.zeros(30, np.int64))
-    found = over_seeds(item, groups, BOOT)
+    item = Measured(values, np.zeros(30, np.int64), groups)
+    found = over_seeds(item, BOOT)
     assert found == pytest.approx(bootstrap_mean(values[0], groups, **BOOT._asdict()))
 
 
@@ -187,8 +187,9 @@ def test_balanced_accuracy_of_one_seed():
     generator = np.random.default_rng(1)
     classes = generator.integers(0, 3, 40)
     said = generator.integers(0, 3, 40)
-    item = Measured((classes == said)[None].astype(float), classes)
-    found = over_seeds(item, [str(number) for number in range(40)], BOOT)
+    groups = [str(number) for number in range(40)]
+    item = Measured((classes == said)[None].astype(float), classes, groups)
+    found = over_seeds(item, BOOT)
 
     def balanced(rows):
         labels = np.unique(classes[rows])
@@ -202,12 +203,13 @@ def test_seeds_that_disagree_widen_the_interval():
     cases = np.tile([0.0, 1.0], 100)
     groups = [str(number) for number in range(200)]
     whole = np.zeros(200, np.int64)
-    agree = over_seeds(Measured(np.stack([cases, cases, cases]), whole), groups, BOOT)
+    agree = over_seeds(Measured(np.stack([cases, cases, cases]), whole, groups), BOOT)
     apart = np.stack([cases * 0.2, cases, np.maximum(cases, 0.9)])
-    disagree = over_seeds(Measured(apart, whole), groups, BOOT)
+    item = Measured(apart, whole, groups)
+    disagree = over_seeds(item, BOOT)
     assert disagree.high - disagree.low > 2 * (agree.high - agree.low)
     assert disagree.low <= apart.mean(axis=1).min() + 0.1
-    same = over_seeds(difference(Measured(apart, whole), Measured(apart, whole)), groups, BOOT)
+    same = over_seeds(difference(item, item), BOOT)
     assert tuple(same) == (0.0, 0.0, 0.0, 200)
 
 
@@ -215,8 +217,9 @@ def test_seeds_that_disagree_widen_the_interval():
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 3))
 def test_the_value_lies_within_its_interval(seeds, cases, seed):
     values = np.random.default_rng(seed).integers(0, 2, (seeds, cases)).astype(float)
-    item = Measured(values, np.zeros(cases, np.int64))
-    found = over_seeds(item, [str(number) for number in range(cases)], Bootstrap(seed, 200))
+    groups = [str(number) for number in range(cases)]
+    item = Measured(values, np.zeros(cases, np.int64), groups)
+    found = over_seeds(item, Bootstrap(seed, 200))
     if cases == 1:
         assert found.ends is None
     else:

@@ -21,7 +21,7 @@ from skingpt_r1.dermbench.classification.match import (
     likeliest,
     match_answer,
 )
-from skingpt_r1.dermbench.judgements import counted, of_run
+from skingpt_r1.dermbench.judgements import judgements_of, judgements_that_count
 from skingpt_r1.dermbench.questions import read_questions
 from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName, Question
 from skingpt_r1.dermbench.systems.card import SystemCard, card_path, read_card
@@ -264,7 +264,7 @@ def _read_judgements(
     judged: dict[Scale, dict[str, Judged]] = {}
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
         index = RecordIndex(path, Judgement)
-        places = counted(of_run(path, index, said, place), answers)
+        places = judgements_that_count(judgements_of(path, index, said, place), answers)
         with index:
             for where in places.values():
                 _add(judged, path, place, where, index.at(where))

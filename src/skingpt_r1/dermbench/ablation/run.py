@@ -217,13 +217,14 @@ class AblationRow(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One metric of a cell: `[seeds, n]`, and the class of each of the n cases.
+    """One metric of a cell: `[seeds, n]`, and the class and the group of each of the n cases.
 
     The mean is taken within each class first; all classes are 0 for a plain mean.
     """
 
     values: Floats
     classes: Integers
+    groups: Sequence[str]
 
 
 class _Runs(NamedTuple):
@@ -325,12 +326,10 @@ def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
     boot = Bootstrap(seed=recipe.seeds[0], resamples=recipe.resamples)
     count = len(recipe.seeds)
     measured = {name: _measured(runs, count) for name, runs in trained.answers.items()}
-    groups = _groups(trained.answers[BASE][0])
     rows = [
         _row(
             name,
             measured[name],
-            groups,
             trained.folders[name],
             recipe.seeds if name != BASE else recipe.seeds[:1],
             boot,
@@ -342,7 +341,7 @@ def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
             metric: difference(measured[better][metric], measured[worse][metric])
             for metric in measured[better]
         }
-        rows.append(_row(f"{better} - {worse}", pairs, groups, (), recipe.seeds, boot))
+        rows.append(_row(f"{better} - {worse}", pairs, (), recipe.seeds, boot))
     return rows
 
 
@@ -356,22 +355,18 @@ def _measured(runs: Sequence[Sequence[Diagnosed]], count: int) -> dict[str, Meas
     )
     _, classes = np.unique([answer.label for answer in first], return_inverse=True)
     whole = np.zeros(len(first), np.int64)
+    groups = [answer.group for answer in first]
     found = {
-        ACCURACY: Measured(right, whole),
-        BALANCED: Measured(right, classes.astype(np.int64)),
-        UNREADABLE: Measured(unreadable, whole),
+        ACCURACY: Measured(right, whole, groups),
+        BALANCED: Measured(right, classes.astype(np.int64), groups),
+        UNREADABLE: Measured(unreadable, whole, groups),
     }
     known = [row for row, answer in enumerate(first) if answer.findings is not None]
     if known:
         values = [[run[row].findings for row in known] for run in all_runs]
-        found[FINDINGS] = Measured(np.array(values, np.float64), whole[known])
+        own = [groups[row] for row in known]
+        found[FINDINGS] = Measured(np.array(values, np.float64), whole[known], own)
     return found
-
-
-def _groups(answers: Sequence[Diagnosed]) -> dict[str, list[str]]:
-    groups = [answer.group for answer in answers]
-    known = [answer.group for answer in answers if answer.findings is not None]
-    return {ACCURACY: groups, BALANCED: groups, UNREADABLE: groups, FINDINGS: known}
 
 
 def _refuse_other_cases(answers: Mapping[str, Sequence[Sequence[Diagnosed]]]) -> None:
@@ -398,12 +393,11 @@ def _show(progress: Progress, prefix: str, stage: str, done: int, total: int) ->
 def _row(
     name: str,
     metrics: Mapping[str, Measured],
-    groups: Mapping[str, Sequence[str]],
     runs: Sequence[str],
     seeds: Sequence[int],
     boot: Bootstrap,
 ) -> AblationRow:
-    found = {metric: over_seeds(item, groups[metric], boot) for metric, item in metrics.items()}
+    found = {metric: over_seeds(item, boot) for metric, item in metrics.items()}
     return AblationRow(
         name,
         tuple(runs),
@@ -416,12 +410,12 @@ def _row(
 
 def difference(better: Measured, worse: Measured) -> Measured:
     """Paired by seed and case."""
-    return Measured(better.values - worse.values, better.classes)
+    return better._replace(values=better.values - worse.values)
 
 
-def over_seeds(item: Measured, groups: Sequence[str], boot: Bootstrap) -> Interval | None:
+def over_seeds(item: Measured, boot: Bootstrap) -> Interval | None:
     """The mean with an interval over seeds and groups of cases."""
-    values, classes = item
+    values, classes, groups = item
     num_seeds, n = values.shape
     member = np.eye(int(classes.max()) + 1)[classes]
     generator = np.random.default_rng([boot.seed, num_seeds])
