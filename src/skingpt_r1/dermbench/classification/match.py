@@ -27,7 +27,7 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import without_control_tokens
+from skingpt_r1.text.tokens import without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
@@ -47,19 +47,7 @@ _SHARE = re.compile(
     re.IGNORECASE,
 )
 # Words that lead to a name and change nothing about it.
-_LEADING = frozenset(
-    """a an the this that it it's its is are was be to of as by in on my our your i i'm we he she
-    you they there here therefore thus so hence overall finally answer diagnosis dx diagnosed final
-    main most very highly likely probable probably likeliest best leading primary working clinical
-    presumptive provisional correct right predicted impression conclusion conclude prediction
-    assessment label class category group option choice name result lesion lesions spot picture
-    image photo photograph skin patient person shows show showing shown depicts displays presents
-    presenting suggests suggest indicates represents has have having with consistent compatible
-    suggestive indicative typical characteristic finding findings feature features appearance
-    appears appear looks look seems seem like think believe would say call choose case cases
-    disease condition growth classified identified described strongly clearly definitely certainly
-    indeed either between fits matches""".split()  # noqa: SIM905 - words read better as words
-)
+_LEADING = words_of("before_a_name")
 _CLOSING = re.compile(
     r"\s(?:is|was|as|seems|appears\sto\sbe|appears|would\sbe)\s(?:clearly\s|indeed\s)?"
     r"(?:the\s|my\s|our\s|a\s)?(?:(?:single|most|best|main|final|likely|probable|primary|leading"
