@@ -19,7 +19,7 @@ from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, source_of, with_pi
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
-from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, Leak, compared, find_leaks
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, SharedPart, compared, find_shared
 from skingpt_r1.errors import DatasetError, SkinGPTError
 from skingpt_r1.records import read_json, sha256_file
 from skingpt_r1.runs import RUN, Count, find_root
@@ -166,7 +166,7 @@ class Overlap(NamedTuple):
 
     unchecked: str = ""
     compared: int = 0
-    leaks: tuple[Leak, ...] = ()
+    leaks: tuple[SharedPart, ...] = ()
     questions: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
@@ -199,7 +199,7 @@ def find_overlap_with(
     known = _known(training, {source_of(item.case)[0] for item in asked})
     if training.cases is None:
         return Overlap(unchecked=training.reason, known=known)
-    leaks = find_leaks(
+    leaks = find_shared(
         training.cases,
         [qualified(item) for item in asked],
         store=folder / FINGERPRINTS,
