@@ -10,12 +10,13 @@ a model that learns from fewer mistakes should name more findings and diagnoses 
 import argparse
 from pathlib import Path
 
+from skingpt_r1.dermbench.ablation.compare import Diagnosed, TrainedSystem, compare, difference_rows
 from skingpt_r1.dermbench.ablation.run import by_chance
 from skingpt_r1.dermcot.corpus import CorpusRecord, read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
-from skingpt_r1.distill.evaluate import Scored, System, compare, difference_rows
 from skingpt_r1.distill.recipe import load_recipe
 from skingpt_r1.records import ResultRow, write_results
+from skingpt_r1.stats.intervals import Bootstrap
 
 FILTERED, UNFILTERED = "filtered", "unfiltered"
 
@@ -29,14 +30,16 @@ def slips(folder: Path) -> str:
     return f"{len(records):,} narratives, {made:,} with a simulated slip"
 
 
-def distilled(recipe: Path, root: Path, folder: Path, seed: int) -> tuple[Scored, list[ResultRow]]:
+def distilled(
+    recipe: Path, root: Path, folder: Path, seed: int
+) -> tuple[list[Diagnosed], list[ResultRow]]:
     settings = [
         "data.dataset=dermcot", f"data.root={root}", "data.split=official",
         "data.narratives=given", f"seed={seed}",
     ]  # fmt: skip
-    system = System("adapter", load_recipe(recipe, settings), "features")
+    system = TrainedSystem("adapter", load_recipe(recipe, settings), "features")
     found = compare([system], folder, table="filter_gain", differences=())
-    return Scored(folder.name, list(found.answers["adapter"])), found.rows
+    return list(found.answers["adapter"]), found.rows
 
 
 def main() -> None:
@@ -55,8 +58,8 @@ def main() -> None:
         print(f"{name}: {slips(folder)}")
         scored[name], own = distilled(arguments.recipe, root, arguments.out / name, arguments.seed)
         rows += [row.model_copy(update={"system": name}) for row in own if row.system == "adapter"]
-    draw = {"seed": arguments.seed, "resamples": 2000}
-    rows += difference_rows("filter_gain", scored[FILTERED], scored[UNFILTERED], **draw)
+    pair = [(name, scored[name]) for name in (FILTERED, UNFILTERED)]
+    rows += difference_rows("filter_gain", *pair, Bootstrap(arguments.seed))
     write_results(arguments.out, rows)
     for row in rows:
         low, high = (100 * (value or 0.0) for value in (row.low, row.high))

@@ -5,7 +5,7 @@ A package names them in its `pyproject.toml`, for example:
     [project.entry-points."skingpt_r1.teachers"]
     my-encoder = "my_package:embed_pictures"
 
-The docs of each group say what the named object must be.
+docs/extending.md says what the named object of each group must be.
 """
 
 from collections.abc import Container
@@ -17,20 +17,22 @@ from skingpt_r1.errors import SkinGPTError
 PREFIX = "skingpt_r1."
 
 
-def load_plugins(group: str) -> dict[str, Any]:
-    """Name to object for every entry point of `skingpt_r1.<group>`.
+def load_plugins(
+    group: str, wanted: str, kind: Any = object, taken: Container[str] = ()
+) -> dict[str, Any]:
+    """The sound objects of `skingpt_r1.<group>` by name; other broken ones are passed over.
 
     Raises:
-        SkinGPTError: one cannot be imported, or two packages use one name.
+        SkinGPTError: the wanted one is broken; see `find_plugins`.
     """
-    found, broken = find_plugins(group)
-    for problem in broken.values():
-        raise SkinGPTError(problem)
+    found, broken = find_plugins(group, kind, taken)
+    if wanted in broken:
+        raise SkinGPTError(broken[wanted])
     return found
 
 
 def find_plugins(
-    group: str, kind: type = object, taken: Container[str] = ()
+    group: str, kind: Any = object, taken: Container[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The sound objects of `skingpt_r1.<group>` by name, and one line on each that is not.
 
@@ -59,7 +61,7 @@ def find_plugins(
     return found, broken
 
 
-def _load(entry: EntryPoint, kind: type) -> Any:
+def _load(entry: EntryPoint, kind: Any) -> Any:
     try:
         loaded = entry.load()
     except Exception as error:

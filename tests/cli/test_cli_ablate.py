@@ -6,7 +6,7 @@ import pytest
 
 from skingpt_r1.cli.distill import print_ablation
 from skingpt_r1.cli.main import run
-from skingpt_r1.dermbench.ablation.table import AblationRow
+from skingpt_r1.dermbench.ablation.run import AblationRow
 from skingpt_r1.stats.intervals import Interval
 
 RECIPE = "ablation_nano"

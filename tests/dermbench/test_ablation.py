@@ -11,9 +11,16 @@ from sklearn.metrics import recall_score
 from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
-from skingpt_r1.dermbench.ablation.run import AblationRecipe, load_ablation, run_ablation
-from skingpt_r1.dermbench.ablation.table import Measured, ablation_markdown, difference, over_seeds
-from skingpt_r1.distill.evaluate import ACCURACY, BALANCED
+from skingpt_r1.dermbench.ablation.compare import ACCURACY, BALANCED
+from skingpt_r1.dermbench.ablation.run import (
+    AblationRecipe,
+    Measured,
+    ablation_markdown,
+    difference,
+    load_ablation,
+    over_seeds,
+    run_ablation,
+)
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.stats.intervals import Bootstrap, bootstrap_mean, bootstrap_statistic
@@ -161,7 +168,7 @@ def test_cells_of_the_package_are_recipes():
 
     recipe = load_ablation("ablation_nano")
     planned = _plan(recipe, RECIPES, seed=2)
-    systems = {system.name: system.recipe for part in planned.values() for _, system in part}
+    systems = {system.name: system.recipe for part in planned.values() for system in part}
     assert {found.seed for found in systems.values()} == {2}
     assert systems["bias, pixels: + text + visual"].adapter.visual.features == "pixels"
     assert systems["bias + inject: + text + visual"].adapter.visual.inject
@@ -171,8 +178,8 @@ def test_cells_of_the_package_are_recipes():
 def test_with_one_seed_the_interval_is_that_of_the_cases():
     values = np.random.default_rng(0).random((1, 30))
     groups = [str(number // 3) for number in range(30)]
-    item = Measured(values, np.zeros(30, np.int64))
-    found = over_seeds(item, groups, BOOT)
+    item = Measured(values, np.zeros(30, np.int64), groups)
+    found = over_seeds(item, BOOT)
     assert found == pytest.approx(bootstrap_mean(values[0], groups, **BOOT._asdict()))
 
 
@@ -180,8 +187,9 @@ def test_balanced_accuracy_of_one_seed():
     generator = np.random.default_rng(1)
     classes = generator.integers(0, 3, 40)
     said = generator.integers(0, 3, 40)
-    item = Measured((classes == said)[None].astype(float), classes)
-    found = over_seeds(item, [str(number) for number in range(40)], BOOT)
+    groups = [str(number) for number in range(40)]
+    item = Measured((classes == said)[None].astype(float), classes, groups)
+    found = over_seeds(item, BOOT)
 
     def balanced(rows):
         labels = np.unique(classes[rows])
@@ -195,12 +203,13 @@ def test_seeds_that_disagree_widen_the_interval():
     cases = np.tile([0.0, 1.0], 100)
     groups = [str(number) for number in range(200)]
     whole = np.zeros(200, np.int64)
-    agree = over_seeds(Measured(np.stack([cases, cases, cases]), whole), groups, BOOT)
+    agree = over_seeds(Measured(np.stack([cases, cases, cases]), whole, groups), BOOT)
     apart = np.stack([cases * 0.2, cases, np.maximum(cases, 0.9)])
-    disagree = over_seeds(Measured(apart, whole), groups, BOOT)
+    item = Measured(apart, whole, groups)
+    disagree = over_seeds(item, BOOT)
     assert disagree.high - disagree.low > 2 * (agree.high - agree.low)
     assert disagree.low <= apart.mean(axis=1).min() + 0.1
-    same = over_seeds(difference(Measured(apart, whole), Measured(apart, whole)), groups, BOOT)
+    same = over_seeds(difference(item, item), BOOT)
     assert tuple(same) == (0.0, 0.0, 0.0, 200)
 
 
@@ -208,8 +217,9 @@ def test_seeds_that_disagree_widen_the_interval():
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 3))
 def test_the_value_lies_within_its_interval(seeds, cases, seed):
     values = np.random.default_rng(seed).integers(0, 2, (seeds, cases)).astype(float)
-    item = Measured(values, np.zeros(cases, np.int64))
-    found = over_seeds(item, [str(number) for number in range(cases)], Bootstrap(seed, 200))
+    groups = [str(number) for number in range(cases)]
+    item = Measured(values, np.zeros(cases, np.int64), groups)
+    found = over_seeds(item, Bootstrap(seed, 200))
     if cases == 1:
         assert found.ends is None
     else:

@@ -11,7 +11,7 @@ from small_bench import bench_recipe
 
 from skingpt_r1.case import Case
 from skingpt_r1.dermbench.answers import run_systems
-from skingpt_r1.dermbench.leaks import Training, find_overlap_with, qualified, read_training
+from skingpt_r1.dermbench.leaks import Training, find_training_overlap, qualified, read_training
 from skingpt_r1.dermbench.questions import data_root, prepare_questions
 from skingpt_r1.dermbench.systems.card import read_card
 from skingpt_r1.dermcot.disjoint import Compared
@@ -46,7 +46,7 @@ def a_run(folder, *, seed, count=6, split="all"):
 
 def overlap_with(training, folder, recipe, distance=40):
     questions = prepare_questions(recipe, folder)
-    return find_overlap_with(
+    return find_training_overlap(
         training,
         questions,
         dataset=recipe.data.dataset,

@@ -12,7 +12,7 @@ from skingpt_r1.dermbench.records import Answer, Judgement
 from skingpt_r1.dermbench.report.cases import CaseChunks, report_cases
 from skingpt_r1.dermbench.report.rows import report_rows, write_report
 from skingpt_r1.dermbench.summary import summarise_runs
-from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON
+from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON, label_rows
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import append_records, read_records
 from skingpt_r1.stats.intervals import Bootstrap
@@ -276,3 +276,11 @@ def test_a_torn_last_line_is_left_out(run) -> None:
 
 def test_labels_of_the_run() -> None:
     assert len(set(LABELS)) == 5
+
+
+def test_diagnoses_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path):
+    write_run(tmp_path, cases=6, systems=("good", "base"))
+    write_card(tmp_path, "good", overlapping=("case-0", "case-3"))
+    rows = {row.system: row for row in label_rows(read_run(tmp_path))}
+    assert (rows["good"].n, rows["base"].n) == (4, 6)
+    assert sum(rows["good"].outcomes.values()) == 4

@@ -11,6 +11,7 @@ from skingpt_r1.dermbench.audits import (
     ORDER,
     REPEATS,
     SELF,
+    _rank_correlation,
     agreement_audits,
     audit_run,
     family_of,
@@ -23,6 +24,7 @@ from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.records import append_records, start_run
+from skingpt_r1.stats.intervals import bootstrap_statistic, spearman
 from skingpt_r1.text.rubric import DIMENSIONS
 
 SYSTEMS = ("openai/gpt-5", "qwen/qwen3-vl", "skingpt/nano")
@@ -237,3 +239,18 @@ def test_a_run_without_judgements(tmp_path):
     write_run(tmp_path, lambda *key: 3.0, judges=())
     with pytest.raises(RecordError, match="no judgements yet"):
         read_scores(tmp_path)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.02, 0.2])
+def test_sums_of_ranks_give_the_interval_of_ranking_anew(slope: float) -> None:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(20, 60, 400).astype(float)
+    values = slope * lengths + rng.normal(size=400)
+    groups = [str(number // 3) for number in range(400)]
+    fast = _rank_correlation(lengths, values, groups, 0)
+    slow = bootstrap_statistic(
+        lambda chosen: spearman(lengths[chosen], values[chosen]), 400, groups, seed=0
+    )
+    assert fast.value == slow.value
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=0.01)
+    assert fast.n == 400

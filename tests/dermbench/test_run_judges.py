@@ -9,7 +9,7 @@ from skingpt_r1.dermbench.answers import answers_path, read_answers
 from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.judgements import judge_folder, read_scores, run_judge
 from skingpt_r1.dermbench.judges.evaluator import EvaluatorJudge
-from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask
+from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
 from skingpt_r1.dermbench.judges.named import open_judge
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.reading import NOT_JUDGED
@@ -232,8 +232,8 @@ class Unscoring(RubricJudge):
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    def _verdict(self, task):
-        return Unscored(self._reason)
+    def judge(self, tasks):
+        return (record_verdict(self, task, Unscored(self._reason)) for task in tasks)
 
 
 def test_calls_that_failed_are_no_unreadable_verdicts(tmp_path):

@@ -15,7 +15,6 @@ from skingpt_r1.dermbench.answers import (
     PROBLEMS,
     REPEATED,
     answers_path,
-    keep_answer,
     read_answers,
     run_systems,
     settle_answers,
@@ -111,7 +110,7 @@ def test_answers_of_others_are_refused(tmp_path, system):
     recipe = bench_recipe()
     run_systems(recipe, tmp_path, systems=CONTROLS[:1])
     name = "nobody" if system == CONTROLS[0] else ids(tmp_path)[0]
-    keep_answer(tmp_path, Answer(system=system, id=name, text="x"))
+    append_records(answers_path(tmp_path, system), [Answer(system=system, id=name, text="x")])
     with pytest.raises(RecordError, match="1 answers of another system or to other questions"):
         run_systems(recipe, tmp_path, systems=CONTROLS[:1])
 

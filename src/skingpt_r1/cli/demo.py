@@ -28,8 +28,8 @@ from skingpt_r1.runs import own_run
 from skingpt_r1.stats.intervals import NO_INTERVAL
 
 if TYPE_CHECKING:
+    from skingpt_r1.dermbench.ablation.compare import Compared
     from skingpt_r1.dermbench.report.data import ReportData
-    from skingpt_r1.distill.evaluate import Comparison
     from skingpt_r1.records import ResultRow
 
 
@@ -103,8 +103,7 @@ def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
 
 def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]":
     """Distil every row of the ablation, print it, and give its numbers."""
-    from skingpt_r1.dermbench.ablation.run import load_ablation, run_ablation
-    from skingpt_r1.dermbench.ablation.table import ablation_rows
+    from skingpt_r1.dermbench.ablation.run import ablation_rows, load_ablation, run_ablation
 
     recipe = load_ablation(recipes / "ablation_demo.yaml", [f"corpus={out / 'corpus'}", *models])
     with staged() as progress:
@@ -116,7 +115,7 @@ def _ablate(recipes: Path, out: Path, models: Sequence[str]) -> "list[ResultRow]
 
 def _models(out: Path) -> dict[str, str]:
     """What tables call a system -> its model."""
-    from skingpt_r1.distill.evaluate import folder_name
+    from skingpt_r1.dermbench.ablation.compare import folder_name
 
     runs = out / "ablation" / "seed_0" / "filtered"
     return {
@@ -213,7 +212,7 @@ Columns = Sequence[tuple[str, str]]
 
 
 def print_comparison(
-    comparison: "Comparison", *, title: str, columns: Columns, before: str, after: str
+    comparison: "Compared", *, title: str, columns: Columns, before: str, after: str
 ) -> None:
     """Print the systems, the differences and one case.
 
@@ -244,7 +243,7 @@ def print_comparison(
     typer.echo(RESEARCH)
 
 
-def _table(title: str, comparison: "Comparison", systems: Sequence[str], columns: Columns) -> Table:
+def _table(title: str, comparison: "Compared", systems: Sequence[str], columns: Columns) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("system")
     for _, heading in columns:
@@ -262,7 +261,7 @@ def _cell(row: ResultRow) -> str:
     return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
 
 
-def _print_narratives(comparison: "Comparison", before: str, after: str) -> None:
+def _print_narratives(comparison: "Compared", before: str, after: str) -> None:
     """The first case of the test set, whatever came out."""
     case = comparison.cases[0]
     typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")
@@ -306,13 +305,13 @@ def real(
 
     PAD-UFES-20 is split by patient, HAM10000 by lesion.
     """
-    from skingpt_r1.distill.evaluate import System, compare
+    from skingpt_r1.dermbench.ablation.compare import TrainedSystem, compare
     from skingpt_r1.distill.recipe import load_recipe
 
     for dataset, title in DATASETS.items():
         root = [f"data.root={data / dataset}", *model_settings(device, dtype)]
         systems = [
-            System(
+            TrainedSystem(
                 name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start
             )
             for name, file, features, start in REAL_SYSTEMS

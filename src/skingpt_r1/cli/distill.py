@@ -27,7 +27,7 @@ from skingpt_r1.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermbench.ablation.table import AblationRow
+    from skingpt_r1.dermbench.ablation.run import AblationRow
 
 
 def distill(
@@ -106,7 +106,7 @@ def ablate(
 
 def print_ablation(rows: Sequence["AblationRow"]) -> None:
     """Print the cells, then the differences."""
-    from skingpt_r1.dermbench.ablation.table import cell_text
+    from skingpt_r1.dermbench.ablation.run import cell_text
 
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
     console = Console(soft_wrap=True, highlight=False)

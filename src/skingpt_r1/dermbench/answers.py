@@ -14,7 +14,7 @@ that nothing is left of asks nobody and loads nothing.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -43,13 +43,14 @@ from skingpt_r1.errors import CostError, NarratorError, RecordError
 from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.llm.failures import PASSING
 from skingpt_r1.records import (
-    append_records,
+    append_record,
+    counting,
     iterate_records,
     read_records,
     resume_records,
     write_bytes_atomic,
 )
-from skingpt_r1.runs import Count, Progress, own_run
+from skingpt_r1.runs import Progress, own_run
 
 # problem code -> what it means; every answer without text carries one of these.
 PROBLEMS: Mapping[str, str] = MappingProxyType(
@@ -81,7 +82,7 @@ def read_answers(folder: Path, system: str) -> dict[str, Answer]:
         RecordError: the file breaks its schema.
     """
     path = answers_path(folder, system)
-    return _counted(read_records(path, Answer)) if path.exists() else {}
+    return _counting(read_records(path, Answer)) if path.exists() else {}
 
 
 def system_names(folder: Path) -> list[str]:
@@ -93,39 +94,29 @@ def system_names(folder: Path) -> list[str]:
 
 
 def settle_answers(folder: Path, system: str, order: Sequence[str]) -> dict[str, Answer]:
-    """The answers that count, with the file brought into order: one record for each id.
-
-    Args:
-        folder: of the run.
-        system: whose answers.
-        order: the ids of the questions.
+    """The answers that count; their file then has one record for each id, in the order of `order`.
 
     Raises:
         RecordError: the file breaks its schema, or is of another system or other questions.
     """
     path = answers_path(folder, system)
-    known = set(order)
+    places = set(order)
     records: list[Answer] = resume_records(path, Answer).records
-    strangers = [item for item in records if item.system != system or item.id not in known]
+    strangers = [item for item in records if item.system != system or item.id not in places]
     if strangers:
         raise RecordError(
             f"{path} holds {len(strangers)} answers of another system or to other questions "
             f"({strangers[0].system!r}, question {strangers[0].id!r}); choose a new folder, or "
             "delete this file"
         )
-    counted = _counted(records)
-    settled = [counted[name] for name in order if name in counted]
+    answers = _counting(records)
+    settled = [answers[name] for name in order if name in answers]
     if settled != records:
         # As `append_records` writes them: a run that was stopped ends with the same bytes.
         plain = (answer.model_dump(mode="json") for answer in settled)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
         write_bytes_atomic(path, lines.encode())
-    return counted
-
-
-def keep_answer(folder: Path, answer: Answer) -> None:
-    """Append an answer to its system's file."""
-    append_records(answers_path(folder, answer.system), [answer])
+    return answers
 
 
 def is_open(answer: Answer | None) -> bool:
@@ -133,23 +124,17 @@ def is_open(answer: Answer | None) -> bool:
     return answer is None or answer.problem in REPEATED
 
 
-def _counted(records: Iterable[Answer]) -> dict[str, Answer]:
-    counted: dict[str, Answer] = {}
-    for answer in records:
-        if is_open(counted.get(answer.id)):
-            counted[answer.id] = answer
-    return counted
+def _counting(records: Iterable[Answer]) -> dict[str, Answer]:
+    return counting(records, lambda item: item.id, lambda item: not is_open(item))
 
 
 class SystemTally(NamedTuple):
     """What became of the questions to one system.
 
     Attributes:
-        card: what the system is.
-        asked: questions.
-        answered: of them, with a text.
+        answered: number of questions with a text.
         problems: code -> number of the others.
-        cut: answers that were cut at the longest length.
+        cut: number of answers that were cut at the longest length.
     """
 
     card: SystemCard
@@ -170,13 +155,8 @@ def run_systems(
 ) -> list[SystemTally]:
     """Ask every question of every system, or continue where an earlier call was stopped.
 
-    Args:
-        recipe: the questions, and how systems are asked.
-        folder: of the run.
-        systems: asked beside those of the recipe; `MODEL` or `NAME=MODEL`.
-        max_cost: most to pay for language models, in US dollars.
-        allow_overlap: ask systems that were trained on questions, and mark these.
-        progress: callback(stage, done, total).
+    `systems` (`MODEL` or `NAME=MODEL`) are asked beside those of the recipe, for at most `max_cost`
+    US dollars; with `allow_overlap` systems that were trained on questions are asked and marked.
 
     Raises:
         DatasetError: bad data, or a system that was trained on questions.
@@ -234,7 +214,10 @@ def _ask_all(
         done = {name for name, answer in kept[choice.name].items() if not is_open(answer)}
         show = None if progress is None else partial(progress, f"answers: {choice.name}")
         try:
-            _ask(system, asked, folder, done, show)
+            for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
+                append_record(answers_path(folder, answer.system), answer)
+                if show is not None:
+                    show(number, len(asked))
         except (NarratorError, CostError) as error:
             failures.append(error)
         finally:
@@ -243,19 +226,6 @@ def _ask_all(
         raise failures[0]
     if failures:
         raise NarratorError("\n".join(str(error) for error in failures))
-
-
-def _ask(
-    system: System,
-    asked: Sequence[Asked],
-    folder: Path,
-    done: Collection[str],
-    progress: Count | None,
-) -> None:
-    for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
-        keep_answer(folder, answer)
-        if progress is not None:
-            progress(number, len(asked))
 
 
 def _tally(card: SystemCard, questions: Sequence[Question], folder: Path) -> SystemTally:

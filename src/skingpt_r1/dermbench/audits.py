@@ -1,18 +1,16 @@
 """How far a judge can be trusted: repeats, length, order, its own family, and clinicians.
 
-Every check says what was measured, with an interval over groups where one can be drawn, and in
-words what it means. For research, not for diagnosis.
-
-How far a judge agrees with clinicians who rated answers of the same run.
-
-A rating file (the schema of DermEval) is matched to the answers by its ids: `<system>/<question>`,
-or the question's id where the text tells which system wrote it. Nothing is matched by guess.
+Every check says what was measured, with an interval over groups where there can be one, and in
+words what it means. Ratings of clinicians are matched to the answers of the same run by their ids:
+`<system>/<question>`, or the question's id where the text tells which system wrote it. Nothing is
+matched by guess. For research, not for diagnosis.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -64,12 +62,7 @@ _FAMILIES: dict[str, str] = {
 
 
 def audit_run(scores: RunScores, *, seed: int = 0) -> list[Audit]:
-    """Every check of every judge of a run.
-
-    Args:
-        scores: of the run.
-        seed: of the bootstrap.
-    """
+    """Every check of every judge of a run."""
     return [
         audit
         for judged in scores.judges
@@ -118,7 +111,8 @@ def order_effect(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator
     if judged.judge.endswith(CANDIDATE_FIRST):
         return
     name = judged.judge + CANDIDATE_FIRST
-    other = _judge(scores, name, judged.protocol)
+    both = (item for item in scores.judges if item.protocol == judged.protocol)
+    other = next((item for item in both if item.judge == name), None)
     if other is None:
         return
     usual, turned = judged.overall, other.overall
@@ -212,10 +206,6 @@ def _rank_correlation(
     return found
 
 
-def _judge(scores: RunScores, name: str, protocol: str) -> JudgedScores | None:
-    return next((j for j in scores.judges if (j.judge, j.protocol) == (name, protocol)), None)
-
-
 def _groups(scores: RunScores, keys: Sequence[Key] | dict[Key, float]) -> list[str]:
     return [scores.groups[question] for _, question in keys]
 
@@ -244,15 +234,10 @@ AGREEMENT = "agreement with clinicians"
 SHOWN_METRICS = ("mean absolute error", "weighted kappa")
 
 
-@dataclass(frozen=True)
-class JudgeAgreement:
-    """One judge beside the clinicians.
+class JudgeAgreement(NamedTuple):
+    """One judge beside the clinicians: answers with scores of both, and measures by dimension.
 
-    Attributes:
-        judge: its name.
-        pairs: answers with scores of both.
-        rows: measures for each dimension, as in `results.json`.
-        unmatched: ratings that belong to no answer of the run.
+    `unmatched` counts ratings that belong to no answer of the run.
     """
 
     judge: str
@@ -270,15 +255,9 @@ def measure_judges(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[JudgeAgreement]:
-    """Compare judges with a rating file.
+    """Compare judges, all of the scale 0-5 by default, with a rating file of that scale.
 
-    Args:
-        folder: of the run.
-        scores: of the run.
-        ratings: file of the clinicians, on the scale 0-5; several raters are averaged.
-        judges: names; every judge of that scale by default.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+    Several raters are averaged.
 
     Raises:
         RecordError: the file breaks its schema, no rating belongs to an answer, or a judge is not
@@ -328,25 +307,28 @@ def agreement_audits(found: Sequence[JudgeAgreement]) -> list[Audit]:
 
     A measure that is not defined, such as the kappa of equal scores, has no number.
     """
+    measured = [
+        (
+            entry,
+            {
+                (row.system, row.metric): Interval(row.value, row.low, row.high, row.n)
+                for row in entry.rows
+            },
+        )
+        for entry in found
+    ]
     return [
         Audit(
             judge=entry.judge,
             check=f"{AGREEMENT}: {metric}",
             subject=dimension,
-            measure=_measured(entry.rows, dimension, metric),
+            measure=measures.get((dimension, metric)),
             verdict=_in_words(entry),
         )
-        for entry in found
+        for entry, measures in measured
         for dimension in (*DIMENSIONS, OVERALL)
         for metric in SHOWN_METRICS
     ]
-
-
-def _measured(rows: Sequence[ResultRow], dimension: str, metric: str) -> Interval | None:
-    for row in rows:
-        if (row.system, row.metric) == (dimension, metric):
-            return Interval(row.value, row.low, row.high, row.n)
-    return None
 
 
 def _in_words(entry: JudgeAgreement) -> str:
@@ -390,20 +372,15 @@ def _measure(
     seed: int,
 ) -> JudgeAgreement:
     means = judged.means
-    named = {key: f"{key[0]}/{key[1]}" for key in matched}
-    people = [
-        replace(item, id=named[key], group=scores.groups[key[1]]) for key, item in matched.items()
-    ]
-    judge = [
-        replace(
-            item,
-            id=named[key],
-            group=scores.groups[key[1]],
-            ratings=(Scores(means[key]),) if key in means else (),
-        )
+    people = {
+        key: replace(item, id=f"{key[0]}/{key[1]}", group=scores.groups[key[1]])
         for key, item in matched.items()
+    }
+    judge = [
+        replace(item, ratings=(Scores(means[key]),) if key in means else ())
+        for key, item in people.items()
     ]
-    pairs = pair_ratings(judge, people)
+    pairs = pair_ratings(judge, list(people.values()))
     rows = measure_agreement(pairs, seed=seed, resamples=resamples)
     named_rows = tuple(
         row.model_copy(update={"table": f"{AGREEMENT}: {judged.judge}"}) for row in rows

@@ -5,11 +5,8 @@ their justifications and, with `-T judge=MODEL`, those of a language model with 
 cannot be scored is counted by inspect-ai as unscored, with the reason. The log of `classification`
 holds pictures, texts and the label that each text names, or why it names none.
 
-Importing this module needs the extra `bench`.
-
-Our models as a provider of inspect-ai: `--model skingpt/nano`, `skingpt/DIR`, `#plain`.
-
-Inspect asks one question at a time, many at once; what waits together is decoded together.
+Our models are a provider of inspect-ai: `--model skingpt/nano`, `skingpt/DIR`, `#plain`. Inspect
+asks one question at a time, many at once; what waits together is decoded together.
 
 Importing this module needs the extra `bench`.
 """
@@ -39,6 +36,7 @@ from inspect_ai.model import (
     ModelAPI,
     ModelOutput,
     ModelUsage,
+    StopReason,
     get_model,
     modelapi,
 )
@@ -58,7 +56,7 @@ from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, LocalRecipe
 from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.dermbench.systems.language_model import whole_text
 from skingpt_r1.dermbench.systems.named import PLAIN, is_plain
-from skingpt_r1.dermbench.systems.own import CUT, Written, one_model_at_a_time, write_block
+from skingpt_r1.dermbench.systems.own import CUT, GeneratedText, one_model_at_a_time, write_block
 from skingpt_r1.errors import RecipeError, SkinGPTError
 from skingpt_r1.llm.ask import picture_uri
 from skingpt_r1.llm.models import thoughts_of
@@ -90,7 +88,7 @@ def dermbench(
     Args:
         dataset: `synthetic`, `dermbench`, `dermcot`, or another data set that has a reader.
         root: its folder.
-        count: at most so many cases; 30 pictures are drawn of `synthetic`.
+        count: at most so many cases; by default all, or 30 drawn pictures of `synthetic`.
         seed: of the drawing and of the choice.
         folder: where the questions and drawn pictures go; one folder for each set of questions.
         judge: a language model that judges as well, as inspect-ai names it.
@@ -116,7 +114,7 @@ def classification(
     Candidates that are weighed need the model's own probabilities; see `skingpt bench run`.
 
     Args:
-        labels: a name of `label_sets.LABEL_SETS`; it names the data set, too.
+        labels: a name of `labels.LABEL_SETS`; it names the data set, too.
         root: folder of the data set.
         form: `label` for a bare name, or `narrative` for one whose conclusion is read.
         count: at most so many cases.
@@ -193,11 +191,7 @@ def label_verdict() -> Scorer:
 
 @scorer(metrics=[accuracy(), stderr()])  # type: ignore[untyped-decorator]
 def named_label(labels: str) -> Scorer:
-    """Whether the text names the right label of a set, and no other; see `match.py`.
-
-    Args:
-        labels: a name of `label_sets.LABEL_SETS`.
-    """
+    """Whether the text names the right label of a set, and no other; see `match.py`."""
     chosen = find_label_set(labels)
 
     async def score(state: TaskState, target: Target) -> Score:
@@ -221,10 +215,10 @@ def rubric() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         question, answer = _read(state)
         if question.reference is None:
-            return Score.unscored(answer=answer.text, explanation=NO_REFERENCE)
+            return _unscored(answer, NO_REFERENCE)
         (said,) = judge.judge([JudgeTask(question, answer, 0, ())])
         if said.scores is None:
-            return Score.unscored(answer=answer.text, explanation=said.unscored)
+            return _unscored(answer, said.unscored)
         lines = [f"{name}: {said.scores[name]:g} - {said.rationales[name]}" for name in DIMENSIONS]
         return Score(value=dict(said.scores), answer=answer.text, explanation="\n".join(lines))
 
@@ -237,9 +231,6 @@ def model_judge(model: str) -> Scorer:
 
     One verdict for each case, as it came: repeats, retries of what cannot be read and a limit of
     the cost are those of `skingpt bench judge`.
-
-    Args:
-        model: as inspect-ai names it.
     """
     protocol = Protocol.DECIMAL_0_5
 
@@ -247,18 +238,22 @@ def model_judge(model: str) -> Scorer:
         question, answer = _read(state)
         lack = answer.problem or (NO_REFERENCE if question.reference is None else None)
         if lack is not None:
-            return Score.unscored(answer=answer.text, explanation=lack)
+            return _unscored(answer, lack)
         prompt = judge_prompt(answer.text, question.reference or "", protocol)
         config = GenerateConfig(max_tokens=MOST_TOKENS)
         reply = (await get_model(model).generate(prompt.text, config=config)).completion
         verdict = read_verdict(reply, answer.text, protocol, mark=prompt.mark)
         if isinstance(verdict, Unscored):
-            return Score.unscored(answer=answer.text, explanation=f"{verdict.reason}\n\n{reply}")
+            return _unscored(answer, f"{verdict.reason}\n\n{reply}")
         value = dict(zip(DIMENSIONS, verdict.values, strict=True))
         flags = {"flags": list(verdict.flags)}
         return Score(value=value, answer=answer.text, explanation=reply, metadata=flags)
 
     return score
+
+
+def _unscored(answer: Answer, reason: str | None) -> Score:
+    return Score.unscored(answer=answer.text, explanation=reason)
 
 
 def _read(state: TaskState) -> tuple[Question, Answer]:
@@ -282,8 +277,7 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
 
     Args:
         model_name: `nano` or a directory, with `#plain` for the backbone without its adapters.
-        base_url: not used.
-        api_key: not used.
+        base_url: not used, as is `api_key`.
         config: `max_tokens` and `max_connections` are read; see inspect-ai.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: `auto`, `fp32`, `bf16` or `fp16`.
@@ -320,7 +314,8 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
 
         if tools:
             raise SkinGPTError(f"{PROVIDER}/{self._where} calls no tools; ask it without them")
-        request = Request(tuple(pictures_of(input)), question=_text_of(input))
+        question = "\n".join(message.text for message in input if message.text)
+        request = Request(tuple(pictures_of(input)), question=question)
         slot = _Slot(request, config.max_tokens or LocalRecipe().max_new_tokens)
         self._waiting.append(slot)
         async with self._lock:
@@ -348,10 +343,9 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
             done = [slot for slot in batch if slot.written is not None or slot is first]
             self._waiting = [slot for slot in self._waiting if slot not in done]
 
-    def _texts(self, requests: "Sequence[Request]", most: int) -> list[Written]:
-        return write_block(
-            self._load(self._where, self._adapters), requests, most=most, adapters=self._adapters
-        )
+    def _texts(self, requests: "Sequence[Request]", most: int) -> list[GeneratedText]:
+        model = self._load(self._where, self._adapters)
+        return write_block(model, requests, most=most, adapters=self._adapters)
 
 
 @dataclass(eq=False)
@@ -360,7 +354,7 @@ class _Slot:
 
     request: "Request"
     most: int
-    written: Written | None = None
+    written: GeneratedText | None = None
 
 
 def pictures_of(messages: Sequence[ChatMessage]) -> Iterator[Image.Image]:
@@ -390,18 +384,12 @@ def _picture(where: str) -> Image.Image:
         return open_image(file.name)
 
 
-def _text_of(messages: Sequence[ChatMessage]) -> str:
-    return "\n".join(message.text for message in messages if message.text)
-
-
-def _output(model: str, written: Written) -> ModelOutput:
-    cut = written.stop_reason == CUT
+def _output(model: str, written: GeneratedText) -> ModelOutput:
+    stop_reason: StopReason = "max_tokens" if written.stop_reason == CUT else "stop"
     message = ChatMessageAssistant(content=written.text, model=model, source="generate")
     read, wrote = written.input_tokens, written.output_tokens
     return ModelOutput(
         model=model,
-        choices=[
-            ChatCompletionChoice(message=message, stop_reason="max_tokens" if cut else "stop")
-        ],
+        choices=[ChatCompletionChoice(message=message, stop_reason=stop_reason)],
         usage=ModelUsage(input_tokens=read, output_tokens=wrote, total_tokens=read + wrote),
     )

@@ -10,17 +10,16 @@ that an answer that has changed is judged again. Unreadable verdicts are asked f
 judge's number of attempts; calls that failed for a passing reason are asked again by the next
 start.
 
-Which judgement counts where an answer was judged more than once; `judgements.py` asks by it.
-
-All judgements of a run as numbers that audits compute with; no text stays but its length.
+For audits, all judgements of a run as numbers; no text stays but its length.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.judges.judge import Judge, JudgeTask, record_verdict
@@ -30,6 +29,7 @@ from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.llm.failures import PASSING
 from skingpt_r1.records import (
     append_record,
+    counting,
     iterate_records,
     read_json,
     resume_records,
@@ -41,17 +41,15 @@ from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Unscored
 JUDGE_CARD = "judge.json"
 NO_REFERENCE = "no_reference"
 
-Key = tuple[str, int]
+_Key = tuple[str, int]  # question, repeat
 
 
 class JudgedSystem(NamedTuple):
     """What became of one system's answers under one judge.
 
     Attributes:
-        system: its name.
         asked: questions times repeats.
-        scored: of them, with scores.
-        unscored: reason -> number of the others.
+        unscored: reason -> number of those without scores.
         not_answered: questions that the system was not asked yet.
     """
 
@@ -93,15 +91,7 @@ def run_judge(
 ) -> list[JudgedSystem]:
     """Judge the answers of a run, or go on where an earlier call was stopped.
 
-    Args:
-        folder: of the run.
-        judge: scores.
-        systems: whose answers; all that are there by default.
-        repeats: how often each answer is judged; more may be added later.
-        progress: told how many answers of a system are judged.
-
-    Returns:
-        A tally for each system.
+    All systems are judged unless some are named, each answer `repeats` times; more may be added.
 
     Raises:
         RecordError: the folder holds no run, or no answers of a system.
@@ -145,11 +135,7 @@ def _chosen(folder: Path, systems: Sequence[str] | None) -> list[str]:
 
 
 def _begin(place: Path, judge: Judge) -> None:
-    card: dict[str, Any] = {
-        "judge": judge.name,
-        "protocol": judge.protocol,
-        "settings": judge.settings,
-    }
+    card = {"judge": judge.name, "protocol": judge.protocol, "settings": judge.settings}
     path = place / JUDGE_CARD
     if path.exists() and read_json(path) != card:
         raise TrainingError(
@@ -168,14 +154,11 @@ def _judge_system(
     repeats: int,
     progress: Count | None,
 ) -> JudgedSystem:
-    known = {question.id for question, _ in asked}
-    histories = _read_histories(path, system, known, answers)
+    histories = _read_histories(path, system, {item.question.id for item in asked}, answers)
     keys = [
         (item, repeat) for item in asked if item.question.id in answers for repeat in range(repeats)
     ]
-    for item, repeat in keys:
-        histories.setdefault((item.question.id, repeat), _History())
-    show = progress or _silent
+    show = progress or (lambda done, total: None)
     while waiting := list(_open_tasks(keys, answers, histories, judge)):
         done = len(keys) - len(waiting)
         for number, record in enumerate(_judgements(judge, waiting), done + 1):
@@ -185,40 +168,32 @@ def _judge_system(
             history.asked_now = True
             show(number, len(keys))
     show(len(keys), len(keys))
-    counted = [histories[item.question.id, repeat] for item, repeat in keys]
+    judged = [histories[item.question.id, repeat] for item, repeat in keys]
     return JudgedSystem(
         system,
         asked=len(asked) * repeats,
-        scored=sum(history.scored for history in counted),
-        unscored=Counter(str(history.last) for history in counted if not history.scored),
+        scored=sum(history.scored for history in judged),
+        unscored=Counter(str(history.last) for history in judged if not history.scored),
         not_answered=len(asked) - sum(item.question.id in answers for item in asked),
     )
 
 
 def _read_histories(
-    path: Path, system: str, known: Collection[str], answers: Mapping[str, Answer]
-) -> dict[Key, _History]:
-    current = {name: answer.sha256 for name, answer in answers.items()}
-    histories: dict[Key, _History] = {}
-    for record in resume_records(path, Judgement).records:
-        if record.system != system or record.id not in known:
-            raise RecordError(
-                f"{path} judges {record.system!r} on {record.id!r}, which belongs to another run; "
-                "delete this file"
-            )
-        if record.answer_sha256 == current.get(record.id):
-            histories.setdefault((record.id, record.repeat), _History()).add(record)
+    path: Path, system: str, questions: Collection[str], answers: Mapping[str, Answer]
+) -> dict[_Key, _History]:
+    records = ((None, record) for record in resume_records(path, Judgement).records)
+    histories: dict[_Key, _History] = defaultdict(_History)
+    problem = ", which belongs to another run"
+    for _, record in judgements_of(path, records, (system,), questions, problem):
+        if record.id in answers and record.answer_sha256 == answers[record.id].sha256:
+            histories[record.id, record.repeat].add(record)
     return histories
-
-
-def _silent(done: int, total: int) -> None:
-    """Nobody is told."""
 
 
 def _open_tasks(
     keys: Sequence[tuple[Asked, int]],
     answers: dict[str, Answer],
-    histories: dict[Key, _History],
+    histories: dict[_Key, _History],
     judge: Judge,
 ) -> Iterator[JudgeTask]:
     for (question, pictures), repeat in keys:
@@ -259,12 +234,12 @@ def _lack(judge: Judge, task: JudgeTask) -> str | None:
 
 Item = TypeVar("Item")
 # system, question, judge, scale, repeat
-JudgedKey = tuple[str, str, str, ProtocolName, int]
+JudgementKey = tuple[str, str, str, ProtocolName, int]
 
 
-def counted(
+def judgements_that_count(
     records: Iterable[tuple[Item, Judgement]], answers: Mapping[tuple[str, str], str]
-) -> dict[JudgedKey, Item]:
+) -> dict[JudgementKey, Item]:
     """The first record with scores, else the last, for each answer, judge, scale and repeat.
 
     Args:
@@ -272,23 +247,22 @@ def counted(
         answers: (system, question) -> hash of the text that counts now; a judgement of another
             text does not count.
     """
-    kept: dict[JudgedKey, Item] = {}
-    scored: set[JudgedKey] = set()
-    for item, record in records:
-        key = (record.system, record.id, record.judge, record.protocol, record.repeat)
-        if key in scored or record.answer_sha256 != answers.get((record.system, record.id)):
-            continue
-        kept[key] = item
-        if record.scores is not None:
-            scored.add(key)
-    return kept
+    current = (
+        ((record.system, record.id, record.judge, record.protocol, record.repeat), item, record)
+        for item, record in records
+        if record.answer_sha256 == answers.get((record.system, record.id))
+    )
+    light = ((key, item, record.scores is not None) for key, item, record in current)
+    kept = counting(light, itemgetter(0), itemgetter(2))
+    return {key: item for key, (_, item, _) in kept.items()}
 
 
-def of_run(
+def judgements_of(
     path: Path,
     records: Iterable[tuple[Item, Judgement]],
     systems: Collection[str],
     questions: Collection[str],
+    problem: str = "; the run has no such answer",
 ) -> Iterator[tuple[Item, Judgement]]:
     """The records of a file of judgements.
 
@@ -298,8 +272,7 @@ def of_run(
     for item, record in records:
         if record.system not in systems or record.id not in questions:
             raise RecordError(
-                f"{path} judges {record.system!r} on {record.id!r}; the run has no such answer; "
-                "delete this file"
+                f"{path} judges {record.system!r} on {record.id!r}{problem}; delete this file"
             )
         yield item, record
 
@@ -310,13 +283,7 @@ Values = tuple[float, ...]
 
 @dataclass(frozen=True)
 class JudgedScores:
-    """What one judge said on one scale.
-
-    Attributes:
-        judge: its name.
-        protocol: the scale.
-        repeats: (system, question) -> repeat -> six scores.
-    """
+    """What one judge said on one scale; `repeats`: (system, question) -> repeat -> six scores."""
 
     judge: str
     protocol: ProtocolName
@@ -342,9 +309,8 @@ class RunScores:
 
     Attributes:
         judges: one entry for each judge and scale.
-        groups: question -> what is drawn together.
+        groups: question -> what the bootstrap draws together.
         lengths: (system, question) -> words of the answer.
-        systems: names.
     """
 
     judges: tuple[JudgedScores, ...]
@@ -370,7 +336,7 @@ def read_scores(folder: Path) -> RunScores:
             if answer.problem is None:
                 lengths[system, name] = len(answer.text.split())
     found: dict[tuple[str, ProtocolName], dict[AnswerKey, dict[int, Values]]] = {}
-    kept = counted(_scored_judgements(folder, systems, groups, found), current)
+    kept = judgements_that_count(_scored_judgements(folder, systems, groups, found), current)
     for (system, name, judge, protocol, repeat), values in kept.items():
         if values is not None:
             found[judge, protocol].setdefault((system, name), {})[repeat] = values
@@ -390,12 +356,12 @@ def _scored_judgements(
 ) -> Iterator[tuple[Values | None, Judgement]]:
     """Values of each record; every judge gets its place in `found`, whether any counts or not."""
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        records = ((_values(record), record) for record in iterate_records(path, Judgement))
-        for values, record in of_run(path, records, systems, questions):
+        records = ((_six_scores(record), record) for record in iterate_records(path, Judgement))
+        for values, record in judgements_of(path, records, systems, questions):
             found.setdefault((record.judge, record.protocol), {})
             yield values, record
 
 
-def _values(record: Judgement) -> Values | None:
+def _six_scores(record: Judgement) -> Values | None:
     given = record.scores
     return None if given is None else tuple(given[name] for name in DIMENSIONS)

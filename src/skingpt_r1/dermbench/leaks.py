@@ -1,12 +1,11 @@
 """Whether a system was trained on what it is asked: by id, group, file, and look of the picture.
 
-What a system was trained on, as far as its folder tells: the cases, to look for leaks.
-
-A folder is one of: an adapter inside the run that made it, such a run, a DermCoT corpus as it was
-built, or one as it was published. What cannot be told is None, with the reason.
+The training cases are read from a folder: an adapter inside the run that made it, such a run, a
+DermCoT corpus as it was built, or one as it was published. What cannot be told is None, with the
+reason.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -40,19 +39,17 @@ class Training(NamedTuple):
 
 
 def read_training(folder: Path) -> Training:
-    """The training cases that a folder tells of.
-
-    Args:
-        folder: an adapter, the run that made it, or a DermCoT corpus.
-    """
-    for is_one, read in _KINDS:
-        if is_one(folder):
-            try:
-                return _training(read(folder))
-            except SkinGPTError as error:
-                first = str(error).splitlines()[0]
-                return Training(None, reason=f"its training cases cannot be read: {first}")
-    return Training(None, reason="its folder does not tell what it was trained on")
+    """The training cases that a folder tells of: an adapter, the run that made it, or a corpus."""
+    read = next((read for is_one, read in _FOLDERS if is_one(folder)), None)
+    if read is None:
+        return Training(None, reason="its folder does not tell what it was trained on")
+    try:
+        cases = read(folder)
+    except SkinGPTError as error:
+        first = str(error).splitlines()[0]
+        return Training(None, reason=f"its training cases cannot be read: {first}")
+    datasets = frozenset(source_of(item.case)[0] for item in cases)
+    return Training([qualified(item) for item in cases], datasets)
 
 
 def qualified(item: Compared) -> Compared:
@@ -65,12 +62,6 @@ def qualified(item: Compared) -> Compared:
 
 # These name their pictures by the files of DermNet, so that the file series are the same.
 _SAME_PICTURES = {"dermbench": "dermnet", "skincot": "dermnet"}
-
-
-def _training(cases: Sequence[Compared]) -> Training:
-    return Training(
-        [qualified(item) for item in cases], frozenset(source_of(item.case)[0] for item in cases)
-    )
 
 
 def _compared(cases: Sequence[Case]) -> list[Compared]:
@@ -107,7 +98,7 @@ def _of_run(folder: Path) -> list[Compared]:
     cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
     if recipe.start is not None:
         cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
-    return _once(cases)
+    return list({(item.case.dataset, item.case.id): item for item in cases}.values())
 
 
 def _drawn(run: Path, root: Path | None) -> Path:
@@ -124,10 +115,6 @@ def _drawn(run: Path, root: Path | None) -> Path:
     raise DatasetError("the pictures that the run drew are not there any more")
 
 
-def _once(cases: Sequence[Compared]) -> list[Compared]:
-    return list({(item.case.dataset, item.case.id): item for item in cases}.values())
-
-
 def _of_build(folder: Path) -> list[Compared]:
     root = noted_root(folder)
     return [compared(record, root) for record in read_corpus(folder)]
@@ -139,21 +126,17 @@ def _of_published(folder: Path) -> list[Compared]:
 
 
 def _is_published(folder: Path) -> bool:
-    return next(_shards(folder), None) is not None
+    return next((folder / "data").glob("train-*.parquet"), None) is not None
 
 
-def _shards(folder: Path) -> Iterator[Path]:
-    return (folder / "data").glob("train-*.parquet")
-
-
-_KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], ...] = (
+_FOLDERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], ...] = (
     (lambda folder: _run_folder(folder) is not None, _of_run),
     (lambda folder: corpus_path(folder).is_file(), _of_build),
     (_is_published, _of_published),
 )
 
 
-class Overlap(NamedTuple):
+class TrainingOverlap(NamedTuple):
     """What the training of a system and the questions have in common.
 
     Attributes:
@@ -161,7 +144,7 @@ class Overlap(NamedTuple):
         compared: training cases that were compared.
         leaks: what was found.
         questions: ids of the questions that are concerned, in their order.
-        known: what is known of the data sets without looking.
+        known: what is known of the data sets without a comparison.
     """
 
     unchecked: str = ""
@@ -171,7 +154,7 @@ class Overlap(NamedTuple):
     known: tuple[str, ...] = ()
 
 
-def find_overlap_with(
+def find_training_overlap(
     training: Training,
     questions: Sequence[Question],
     *,
@@ -180,38 +163,34 @@ def find_overlap_with(
     folder: Path,
     max_distance: int,
     progress: Count | None = None,
-) -> Overlap:
+) -> TrainingOverlap:
     """Everything that a system was trained on and is asked about.
 
     Args:
-        training: what it was trained on.
-        questions: of the run.
         dataset: that the questions were made from.
         root: where their pictures are.
         folder: of the run; keeps the fingerprints of pictures.
         max_distance: bits of 256 up to which two pictures are near-identical.
-        progress: told how many pictures of how many are read.
+        progress: counts pictures.
 
     Raises:
         DatasetError: pictures of the training or of the benchmark cannot be read.
     """
-    asked = _asked(questions, dataset, root)
-    known = _known(training, {source_of(item.case)[0] for item in asked})
+    asked = _compared_questions(questions, dataset, root)
+    known = _shared_pictures(training, {source_of(item.case)[0] for item in asked})
     if training.cases is None:
-        return Overlap(unchecked=training.reason, known=known)
+        return TrainingOverlap(unchecked=training.reason, known=known)
+    cases = [qualified(item) for item in asked]
     leaks = find_shared(
         training.cases,
-        [qualified(item) for item in asked],
+        cases,
         store=folder / FINGERPRINTS,
         max_distance=max_distance,
         progress=progress,
     )
-    owner = {
-        qualified(item).case.id: question.id
-        for item, question in zip(asked, questions, strict=True)
-    }
+    owner = {item.case.id: question.id for item, question in zip(cases, questions, strict=True)}
     concerned = {owner[leak.certified] for leak in leaks}
-    return Overlap(
+    return TrainingOverlap(
         compared=len(training.cases),
         leaks=tuple(leaks),
         questions=tuple(item.id for item in questions if item.id in concerned),
@@ -219,7 +198,7 @@ def find_overlap_with(
     )
 
 
-def _known(training: Training, asked: AbstractSet[str]) -> tuple[str, ...]:
+def _shared_pictures(training: Training, asked: AbstractSet[str]) -> tuple[str, ...]:
     """What is known of pictures that the training's data sets share with the benchmark's."""
     return tuple(
         f"{item.what}: {item.advice}"
@@ -228,7 +207,7 @@ def _known(training: Training, asked: AbstractSet[str]) -> tuple[str, ...]:
     )
 
 
-def leak_lines(overlap: Overlap) -> list[str]:
+def leak_lines(overlap: TrainingOverlap) -> list[str]:
     """What was found, one line for each."""
     return [
         f"{leak.kind}{f' ({leak.detail})' if leak.detail else ''}: training case "
@@ -237,7 +216,7 @@ def leak_lines(overlap: Overlap) -> list[str]:
     ]
 
 
-def _asked(questions: Sequence[Question], dataset: str, root: Path) -> list[Compared]:
+def _compared_questions(questions: Sequence[Question], dataset: str, root: Path) -> list[Compared]:
     compared = []
     for question, pictures in with_pictures(questions, root):
         # The group of a corpus's case begins with the data set that it first came from.

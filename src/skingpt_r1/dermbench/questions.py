@@ -5,10 +5,9 @@ another. Rendered pictures in the layout of a data set are told by their folder,
 with every question. A case whose picture is not there (the references of DermBench come without) is
 a question without a picture: systems that must look answer it with the problem `no_picture`.
 
-Questions of the classification benchmarks: the same words for every system, no fixed order.
-
-Candidates stand in another order for every case, so that a system that likes the first one gains
-nothing; the order depends on the seed and the case alone.
+Questions of the classification benchmarks have the same words for every system. Candidates stand in
+another order for every case, so that a system that likes the first one gains nothing; the order
+depends on the seed and the case alone.
 """
 
 import logging
@@ -24,9 +23,9 @@ from skingpt_r1.case import Case
 from skingpt_r1.data import READERS, load_cases
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermbench.classification.labels import LabelSet, find_label_set, gold_labels
-from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, DataRecipe
+from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, QuestionsRecipe
 from skingpt_r1.dermbench.records import Form, Question
-from skingpt_r1.dermcot.card import OWN_LICENCE, Source, sources_of
+from skingpt_r1.dermcot.card import OWN_LICENCE, sources_of
 from skingpt_r1.dermcot.corpus import picture_paths, relative
 from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
@@ -86,14 +85,8 @@ def shuffled_candidates(labels: LabelSet, case: str, seed: int, form: Form) -> t
 def _prompt(case: Case, labels: LabelSet, form: Form, candidates: Sequence[str]) -> str:
     if form != "label":
         return ask(case.context)
-    kind = _KINDS[labels.kind]
-    if not candidates:
-        question = f"Which {kind} fits the skin in this picture best? Give only its name."
-    else:
-        question = (
-            f"Which {kind} fits the skin in this picture best? Give only one of these names: "
-            f"{'; '.join(candidates)}."
-        )
+    names = f"one of these names: {'; '.join(candidates)}" if candidates else "its name"
+    question = f"Which {_KINDS[labels.kind]} fits the skin in this picture best? Give only {names}."
     return " ".join([question, *context_words(case.context)])
 
 
@@ -108,12 +101,7 @@ RENDERED = f"{OWN_LICENCE}; rendered pictures in the layout of the data set"
 
 
 class Asked(NamedTuple):
-    """A question with the files that a system looks at.
-
-    Attributes:
-        question: as recorded.
-        pictures: files of this machine; a control may have put others in their place.
-    """
+    """A question with the files that a system looks at; a control may have put others there."""
 
     question: Question
     pictures: tuple[Path, ...]
@@ -130,10 +118,8 @@ def prepare_questions(
     """
     path = folder / QUESTIONS
     if not (folder / RUN).exists():
-        content = (
-            question.model_dump_json() + "\n" for question in _make(recipe, folder, progress)
-        )
-        write_bytes_atomic(path, "".join(content).encode())
+        made = _make(recipe, folder, progress)
+        write_bytes_atomic(path, "".join(item.model_dump_json() + "\n" for item in made).encode())
     questions = read_records(path, Question)
     start_run(
         folder,
@@ -242,7 +228,7 @@ def source_of(case: Case) -> tuple[str, str]:
     return source, case.group.removeprefix(f"{source}/")
 
 
-def cases_of(recipe: DataRecipe, seed: int, folder: Path) -> list[Case]:
+def cases_of(recipe: QuestionsRecipe, seed: int, folder: Path) -> list[Case]:
     """The labelled cases of a recipe's data; rendered ones get a written reference.
 
     Raises:
@@ -268,15 +254,11 @@ def cases_of(recipe: DataRecipe, seed: int, folder: Path) -> list[Case]:
             f"{recipe.dataset} has no labelled case of the part {recipe.split}; it has "
             f"{len(cases)} cases in all; name another part with data.split"
         )
-    return _chosen(labelled, recipe)
-
-
-def _chosen(cases: list[Case], recipe: DataRecipe) -> list[Case]:
-    if recipe.count is None or recipe.count >= len(cases):
-        return cases
+    if recipe.count is None or recipe.count >= len(labelled):
+        return labelled
     from skingpt_r1.distill.data import choose
 
-    return choose(cases, recipe.count, recipe.seed)
+    return choose(labelled, recipe.count, recipe.seed)
 
 
 def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[Question]:
@@ -311,13 +293,15 @@ def _questions(cases: list[Case], recipe: BenchRecipe, root: Path) -> list[Quest
             prompt=recipe.prompt,
         )
     sources = {source.name: source for source in sources_of({source_of(c)[0] for c in cases}, {})}
-    return [
-        _with_terms(_question(case, root, recipe.prompt), sources[source_of(case)[0]])
-        for case in cases
-    ]
+    questions = []
+    for case in cases:
+        source = sources[source_of(case)[0]]
+        terms = {"licence": source.licence, "embeddable": source.redistributable}
+        questions.append(_question(case, root, recipe.prompt).model_copy(update=terms))
+    return questions
 
 
-def _labels_of(recipe: DataRecipe) -> LabelSet:
+def _labels_of(recipe: QuestionsRecipe) -> LabelSet:
     assert recipe.labels is not None
     labels = find_label_set(recipe.labels)
     if labels.dataset != recipe.dataset:
@@ -366,8 +350,3 @@ def _question(case: Case, root: Path, prompt: str | None = None) -> Question:
         fitzpatrick=case.fitzpatrick,
         tone=case.tone,
     )
-
-
-def _with_terms(question: Question, source: Source) -> Question:
-    terms = {"licence": source.licence, "embeddable": source.redistributable}
-    return question.model_copy(update=terms)

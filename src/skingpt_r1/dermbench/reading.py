@@ -1,13 +1,12 @@
 """A benchmark run gone through once: what counts for the tables stays in memory, no text does.
 
-Records of a file that are read again by their place, so that texts need not stay in memory.
+Texts are read again by the place of their record in its file.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from skingpt_r1.dermbench.classification.match import (
     likeliest,
     match_answer,
 )
-from skingpt_r1.dermbench.judgements import counted, of_run
+from skingpt_r1.dermbench.judgements import judgements_of, judgements_that_count
 from skingpt_r1.dermbench.questions import read_questions
 from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName, Question
 from skingpt_r1.dermbench.systems.card import SystemCard, card_path, read_card
@@ -34,12 +33,7 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 class RecordIndex(Generic[RecordT]):
-    """A JSON Lines file that is gone through once and read again record by record.
-
-    Args:
-        path: the file.
-        record_type: of its lines.
-    """
+    """A JSON Lines file that is gone through once and read again record by record."""
 
     def __init__(self, path: Path, record_type: type[RecordT]) -> None:
         self._path = path
@@ -77,12 +71,7 @@ class RecordIndex(Generic[RecordT]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -104,15 +93,13 @@ Scale = tuple[str, ProtocolName]
 
 
 class Said(NamedTuple):
-    """What counts of one answer.
+    """What counts of one answer, whose record is at a place of the file.
 
     Attributes:
-        place: of its record in the file.
         sha256: of the text; a judgement of another text does not count.
-        problem: why there is no text.
         matched: the label that the text names, for classification.
         weighed: the likeliest candidate, where candidates are weighed.
-        chances: probabilities in the order of the label set; None without.
+        chances: probabilities in the order of the label set.
         verdict: the diagnosis beside the label, for narratives.
     """
 
@@ -130,13 +117,10 @@ class Judged:
     """What one judge said on one scale of one system.
 
     Attributes:
-        path: of the file of the judgements.
-        places: question id -> places in it of the judgements that count, by repeat.
+        places: question id -> places in the file of the judgements that count, by repeat.
         sums: `[n, 7]`: sums of the scores over the repeats, and how many there are.
         reasons: question id -> why the last repeat is unscored.
         cut: questions whose judged text was cut.
-        days: of the judgements.
-        repeats: how often a case was judged at most.
     """
 
     path: Path
@@ -145,7 +129,6 @@ class Judged:
     reasons: dict[str, str] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     days: set[str] = field(default_factory=set)
-    repeats: int = 0
 
     @property
     def scores(self) -> Floats:
@@ -158,16 +141,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class RunReading:
-    """A run.
+    """A run: `said` is by system and question id, `judged` by judge and scale, then by system.
 
-    Attributes:
-        folder: of the run.
-        questions: in their order.
-        place: question id -> its number.
-        systems: names, in the order of the tables.
-        said: system -> question id -> what counts of the answer.
-        judged: judge and scale -> system -> what was said.
-        cards: system -> its card, where there is one.
+    `place` is the number of a question by its id; `systems` are in the order of the tables.
     """
 
     folder: Path
@@ -288,7 +264,7 @@ def _read_judgements(
     judged: dict[Scale, dict[str, Judged]] = {}
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
         index = RecordIndex(path, Judgement)
-        places = counted(of_run(path, index, said, place), answers)
+        places = judgements_that_count(judgements_of(path, index, said, place), answers)
         with index:
             for where in places.values():
                 _add(judged, path, place, where, index.at(where))
@@ -307,7 +283,6 @@ def _add(
         systems[record.system] = Judged(path, {}, np.zeros((len(place), len(DIMENSIONS) + 1)))
     here = systems[record.system]
     here.places.setdefault(record.id, []).append(where)
-    here.repeats = max(here.repeats, len(here.places[record.id]))
     if record.judged_on is not None:
         here.days.add(record.judged_on)
     if record.cut:

@@ -18,18 +18,18 @@ from skingpt_r1.recipes import Section, read_recipe
 SYNTHETIC = "synthetic"
 
 
-class DataRecipe(Section):
+class QuestionsRecipe(Section):
     """The cases that are asked about.
 
     Attributes:
-        dataset: `synthetic`, `dermbench`, `dermcot`, or another name of `datasets.READERS`.
+        dataset: `synthetic`, `dermbench`, `dermcot`, or another name of `data.READERS`.
         root: folder of the data set; pictures of `synthetic` are drawn into the run's folder.
         count: pictures to draw; of a data set at most so many, chosen by the seed; all when None.
         size: side of a drawn picture in pixels; `synthetic` only.
         seed: of the drawing and of the choice.
         split: cases of another part are not asked; those without a part are.
         allow_missing: continue without the files that are missing, with counts.
-        labels: a name of `label_sets.LABEL_SETS` to sort the cases into; None asks for narratives
+        labels: a name of `labels.LABEL_SETS` to sort the cases into; None asks for narratives
             that are compared with the references.
         form: with `labels`: a narrative, a bare label, or candidates that are weighed.
     """
@@ -74,7 +74,7 @@ class LeakRecipe(Section):
 
     Attributes:
         picture_distance: bits of 256 up to which two pictures are near-identical; see
-            `datasets.overlap.MAX_DISTANCE`.
+            `data.overlap.MAX_DISTANCE`.
     """
 
     picture_distance: Annotated[int, Field(ge=0, le=256)] = 40
@@ -89,8 +89,7 @@ class BenchRecipe(Section):
         data: the cases.
         prompt: what every system is asked; the prompt of our models when None. A question for a
             label has words of its own.
-        local: how models of this machine write.
-        models: their device and number format.
+        models: device and number format of models of this machine.
         api: what language models behind an interface are sent and asked for.
         calls: prices, connections and retries; may change when a run continues.
         systems: `MODEL` or `NAME=MODEL`; see `named.py`. More may be added to a run.
@@ -100,7 +99,7 @@ class BenchRecipe(Section):
 
     name: str = Field(pattern=r"^[\w.-]+$")
     seed: NonNegativeInt = 0
-    data: DataRecipe
+    data: QuestionsRecipe
     prompt: str | None = None
     local: LocalRecipe = LocalRecipe()
     models: ModelRecipe = ModelRecipe()
@@ -126,5 +125,5 @@ class BenchRecipe(Section):
 
 
 def load_bench_recipe(path: Path | str, settings: Sequence[str] = ()) -> BenchRecipe:
-    """Read a recipe of a benchmark run; see `distill.recipe_values.read_recipe`."""
+    """Read a recipe of a benchmark run; see `recipes.read_recipe`."""
     return read_recipe(BenchRecipe, path, settings)

@@ -31,20 +31,16 @@ class Question(Record):
     """One case of a benchmark, as every system is asked.
 
     Attributes:
-        id: of the case, unique in the run.
         benchmark: `dermbench`, or the name of the classification data set.
         group: what is drawn together by the bootstrap: patient, lesion or file series.
         form: a narrative is written, a label is generated, or candidates are ranked.
-        prompt: the text that is asked, the same for every system.
         images: picture files, relative to the folder of the data.
-        sha256: of each file.
         label: the gold diagnosis.
         candidates: the labels to choose from; empty for open questions.
         reference: the certified narrative; None where there is none.
         findings: what is known to be seen, slot -> value.
         fitzpatrick: skin type 1..6; None when unknown.
         tone: apparent skin colour; None when unknown.
-        licence: of the picture.
         embeddable: whether the licence allows the picture in a report.
     """
 
@@ -69,14 +65,10 @@ class Answer(Record):
     """What a system said to a question.
 
     Attributes:
-        system: name of the system.
-        id: of the question.
         text: as written; it is kept where `problem` says that it does not count.
         problem: a short code why there is no usable text (`timeout`, `refusal`, `empty`, ...).
         stop_reason: why the text ended, where the system says so; `length` is a cut text.
         probabilities: candidate -> probability, for the form `candidates`.
-        input_tokens: read, where counted.
-        output_tokens: written, where counted.
     """
 
     system: str
@@ -98,14 +90,11 @@ class Judgement(Record):
     """How one judge scored one answer once.
 
     Attributes:
-        system: whose answer it is.
-        id: of the question.
         answer_sha256: `Answer.sha256` of what was judged; a judgement of another text than that of
             the answer that counts now does not count.
         judge: name and version of the judge.
         judged_on: day of the judgement, ISO 8601; None for deterministic judges.
         repeat: 0, 1, ... for judges that are asked several times.
-        protocol: the scale.
         scores: dimension -> score; None when unscored.
         unscored: reason code of `rubric.REASONS` or of the answer's problem; None when scored.
         rationales: dimension -> justification, where given.

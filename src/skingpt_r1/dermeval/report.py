@@ -18,7 +18,7 @@ from skingpt_r1.dermeval.examples import Probe, Simulated, damage_probes, inject
 from skingpt_r1.dermeval.recipe import CritiqueRecipe, EvaluatorRecipe
 from skingpt_r1.dermeval.scoring import Critique, Item, judge
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.agreement import OVERALL, interval_row, with_mean
+from skingpt_r1.ratings.agreement import OVERALL, with_mean
 from skingpt_r1.ratings.rating import RatedText
 from skingpt_r1.records import ResultRow, write_results
 from skingpt_r1.runs import Count, Progress
@@ -106,7 +106,7 @@ def answer(
 def accuracy_rows(answers: Answers, *, resamples: int) -> list[ResultRow]:
     """Error, rank correlation and share of unscored narratives of one evaluator."""
     n, scored = len(answers.given), answers.is_scored
-    rows = [_row_of(answers.system, "unscored", wilson(int((~scored).sum()), n))]
+    rows = [wilson(int((~scored).sum()), n).row(TABLE, answers.system, "unscored")]
     if not scored.any():
         return rows
     given, wanted = answers.given[scored], answers.wanted[scored]
@@ -116,11 +116,11 @@ def accuracy_rows(answers: Answers, *, resamples: int) -> list[ResultRow]:
     errors |= {f"{ERROR}, {name}": gaps[:, at] for at, name in enumerate(DIMENSIONS)}
     for metric, values in errors.items():
         interval = bootstrap_mean(values, groups, resamples=resamples)
-        rows.append(_row_of(answers.system, metric, interval))
+        rows.append(interval.row(TABLE, answers.system, metric))
     for at, name in [(len(DIMENSIONS), OVERALL), *enumerate(DIMENSIONS)]:
         ranked = _rank(given[:, at], wanted[:, at], groups, resamples)
         if ranked is not None:
-            rows.append(_row_of(answers.system, f"Spearman, {name}", ranked))
+            rows.append(ranked.row(TABLE, answers.system, f"Spearman, {name}"))
     return rows
 
 
@@ -138,7 +138,7 @@ def stage_rows(policy: Answers, supervised: Answers, *, resamples: int) -> list[
             for a in (policy, supervised)
         )
         gap = paired_difference(one, two, groups, resamples=resamples)
-        rows.append(_row_of(system, metric, gap))
+        rows.append(gap.row(TABLE, system, metric))
     return rows
 
 
@@ -159,7 +159,7 @@ def damage_rows(
         hits = sum(falls_most(falls[at], own) for at in members)
         if members:
             share = wilson(hits, len(members))
-            rows.append(_row_of(system, f"own dimension falls most, {kind}", share))
+            rows.append(share.row(TABLE, system, f"own dimension falls most, {kind}"))
     return rows
 
 
@@ -180,12 +180,12 @@ def injection_rows(
     moved = (injected - clean)[:, -1]
     scored = np.isfinite(moved)
     kept = [group for group, has in zip(groups, scored, strict=True) if has]
-    rows = [_row_of(system, "unscored, injected", wilson(int((~scored).sum()), len(moved)))]
+    rows = [wilson(int((~scored).sum()), len(moved)).row(TABLE, system, "unscored, injected")]
     if kept:
         values = {"shift of the mean score, injected": moved[scored]}
         values["size of the shift, injected"] = np.abs(moved[scored])
         rows += [
-            _row_of(system, metric, bootstrap_mean(value, kept, resamples=resamples))
+            bootstrap_mean(value, kept, resamples=resamples).row(TABLE, system, metric)
             for metric, value in values.items()
         ]
     return rows
@@ -207,10 +207,6 @@ def _rank(given: Floats, wanted: Floats, groups: Sequence[str], resamples: int) 
         groups,
         resamples=resamples,
     )
-
-
-def _row_of(system: str, metric: str, interval: Interval) -> ResultRow:
-    return interval_row(TABLE, system, metric, interval)
 
 
 FORMS = {"full": False, "brief": True}

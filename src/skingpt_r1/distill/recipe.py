@@ -3,7 +3,7 @@
 Where a number is not the paper's, docs/sources.md says so. `recipes.py` says what a file may hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -89,10 +89,12 @@ class TeacherRecipe(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind not in TEACHERS and self.kind not in (others := load_plugins("teachers")):
-            raise ValueError(
-                f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
-            )
+        if self.kind not in TEACHERS:
+            others = load_plugins("teachers", self.kind, Callable, taken=TEACHERS)
+            if self.kind not in others:
+                raise ValueError(
+                    f"teacher.kind {self.kind!r} is none of {', '.join([*TEACHERS, *others])}"
+                )
         if self.kind in ("precomputed", "encoder") and self.path is None:
             raise ValueError(f"teacher.path is missing: {self.kind} vectors must come from there")
         return self

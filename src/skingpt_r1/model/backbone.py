@@ -78,7 +78,7 @@ def find_family(model_type: object, where: Path) -> Family:
     name = str(model_type)
     if name in FAMILIES:
         return FAMILIES[name]
-    others: dict[str, Family] = load_plugins("families")
+    others: dict[str, Family] = load_plugins("families", name, taken=FAMILIES)
     if name not in others:
         raise CheckpointError(
             f"{where} holds a model of type {model_type!r:.100}; only "

@@ -104,9 +104,11 @@ class EncoderTeacher:
         self, where: Path, *, device: str | torch.device = "cpu", batch_size: int = 32
     ) -> None:
         self.batch_size = batch_size
-        encoders = {} if where.is_dir() else load_plugins("encoders")
-        if str(where) in encoders:
-            self.encode: Callable[[list[Image.Image]], Tensor] = encoders[str(where)](device)
+        name = str(where)
+        encoders = {} if where.is_dir() else load_plugins("encoders", name, Callable)
+        if name in encoders:
+            with refusing(f"the encoder {name!r} cannot be opened", TeacherError):
+                self.encode: Callable[[list[Image.Image]], Tensor] = encoders[name](device)
             return
         if not where.is_dir():
             raise TeacherError(
@@ -159,7 +161,7 @@ class PluginTeacher:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.function: Callable[[list[Path]], Any] = load_plugins("teachers")[kind]
+        self.function: Callable[[list[Path]], Any] = load_plugins("teachers", kind, Callable)[kind]
 
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
         """Call the function once, with all pictures; see `Teacher`."""

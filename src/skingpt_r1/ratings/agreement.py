@@ -22,7 +22,6 @@ from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
     Floats,
     Integers,
-    Interval,
     bootstrap_statistic,
     kappa,
     mean_absolute_error,
@@ -164,7 +163,7 @@ def measure_agreement(pairs: Pairs, *, seed: int = 0, resamples: int = 2000) -> 
                 continue
             count = max(resamples // 10, 100) if metric == ALPHA else resamples
             found = bootstrap_statistic(statistic, n, pairs.groups, seed=seed, resamples=count)
-            rows.append(interval_row("agreement", subject, metric, found))
+            rows.append(found.row("agreement", subject, metric))
     return rows
 
 
@@ -214,14 +213,6 @@ def agreement_text(rows: Sequence[ResultRow]) -> str:
         cells = [value.get((name, metric), "-") for metric in ("MAE", "weighted kappa", "alpha")]
         lines.append(f"{name:<24}{pairs.get(name, 0):>8,}" + "".join(f"{c:>8}" for c in cells))
     return "\n".join(lines)
-
-
-def interval_row(table: str, system: str, metric: str, interval: Interval) -> ResultRow:
-    """A row of `results.json` from a number with its interval."""
-    value, low, high, n = interval
-    return ResultRow(
-        table=table, system=system, metric=metric, value=value, low=low, high=high, n=n
-    )
 
 
 LIMIT = 1.96  # limits of agreement: so many standard deviations around the mean difference

@@ -41,14 +41,10 @@ WANTED_RISKS = (0.05, 0.1, 0.2)  # largest shares of errors for which a threshol
 
 
 class Predictions(NamedTuple):
-    """What one system said of some cases.
+    """What one system said of n cases: indices of the gold and of the named class.
 
-    Attributes:
-        classes: the label set, in the order of the indices.
-        labels: `[n]`, the gold class.
-        predicted: `[n]`, the named class; `UNMATCHED` where none could be read.
-        groups: of each case, resampled whole.
-        probabilities: `[n, classes]`; a row is NaN where there are none; None without any.
+    `predicted` is `UNMATCHED` where no class could be read; `probabilities` are `[n, classes]`, a
+    row is NaN where there are none.
     """
 
     classes: tuple[str, ...]
@@ -86,11 +82,8 @@ class Bin(NamedTuple):
 class Abstention(NamedTuple):
     """Answering only from a confidence on, chosen on some groups and tried on the others.
 
-    Attributes:
-        wanted: the largest share of errors that is allowed.
-        threshold: answers at least as confident are given; None when no threshold does it.
-        coverage: share of the other groups' cases that are answered; None without a threshold.
-        risk: share of errors among those; None when none is answered.
+    `wanted` is the largest allowed share of errors; no threshold may do it, and then `coverage`
+    and `risk` (share of errors among the answered) are None.
     """
 
     wanted: float
@@ -161,10 +154,9 @@ def brier_score(said: Predictions, boot: Bootstrap) -> Interval | None:
 
     Over the cases with probabilities; None without any.
     """
-    kept = with_probabilities(said)
-    if not kept.any():
+    kept = _with_probabilities(said)
+    if said.probabilities is None or not kept.any():
         return None
-    assert said.probabilities is not None
     truth = np.eye(len(said.classes))[said.labels[kept]]
     distance = ((said.probabilities[kept] - truth) ** 2).sum(axis=1)
     return bootstrap_mean(distance, _of(said.groups, kept), **boot._asdict())
@@ -172,12 +164,12 @@ def brier_score(said: Predictions, boot: Bootstrap) -> Interval | None:
 
 def confidences(said: Predictions) -> tuple[Floats, Floats, list[str]]:
     """Confidence, right and group of the cases with probabilities."""
-    kept = with_probabilities(said)
+    kept = _with_probabilities(said)
     top = np.empty(0) if said.probabilities is None else said.probabilities[kept].max(axis=1)
     return np.minimum(top, 1.0), said.right[kept], _of(said.groups, kept)
 
 
-def with_probabilities(said: Predictions) -> Booleans:
+def _with_probabilities(said: Predictions) -> Booleans:
     """`[n]`: which cases have probabilities."""
     if said.probabilities is None:
         return np.zeros(len(said.labels), dtype=bool)

@@ -7,11 +7,9 @@
       ablation.json        the same, each cell with its runs and the mean of each seed
       ablation.md          the same to be read
 
-The same call continues what was stopped.
-
-What an ablation is made of: cells, seeds, and the differences that are asked for.
-
-The two published corpora of an ablation: what the evaluator selected, and as many by chance.
+The same call continues what was stopped. The unfiltered corpus has as many narratives as the
+filtered one, chosen by chance. Each resample draws seeds and groups of cases anew, so that an
+interval holds for other cases and for training again; with one seed for other cases alone.
 """
 
 import shutil
@@ -19,18 +17,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from skingpt_r1.dermbench.ablation.table import (
-    AblationRow,
-    Measured,
-    ablation_markdown,
-    ablation_rows,
-    difference,
-    measure,
+from skingpt_r1.dermbench.ablation.compare import (
+    ACCURACY,
+    BALANCED,
+    BASE,
+    FINDINGS,
+    UNREADABLE,
+    Diagnosed,
+    TrainedSystem,
+    compare,
+    folder_name,
 )
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
@@ -39,15 +40,20 @@ from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.model.placement import ModelRecipe
 from skingpt_r1.recipes import Section, read_recipe
-from skingpt_r1.records import write_bytes_atomic, write_json_atomic, write_results
+from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run
-from skingpt_r1.stats.intervals import Bootstrap
+from skingpt_r1.stats.intervals import (
+    NO_INTERVAL,
+    Bootstrap,
+    Floats,
+    Integers,
+    Interval,
+    bootstrap_weights,
+    percentile_interval,
+    ratio,
+)
+from skingpt_r1.text.tokens import table
 
-if TYPE_CHECKING:
-    from skingpt_r1.distill.evaluate import Answer, System
-
-
-BASE = "base"
 Corpus = Literal["filtered", "unfiltered"]
 
 
@@ -55,7 +61,7 @@ class Cell(Section):
     """One row of the table: a recipe of distillation, and how it differs from its file.
 
     Attributes:
-        name: as printed; the plain backbone is `base` and needs no cell.
+        name: the plain backbone is `base` and needs no cell.
         recipe: a file beside the ablation's.
         settings: changes `a.b=c` to it.
         features: name of the feature store; cells that read the same features share one.
@@ -75,7 +81,6 @@ class AblationRecipe(Section):
     """One ablation.
 
     Attributes:
-        name: of the ablation; letters, digits, `_`, `-` and `.`.
         seeds: every cell is trained once with each.
         corpus: folder of a finished corpus with certified cases, which every cell then learns from
             and is tried on; None takes the data of the recipes.
@@ -119,7 +124,7 @@ class AblationRecipe(Section):
 
 
 def load_ablation(path: Path | str, settings: Sequence[str] = ()) -> AblationRecipe:
-    """Read a recipe of an ablation; see `distill.recipe_values.read_recipe`."""
+    """Read a recipe of an ablation; see `recipes.read_recipe`."""
     return read_recipe(AblationRecipe, path, settings)
 
 
@@ -145,14 +150,9 @@ _RENEWED = (SELECTION, "corpus.jsonl", "held_out.jsonl", "stages/6_select.jsonl"
 
 
 def published_corpora(corpus: Path, folder: Path, wanted: Iterable[Corpus]) -> dict[Corpus, Path]:
-    """Publish the corpora that are wanted.
+    """Publish the wanted ones of a finished corpus, which is not changed.
 
     Both have the same certified cases and the same number of narratives.
-
-    Args:
-        corpus: folder of a finished corpus; it is not changed.
-        folder: gets the published corpora.
-        wanted: which of the two.
 
     Raises:
         RecordError: the corpus is not finished.
@@ -194,34 +194,54 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-Answers = Mapping[str, Sequence[Sequence["Answer"]]]
 BASE_ANSWERS = Path("answers") / "base.jsonl"
+TABLE = "ablation"
 
 
-class _Trained(NamedTuple):
-    """What all comparisons gave."""
+class AblationRow(NamedTuple):
+    """One cell, or the difference of two, whose name is `better - worse`.
 
-    answers: dict[str, list[Sequence["Answer"]]]
-    runs: dict[str, list[str]]
+    Attributes:
+        runs: the folders that its numbers are from, one for each of the seeds.
+        cases: number of unseen cases.
+        metrics: metric -> mean over seeds and cases.
+        by_seed: metric -> the mean of each seed.
+    """
+
+    name: str
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    cases: int
+    metrics: Mapping[str, Interval]
+    by_seed: Mapping[str, tuple[float, ...]]
+
+
+class Measured(NamedTuple):
+    """One metric of a cell: `[seeds, n]`, and the class and the group of each of the n cases.
+
+    The mean is taken within each class first; all classes are 0 for a plain mean.
+    """
+
+    values: Floats
+    classes: Integers
+    groups: Sequence[str]
+
+
+class _Runs(NamedTuple):
+    """What all comparisons gave: system -> its answers and its folders, one for each seed."""
+
+    answers: dict[str, list[Sequence[Diagnosed]]]
+    folders: dict[str, list[str]]
 
 
 def run_ablation(
     recipe: AblationRecipe, recipes: Path, folder: Path, progress: Progress | None = None
 ) -> list[AblationRow]:
-    """Train, try and compare.
-
-    Args:
-        recipe: cells and seeds.
-        recipes: folder of the cells' recipe files.
-        folder: where everything goes.
-        progress: told about long stages.
-
-    Returns:
-        One row for `base`, each cell and each difference.
+    """Train, try and compare: one row for `base`, each cell and each difference.
 
     Raises:
-        RecipeError: a recipe of a cell cannot be read, or the cells are not tried on equal cases.
-        SkinGPTError: see `distill.compare.compare`.
+        RecipeError: a recipe of a cell (in `recipes`) cannot be read, or the cells are not tried
+            on equal cases.
     """
     # All recipes are read before anything is trained.
     planned = {seed: _plan(recipe, recipes, seed) for seed in recipe.seeds}
@@ -231,7 +251,7 @@ def run_ablation(
 
 def _run_planned(
     recipe: AblationRecipe,
-    planned: Mapping[int, dict[Corpus, list[tuple[Cell, "System"]]]],
+    planned: Mapping[int, dict[Corpus, list[TrainedSystem]]],
     folder: Path,
     progress: Progress | None,
 ) -> list[AblationRow]:
@@ -239,37 +259,34 @@ def _run_planned(
     if recipe.corpus is not None:
         wanted = [cell.corpus for cell in recipe.cells]
         corpora = published_corpora(recipe.corpus, folder, ["filtered", *wanted])
-    trained = _Trained({}, {})
+    trained = _Runs({}, {})
     for seed, systems in planned.items():
         for corpus in dict.fromkeys(cell.corpus for cell in recipe.cells):
             chosen = [_taught(system, corpora.get(corpus)) for system in systems[corpus]]
             place = Path(f"seed_{seed}") / corpus
-            _compare(chosen, folder, place, trained, _named(progress, seed, corpus))
+            show = progress and partial(_show, progress, f"seed {seed}, {corpus}")
+            _compare(chosen, folder, place, trained, show)
     rows = _rows(recipe, trained)
     _write(rows, folder)
     return rows
 
 
-def _plan(
-    recipe: AblationRecipe, recipes: Path, seed: int
-) -> dict[Corpus, list[tuple[Cell, "System"]]]:
-    from skingpt_r1.distill.evaluate import System
+def _plan(recipe: AblationRecipe, recipes: Path, seed: int) -> dict[Corpus, list[TrainedSystem]]:
     from skingpt_r1.distill.recipe import load_recipe
 
     where = [f"models.{key}={value}" for key, value in recipe.models.model_dump().items()]
-    planned: dict[Corpus, list[tuple[Cell, System]]] = {}
+    planned: dict[Corpus, list[TrainedSystem]] = {}
     for cell in recipe.cells:
         settings = [*recipe.settings, *cell.settings, *where]
         settings += [f"seed={seed}", "evaluate.count=null", "start=null"]
         read = load_recipe(recipes / cell.recipe, settings)
-        system = System(cell.name, read, cell.features, cell.start)
-        planned.setdefault(cell.corpus, []).append((cell, system))
+        system = TrainedSystem(cell.name, read, cell.features, cell.start)
+        planned.setdefault(cell.corpus, []).append(system)
     return planned
 
 
-def _taught(planned: tuple[Cell, "System"], root: Path | None) -> "System":
+def _taught(system: TrainedSystem, root: Path | None) -> TrainedSystem:
     """The system, learning from a published corpus where there is one."""
-    _, system = planned
     if root is None:
         return system
     # The recipe is checked once more, as the corpus's own parts must be kept.
@@ -283,16 +300,14 @@ def _taught(planned: tuple[Cell, "System"], root: Path | None) -> "System":
 
 
 def _compare(
-    systems: Sequence["System"],
+    systems: Sequence[TrainedSystem],
     folder: Path,
     place: Path,
-    trained: _Trained,
+    trained: _Runs,
     progress: Progress | None,
 ) -> None:
-    from skingpt_r1.distill.evaluate import compare, folder_name
-
     # The plain backbone says the same whatever the seed, so that it is asked once.
-    first = trained.runs.get(BASE)
+    first = trained.folders.get(BASE)
     target = folder / place / BASE_ANSWERS
     if first and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -303,21 +318,19 @@ def _compare(
             continue
         trained.answers.setdefault(name, []).append(answers)
         run = place if name == BASE else place / folder_name(name)
-        trained.runs.setdefault(name, []).append(run.as_posix())
+        trained.folders.setdefault(name, []).append(run.as_posix())
 
 
-def _rows(recipe: AblationRecipe, trained: _Trained) -> list[AblationRow]:
+def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
     _refuse_other_cases(trained.answers)
     boot = Bootstrap(seed=recipe.seeds[0], resamples=recipe.resamples)
     count = len(recipe.seeds)
     measured = {name: _measured(runs, count) for name, runs in trained.answers.items()}
-    groups = _groups(trained.answers[BASE][0])
     rows = [
-        measure(
+        _row(
             name,
             measured[name],
-            groups,
-            trained.runs[name],
+            trained.folders[name],
             recipe.seeds if name != BASE else recipe.seeds[:1],
             boot,
         )
@@ -328,14 +341,12 @@ def _rows(recipe: AblationRecipe, trained: _Trained) -> list[AblationRow]:
             metric: difference(measured[better][metric], measured[worse][metric])
             for metric in measured[better]
         }
-        rows.append(measure(f"{better} - {worse}", pairs, groups, (), recipe.seeds, boot))
+        rows.append(_row(f"{better} - {worse}", pairs, (), recipe.seeds, boot))
     return rows
 
 
-def _measured(runs: Sequence[Sequence["Answer"]], count: int) -> dict[str, Measured]:
+def _measured(runs: Sequence[Sequence[Diagnosed]], count: int) -> dict[str, Measured]:
     """Metric -> values; the one run of the plain backbone stands for every seed."""
-    from skingpt_r1.distill.evaluate import ACCURACY, BALANCED, FINDINGS, UNREADABLE
-
     all_runs = list(runs) if len(runs) == count else [runs[0]] * count
     first = all_runs[0]
     right = np.array([[answer.right for answer in run] for run in all_runs], np.float64)
@@ -344,27 +355,21 @@ def _measured(runs: Sequence[Sequence["Answer"]], count: int) -> dict[str, Measu
     )
     _, classes = np.unique([answer.label for answer in first], return_inverse=True)
     whole = np.zeros(len(first), np.int64)
+    groups = [answer.group for answer in first]
     found = {
-        ACCURACY: Measured(right, whole),
-        BALANCED: Measured(right, classes.astype(np.int64)),
-        UNREADABLE: Measured(unreadable, whole),
+        ACCURACY: Measured(right, whole, groups),
+        BALANCED: Measured(right, classes.astype(np.int64), groups),
+        UNREADABLE: Measured(unreadable, whole, groups),
     }
     known = [row for row, answer in enumerate(first) if answer.findings is not None]
     if known:
         values = [[run[row].findings for row in known] for run in all_runs]
-        found[FINDINGS] = Measured(np.array(values, np.float64), whole[known])
+        own = [groups[row] for row in known]
+        found[FINDINGS] = Measured(np.array(values, np.float64), whole[known], own)
     return found
 
 
-def _groups(answers: Sequence["Answer"]) -> dict[str, list[str]]:
-    from skingpt_r1.distill.evaluate import ACCURACY, BALANCED, FINDINGS, UNREADABLE
-
-    groups = [answer.group for answer in answers]
-    known = [answer.group for answer in answers if answer.findings is not None]
-    return {ACCURACY: groups, BALANCED: groups, UNREADABLE: groups, FINDINGS: known}
-
-
-def _refuse_other_cases(answers: Answers) -> None:
+def _refuse_other_cases(answers: Mapping[str, Sequence[Sequence[Diagnosed]]]) -> None:
     wanted = [answer.case for answer in answers[BASE][0]]
     for name, runs in answers.items():
         for run in runs:
@@ -381,11 +386,85 @@ def _write(rows: Sequence[AblationRow], folder: Path) -> None:
     write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
 
 
-def _named(progress: Progress | None, seed: int, corpus: str) -> Progress | None:
-    if progress is None:
-        return None
-    return partial(_tell, progress, f"seed {seed}, {corpus}")
-
-
-def _tell(progress: Progress, prefix: str, stage: str, done: int, total: int) -> None:
+def _show(progress: Progress, prefix: str, stage: str, done: int, total: int) -> None:
     progress(f"{prefix}: {stage}", done, total)
+
+
+def _row(
+    name: str,
+    metrics: Mapping[str, Measured],
+    runs: Sequence[str],
+    seeds: Sequence[int],
+    boot: Bootstrap,
+) -> AblationRow:
+    found = {metric: over_seeds(item, boot) for metric, item in metrics.items()}
+    return AblationRow(
+        name,
+        tuple(runs),
+        tuple(seeds),
+        max(item.values.shape[1] for item in metrics.values()),
+        {metric: interval for metric, interval in found.items() if interval is not None},
+        {metric: _by_seed(item) for metric, item in metrics.items()},
+    )
+
+
+def difference(better: Measured, worse: Measured) -> Measured:
+    """Paired by seed and case."""
+    return better._replace(values=better.values - worse.values)
+
+
+def over_seeds(item: Measured, boot: Bootstrap) -> Interval | None:
+    """The mean with an interval over seeds and groups of cases."""
+    values, classes, groups = item
+    num_seeds, n = values.shape
+    member = np.eye(int(classes.max()) + 1)[classes]
+    generator = np.random.default_rng([boot.seed, num_seeds])
+    drawn: list[Floats] = []
+    for weights in bootstrap_weights(n, groups, **boot._asdict()):
+        chosen = generator.integers(0, num_seeds, (len(weights), num_seeds))
+        share = (chosen[:, :, None] == np.arange(num_seeds)).mean(axis=1)
+        drawn.append(_class_means((share @ values) * weights, weights, member))
+    value = float(_class_means(values.mean(axis=0)[None], np.ones((1, n)), member)[0])
+    return percentile_interval(value, np.concatenate(drawn), n, len(set(groups)))
+
+
+def ablation_rows(rows: Sequence[AblationRow]) -> list[ResultRow]:
+    """As `results.json` has them."""
+    return [
+        interval.row(TABLE, row.name, metric)
+        for row in rows
+        for metric, interval in row.metrics.items()
+    ]
+
+
+def ablation_markdown(rows: Sequence[AblationRow]) -> str:
+    """The table as Markdown: one line for each cell, with its runs."""
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
+    head = ["cell", *(f"{metric}, %" for metric in metrics), "runs"]
+    lines = [
+        [row.name, *(cell_text(row, metric) for metric in metrics), ", ".join(row.runs) or "-"]
+        for row in rows
+    ]
+    return "\n".join(table(head, lines)) + "\n"
+
+
+def cell_text(row: AblationRow, metric: str) -> str:
+    """`51.6 (45.9 to 57.2)`, in per cent; a dash where the metric is not known."""
+    found = row.metrics.get(metric)
+    if found is None:
+        return "-"
+    if found.ends is None:
+        return f"{100 * found.value:.1f} ({NO_INTERVAL})"
+    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in (found.value, *found.ends)))
+
+
+def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:
+    hits, counts = sums @ member, weights @ member
+    found: Floats = np.nanmean(ratio(hits, counts), axis=1)
+    return found
+
+
+def _by_seed(item: Measured) -> tuple[float, ...]:
+    member = np.eye(int(item.classes.max()) + 1)[item.classes]
+    ones = np.ones_like(item.values)
+    return tuple(_class_means(item.values, ones, member).tolist())

@@ -30,14 +30,9 @@ _CLASS_WORDS = re.compile(
 
 
 class LabelSet(NamedTuple):
-    """One classification benchmark.
+    """One classification benchmark of a reader's data set.
 
-    Attributes:
-        name: of the benchmark.
-        dataset: name of the reader.
-        kind: what the labels are.
-        labels: all of them.
-        is_open: the labels are not shown to the system that is asked.
+    `is_open`: the labels are not shown to the system that is asked.
     """
 
     name: str
@@ -72,7 +67,7 @@ def _normalised(labels: tuple[str, ...]) -> frozenset[str]:
     return frozenset(normalise(label) for label in labels) - {""}
 
 
-def _of(name: str, kind: Kind = "diagnosis") -> tuple[str, ...]:
+def _of(name: str, kind: Kind) -> tuple[str, ...]:
     if kind == "malignancy":
         return (MALIGNANT, BENIGN)
     if kind == "nine parts":
@@ -80,24 +75,21 @@ def _of(name: str, kind: Kind = "diagnosis") -> tuple[str, ...]:
     return READERS[name].labels
 
 
+# benchmark, data set, what its labels are
+_BENCHMARKS: tuple[tuple[str, str, Kind], ...] = (
+    ("ham10000", "ham10000", "diagnosis"),
+    ("pad_ufes_20", "pad_ufes_20", "diagnosis"),
+    ("fitzpatrick17k_9", "fitzpatrick17k", "nine parts"),
+    ("fitzpatrick17k_114", "fitzpatrick17k", "diagnosis"),
+    ("ddi", "ddi", "diagnosis"),
+    ("ddi_malignancy", "ddi", "malignancy"),
+    ("derm7pt", "derm7pt", "diagnosis"),
+    ("dermnet", "dermnet", "diagnosis"),
+)
 LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
     {
-        item.name: item
-        for item in (
-            LabelSet("ham10000", "ham10000", "diagnosis", _of("ham10000")),
-            LabelSet("pad_ufes_20", "pad_ufes_20", "diagnosis", _of("pad_ufes_20")),
-            LabelSet(
-                "fitzpatrick17k_9",
-                "fitzpatrick17k",
-                "nine parts",
-                _of("fitzpatrick17k", "nine parts"),
-            ),
-            LabelSet("fitzpatrick17k_114", "fitzpatrick17k", "diagnosis", _of("fitzpatrick17k")),
-            LabelSet("ddi", "ddi", "diagnosis", _of("ddi"), is_open=True),
-            LabelSet("ddi_malignancy", "ddi", "malignancy", _of("ddi", "malignancy")),
-            LabelSet("derm7pt", "derm7pt", "diagnosis", _of("derm7pt")),
-            LabelSet("dermnet", "dermnet", "diagnosis", _of("dermnet")),
-        )
+        name: LabelSet(name, dataset, kind, _of(dataset, kind), is_open=name == "ddi")
+        for name, dataset, kind in _BENCHMARKS
     }
 )
 

@@ -1,15 +1,9 @@
-"""Which label of the set a generated text names: exactly one, or none with a reason.
+"""What an answer names: exactly one label of a set, or none with a reason, and how near it is.
 
 Nothing is guessed: a text that leaves several labels open, or names something outside the set,
-matches nothing, and counts as wrong.
-
-The name in a short answer: without its number, its share and the words around it.
-
-Words that deny or doubt are no such words, so that what they stand in front of is never a name.
-
-How an answer's diagnosis stands to the gold label; what every judge's opinion stands beside.
-
-No judge takes part: names are compared in the taxonomy. For research, not for diagnosis.
+matches nothing, and counts as wrong. The name in a short answer is read without its number, its
+share and the words around it; words that deny or doubt are no such words, so that what they stand
+in front of is never a name. Names are compared in the taxonomy; no judge takes part.
 """
 
 import re
@@ -24,7 +18,6 @@ from skingpt_r1.dermbench.classification.labels import LabelSet
 from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.errors import NarrativeError, RecordError
 from skingpt_r1.text import narrative
-from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.taxonomy import (
     LONGEST_NAME,
     Closeness,
@@ -34,7 +27,7 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import without_control_tokens
+from skingpt_r1.text.tokens import without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
@@ -54,19 +47,7 @@ _SHARE = re.compile(
     re.IGNORECASE,
 )
 # Words that lead to a name and change nothing about it.
-_LEADING = frozenset(
-    """a an the this that it it's its is are was be to of as by in on my our your i i'm we he she
-    you they there here therefore thus so hence overall finally answer diagnosis dx diagnosed final
-    main most very highly likely probable probably likeliest best leading primary working clinical
-    presumptive provisional correct right predicted impression conclusion conclude prediction
-    assessment label class category group option choice name result lesion lesions spot picture
-    image photo photograph skin patient person shows show showing shown depicts displays presents
-    presenting suggests suggest indicates represents has have having with consistent compatible
-    suggestive indicative typical characteristic finding findings feature features appearance
-    appears appear looks look seems seem like think believe would say call choose case cases
-    disease condition growth classified identified described strongly clearly definitely certainly
-    indeed either between fits matches""".split()  # noqa: SIM905 - words read better as words
-)
+_LEADING = words_of("before_a_name")
 _CLOSING = re.compile(
     r"\s(?:is|was|as|seems|appears\sto\sbe|appears|would\sbe)\s(?:clearly\s|indeed\s)?"
     r"(?:the\s|my\s|our\s|a\s)?(?:(?:single|most|best|main|final|likely|probable|primary|leading"
@@ -208,12 +189,7 @@ _UNREAD = NO_NARRATIVE | {"several_diagnoses", "unknown_name"}
 
 
 class MatchedLabel(NamedTuple):
-    """What was read.
-
-    Attributes:
-        label: of the set; None when none is named clearly.
-        reason: a code of `REASONS`; None when a label is named.
-    """
+    """A label of the set, or None and the code of `REASONS` why none is named clearly."""
 
     label: str | None
     reason: str | None = None
@@ -344,24 +320,11 @@ class LabelMatch(StrEnum):
         return self in (LabelMatch.EXACT, LabelMatch.SYNONYM)
 
 
-_MATCH = MappingProxyType(
-    {
-        Closeness.EXACT: LabelMatch.EXACT,
-        Closeness.SYNONYM: LabelMatch.SYNONYM,
-        Closeness.PARENT: LabelMatch.PARENT,
-        Closeness.SAME_FAMILY: LabelMatch.SAME_FAMILY,
-        Closeness.OTHER: LabelMatch.WRONG,
-    }
-)
-
-
 class LabelVerdict(NamedTuple):
     """What an answer names, and how that stands to the label.
 
     Attributes:
-        match: see `LabelMatch`.
-        diagnosis: as the answer names it; None when it is unreadable.
-        reason: why it is unreadable: a code of `narrative.REASONS` or the answer's problem.
+        diagnosis: as the answer names it; None when it is unreadable, and `reason` says why.
         malignancy_known: whether both names are in the taxonomy, so that the two dangerous
             confusions could be seen.
     """
@@ -378,10 +341,6 @@ def judge_label(question: Question, answer: Answer) -> LabelVerdict:
     The two confusions of malignant and benign count before parent and family: a melanoma called a
     naevus is no near miss. An answer to a question for a label is read as in `match.py`:
     a bare name, with or without the words around it, else a narrative.
-
-    Args:
-        question: its label is the truth.
-        answer: a narrative, or a label.
     """
     if answer.problem is not None:
         return LabelVerdict(LabelMatch.UNREADABLE, reason=answer.problem)
@@ -392,7 +351,7 @@ def judge_label(question: Question, answer: Answer) -> LabelVerdict:
         if canonical(name) is not None or closeness(name, question.label) is Closeness.EXACT:
             return compare_labels(name, question.label)
     try:
-        named = parse_narrative(answer.text).diagnosis
+        named = narrative.parse_narrative(answer.text).diagnosis
     except NarrativeError as error:
         if bare is not None and error.reason in NO_NARRATIVE:
             return compare_labels(bare, question.label)
@@ -402,7 +361,8 @@ def judge_label(question: Question, answer: Answer) -> LabelVerdict:
 
 def compare_labels(named: str, label: str) -> LabelVerdict:
     """The verdict on a name that was read."""
-    match = _MATCH[closeness(named, label)]
+    how = closeness(named, label)
+    match = LabelMatch.WRONG if how is Closeness.OTHER else LabelMatch[how.name]
     said, truth = is_malignant(named), is_malignant(label)
     known = said is not None and truth is not None
     if match not in (LabelMatch.EXACT, LabelMatch.SYNONYM) and known and said != truth:

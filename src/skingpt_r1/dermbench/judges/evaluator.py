@@ -21,11 +21,7 @@ BATCH_SIZE = 32
 class EvaluatorJudge:
     """Scores with a trained evaluator; greedy, so the same answers get the same scores.
 
-    Args:
-        name: of the judge.
-        model: the evaluator.
-        weights: hash of its weights.
-        brief: ask for scores alone, which is faster.
+    `weights` is the hash of its weights; `brief` asks for scores alone, which is faster.
     """
 
     protocol: ProtocolName = "decimals 0-5"

@@ -19,8 +19,6 @@ class JudgeTask(NamedTuple):
     """An answer to be judged once.
 
     Attributes:
-        question: what was asked, with reference and label.
-        answer: what came back.
         repeat: 0, 1, ...
         images: the question's picture files, as they lie on this machine.
         attempt: how often this text was judged before without a readable verdict.

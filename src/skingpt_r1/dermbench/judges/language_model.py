@@ -4,8 +4,6 @@ The calls are those of DermCoT's narrators: the same retries, ledger, cost limit
 without a readable verdict is unscored with its reason, and is asked for again with another seed.
 For research, not for diagnosis.
 
-What a language model is told when it judges a candidate against the reference.
-
 The core of the task (two passages, six scores, JSON with justifications) is the paper's; the words
 and the fences are ours. Both passages stand between marks that they cannot close; a long candidate
 is cut from the front, as its conclusion stands at the end. A verdict is to carry a mark that only
@@ -69,13 +67,7 @@ _MARK_LETTERS = 16  # nobody finds a text that holds its own mark
 
 
 class JudgePrompt(NamedTuple):
-    """A prompt.
-
-    Attributes:
-        text: what the model is told.
-        cut: whether the candidate was cut from the front.
-        mark: what the verdict is to carry.
-    """
+    """A prompt, whether its candidate was cut from the front, and what the verdict is to carry."""
 
     text: str
     cut: bool
@@ -85,13 +77,9 @@ class JudgePrompt(NamedTuple):
 def judge_prompt(
     candidate: str, reference: str, protocol: Protocol, *, candidate_first: bool = False
 ) -> JudgePrompt:
-    """The prompt for one candidate.
+    """The prompt for one candidate, which is never trusted.
 
-    Args:
-        candidate: what a system wrote; never trusted.
-        reference: the certified narrative.
-        protocol: the scale that is asked for.
-        candidate_first: show the candidate before the reference, to measure the effect of order.
+    `candidate_first` shows it before the reference, to measure the effect of the order.
     """
     cut = len(candidate) > MOST_CHARACTERS
     shown = f"[...] {candidate[-MOST_CHARACTERS:]}" if cut else candidate
@@ -125,12 +113,7 @@ MOST_TOKENS = 4096  # of a reply: judges that think need them
 class LLMJudge:
     """Asks a language model for six scores; several calls at once, judgements in order.
 
-    Args:
-        narrator: makes the calls.
-        protocol: the scale that is asked for.
-        api: what is asked for, as it goes into `judge.json`.
-        candidate_first: show the candidate before the reference.
-        today: gives the day, ISO 8601.
+    `narrator` makes the calls, `api` goes into `judge.json`, `today` gives the day (ISO 8601).
     """
 
     needs_reference = True
@@ -175,11 +158,11 @@ class LLMJudge:
             NarratorError: the provider refuses every call, or too many failed in a row.
         """
         prompts = [self._prompt(task) for task in tasks]
-        asked = [
-            _call(task, prompt.text, self._protocol)
+        calls = [
+            Prompt(prompt.text, (), _seed(task, self._protocol))
             for task, prompt in zip(tasks, prompts, strict=True)
         ]
-        replies = self._narrator.ask(asked)
+        replies = self._narrator.ask(calls)
         for task, prompt, reply in zip(tasks, prompts, replies, strict=True):
             yield record_verdict(
                 self,
@@ -231,20 +214,15 @@ def read_verdict(
 ) -> Scores | Unscored:
     """The judge's verdict: the one with the mark, else the last that is no quotation.
 
-    Args:
-        reply: of a language model.
-        candidate: what it judged.
-        protocol: the scale that was asked for.
-        mark: that the verdict was to carry; empty for replies to a prompt without one.
+    `mark` is empty for replies to a prompt without one.
     """
     return parse_scores(reply, protocol, scale=protocol.high, judged=candidate, mark=mark)
 
 
-def _call(task: JudgeTask, prompt: str, protocol: Protocol) -> Prompt:
-    """A call without pictures; each repeat and attempt has a seed of its own."""
+def _seed(task: JudgeTask, protocol: Protocol) -> int:
+    """Each repeat and attempt has a seed of its own."""
     name = f"{task.question.id}:{protocol.value}:{task.repeat}:{task.attempt}"
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
-    return Prompt(prompt, (), seed)
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
 
 
 def _today() -> str:

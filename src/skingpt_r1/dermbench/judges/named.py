@@ -7,6 +7,8 @@ dermeval, dermeval:DIR    a trained evaluator, without a reference
 NAME, NAME:...            a judge that another package brings (`skingpt_r1.judges`)
 """
 
+from collections.abc import Callable
+
 from skingpt_r1.dermbench.judges.evaluator import DERMEVAL, open_evaluator_judge
 from skingpt_r1.dermbench.judges.judge import Judge, JudgeOptions, Opener
 from skingpt_r1.dermbench.judges.language_model import open_llm_judge
@@ -38,7 +40,7 @@ def open_judge(name: str, options: JudgeOptions, ledger: Ledger) -> Judge:
         if kind == RUBRIC != name:
             raise _unknown(name)
         return BUILT_IN[kind](name, options, ledger)
-    others: dict[str, Opener] = load_plugins("judges")
+    others: dict[str, Opener] = load_plugins("judges", kind, Callable, taken=BUILT_IN)
     if kind not in others:
         raise _unknown(name, *others)
     return others[kind](name, options, ledger)

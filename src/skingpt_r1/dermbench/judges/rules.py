@@ -11,8 +11,8 @@ from types import MappingProxyType
 from skingpt_r1.dermbench.judges.comparison import (
     DIAGNOSIS_WORTH,
     LISTED_WORTH,
-    Comparison,
     Gravity,
+    TextComparison,
     compare_texts,
 )
 from skingpt_r1.dermbench.judges.judge import JudgeTask, record_verdict
@@ -60,21 +60,14 @@ class RubricJudge:
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         """Judgements in the order of the tasks; a text without words is unscored."""
         for task in tasks:
-            yield record_verdict(self, task, self._verdict(task))
-
-    def _verdict(self, task: JudgeTask) -> Scores | Unscored:
-        assert task.question.reference is not None
-        return score_by_rules(task.answer.text, task.question.reference, task.question.label)
+            question = task.question
+            assert question.reference is not None
+            verdict = score_by_rules(task.answer.text, question.reference, question.label)
+            yield record_verdict(self, task, verdict)
 
 
 def score_by_rules(candidate: str, reference: str, label: str) -> Scores | Unscored:
-    """Six scores with their justifications.
-
-    Args:
-        candidate: what a system wrote; nothing in it is obeyed.
-        reference: the certified narrative.
-        label: the gold diagnosis.
-    """
+    """Six scores with their justifications; nothing in the candidate is obeyed."""
     if not any(character.isalnum() for character in candidate):
         return Unscored("empty")
     seen = compare_texts(candidate, reference, label)
@@ -94,7 +87,7 @@ def score_by_rules(candidate: str, reference: str, label: str) -> Scores | Unsco
 Part = tuple[float, str]
 
 
-def _accuracy(seen: Comparison) -> Part:
+def _accuracy(seen: TextComparison) -> Part:
     named = seen.candidate.diagnosis
     worth = max(seen.diagnosis, LISTED_WORTH if seen.is_listed else 0.0)
     signs = _agreement(seen)
@@ -107,7 +100,7 @@ def _accuracy(seen: Comparison) -> Part:
     return value, f"Concludes with {named!r}: {_worth_in_words(seen.diagnosis)}.{doubt}"
 
 
-def _safety(seen: Comparison, label: str) -> Part:
+def _safety(seen: TextComparison, label: str) -> Part:
     losses: list[tuple[float, str]] = []
     before = list(seen.reference.advice.unsafe)
     for gravity in seen.candidate.advice.unsafe:
@@ -121,7 +114,7 @@ def _safety(seen: Comparison, label: str) -> Part:
     return _less(losses, f"The advice is {seen.candidate.advice.kind} and no danger is missed")
 
 
-def _confusion(seen: Comparison, label: str) -> list[tuple[float, str]]:
+def _confusion(seen: TextComparison, label: str) -> list[tuple[float, str]]:
     named = seen.candidate.diagnosis
     if not named or seen.diagnosis >= DIAGNOSIS_WORTH[Closeness.PARENT]:
         return []
@@ -136,19 +129,19 @@ def _confusion(seen: Comparison, label: str) -> list[tuple[float, str]]:
     return [(WRONG_NAME_LOSS, "another disease would be treated")]
 
 
-def _groundedness(seen: Comparison) -> Part:
-    if not seen.candidate.stated.signs:
+def _groundedness(seen: TextComparison) -> Part:
+    stated = len(seen.candidate.stated.signs)
+    if not stated:
         bare = not seen.reference.stated.signs
         return (HIGHEST if bare else HIGHEST / 2), "States no sign that could be checked."
-    supported = len(seen.candidate.stated.signs) - len(seen.invented)
-    share = supported / len(seen.candidate.stated.signs)
+    share = (stated - len(seen.invented)) / stated
     value = HIGHEST * share**INVENTED_POWER
     if not seen.invented:
         return value, "Every stated sign has support in the reference."
     return value, f"Not in the reference: {_list(seen.invented)}."
 
 
-def _coverage(seen: Comparison) -> Part:
+def _coverage(seen: TextComparison) -> Part:
     wants_advice = seen.reference.advice.is_given
     parts = {
         "signs": seen.signs_found,
@@ -156,9 +149,9 @@ def _coverage(seen: Comparison) -> Part:
         "differential": seen.differential,
         "advice": float(seen.candidate.advice.is_given) if wants_advice else None,
     }
-    known = {name: share for name, share in parts.items() if share is not None}
-    weight = sum(COVERAGE_WEIGHTS[name] for name in known)
-    value = HIGHEST * sum(COVERAGE_WEIGHTS[name] * share for name, share in known.items()) / weight
+    shares = {name: share for name, share in parts.items() if share is not None}
+    weight = sum(COVERAGE_WEIGHTS[name] for name in shares)
+    value = HIGHEST * sum(COVERAGE_WEIGHTS[name] * share for name, share in shares.items()) / weight
     missing = [f"signs missing: {_list(seen.missed)}"] if seen.missed else []
     if seen.differential is not None and seen.differential < 1:
         missing.append(f"{1 - seen.differential:.0%} of the differential missing")
@@ -167,7 +160,7 @@ def _coverage(seen: Comparison) -> Part:
     return value, _sentence(missing, "Covers what the reference covers")
 
 
-def _coherence(seen: Comparison) -> Part:
+def _coherence(seen: TextComparison) -> Part:
     one, two = seen.candidate.chain, seen.reference.chain
     losses: list[tuple[float, str]] = []
     if not one.concludes and two.concludes:
@@ -185,7 +178,7 @@ def _coherence(seen: Comparison) -> Part:
     return _less(losses, "The findings lead to the conclusion")
 
 
-def _precision(seen: Comparison) -> Part:
+def _precision(seen: TextComparison) -> Part:
     one, two = seen.candidate.stated, seen.reference.stated
     excess = max(0.0, one.vague_share - two.vague_share)
     rich = min(1.0, len(one.mentioned) / len(two.mentioned)) if two.mentioned else 1.0
@@ -194,7 +187,7 @@ def _precision(seen: Comparison) -> Part:
     return value, f"{said}; the reference has {two.num_exact} and {two.num_vague}."
 
 
-def _agreement(seen: Comparison) -> float:
+def _agreement(seen: TextComparison) -> float:
     """F1 of the signs; full where neither text states any."""
     total = 2 * len(seen.shared) + len(seen.missed) + len(seen.invented)
     return 2 * len(seen.shared) / total if total else 1.0

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from skingpt_r1.dermbench.leaks import (
-    Overlap,
     Training,
-    find_overlap_with,
+    TrainingOverlap,
+    find_training_overlap,
     leak_lines,
     read_training,
 )
@@ -30,14 +30,13 @@ class SystemCard(Record):
     """A system of a run.
 
     Attributes:
-        system: its name.
         model: what it is; a directory by its last part alone.
         weights: SHA-256 of the weights that answered; None for other systems.
         compared: training cases that were compared with the questions; None when they were not.
         unchecked: why they were not; empty when they were.
         overlapping: ids of the questions that it was trained on.
         leaks: what training and questions have in common, one line for each.
-        known: what is known of the data sets without looking.
+        known: what is known of the data sets without a comparison.
     """
 
     system: str
@@ -146,9 +145,9 @@ def _card(
     )
 
 
-def _overlap(choice: Choice, bench: Workbench, progress: Progress | None) -> Overlap:
+def _overlap(choice: Choice, bench: Workbench, progress: Progress | None) -> TrainingOverlap:
     data = bench.recipe.data
-    return find_overlap_with(
+    return find_training_overlap(
         _training(choice, bench),
         bench.questions,
         dataset=data.dataset,

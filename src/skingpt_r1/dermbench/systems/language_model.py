@@ -36,15 +36,14 @@ class InspectModel:
         prompts = [
             Prompt(defused(item.question.prompt), item.pictures, self._seed)
             for item in waiting
-            if _lack(item) is None
+            if item.pictures
         ]
         replies = self._narrator.ask(prompts)
         for item in waiting:
-            lack = _lack(item)
-            if lack is None:
+            if item.pictures:
                 yield self._read(item.question, next(replies))
             else:
-                yield Answer(system=self.name, id=item.question.id, text="", problem=lack)
+                yield Answer(system=self.name, id=item.question.id, text="", problem=NO_PICTURE)
 
     def _read(self, question: Question, reply: Reply) -> Answer:
         # What was written before the limit, or was only thought, is an answer: it is treated as
@@ -72,11 +71,6 @@ def whole_text(thoughts: str, text: str) -> str:
     if not thoughts.strip() or text.lstrip().startswith("<think>"):
         return text if text.strip() else ""
     return f"<think> {thoughts.strip()} </think> {text.strip()}".strip()
-
-
-def _lack(item: Asked) -> str | None:
-    """Why there is no point in a call; None when there is."""
-    return None if item.pictures else NO_PICTURE
 
 
 def open_inspect_model(name: str, model: str, recipe: BenchRecipe, ledger: Ledger) -> InspectModel:

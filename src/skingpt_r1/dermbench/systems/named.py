@@ -9,12 +9,10 @@
 
 `NAME=` before any of these is what tables and files call it.
 
-Controls: what a benchmark must not reward, and what it must.
-
-`majority` says the commonest diagnosis of the benchmark and never looks. `reference` repeats the
-certified narrative, or in classification the gold label (an oracle). `shuffled-images` and
-`blank-images` ask a system about other pictures than the question's: what it still scores, it does
-not owe to looking.
+Controls are what a benchmark must not reward, and what it must: `majority` says the commonest
+diagnosis of the benchmark and never looks. `reference` repeats the certified narrative, or in
+classification the gold label (an oracle). `shuffled-images` and `blank-images` ask a system about
+other pictures than the question's: what it still scores, it does not owe to looking.
 """
 
 import random
@@ -196,12 +194,7 @@ class System(Protocol):
 
 
 class Choice(NamedTuple):
-    """A system that somebody wants asked.
-
-    Attributes:
-        name: what tables and records call it.
-        model: what it is, in the words of this module.
-    """
+    """A system to be asked: its name in tables, and what it is in the words of this module."""
 
     name: str
     model: str
@@ -209,22 +202,11 @@ class Choice(NamedTuple):
     @property
     def directory(self) -> str | None:
         """`nano` or the directory of the weights that answer; None for other systems."""
-        inner = self.model
-        for prefix in (SHUFFLED, BLANK):
-            inner = inner.removeprefix(prefix)
-        return _directory(inner)
+        return _directory(_behind_control(self.model)[1])
 
 
 class Workbench(NamedTuple):
-    """What systems are made with.
-
-    Attributes:
-        recipe: how they are asked.
-        folder: of the run.
-        questions: all of them.
-        ledger: of the calls that may cost.
-        load: gives the model of a directory.
-    """
+    """What systems are made with; `load` gives the model of a directory."""
 
     recipe: BenchRecipe
     folder: Path
@@ -272,10 +254,9 @@ def open_system(choice: Choice, bench: Workbench) -> System:
         SHUFFLED: partial(shuffled, seed=bench.recipe.seed),
         BLANK: partial(blanked, folder=bench.folder / CONTROLS),
     }
-    for prefix, exchange in exchanges.items():
-        if model.startswith(prefix):
-            inner = open_system(Choice(name, model.removeprefix(prefix)), bench)
-            return OtherPictures(name, inner, exchange)
+    prefix, inner = _behind_control(model)
+    if prefix:
+        return OtherPictures(name, open_system(Choice(name, inner), bench), exchanges[prefix])
     where = _directory(model)
     if where is None:
         return open_inspect_model(name, model, bench.recipe, bench.ledger)
@@ -301,14 +282,20 @@ def _choice(text: str) -> Choice:
 
 
 def _default_name(model: str) -> str:
-    for prefix in (SHUFFLED, BLANK):
-        if model.startswith(prefix):
-            return prefix + _default_name(model.removeprefix(prefix))
+    prefix, inner = _behind_control(model)
+    if prefix:
+        return prefix + _default_name(inner)
     where = _directory(model)
     if where is None:
         return model
     # A directory's path says where somebody keeps it, so that only its last part is written down.
     return f"{OWN}{where if where == NANO else short_name(where)}{PLAIN * is_plain(model)}"
+
+
+def _behind_control(model: str) -> tuple[str, str]:
+    """The control that shows a system other pictures ("" when none does), and that system."""
+    prefix = next((prefix for prefix in (SHUFFLED, BLANK) if model.startswith(prefix)), "")
+    return prefix, model.removeprefix(prefix)
 
 
 def _directory(model: str) -> str | None:
@@ -319,21 +306,20 @@ def _directory(model: str) -> str | None:
 
 
 def _check(model: str, text: str) -> None:
-    for prefix in (SHUFFLED, BLANK):
-        if model.startswith(prefix):
-            inner = model.removeprefix(prefix)
-            if inner.startswith(CONTROL):
-                raise RecipeError(f"system {text!r}: a control of a control measures nothing")
-            _check(inner, text)
-            return
+    prefix, inner = _behind_control(model)
+    if prefix:
+        if inner.startswith(CONTROL):
+            raise RecipeError(f"system {text!r}: a control of a control measures nothing")
+        _check(inner, text)
+        return
     where = _directory(model)
     if where is not None and where != NANO and not Path(where).is_dir():
         raise CheckpointError(
             f"system {text!r}: there is no directory {where!r}; give {NANO!r} or a directory with "
             "an adapter, a Qwen2.5-VL backbone or the released checkpoint"
         )
-    known = model in (MAJORITY, REFERENCE) or where is not None
-    if not known and ("/" not in model or model.startswith(CONTROL)):
+    is_ours = model in (MAJORITY, REFERENCE) or where is not None
+    if not is_ours and ("/" not in model or model.startswith(CONTROL)):
         raise RecipeError(
             f"no system is called {text!r}; give skingpt/nano, skingpt/<directory> (with #plain "
             "for the backbone alone), <provider>/<model> as inspect-ai names it, <URL>#<model>, "

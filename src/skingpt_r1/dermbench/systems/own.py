@@ -3,10 +3,9 @@
 Questions are decoded in fixed blocks, whatever was answered before: how a batch is put together can
 change the last digit of a logit, so a run that was stopped asks the whole block again.
 
-How likely each candidate label is to a model of this machine, after it has reasoned or at once.
-
-The score is the mean log-likelihood of the tokens of `label </answer>`, so that a long name is not
-at a disadvantage; prompt, pictures and reasoning are read once for all candidates.
+How likely a candidate label is, after the reasoning or at once, is the mean log-likelihood of the
+tokens of `label </answer>`, so that a long name is not at a disadvantage; prompt, pictures and
+reasoning are read once for all candidates.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -29,12 +28,8 @@ def candidate_probabilities(
 ) -> dict[str, float]:
     """Candidate -> probability, in the order of the question: softmax of the scores.
 
-    Args:
-        model: with a processor.
-        asked: a question with candidates, and its pictures.
-        text: what the model wrote about it; the candidates are weighed in place of its answer.
-            Empty weighs them right after the prompt.
-        adapters: False asks the frozen backbone.
+    They are weighed in place of the answer in `text`, or right after the prompt when it is empty.
+    The model has a processor; without `adapters` its frozen backbone is asked.
 
     Raises:
         SkinGPTError: the question has no candidates.
@@ -56,11 +51,10 @@ NO_PICTURE = "no_picture"
 LoadModel = Callable[[str, bool], "SkinGPT"]
 
 
-class Written(NamedTuple):
+class GeneratedText(NamedTuple):
     """A text of a model of this machine.
 
     Attributes:
-        text: without control tokens.
         stop_reason: `stop`, or `length` for a text that was cut.
         input_tokens: read, pictures included.
         output_tokens: written, without the end of turn.
@@ -98,7 +92,7 @@ class LocalModel:
 
     def _block(self, block: Sequence[Asked]) -> list[Answer]:
         seen = [item for item in block if item.pictures]
-        written = iter(self._write(seen)) if seen else iter(())
+        written = iter(self._write(seen) if seen else ())
         return [
             next(written)
             if item.pictures
@@ -111,24 +105,21 @@ class LocalModel:
 
         model = self._load(self._where, self._adapters)
         requests = [Request(item.pictures, question=item.question.prompt) for item in block]
-        texts = write_block(
-            model, requests, most=self._recipe.max_new_tokens, adapters=self._adapters
-        )
-        answers = []
-        for item, written in zip(block, texts, strict=True):
-            empty = not written.text.strip()
-            answer = Answer(
+        most = self._recipe.max_new_tokens
+        texts = write_block(model, requests, most=most, adapters=self._adapters)
+        return [
+            Answer(
                 system=self.name,
                 id=item.question.id,
-                text="" if empty else written.text,
-                problem="empty" if empty else None,
+                text=written.text if written.text.strip() else "",
+                problem=None if written.text.strip() else "empty",
                 stop_reason=written.stop_reason,
                 probabilities=self._chances(model, item, written.text),
                 input_tokens=written.input_tokens,
                 output_tokens=written.output_tokens,
             )
-            answers.append(answer)
-        return answers
+            for item, written in zip(block, texts, strict=True)
+        ]
 
     def _chances(self, model: "SkinGPT", item: Asked, text: str) -> dict[str, float] | None:
         """How likely each candidate is after the reasoning, where candidates are given."""
@@ -139,7 +130,7 @@ class LocalModel:
 
 def write_block(
     model: "SkinGPT", requests: "Sequence[Request]", *, most: int, adapters: bool
-) -> list[Written]:
+) -> list[GeneratedText]:
     """One text of at most `most` tokens for each request, decoded together, greedily."""
     from skingpt_r1.model.generation import Decoding
     from skingpt_r1.model.prompt import encode_prompts
@@ -152,7 +143,7 @@ def write_block(
     for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
         length = next((place for place, token in enumerate(row) if token in ends), len(row))
         stop_reason = CUT if length == len(row) else "stop"
-        written.append(Written(processor.decode(row), stop_reason, int(read), length))
+        written.append(GeneratedText(processor.decode(row), stop_reason, int(read), length))
     return written
 
 

@@ -2,12 +2,12 @@
 
 import random
 
-from skingpt_r1.dermbench.judgements import counted
+from skingpt_r1.dermbench.judgements import judgements_that_count
 from skingpt_r1.dermbench.records import Judgement
 from skingpt_r1.text.rubric import DIMENSIONS
 
 
-def draw(rng):
+def make_judgement(rng):
     is_scored = rng.random() < 0.5
     return Judgement(
         system=rng.choice(["a", "b"]),
@@ -25,8 +25,8 @@ def test_the_first_with_scores_counts_else_the_last():
     rng = random.Random(0)
     answers = {(system, name): "now" for system in "ab" for name in "xy"}
     for _ in range(50):
-        records = list(enumerate(draw(rng) for _ in range(rng.randint(0, 40))))
-        kept = counted(records, answers)
+        records = list(enumerate(make_judgement(rng) for _ in range(rng.randint(0, 40))))
+        kept = judgements_that_count(records, answers)
         seen = set()
         for _, record in records:
             if record.answer_sha256 == "now":
@@ -44,5 +44,5 @@ def test_the_first_with_scores_counts_else_the_last():
 
 
 def test_an_answer_that_is_not_there_has_no_judgement():
-    records = [(0, draw(random.Random(1)))]
-    assert counted(records, {}) == {}
+    records = [(0, make_judgement(random.Random(1)))]
+    assert judgements_that_count(records, {}) == {}

@@ -6,8 +6,7 @@ import pytest
 from tiny_distill import write_backbone
 from tiny_run import tiny_recipe
 
-from skingpt_r1.distill import evaluate
-from skingpt_r1.distill.evaluate import BASE, System, compare
+from skingpt_r1.dermbench.ablation.compare import ACCURACY, BASE, TrainedSystem, compare
 from skingpt_r1.errors import RecipeError
 
 DIFFERENCES = (("Fast: + text", BASE), ("Fast: + text", "slow"))
@@ -29,7 +28,7 @@ def systems(tmp_path_factory):
     short = {"train__max_steps": 2, "train__save_every": 2, "data__count": 40}
     slow = tiny_recipe(backbone, train__learning_rate=1e-4, **short)
     fast = tiny_recipe(backbone, **short)
-    return System("slow", slow, "shared"), System("Fast: + text", fast, "shared")
+    return TrainedSystem("slow", slow, "shared"), TrainedSystem("Fast: + text", fast, "shared")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ def test_results_are_written(finished):
     ]
     metrics = {(row["system"], row["metric"]): row for row in written}
     for name, answers in found.answers.items():
-        row = metrics[name, evaluate.ACCURACY]
+        row = metrics[name, ACCURACY]
         assert row["value"] == sum(answer.right for answer in answers) / len(answers)
         assert row["n"] == len(answers)
 
@@ -112,7 +111,12 @@ def test_a_second_call_does_no_new_work(finished, systems):
 def test_other_cases_are_refused_before_any_work(systems, tmp_path, change):
     other = tiny_recipe(systems[0].recipe.backbone, **{"data__count": 40, **change})
     with pytest.raises(RecipeError, match="other differs from slow in data, seed or evaluate"):
-        compare([systems[0], System("other", other, "shared")], tmp_path, table="t", differences=())
+        compare(
+            [systems[0], TrainedSystem("other", other, "shared")],
+            tmp_path,
+            table="t",
+            differences=(),
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -123,7 +127,7 @@ def test_a_system_may_start_from_another(systems, tmp_path, monkeypatch):
         asked.append((folder.name, recipe.start))
         raise InterruptedError
 
-    monkeypatch.setattr("skingpt_r1.distill.evaluate.run_recipe", stop)
+    monkeypatch.setattr("skingpt_r1.distill.run.run_recipe", stop)
     after = systems[1]._replace(start="slow")
     with pytest.raises(InterruptedError):
         compare([after, systems[0]], tmp_path, table="t", differences=())
