@@ -13,7 +13,7 @@ from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.data import load_cases, write_folder
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import WORDS
-from skingpt_r1.text.values import known, tidy
+from skingpt_r1.text.values import given_text, tidy
 from skingpt_r1.text.wording import CONTEXT_KEYS
 
 
@@ -183,9 +183,9 @@ def test_writing_refuses(tmp_path: Path) -> None:
 
 words = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=12)
 # Names as a reader leaves them: tidied, and of one spelling.
-names = words.map(lambda text: tidy(text.strip("_"))).filter(known)
+names = words.map(lambda text: tidy(text.strip("_"))).filter(given_text)
 groups = names.map(lambda text: normalize("NFKC", text).casefold()).filter(
-    lambda text: tidy(text) == text == normalize("NFKC", text).casefold() and known(text)
+    lambda text: tidy(text) == text == normalize("NFKC", text).casefold() and given_text(text)
 )
 facts = st.dictionaries(words, st.text(st.characters(blacklist_categories=["Cs"]), max_size=9))
 told = st.fixed_dictionaries({}, optional=dict.fromkeys(CONTEXT_KEYS, names))
@@ -204,7 +204,7 @@ known_cases = st.builds(
     findings=findings,
     context=told,
     attributes=facts,
-    narrative=st.none() | words.filter(known),
+    narrative=st.none() | words.filter(given_text),
 )
 
 

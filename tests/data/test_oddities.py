@@ -11,7 +11,7 @@ from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.data import check_dataset, load_cases
 from skingpt_r1.data.reading import label_set
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.text.values import file_series, known, truth, whole_number
+from skingpt_r1.text.values import file_series, given_text, truth, whole_number
 
 
 def one(name: str, root: Path, number: int = 0) -> Case:
@@ -41,7 +41,7 @@ def test_file_series(stem: str, series: str) -> None:
 
 @pytest.mark.parametrize("cell", ["", " ", "NaN", "nan", "UNK", "unknown", "None", "N/A"])
 def test_unknown_cells(cell: str) -> None:
-    assert known(cell) is None
+    assert given_text(cell) is None
 
 
 def test_cells() -> None:

@@ -11,7 +11,6 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import (
     KNOWN,
     MAX_DISTANCE,
-    Fingerprint,
     OverlapKind,
     _pairs,
     find_overlap,
@@ -141,10 +140,6 @@ def test_each_picture_is_read_once_and_progress_is_shown(folder):
     assert seen == ["first.png", "other.png"]
 
 
-def prints(words):
-    return [Fingerprint(Path(str(n)), str(n), str(n), row) for n, row in enumerate(words)]
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 30), st.integers(0, 30), st.integers(0, 256))
 def test_pairs_against_a_double_loop(seed, count_a, count_b, limit):
@@ -158,8 +153,8 @@ def test_pairs_against_a_double_loop(seed, count_a, count_b, limit):
               if distance(a[i], b[j]) <= limit]  # fmt: skip
     within = [(i, j) for i in range(count_a) for j in range(i + 1, count_a)
               if distance(a[i], a[j]) <= limit]  # fmt: skip
-    assert list(_pairs(prints(a), prints(b), limit)) == across
-    assert list(_pairs(prints(a), None, limit)) == within
+    assert list(_pairs(a, b, limit)) == across
+    assert list(_pairs(a, None, limit)) == within
 
 
 def test_blocks_join_without_a_seam():
@@ -167,7 +162,7 @@ def test_blocks_join_without_a_seam():
     words[2400] = words[3]
     words[1024] = words[1023]
     start = time.process_time()
-    assert list(_pairs(prints(words), None, 40)) == [(3, 2400), (1023, 1024)]
+    assert list(_pairs(words, None, 40)) == [(3, 2400), (1023, 1024)]
     assert time.process_time() - start < 10
 
 

@@ -72,8 +72,8 @@ def judge(
         typer.Option(
             "--judge",
             metavar="NAME",
-            help="`rubric`, `dermeval`, `dermeval:DIR`, a model that inspect-ai can name, or "
-            "`URL#MODEL`; repeatable. `rubric` by default.",
+            help="`rubric`, `dermeval`, `dermeval:DIR`, a model that inspect-ai can name, "
+            "`URL#MODEL`, or a judge that another package brings; repeatable. `rubric` by default.",
         ),
     ] = None,
     system: Annotated[

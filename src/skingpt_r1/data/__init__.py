@@ -4,7 +4,6 @@ No data set is part of this package: each reader turns a folder that the user ha
 the data set's own terms into `Case` objects.
 """
 
-import difflib
 import pkgutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from types import MappingProxyType
 from skingpt_r1.case import Case
 from skingpt_r1.data import readers as _folder
 from skingpt_r1.data.readers.folder import write_folder
-from skingpt_r1.data.reading import DatasetInfo, Reader, Reading
+from skingpt_r1.data.reading import DatasetInfo, Reader, Reading, nearest_hint
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.plugins import find_plugins
 
@@ -33,7 +32,7 @@ def find_readers() -> tuple[dict[str, Reader], dict[str, str]]:
     """All readers, ours first, then those of other packages; and what is wrong with the rest.
 
     Other packages name a `Reader` in the entry-point group `skingpt_r1.readers`. One that cannot
-    be loaded, is no reader, or has a name that is taken is left out, with one line by its name.
+    be loaded, or has a name that is taken, is left out, with one line by its name.
     """
     found, broken = find_plugins("readers", Reader, taken=READERS)
     return {**READERS, **found}, broken
@@ -51,8 +50,7 @@ def reader_of(name: str) -> Reader:
     if name in broken:
         raise DatasetError(broken[name])
     if name not in readers:
-        near = difflib.get_close_matches(name, readers, n=1)
-        hint = f"; nearest: {near[0]!r}" if near else ""
+        hint = nearest_hint(name, readers)
         raise DatasetError(f"no data set is called {name!r}{hint}; known: {', '.join(readers)}")
     return readers[name]
 

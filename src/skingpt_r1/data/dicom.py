@@ -39,14 +39,12 @@ def is_dicom(head: bytes, suffix: str) -> bool:
 def read_dicom(path: Path, max_pixels: int) -> Image.Image:
     """The first frame of a DICOM picture in RGB; `info` has its colour profile, and nothing else.
 
-    MONOCHROME1 is inverted, the YBR and palette colour spaces are converted, and a grey window (or
-    the full stored range) is mapped to 0..255. An optional value that is empty or means nothing,
-    such as a window without width or a slope of zero, counts as absent. A picture that declares
-    burned-in annotation is read with a warning, because its pixels may show the patient's name.
+    An optional value that means nothing, such as a window without width, counts as absent. Declared
+    burned-in annotation is warned of, because the pixels may show the patient's name.
 
     Raises:
-        ImageError: pydicom is not installed, the file is damaged or has no picture, its coding
-            is not supported, or it has more than `max_pixels` pixels.
+        ImageError: pydicom is not installed, the file is damaged, too large or has no picture, or
+            its coding is not supported.
     """
     try:
         import pydicom
@@ -112,17 +110,16 @@ def _warn_burned_in(header: Any, path: Path) -> None:
     if str(header.get("BurnedInAnnotation", "NO")).strip().upper() != "YES":
         return
     # A file name may be a patient's name; the hash names the file to whoever holds it.
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     logger.warning(
         "a DICOM picture declares burned-in annotation: text in its pixels may identify the "
         "patient; mask it before use (file SHA-256 %s...)",
-        digest,
+        hashlib.sha256(path.read_bytes()).hexdigest()[:16],
     )
 
 
 def _to_rgb(dataset: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
-    photometric = str(dataset.PhotometricInterpretation).strip().upper()
-    if _is_grey(dataset):
+    photometric = _photometric(dataset)
+    if photometric.startswith("MONOCHROME"):
         grey = _windowed(dataset, array)
         grey = 255 - grey if photometric == "MONOCHROME1" else grey
         return np.repeat(grey[..., None], 3, axis=2)
@@ -136,8 +133,8 @@ def _to_rgb(dataset: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
     return _scaled(array, 0, 2 ** int(dataset.BitsStored) - 1)
 
 
-def _is_grey(dataset: Any) -> bool:
-    return str(dataset.PhotometricInterpretation).strip().upper().startswith("MONOCHROME")
+def _photometric(dataset: Any) -> str:
+    return str(dataset.PhotometricInterpretation).strip().upper()
 
 
 def _windowed(dataset: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -156,8 +153,7 @@ def _windowed(dataset: Any, array: NDArray[Any]) -> NDArray[np.uint8]:
             half = (width - 1) / 2 if width >= 1 else width / 2
             return _scaled(values, centre - 0.5 - half, centre - 0.5 + half)
     bits = int(dataset.BitsStored)
-    signed = int(dataset.PixelRepresentation) == 1
-    first = -(2 ** (bits - 1)) if signed else 0
+    first = -(2 ** (bits - 1)) if int(dataset.PixelRepresentation) == 1 else 0
     ends = (first * slope + intercept, (first + 2**bits - 1) * slope + intercept)
     return _scaled(values, min(ends), max(ends))
 
@@ -185,7 +181,7 @@ def _colour_profile(dataset: Any) -> dict[str | tuple[int, int], Any]:
     Source: DICOM PS3.3 C.11.15; pictures of microscopes have it for each optical path.
     """
     paths = dataset.get("OpticalPathSequence") or ()
-    holders = () if _is_grey(dataset) else (dataset, *paths[:1])
+    holders = (dataset, *paths[:1]) if not _photometric(dataset).startswith("MONOCHROME") else ()
     profile = next(filter(None, (holder.get("ICCProfile") for holder in holders)), None)
     return {} if profile is None else {"icc_profile": profile}
 

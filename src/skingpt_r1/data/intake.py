@@ -32,10 +32,9 @@ SAME_COLOURS = 2
 
 
 def to_srgb(image: Image.Image, path: Path) -> Image.Image:
-    """An RGB picture in sRGB: colours by the profile in `image.info`, transparent parts on white.
+    """An 8-bit RGB picture in sRGB: colours by the profile in `image.info`, on white.
 
-    A profile that is damaged or of another kind of picture is ignored, with a warning. Values of
-    16 bits, and floats in 0..1 or 0..255, are scaled to 8 bits. Messages name the `path`.
+    A profile that is damaged or of another kind of picture is ignored, with a warning.
 
     Raises:
         ImageError: values of more than 8 bits are out of range.
@@ -62,22 +61,18 @@ def _on_white(image: Image.Image, profile: Any) -> Image.Image:
 def _wide_grey(image: Image.Image, path: Path) -> Image.Image:
     """Grey of more than 8 bits as 16 bits: integers up to 65535, floats in 0..1 or 0..255."""
     values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise _range_error(path, "values that are not finite")
     low, high = float(values.min()), float(values.max())
     full = 65535.0
     if image.mode == "F":
         full = 1.0 if high <= 1.0 else 255.0
-    if low < 0 or high > full:
-        raise _range_error(path, f"values from {low:g} to {high:g}")
+    finite = np.isfinite(values).all()
+    if not finite or low < 0 or high > full:
+        found = f"values from {low:g} to {high:g}" if finite else "values that are not finite"
+        raise ImageError(
+            f"{path}: {found} in mode I or F; integers in 0..65535 or floats in 0..1 or 0..255 are "
+            "allowed; convert the picture to 8-bit PNG"
+        )
     return Image.fromarray(np.round(values * (65535.0 / full)).astype(np.uint16))
-
-
-def _range_error(path: Path, found: str) -> ImageError:
-    return ImageError(
-        f"{path}: {found} in mode I or F; integers in 0..65535 or floats in 0..1 or 0..255 are "
-        "allowed; convert the picture to 8-bit PNG"
-    )
 
 
 def _convert(image: Image.Image, profile: Any) -> Image.Image:
@@ -115,14 +110,10 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     # A grey picture with a profile of colours is one whose three values are equal.
     entry = mode if space == "L" else space
     assert entry is not None
-    transform = ImageCms.buildTransform(
-        source,
-        ImageCms.createProfile("sRGB"),
-        entry,
-        "RGB",
-        # What makes it faster is off by up to ten levels in the dark of a linear grey.
-        flags=ImageCms.Flags.NOOPTIMIZE if space == "L" else ImageCms.Flags.NONE,
-    )
+    # The optimised transform is off by up to ten levels in the dark of a linear grey.
+    flags = ImageCms.Flags.NOOPTIMIZE if space == "L" else ImageCms.Flags.NONE
+    target = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(source, target, entry, "RGB", flags=flags)
     return None if space == "RGB" and _is_srgb(transform) else transform
 
 
@@ -162,12 +153,9 @@ _ALLOWED = "JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000, AVIF, HEIC and DICOM"
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _SPECIAL = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
+    (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+)  # fmt: skip
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError,
            TypeError, AttributeError, OverflowError, ZeroDivisionError, RuntimeError,
            MemoryError)  # fmt: skip
@@ -176,13 +164,12 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError,
 def open_image(path: str | Path) -> Image.Image:
     """The picture in a file as 8-bit RGB, upright, with its pixels and nothing else.
 
-    The EXIF orientation is applied exactly once and every kind of metadata is dropped: EXIF, XMP,
-    comments, colour profile (after conversion to sRGB), DICOM fields. Transparent pictures lie on
-    white; 16-bit values are scaled to 8 bits; the first frame of several is taken.
+    The EXIF orientation is applied exactly once, then all metadata is dropped. The first frame of
+    several is taken.
 
     Raises:
-        ImageError: the file is missing, empty, not a picture, damaged, too large, or too long and
-            narrow; or the package that reads HEIC or DICOM is not installed.
+        ImageError: the file is missing, not a picture, damaged, too large, or too narrow; or the
+            package that reads HEIC or DICOM is not installed.
     """
     path = Path(path)
     head = _head(path)
@@ -210,11 +197,7 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def check_size(what: str | Path, size: tuple[int, int]) -> None:
-    """Refuse a width and height that are too large to decode, or too long and narrow for a model.
-
-    Raises:
-        ImageError: it names `what`, the file for example.
-    """
+    """Raise an `ImageError` for a size too large to decode, or too narrow for a model."""
     width, height = size
     if width * height > MAX_PIXELS:
         raise ImageError(
@@ -229,10 +212,7 @@ def check_size(what: str | Path, size: tuple[int, int]) -> None:
 
 
 def special_kind(path: Path) -> str | None:
-    """What a path is that is no file, a folder or a pipe; None for a file and for nothing.
-
-    Opening a pipe, or reading a device, may never end.
-    """
+    """What a path is that is no file, whose reading may never end; None for a file or nothing."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -241,10 +221,9 @@ def special_kind(path: Path) -> str | None:
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """Picture files named by files and folders, in order; folders are searched to the bottom.
+    """Picture files named by files, and by folders that are searched to the bottom, in order.
 
-    A file is taken as it is, whatever its suffix; in a folder only files with a picture suffix
-    count, and hidden ones do not. Links and pipes with such a name count; opening tells of them.
+    In a folder only names with a picture suffix count, links and pipes too; hidden ones do not.
 
     Raises:
         ImageError: a path does not exist, or a folder holds no picture.
@@ -277,8 +256,7 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _head(path: Path) -> bytes:
-    kind = special_kind(path)
-    if kind is not None:
+    if (kind := special_kind(path)) is not None:
         raise ImageError(f"{path}: {kind}, not a picture; name a picture file")
     try:
         with path.open("rb") as file:

@@ -55,11 +55,9 @@ class Lesion:
 def find_lesion(image: Image.Image) -> Lesion | None:
     """The lesion nearest to the middle, or None when no outline can be trusted.
 
-    The skin colour is a plane fitted to the frame of the picture, so that slanting light does not
-    count; where that fails, the plane is bent for light that falls off from the middle. The lesion
-    is what differs from the skin by more than Otsu's threshold. Refused are outlines
-    that are tiny, fill the picture, lie in a corner, run along the edge, are ragged, or hardly
-    differ from the skin.
+    The skin colour is a plane fitted to the frame of the picture (for slanting light), or a bent
+    one where that fails (for light that falls off from the middle). The lesion is what differs from
+    it by more than Otsu's threshold.
     """
     lab = _smooth_lab(image)
     valid = _inside_surround(lab[..., 0])
@@ -149,8 +147,7 @@ def _distance_from_skin(lab: Floats, valid: Mask, *, radial: bool) -> Floats:
 
 def _central_component(distance: Floats, valid: Mask) -> Mask | None:
     threshold = max(float(threshold_otsu(distance[valid])), MIN_CONTRAST)
-    mask = (distance > threshold) & valid
-    mask = ndimage.binary_opening(mask, _SQUARE)
+    mask = ndimage.binary_opening((distance > threshold) & valid, _SQUARE)
     mask = ndimage.binary_closing(np.pad(mask, 3), _SQUARE, iterations=2)[3:-3, 3:-3]
     mask = ndimage.binary_fill_holes(mask) & valid
     labels, count = ndimage.label(mask)
@@ -232,13 +229,9 @@ class Measurements:
     """What the pixels of one segmented lesion say; colours are in CIELAB units."""
 
     area_share: float  # lesion over picture, without a dermoscope's black surround
-    # Mean share of the lesion that has no mirror image, over its two main axes: 0 for a
-    # mirror-symmetric outline, towards 1 for none.
-    asymmetry: float
+    asymmetry: float  # mean share without a mirror image, over both main axes: 0 if symmetric
     colour_asymmetry: float  # mean colour difference of mirrored lesion pixels
-    # Squared ratio of the perimeter to that of an ellipse of the same area and elongation; about 1
-    # for any smooth oval.
-    border_irregularity: float
+    border_irregularity: float  # squared ratio of the perimeter to a like ellipse's: 1 if smooth
     border_width: float  # of the transition from lesion to skin, as a share of the longer side
     solidity: float  # area over the area of the convex hull
     elongation: float  # long over short main axis
@@ -269,8 +262,8 @@ def measure(image: Image.Image) -> Measurements | None:
         contrast=lesion.contrast,
         colour=colour,
         num_colours=num_colours,
-        lab=_triple(np.median(lesion.lab[mask], axis=0)),
-        skin_lab=_triple(lesion.skin),
+        lab=tuple(np.median(lesion.lab[mask], axis=0).tolist()),
+        skin_lab=tuple(lesion.skin.tolist()),
     )
 
 
@@ -351,8 +344,3 @@ def name_colours(lab: Floats) -> NDArray[np.int64]:
     """Index into the colour names for each CIELAB colour of [n, 3]: the nearest prototype's."""
     apart = ((lab[:, None, :] - _CENTRES[None]) ** 2).sum(axis=2)
     return np.asarray(_NAME_OF_CENTRE[np.argmin(apart, axis=1)])
-
-
-def _triple(colour: Floats) -> tuple[float, float, float]:
-    lightness, a, b = (float(value) for value in colour)
-    return lightness, a, b

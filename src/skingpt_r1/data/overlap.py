@@ -21,13 +21,12 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.reading import Track
 from skingpt_r1.errors import DatasetError, ImageError
 
+Words = NDArray[np.uint64]
 HASH_SIDE = 16
 HASH_BITS = HASH_SIDE**2
 MAX_DISTANCE = 40
-"""Hamming distance, of 256 bits, up to which two pictures count as near-identical.
-
-Our choice, docs/sources.md: copies of a picture after recompression, resizing or a small change of
-brightness stay below it; pictures of different lesions rarely do.
+"""Hamming distance, of 256 bits, up to which two pictures are near-identical: recompressed, resized
+or a little brighter. Our choice, docs/sources.md.
 """
 
 _BLOCK = 1024
@@ -49,7 +48,7 @@ class Fingerprint:
     path: Path
     file: str  # SHA-256 of its bytes
     pixels: str  # SHA-256 of its size and its decoded, upright RGB pixels
-    hash: NDArray[np.uint64]  # 256-bit perceptual hash as four words, [4]
+    hash: Words  # 256-bit perceptual hash as four words, [4]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +78,10 @@ class KnownOverlap:
     source: str
 
 
-def _read_known() -> Iterator[KnownOverlap]:
-    text = files("skingpt_r1.data").joinpath("overlaps.yaml").read_text(encoding="utf-8")
-    for row in yaml.safe_load(text):
-        yield KnownOverlap(frozenset(row["datasets"]), row["what"], row["advice"], row["source"])
-
-
-KNOWN: tuple[KnownOverlap, ...] = tuple(_read_known())
+KNOWN: tuple[KnownOverlap, ...] = tuple(
+    KnownOverlap(**{**row, "datasets": frozenset(row["datasets"])})
+    for row in yaml.safe_load((files("skingpt_r1.data") / "overlaps.yaml").read_text("utf-8"))
+)
 
 
 def known_overlaps(names: Iterable[str]) -> list[KnownOverlap]:
@@ -122,35 +118,28 @@ def find_overlap(
 ) -> list[Overlap]:
     """Pairs of pictures that are the same: within one set of cases, or between two.
 
-    The strongest kind comes first, then the smallest distance. Each picture is read once (`track`
-    wraps the list of files, for a progress bar), or not at all where `prints` has fingerprints of
-    all. The hashes of all pairs are compared in blocks; pictures of one case are never a pair.
+    The strongest kind comes first, then the smallest distance; pictures of one case are never a
+    pair. `track` wraps the list of files to read; none is read where `prints` is given.
 
     Raises:
         DatasetError: pictures cannot be read; all of them are listed.
-        ValueError: `max_distance` is not in 0..256.
     """
     if not 0 <= max_distance <= HASH_BITS:
         raise ValueError(f"max_distance {max_distance} is not in 0..{HASH_BITS}")
-    images_a = _images(cases_a)
-    images_b = images_a if cases_b is None else _images(cases_b)
+    images_a, images_b = (
+        [(case, path) for case in cases for path in case.images]
+        for cases in (cases_a, cases_a if cases_b is None else cases_b)
+    )
     if prints is None:
         prints = _read([path for _, path in images_a + images_b], track)
+    hashes_a, hashes_b = (_stack(prints[path] for _, path in side) for side in (images_a, images_b))
     found = []
-    for i, j in _pairs(
-        [prints[path] for _, path in images_a],
-        [prints[path] for _, path in images_b] if cases_b is not None else None,
-        max_distance,
-    ):
+    for i, j in _pairs(hashes_a, None if cases_b is None else hashes_b, max_distance):
         (case_a, path_a), (case_b, path_b) = images_a[i], images_b[j]
         if (case_a.dataset, case_a.id) != (case_b.dataset, case_b.id):
             kind, distance = _compare(prints[path_a], prints[path_b])
             found.append(Overlap(kind, distance, case_a, case_b, path_a, path_b))
     return sorted(found, key=_rank)
-
-
-def _images(cases: Sequence[Case]) -> list[tuple[Case, Path]]:
-    return [(case, path) for case in cases for path in case.images]
 
 
 def _read(paths: Sequence[Path], track: Track) -> dict[Path, Fingerprint]:
@@ -166,30 +155,24 @@ def _read(paths: Sequence[Path], track: Track) -> dict[Path, Fingerprint]:
     return prints
 
 
-def _pairs(
-    first: Sequence[Fingerprint], second: Sequence[Fingerprint] | None, max_distance: int
-) -> Iterator[tuple[int, int]]:
-    """Index pairs of identical files or near hashes; within one list each pair once.
-
-    Identical files and pixels have equal hashes, so that the hashes alone find every pair.
-    """
-    words_a = _stack(first)
-    words_b = words_a if second is None else _stack(second)
-    for start in range(0, len(words_a), _BLOCK):
-        rows = words_a[start : start + _BLOCK]
+def _pairs(first: Words, second: Words | None, max_distance: int) -> Iterator[tuple[int, int]]:
+    """Index pairs of equal or similar hashes; within one list each pair once."""
+    for start in range(0, len(first), _BLOCK):
+        rows = first[start : start + _BLOCK]
         offset = start if second is None else 0
-        near = hamming(rows, words_b[offset:]) <= max_distance
+        others = first[offset:] if second is None else second
+        near = hamming(rows, others) <= max_distance
         if second is None:
             near = np.triu(near, 1)
         for i, j in np.argwhere(near):
             yield start + int(i), offset + int(j)
 
 
-def _stack(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
+def _stack(prints: Iterable[Fingerprint]) -> Words:
     return np.array([item.hash for item in prints], np.uint64).reshape(-1, _WORDS)
 
 
-def hamming(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint16]:
+def hamming(a: Words, b: Words) -> NDArray[np.uint16]:
     """Hamming distances [n, m] between hashes [n, words] and [m, words]."""
     distances = np.zeros((len(a), len(b)), np.uint16)
     for word in range(a.shape[1]):

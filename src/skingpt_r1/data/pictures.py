@@ -23,11 +23,10 @@ _BESIDE = frozenset((
 class PictureIndex:
     """Finds the pictures that a table names, whatever their letter case and suffix.
 
-    The documented place wins: the folders that the data set documents, or the folder that the
-    table names. Sub-folders come next. In one folder the exact name wins over another suffix;
-    two folders never decide by suffix, for a mask often has the suffix that a photo had.
-    `documented` is a pattern of folder names, letter case aside; where there are such directly in
-    `root`, nothing else is searched. Hidden files are passed over.
+    The folder that the table names wins, then its sub-folders. In one folder the exact name wins
+    over another suffix; two folders never decide by suffix, for a mask often has the suffix that a
+    photo had. `documented` is a pattern of folder names; where there are such directly in `root`,
+    nothing else is searched. Hidden files are passed over.
     """
 
     def __init__(self, root: Path, documented: str = "") -> None:
@@ -55,9 +54,9 @@ class PictureIndex:
     def find(self, name: str) -> Path | None:
         """The picture of that relative path, name or stem; None if there is none.
 
-        A suffix in `name` need not be the file's: tables often outlive a re-encoding. Copies that
-        are the same to the byte are one picture. A picture that lies only in a folder of masks or
-        small copies, by the folder's name, is none unless the table names that folder.
+        A suffix in `name` need not be the file's: tables often outlive a re-encoding. Identical
+        files are one picture. A picture in a folder of masks or small copies is none, unless the
+        table names that folder.
 
         Raises:
             DatasetError: two pictures answer to the name, and the place does not decide.
@@ -121,21 +120,16 @@ def photos_below(folder: Path) -> tuple[list[Path], int]:
         if any(map(_tells_beside, path.relative_to(folder).parts[:-1])):
             return True
         named = re.fullmatch(r"(.+)[-_ .]([A-Za-z]+)", path.stem)
-        return (
-            named is not None
-            and _folded(named[2]) in _BESIDE
-            and (path.parent, _folded(named[1])) in stems
-        )
+        if named is None or _folded(named[2]) not in _BESIDE:
+            return False
+        return (path.parent, _folded(named[1])) in stems
 
     photos = [path for path in found if not is_beside(path)]
     return photos, len(found) - len(photos)
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted by path; none if the folder does not exist.
-
-    Links to folders are followed, each folder once.
-    """
+    """All picture files below a folder, sorted; links to folders are followed, each once."""
     found: list[Path] = []
     visited: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -164,10 +158,7 @@ def _folded(text: str) -> str:
 
 
 def _agree(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Whether a picture may lie there: below the folders wanted, or one path ends as the other.
-
-    `a/b` is found in `b`, `x/a/b` and `a/b/x`, and never in `c`.
-    """
+    """Whether a picture may lie there: `a/b` is found in `b`, `x/a/b` and `a/b/x`, not in `c`."""
     shared = min(len(found), len(wanted))
     ends_alike = found[len(found) - shared :] == wanted[len(wanted) - shared :]
     return ".." not in wanted and (ends_alike or found[: len(wanted)] == wanted)

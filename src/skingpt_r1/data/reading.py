@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from skingpt_r1.case import Case, id_problem
 from skingpt_r1.data.intake import open_image, special_kind
 from skingpt_r1.data.pictures import PictureIndex, photos_below
 from skingpt_r1.errors import DatasetError, ImageError
-from skingpt_r1.text.values import known, tidy, whole_number
+from skingpt_r1.text.values import file_series, given_text, tidy, whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,11 @@ def label_set(name: str) -> tuple[str, ...]:
     """A long label set of `labels/`, as its data set spells it, misspellings included."""
     path = files("skingpt_r1.data") / "labels" / f"{name}.txt"
     return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def nearest_hint(name: str, names: Iterable[str]) -> str:
+    """The name most like a wrong one, as the next part of a message; empty if none is like it."""
+    return "".join(f"; nearest: {near!r}" for near in difflib.get_close_matches(name, names, n=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +91,7 @@ class Reading:
             self.problem(where, f"id {case.id[:_SHOWN_ID]!r} cannot be used: {unfit}")
             return
         for path in case.images:
-            kind = special_kind(path)
-            if kind is not None:
+            if (kind := special_kind(path)) is not None:
                 self.problem(where, f"{path}: {kind}, not a picture")
                 return
         first = self._first_seen.setdefault(case.id, where)
@@ -112,25 +117,20 @@ class Reading:
 
     def required(self, where: str, column: str, value: str) -> str | None:
         """The value of a column that may not be empty; None, and a problem, if it is."""
-        said = known(value)
+        said = given_text(value)
         if said is None:
             self.problem(where, f"{column} is empty; every row needs one")
         return said
 
     def label(self, where: str, value: str, names: Mapping[str, str] | Iterable[str]) -> str | None:
-        """The label that a raw value stands for, letter case aside; None, and a problem, if none.
-
-        `names` maps raw values to labels, or has the labels themselves.
-        """
+        """The label of a raw value, letter case aside; None, and a problem, if there is none."""
         table = names if isinstance(names, Mapping) else {name: name for name in names}
         folded = {raw.casefold(): label for raw, label in table.items()}
         wanted = tidy(value).casefold()
         if wanted in folded:
             return folded[wanted]
-        near = difflib.get_close_matches(wanted, folded, n=1)
-        shown = list(table)
-        allowed = ", ".join(shown[:30]) + (", ..." if len(shown) > 30 else "")
-        hint = f"; nearest: {near[0]!r}" if near else ""
+        allowed = ", ".join(list(table)[:30]) + (", ..." if len(table) > 30 else "")
+        hint = nearest_hint(wanted, folded)
         self.problem(where, f"unknown label {value!r}{hint}; allowed: {allowed}")
         return None
 
@@ -151,6 +151,18 @@ class Reading:
             self.notes["pictures of one name with two suffixes; the table's suffix was taken"] += 1
         return path
 
+    def add_photo(self, picture: Path, name: Path, label: str, **fields: Any) -> None:
+        """Add the case of one photo; the id is its relative path, the group its file series."""
+        case = Case(
+            id=name.with_suffix("").as_posix().strip(),
+            images=(picture,),
+            dataset=self.info.name,
+            group=file_series(picture.stem),
+            label=label,
+            **fields,
+        )
+        self.add(case, name.as_posix())
+
     def photos(self, folder: Path) -> list[Path]:
         """The photos below a folder; masks, maps and small copies beside them are noted."""
         photos, beside = photos_below(folder)
@@ -167,14 +179,14 @@ class Reading:
         except UnicodeDecodeError as error:
             self.problem(where, f"{path.name} is not UTF-8 text: {error.reason}")
             return None
-        if not text.strip():
-            self.problem(where, f"{path.name} is empty")
-            return None
-        return text
+        if text.strip():
+            return text
+        self.problem(where, f"{path.name} is empty")
+        return None
 
     def age(self, where: str, value: str) -> str | None:
         """Age in whole years as text; None when unknown; a problem when it is no age."""
-        if (said := known(value)) is None:
+        if (said := given_text(value)) is None:
             return None
         years = whole_number(said)
         if years is None or not 0 <= years <= 120:
@@ -184,10 +196,8 @@ class Reading:
 
     def fitzpatrick(self, where: str, value: str) -> int | None:
         """Fitzpatrick type 1..6; None when unknown (empty or -1); a problem otherwise."""
-        if (said := known(value)) is None:
-            return None
-        scale = whole_number(said)
-        if scale == -1:
+        said = given_text(value)
+        if said is None or (scale := whole_number(said)) == -1:
             return None
         if scale is None or not 1 <= scale <= 6:
             self.problem(where, f"Fitzpatrick type {value!r} is not 1..6, -1 or empty")
@@ -195,11 +205,10 @@ class Reading:
         return scale
 
     def open_pictures(self, track: Track = iter) -> None:
-        """Open every picture; one that cannot be read is a problem.
+        """Open every picture but those said to be absent; one that cannot be read is a problem.
 
-        So is a file that is a link out of the folder, for it may lead anywhere; it is not opened.
-        A folder of pictures may be a link, and is noted. A picture that the reader says is absent
-        is passed over. `track` wraps the list of files, for a progress bar.
+        So is a file that is a link out of the folder; it is not opened. A folder of pictures may be
+        a link, and is noted. `track` wraps the list of files, for a progress bar.
         """
         present = (case for case in self.cases if case.attributes.get("picture") != "absent")
         root = self.root.resolve()
@@ -258,8 +267,7 @@ def _place(problem: str) -> tuple[str, int, str]:
 class Reader(DatasetInfo):
     """A card and how to read the data set: `fill` adds cases and problems to a pass.
 
-    Every file of `readers/` defines one as `READER`; so do packages that bring more
-    (entry points of the group `skingpt_r1.readers`).
+    Every file of `readers/` defines one as `READER`; other packages name theirs as entry points.
     """
 
     fill: Callable[[Reading], None]

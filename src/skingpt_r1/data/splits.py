@@ -18,14 +18,10 @@ Parts = dict[Split, list[Case]]
 def split_cases(cases: Sequence[Case], fractions: Mapping[Split, float], seed: int) -> Parts:
     """Cut cases into parts at random; a group is never in two parts.
 
-    Labels are spread over the parts in proportion to `fractions`, counted in cases. A label with
-    at least as many groups as there are parts is in every part, whatever the fractions, as long
-    as groups have one label each (with mixed groups this can be impossible; then most are). A
-    label with fewer groups goes to the larger parts first. Cases without a label count as one
-    more label. The official splits of the cases are ignored; see `official_split`.
-
-    The same cases and seed give the same parts, whatever the order of the cases; the cases of each
-    part are sorted by data set and id.
+    Labels are spread over the parts in proportion to `fractions`, counted in cases; no label is one
+    more label. A label with at least as many groups as parts is in every part, as long as groups
+    have one label each; one with fewer goes to the larger parts first. Official splits are ignored.
+    Same cases and seed, same parts, whatever the order; each part is sorted by data set and id.
 
     Raises:
         RecipeError: the fractions are not positive or do not sum to 1.

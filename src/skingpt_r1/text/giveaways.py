@@ -12,7 +12,7 @@ from functools import cache
 from skingpt_r1.text.findings import WORDS, is_negated, statements
 from skingpt_r1.text.taxonomy import canonical, diagnoses, normalise
 from skingpt_r1.text.tokens import pattern, vocabulary
-from skingpt_r1.text.values import known, truth
+from skingpt_r1.text.values import given_text, truth
 
 # Names this long do not turn up by chance when the spaces of a text are left out.
 _LONG_NAME = 8
@@ -86,7 +86,7 @@ def invented_history(
 
 
 def _is_recorded(columns: tuple[str, ...], sentence: str, attributes: Mapping[str, str]) -> bool:
-    cells = [value for column in columns if (value := known(attributes.get(column)))]
+    cells = [value for column in columns if (value := given_text(attributes.get(column)))]
     answers = [truth(value) for value in cells]
     if not cells or None in answers:
         return bool(cells)

@@ -12,8 +12,8 @@ _UNKNOWN = frozenset(("", *vocabulary()["unknown"]))
 _NO_WORD = re.compile(r"#\S*[!?]|[-–—−_.?…]+")
 
 
-def known(value: str | None) -> str | None:
-    """The trimmed value; None where the cell says that nothing is known."""
+def given_text(value: str | None) -> str | None:
+    """The trimmed text of a cell; None where it says that nothing is known."""
     text = trimmed(value or "")
     word = " ".join(text.split()).casefold()
     return None if word in _UNKNOWN or _NO_WORD.fullmatch(word) else text
@@ -40,7 +40,7 @@ def truth(value: str) -> bool | None:
 
 def rest(values: Mapping[str, str], *used: str) -> dict[str, str]:
     """The known cells of a row that no field of the case has taken, as they are."""
-    kept = {name: known(value) for name, value in values.items() if name and name not in used}
+    kept = {name: given_text(value) for name, value in values.items() if name and name not in used}
     return {name: value for name, value in kept.items() if value is not None}
 
 
@@ -51,7 +51,7 @@ def stated(**facts: str | None) -> dict[str, str]:
 
 def lowered(value: str) -> str | None:
     """A known value in lower-case words; None when unknown."""
-    text = known(value)
+    text = given_text(value)
     return text.lower().replace("_", " ") if text else None
 
 

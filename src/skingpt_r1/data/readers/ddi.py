@@ -5,7 +5,7 @@ from typing import Any
 from skingpt_r1.case import SkinTone
 from skingpt_r1.data.reading import Reader, Reading, label_set
 from skingpt_r1.data.table import Row, Table
-from skingpt_r1.text.values import known, whole_number
+from skingpt_r1.text.values import given_text, whole_number
 
 LABELS = {raw: raw.replace("-", " ") for raw in label_set("ddi")}  # column `disease`
 TONES = {12: SkinTone.LIGHT, 34: SkinTone.MEDIUM, 56: SkinTone.DARK}
@@ -14,7 +14,7 @@ EARLY = "malignancy(malig=1)"  # what early releases call the column `malignant`
 
 def read_tone(where: str, value: str, reading: Reading) -> SkinTone | None:
     """Tone of a 12/34/56 cell; None when unknown, a problem when it is something else."""
-    if known(value) is None or whole_number(value) == -1:
+    if given_text(value) is None or whole_number(value) == -1:
         return None
     tone = TONES.get(whole_number(value) or 0)
     if tone is None:
@@ -24,7 +24,7 @@ def read_tone(where: str, value: str, reading: Reading) -> SkinTone | None:
 
 def _more(row: Row, reading: Reading) -> dict[str, Any]:
     """The tone, which is a pair of skin types, so that no type is known."""
-    early = known(row.values.get(EARLY))
+    early = given_text(row.values.get(EARLY))
     return {
         "tone": read_tone(row.where, row.values["skin_tone"], reading),
         "attributes": {} if early is None else {"malignant": early},

@@ -9,7 +9,7 @@ from skingpt_r1.data.readers.dermnet import LABELS
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, first_file, read_jsonl
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.text.values import file_series, known, tidy
+from skingpt_r1.text.values import file_series, given_text, tidy
 
 MANIFEST = "data/manifest/dermbench_test.jsonl"
 COLUMNS = ("id", "source", "split", "category", "diagnosis", "dermnet_image_path", "cot")
@@ -31,20 +31,20 @@ def _fill(reading: Reading) -> None:
 
 def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
     where = row.where
-    wrong = [name for name in COLUMNS if not _is_text(row.values[name])]
+    texts = {name: value.strip() for name, value in row.values.items() if isinstance(value, str)}
+    wrong = [name for name in COLUMNS if given_text(texts.get(name)) is None]
     if wrong:
         reading.problem(where, f"{', '.join(wrong)} must be text that is not empty")
         return
-    values = {name: value.strip() for name, value in row.values.items() if isinstance(value, str)}
-    if any(_leaves(values[name]) for name in ("cot", "dermnet_image_path")):
+    if any(_leaves(texts[name]) for name in ("cot", "dermnet_image_path")):
         reading.problem(where, "cot and dermnet_image_path must be paths inside the folder")
         return
-    category = reading.label(where, values["category"], LABELS)
-    narrative = _reference(where, values, reading)
+    category = reading.label(where, texts["category"], LABELS)
+    narrative = _reference(where, texts, reading)
     if category is None or narrative is None:
         return
     try:
-        found = pictures.find(values["dermnet_image_path"])
+        found = pictures.find(texts["dermnet_image_path"])
     except DatasetError as error:
         reading.problem(where, str(error))
         return
@@ -52,25 +52,21 @@ def _add(row: Row, pictures: PictureIndex, reading: Reading) -> None:
         reading.notes["pictures absent, references kept"] += 1
     reading.add(
         Case(
-            id=values["id"],
-            images=(found or reading.root / "images" / values["dermnet_image_path"],),
+            id=texts["id"],
+            images=(found or reading.root / "images" / texts["dermnet_image_path"],),
             dataset=reading.info.name,
-            group=file_series(PurePosixPath(values["dermnet_image_path"]).stem),
-            label=tidy(values["diagnosis"]),
+            group=file_series(PurePosixPath(texts["dermnet_image_path"]).stem),
+            label=tidy(texts["diagnosis"]),
             split=Split.TEST,
             attributes={
                 "category": category,
-                "source": values["source"],
+                "source": texts["source"],
                 **({} if found else {"picture": "absent"}),
             },
             narrative=narrative,
         ),
         where,
     )
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and known(value) is not None
 
 
 def _leaves(name: str) -> bool:

@@ -126,9 +126,8 @@ def _unfit(values: Mapping[str, Any]) -> str | None:
             return f"{name} is {type(values[name]).__name__}, not a list"
     for name, keys in LISTS.items():
         for item in values[name] or ():
-            if not isinstance(item, dict) or not all(
-                isinstance(item.get(key), kind) for key, kind in keys.items()
-            ):
+            fields = item if isinstance(item, dict) else {}
+            if not all(isinstance(fields.get(key), kind) for key, kind in keys.items()):
                 return f"{name} holds an item without {' and '.join(keys)}"
     return None
 

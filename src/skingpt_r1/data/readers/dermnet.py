@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from skingpt_r1.case import Case, Split
+from skingpt_r1.case import Split
 from skingpt_r1.data.reading import Reader, Reading, label_set
-from skingpt_r1.text.values import file_series
 
 LABELS = label_set("dermnet")  # names of the folders
 SPLITS = {"train": Split.TRAIN, "test": Split.TEST}
@@ -42,17 +41,7 @@ def _add_classes(folder: Path, split: Split | None, reading: Reading) -> None:
             if first is not None and first.parent != picture.parent:
                 reading.problem(name.as_posix(), f"bears the name of {first.name} above; keep one")
                 continue
-            reading.add(
-                Case(
-                    id=name.with_suffix("").as_posix().strip(),
-                    images=(picture,),
-                    dataset=reading.info.name,
-                    group=file_series(picture.stem),
-                    label=label,
-                    split=split,
-                ),
-                name.as_posix(),
-            )
+            reading.add_photo(picture, name, label, split=split)
 
 
 READER = Reader(

@@ -20,7 +20,7 @@ from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, first_file, read_csv, read_jsonl
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import check_findings
-from skingpt_r1.text.values import known, tidy
+from skingpt_r1.text.values import given_text, tidy
 from skingpt_r1.text.wording import check_context
 
 T = TypeVar("T")
@@ -52,9 +52,7 @@ def _fill(reading: Reading) -> None:
 
 
 def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
-    """Write `metadata.jsonl` above the pictures, so that `load` gives the same cases back.
-
-    The file, whose path is returned, appears only when it is complete.
+    """Write `metadata.jsonl` above the pictures, whole or not at all; `load` gives the cases back.
 
     Raises:
         DatasetError: a picture lies outside the folder, two cases share an id, a text would be
@@ -78,8 +76,7 @@ def write_folder(folder: Path, cases: Iterable[Case]) -> Path:
     problems += [f"groups {names} would be read back as one" for names in alike.values()]
     if problems or not lines:
         raise DatasetError(f"folder: {len(problems)} problems; nothing written", problems)
-    path = folder / "metadata.jsonl"
-    partial = folder / "metadata.jsonl.partial"
+    path, partial = folder / "metadata.jsonl", folder / "metadata.jsonl.partial"
     try:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
         partial.replace(path)
@@ -92,20 +89,20 @@ def _changed(case: Case) -> str | None:
     """What of a case a reader would change: an id, spaces in names, words for what is missing."""
     if (unfit := id_problem(case.id)) is not None:
         return f"the id cannot be used: {unfit}"
-    if known(case.id) != case.id:
+    if given_text(case.id) != case.id:
         return "the id says that nothing is known"
     names = {"dataset": case.dataset, "group": case.group, "label": case.label}
     for name, text in {**names, **case.findings, **case.context}.items():
         if text is not None and _name(text) != text:
             return f"{name} {text!r} would be read back as {_name(text)!r}"
-    if case.narrative is not None and known(case.narrative) is None:
+    if case.narrative is not None and given_text(case.narrative) is None:
         return f"narrative {case.narrative!r} would be read back as missing"
     return None
 
 
 def _name(text: str) -> str | None:
     """A text as a name is read: tidied, None where it says that nothing is known."""
-    said = known(text)
+    said = given_text(text)
     return None if said is None else tidy(said)
 
 
@@ -152,7 +149,7 @@ def _rows(path: Path, reading: Reading) -> list[Row]:
         for name, text in line.values.items():
             mapping, dot, key = name.partition(".")
             if dot and mapping in MAPPINGS:
-                if (said := known(text)) is not None:
+                if (said := given_text(text)) is not None:
                     gathered[mapping][key] = said
             elif text.strip():
                 plain[name] = text
@@ -206,7 +203,7 @@ def _add(row: Row, pictures: PictureIndex, groups: Mapping[str, str], reading: R
         return
     identity = texts["id"] or _default_id(names[0], images[0])
     used = {*FILES, *FIELDS, *MAPPINGS}
-    others = {name: known(_text(value)) for name, value in values.items() if name not in used}
+    others = {name: given_text(_text(value)) for name, value in values.items() if name not in used}
     # A table can say that the tone is unknown although the type is not; see `_to_record`.
     if scale is not None and tone is None and values.get("tone") != UNTOLD:
         tone = SkinTone.from_fitzpatrick(scale)
@@ -242,7 +239,7 @@ def _said(row: Row, name: str, reading: Reading) -> str | None:
     text = _text(value)
     if text is None or not tidy(text):
         return None
-    said = known(text) if name == "id" else _name(text)
+    said = given_text(text) if name == "id" else _name(text)
     if said is None:
         reading.notes[f"{name} {tidy(text)!r}, taken as missing"] += 1
     elif name == "narrative":
@@ -281,7 +278,7 @@ def _files(row: Row, reading: Reading) -> list[str]:
 
 
 def _is_inside(name: Any) -> bool:
-    if not isinstance(name, str) or known(name) is None or "\0" in name:
+    if not isinstance(name, str) or given_text(name) is None or "\0" in name:
         return False
     path = PureWindowsPath(name.strip())
     return not path.root and ".." not in path.parts
@@ -309,7 +306,7 @@ def _default_id(name: str, image: Path) -> str:
 def _mapping(row: Row, name: str, reading: Reading) -> dict[str, str]:
     """One of the three mappings of a row, values as text."""
     value = row.values.get(name)
-    if known(_text(value)) is None:
+    if given_text(_text(value)) is None:
         return {}
     if not isinstance(value, Mapping):
         reading.problem(row.where, f"{name} is {value!r}; give a mapping of names to values")
@@ -324,7 +321,7 @@ def _mapping(row: Row, name: str, reading: Reading) -> dict[str, str]:
 
 def _choice(row: Row, name: str, choices: Mapping[str, T], reading: Reading) -> T | None:
     """One of a few values; None when the field is empty, a problem when it is something else."""
-    text = known(_text(row.values.get(name)))
+    text = given_text(_text(row.values.get(name)))
     if text is None:
         return None
     if text.casefold() in choices:

@@ -4,14 +4,9 @@ from skingpt_r1.data.reading import Reader
 from skingpt_r1.data.table import Table
 
 LABELS = {
-    "akiec": "actinic keratosis",
-    "bcc": "basal cell carcinoma",
-    "bkl": "benign keratosis",
-    "df": "dermatofibroma",
-    "mel": "melanoma",
-    "nv": "melanocytic nevus",
-    "vasc": "vascular lesion",
-}
+    "akiec": "actinic keratosis", "bcc": "basal cell carcinoma", "bkl": "benign keratosis",
+    "df": "dermatofibroma", "mel": "melanoma", "nv": "melanocytic nevus", "vasc": "vascular lesion",
+}  # fmt: skip
 READER = Reader(
     name="ham10000",
     title="HAM10000",

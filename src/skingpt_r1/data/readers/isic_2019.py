@@ -5,18 +5,13 @@ from typing import Any
 
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
-from skingpt_r1.text.values import known
+from skingpt_r1.text.values import given_text
 
 LABELS = {
-    "MEL": "melanoma",
-    "NV": "melanocytic nevus",
-    "BCC": "basal cell carcinoma",
-    "AK": "actinic keratosis",
-    "BKL": "benign keratosis",
-    "DF": "dermatofibroma",
-    "VASC": "vascular lesion",
-    "SCC": "squamous cell carcinoma",
-}
+    "MEL": "melanoma", "NV": "melanocytic nevus", "BCC": "basal cell carcinoma",
+    "AK": "actinic keratosis", "BKL": "benign keratosis", "DF": "dermatofibroma",
+    "VASC": "vascular lesion", "SCC": "squamous cell carcinoma",
+}  # fmt: skip
 CODES = {**LABELS, "UNK": ""}  # none of the eight diagnoses: no label
 CODE = "code"  # a column that we add
 TRUTHS = ("ISIC_2019_Training_GroundTruth.csv", "GroundTruth.csv")
@@ -56,7 +51,7 @@ def _code(row: Row, reading: Reading) -> str | None:
 
 
 def _more(row: Row, _: Reading) -> dict[str, Any]:
-    lesion = known(row.values["lesion_id"])
+    lesion = given_text(row.values["lesion_id"])
     return {} if lesion is None else {"group": lesion}
 
 

@@ -2,16 +2,12 @@
 
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table
-from skingpt_r1.text.values import known, truth
+from skingpt_r1.text.values import given_text, truth
 
 LABELS = {
-    "ACK": "actinic keratosis",
-    "BCC": "basal cell carcinoma",
-    "MEL": "melanoma",
-    "NEV": "melanocytic nevus",
-    "SCC": "squamous cell carcinoma",
-    "SEK": "seborrheic keratosis",
-}
+    "ACK": "actinic keratosis", "BCC": "basal cell carcinoma", "MEL": "melanoma",
+    "NEV": "melanocytic nevus", "SCC": "squamous cell carcinoma", "SEK": "seborrheic keratosis",
+}  # fmt: skip
 # Column -> slot of the findings, and its value where the column says True or False.
 FINDINGS = {
     "elevation": ("elevation", "elevated", "flat"),
@@ -27,7 +23,7 @@ def _findings(row: Row, reading: Reading) -> dict[str, dict[str, str]]:
     """What the table says about elevation and bleeding; unknown stays out."""
     findings = {}
     for column, (slot, yes, no) in FINDINGS.items():
-        if (value := known(row.values[column])) is None:
+        if (value := given_text(row.values[column])) is None:
             continue
         if (answer := truth(value)) is None:
             reading.problem(row.where, f"{column} {value!r} is not True, False, UNK or empty")

@@ -7,7 +7,7 @@ from typing import Any
 
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.data.table import Row, Table, first_file, read_csv, rows_by_id
-from skingpt_r1.text.values import known, rest, stated, tidy
+from skingpt_r1.text.values import given_text, rest, stated, tidy
 
 PICTURES = ("image_1_path", "image_2_path", "image_3_path")
 WEIGHTS = "weighted_skin_condition_label"
@@ -34,7 +34,7 @@ def _joined(rows: list[Row], labelled: Mapping[str, Row], reading: Reading) -> I
         fields = {
             "label": _heaviest(labels, reading) if labels else None,
             "fitzpatrick": _skin_type(row, labels, reading),
-            "images": [text for column in PICTURES if (text := known(row.values[column]))],
+            "images": [text for column in PICTURES if (text := given_text(row.values[column]))],
             "context": stated(
                 site=_ticked(row.values, "body_parts_"), age=_age_range(row.values["age_group"])
             ),
@@ -47,7 +47,7 @@ def _joined(rows: list[Row], labelled: Mapping[str, Row], reading: Reading) -> I
 
 def _heaviest(row: Row, reading: Reading) -> str | None:
     """The condition of the highest weight in a cell such as `{'Eczema': 0.7, 'Acne': 0.3}`."""
-    text = known(row.values[WEIGHTS])
+    text = given_text(row.values[WEIGHTS])
     if text is None:
         return None
     try:
@@ -60,7 +60,7 @@ def _heaviest(row: Row, reading: Reading) -> str | None:
     ):
         reading.problem(row.where, f"{WEIGHTS} is not a mapping of names to weights: {text[:80]!r}")
         return None
-    named = [name for name in weights if known(name) is not None]
+    named = [name for name in weights if given_text(name) is not None]
     heaviest = max(named, key=lambda name: weights[name], default=None)
     return None if heaviest is None else tidy(heaviest)
 
@@ -81,7 +81,7 @@ def _skin_type(row: Row, labels: Row | None, reading: Reading) -> int | None:
 
 
 def _type(where: str, column: str, value: str, reading: Reading) -> int | None:
-    text = known(value)
+    text = given_text(value)
     if text is None or text in UNTOLD:
         return None
     if text not in TYPES:
@@ -91,7 +91,7 @@ def _type(where: str, column: str, value: str, reading: Reading) -> int | None:
 
 def _age_range(value: str) -> str | None:
     """`AGE_18_TO_29` as `18 to 29`; None when the contributor did not tell."""
-    text = known(value)
+    text = given_text(value)
     if text is None or not text.startswith("AGE_") or text == "AGE_UNKNOWN":
         return None
     return text.removeprefix("AGE_").replace("_", " ").lower()

@@ -7,7 +7,7 @@ from skingpt_r1.data.readers.ddi import read_tone
 from skingpt_r1.data.reading import Reader, Reading, label_set
 from skingpt_r1.data.table import Row, Table, read_csv
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.text.values import known, truth
+from skingpt_r1.text.values import given_text, truth
 
 # v240623 has the polished translation, v240715 one English caption.
 CAPTIONS = ("caption_zh_polish_en", "caption_en")
@@ -35,9 +35,9 @@ def _table(reading: Reading) -> Path:
 
 def _more(row: Row, reading: Reading) -> dict[str, Any]:
     values = row.values
-    original = known(values.get("ori_file_path"))
+    original = given_text(values.get("ori_file_path"))
     present = [name for name in CONCEPTS if truth(values.get(name, ""))]
-    captions = (known(values.get(name)) for name in CAPTIONS)
+    captions = (given_text(values.get(name)) for name in CAPTIONS)
     return {
         **({"group": Path(original).stem} if original else {}),
         "tone": read_tone(row.where, values.get("skin_tone", ""), reading),

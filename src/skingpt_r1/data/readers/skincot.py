@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from skingpt_r1.case import Case
 from skingpt_r1.data.readers.dermnet import LABELS
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.text.values import file_series
 
 
 def _fill(reading: Reading) -> None:
@@ -30,19 +28,8 @@ def _add(picture: Path, images: Path, texts: Path, reading: Reading) -> None:
     where = name.as_posix()
     label = reading.label(where, name.parts[0] if len(name.parts) > 1 else "", LABELS)
     narrative = reading.text(where, texts / f"{where}.txt")
-    if label is None or narrative is None:
-        return
-    reading.add(
-        Case(
-            id=name.with_suffix("").as_posix().strip(),
-            images=(picture,),
-            dataset=reading.info.name,
-            group=file_series(picture.stem),
-            label=label,
-            narrative=narrative,
-        ),
-        where,
-    )
+    if label is not None and narrative is not None:
+        reading.add_photo(picture, name, label, narrative=narrative)
 
 
 READER = Reader(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from skingpt_r1.text.values import known, tidy
+from skingpt_r1.text.values import given_text, tidy
 
 # As written by pandas, NumPy, R, SPSS and SAS, spreadsheets, databases, JavaScript and people.
 MISSING = (
@@ -25,17 +25,17 @@ SAID = (
 
 @pytest.mark.parametrize("cell", MISSING)
 def test_cells_that_say_nothing(cell: str) -> None:
-    assert known(cell) is None
+    assert given_text(cell) is None
 
 
 @pytest.mark.parametrize("cell", SAID)
 def test_cells_that_say_something(cell: str) -> None:
-    assert known(cell) == cell
-    assert known(f" \u00a0{cell}\u200b\n") == cell
+    assert given_text(cell) == cell
+    assert given_text(f" \u00a0{cell}\u200b\n") == cell
 
 
 def test_none_says_nothing() -> None:
-    assert known(None) is None
+    assert given_text(None) is None
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_names_have_single_spaces(text: str, name: str) -> None:
 @pytest.mark.parametrize("sign", ["?", "#", "-", " ", "\u200b", "#!", "nan ", "."])
 def test_long_cells_are_quick(sign: str) -> None:
     start = time.perf_counter()
-    known(sign * 100_000 + "x")
+    given_text(sign * 100_000 + "x")
     tidy(sign * 100_000)
     assert time.perf_counter() - start < 0.2
