@@ -166,39 +166,30 @@ def run_systems(
         TrainingError: the folder belongs to another recipe, or to another process.
     """
     with own_run(folder):
-        return _run_systems(recipe, folder, systems, max_cost, allow_overlap, progress)
-
-
-def _run_systems(
-    recipe: BenchRecipe,
-    folder: Path,
-    systems: Sequence[str],
-    max_cost: float | None,
-    allow_overlap: bool,
-    progress: Progress | None,
-) -> list[SystemTally]:
-    choices = choose_systems([*recipe.systems, *systems])
-    questions = prepare_questions(recipe, folder, progress)
-    order = [question.id for question in questions]
-    kept = {choice.name: settle_answers(folder, choice.name, order) for choice in choices}
-    bench = Workbench(
-        recipe,
-        folder,
-        questions,
-        Ledger(folder / LEDGER, max_cost),
-        one_model_at_a_time(recipe.models),
-    )
-    opened = {
-        choice: open_system(choice, bench)
-        for choice in choices
-        if any(is_open(kept[choice.name].get(name)) for name in order)
-    }
-    cards = check_systems(choices, opened, bench, allow_overlap=allow_overlap, progress=progress)
-    asked = with_pictures(questions, data_root(folder))
-    if opened:
-        refuse_changed_pictures(asked)
-    _ask_all(opened, asked, folder, kept, progress)
-    return [_tally(cards[choice.name], questions, folder) for choice in choices]
+        choices = choose_systems([*recipe.systems, *systems])
+        questions = prepare_questions(recipe, folder, progress)
+        order = [question.id for question in questions]
+        kept = {choice.name: settle_answers(folder, choice.name, order) for choice in choices}
+        bench = Workbench(
+            recipe,
+            folder,
+            questions,
+            Ledger(folder / LEDGER, max_cost),
+            one_model_at_a_time(recipe.models),
+        )
+        opened = {
+            choice: open_system(choice, bench)
+            for choice in choices
+            if any(is_open(kept[choice.name].get(name)) for name in order)
+        }
+        cards = check_systems(
+            choices, opened, bench, allow_overlap=allow_overlap, progress=progress
+        )
+        asked = with_pictures(questions, data_root(folder))
+        if opened:
+            refuse_changed_pictures(asked)
+        _ask_all(opened, asked, folder, kept, progress)
+        return [_tally(cards[choice.name], questions, folder) for choice in choices]
 
 
 def _ask_all(

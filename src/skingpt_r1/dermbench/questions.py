@@ -125,7 +125,12 @@ def prepare_questions(
         folder,
         same_root(folder, recipe.identity, "data"),
         seed=recipe.seed,
-        manifest=question_manifest(questions, path),
+        manifest={
+            "questions": len(questions),
+            "without a picture": sum(not item.images for item in questions),
+            "without a reference": sum(item.reference is None for item in questions),
+            "sha256": sha256_file(path),
+        },
     )
     if recipe.data.root is not None:
         if recipe.data.root.resolve() != data_root(folder).resolve():
@@ -186,16 +191,6 @@ def benchmark_title(question: Question) -> str:
     """What tables call the benchmark of a question: its name, and whether only its layout is."""
     rendered = question.licence == RENDERED
     return f"{question.benchmark} (rendered)" if rendered else question.benchmark
-
-
-def question_manifest(questions: Sequence[Question], path: Path) -> dict[str, object]:
-    """What `run.json` says about the questions: counts, and the hash of their file."""
-    return {
-        "questions": len(questions),
-        "without a picture": sum(not item.images for item in questions),
-        "without a reference": sum(item.reference is None for item in questions),
-        "sha256": sha256_file(path),
-    }
 
 
 def refuse_changed_pictures(asked: Sequence[Asked]) -> None:
