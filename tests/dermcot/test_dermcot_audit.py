@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from small_corpus import candidate, case_record
 
 from skingpt_r1.dermcot.recipe import AuditRecipe
-from skingpt_r1.dermcot.stages.audit import audit, find_problem
+from skingpt_r1.dermcot.write import audit, find_problem
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.simulate.damage import BROKEN, Damage, write_damaged
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS

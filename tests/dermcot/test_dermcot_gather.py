@@ -75,7 +75,7 @@ def test_patients_stay_together_and_the_unlabelled_are_counted(photos, tmp_path,
     chosen = list(gathered.cases())
     parts = {part: {case.group for case, p in chosen if p == part} for _, part in chosen}
     assert not parts["candidate"] & parts["held_out"]
-    assert gathered.total == 11
+    assert gathered.manifest["cases"] == 11
     assert gathered.manifest["unlabelled"] == 1
     assert "1 cases without a label are left out" in caplog.text
 

@@ -7,13 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermcot.stages.select import (
-    SIGNATURE,
-    KeptPictures,
-    KeptTexts,
-    read_hashes,
-    sign_text,
-)
+from skingpt_r1.dermcot.select import SIGNATURE, KeptPictures, KeptTexts, read_hashes, sign_text
 from skingpt_r1.errors import RecordError
 
 WORDS = [f"word{number}" for number in range(60)]

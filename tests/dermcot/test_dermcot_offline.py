@@ -13,8 +13,8 @@ from skingpt_r1.dermcot.narrators import (
     likeness_of,
     name_slip,
 )
-from skingpt_r1.dermcot.stages.write import observe_task, read_reasoning, reason_task
 from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, VISIBLE, Task, describe_attributes, findings_in
+from skingpt_r1.dermcot.write import observe_task, read_reasoning, reason_task
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.render.folder import iterate_cases
 from skingpt_r1.simulate.damage import Damage

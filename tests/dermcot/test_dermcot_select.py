@@ -9,7 +9,7 @@ from small_corpus import candidate
 
 from skingpt_r1.dermcot.corpus import StageRecord
 from skingpt_r1.dermcot.recipe import SelectRecipe
-from skingpt_r1.dermcot.stages.select import SIGNATURE, Row, decide, read_hashes, select
+from skingpt_r1.dermcot.select import SIGNATURE, ScoredRow, decide, read_hashes, select
 from skingpt_r1.text.rubric import DIMENSIONS
 
 NOTHING_ALIKE = {"text_similarity": 1.01, "picture_distance": -1}
@@ -19,7 +19,7 @@ def row(place, stratum=("a", "unknown", "light"), mean=4.0, lowest=3.0, text=Non
     """A row whose text and picture are its own, or those of a number."""
     words = np.random.default_rng(place if text is None else 1000 + text)
     pixels = np.random.default_rng(place if picture is None else 1000 + picture)
-    return Row(
+    return ScoredRow(
         id=f"case-{place}",
         stratum=stratum,
         mean=mean,

@@ -6,10 +6,9 @@ import pytest
 from small_corpus import small_recipe, small_tools
 
 from skingpt_r1.dermcot import corpus
-from skingpt_r1.dermcot.corpus import STAGES, StageRecord
+from skingpt_r1.dermcot.corpus import KEPT, STAGES, StageRecord, count_corpus, result_rows
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import load_corpus_recipe
-from skingpt_r1.dermcot.stats import KEPT, count_corpus, result_rows
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import read_records

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate, case_record
 
-from skingpt_r1.dermcot.stages.write import (
+from skingpt_r1.dermcot.tasks import BLOCK, NOT_SUPPORTED, blocks, observe_prompt, reason_prompt
+from skingpt_r1.dermcot.write import (
     blind,
     normalise,
     observe,
@@ -16,7 +17,6 @@ from skingpt_r1.dermcot.stages.write import (
     reason,
     says_not_supported,
 )
-from skingpt_r1.dermcot.tasks import BLOCK, NOT_SUPPORTED, blocks, observe_prompt, reason_prompt
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import Reply, prompt_sha256
 from skingpt_r1.text.narrative import make_narrative, parse_narrative

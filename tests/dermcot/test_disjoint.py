@@ -11,7 +11,7 @@ from finished_corpus import make_corpus
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.dermcot.corpus import read_corpus
-from skingpt_r1.dermcot.disjoint import Compared, Leak, compared, find_leaks
+from skingpt_r1.dermcot.disjoint import Compared, SharedPart, compared, find_shared
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import sha256_file
 
@@ -29,8 +29,8 @@ def item(name: str, *paths: Path, group: str | None = None, dataset: str = "fold
     return Compared(case, tuple(sha256_file(path) for path in paths))
 
 
-def leaks(tmp_path: Path, training: list[Compared], certified: list[Compared]) -> list[Leak]:
-    return find_leaks(training, certified, store=tmp_path / "prints.jsonl", max_distance=40)
+def leaks(tmp_path: Path, training: list[Compared], certified: list[Compared]) -> list[SharedPart]:
+    return find_shared(training, certified, store=tmp_path / "prints.jsonl", max_distance=40)
 
 
 def test_disjoint_cases(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_processes_give_the_same_store(tmp_path: Path, monkeypatch: pytest.Monke
     items = [item(str(seed), picture(tmp_path / f"{seed}.png", seed)) for seed in range(6)]
     told: list[tuple[int, int]] = []
     for name, workers in (("one", 1), ("two", 2)):
-        find_leaks(
+        find_shared(
             items[:3],
             items[3:],
             store=tmp_path / name,

@@ -18,8 +18,7 @@ from skingpt_r1.data import load_cases
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.dermcot.certify import certified, history_path, simulate_raters
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
-from skingpt_r1.dermcot.publish import Options, publish
-from skingpt_r1.dermcot.table import features
+from skingpt_r1.dermcot.publish import Options, _groups, features, publish
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
@@ -112,8 +111,8 @@ def test_same_corpus_gives_the_same_bytes(corpus: Path, published: Path, tmp_pat
 
 
 def test_shards(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skingpt_r1.dermcot.table.SHARD_CASES", 3)
-    monkeypatch.setattr("skingpt_r1.dermcot.table._GROUP_ROWS", 2)
+    monkeypatch.setattr("skingpt_r1.dermcot.publish.SHARD_CASES", 3)
+    monkeypatch.setattr("skingpt_r1.dermcot.publish._GROUP_ROWS", 2)
     publish(corpus, tmp_path / "out", OPTIONS)
     names = sorted(path.name for path in (tmp_path / "out" / "data").glob("train-*"))
     assert names == [f"train-0000{n}-of-00003.parquet" for n in range(3)]
@@ -257,10 +256,8 @@ def test_a_killed_publication_leaves_nothing_that_loads(
 
 def test_memory_does_not_hold_the_pictures(corpus: Path, tmp_path: Path) -> None:
     """The writer hands on a few rows at a time, so that a big corpus needs no more memory."""
-    from skingpt_r1.dermcot import table as corpus_table
-
     rows = [{"images": [{"bytes": b"x" * 5_000_000}]} for _ in range(20)]
-    groups = list(corpus_table._groups(rows))
+    groups = list(_groups(rows))
     assert max(sum(len(i["bytes"]) for r in g for i in r["images"]) for g in groups) <= 20_000_000
     assert sum(map(len, groups)) == 20
 

@@ -14,6 +14,7 @@ from finished_corpus import make_corpus
 from skingpt_r1.case import Split
 from skingpt_r1.dermbench.answers import run_systems
 from skingpt_r1.dermbench.judgements import judge_folder, run_judge
+from skingpt_r1.dermbench.judges.judge import record_verdict
 from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.records import Judgement
 from skingpt_r1.dermbench.summary import summarise_runs
@@ -83,8 +84,8 @@ class Unreadable(RubricJudge):
 
     most_attempts = 3
 
-    def _verdict(self, task):
-        return Unscored("no_scores")
+    def judge(self, tasks):
+        return (record_verdict(self, task, Unscored("no_scores")) for task in tasks)
 
 
 def test_an_unreadable_verdict_is_asked_for_as_often_as_the_judge_says(tmp_path):

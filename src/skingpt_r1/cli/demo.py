@@ -85,9 +85,9 @@ def demo(
 def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
     """Build and certify the corpus; say what became of its candidates."""
     from skingpt_r1.dermcot.certify import simulate_raters
+    from skingpt_r1.dermcot.corpus import count_corpus
     from skingpt_r1.dermcot.pipeline import build
     from skingpt_r1.dermcot.recipe import load_corpus_recipe
-    from skingpt_r1.dermcot.stats import count_corpus
 
     recipe, folder = load_corpus_recipe(recipes / "dermcot_demo.yaml", models), out / "corpus"
     with staged() as progress:

@@ -22,9 +22,8 @@ from skingpt_r1.cli.options import (
 )
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import RENDERED_ONLY
-from skingpt_r1.dermcot.corpus import corpus_path
+from skingpt_r1.dermcot.corpus import KEPT, CorpusStats, corpus_path, count_corpus, result_rows
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
-from skingpt_r1.dermcot.stats import KEPT, CorpusStats, count_corpus, result_rows
 from skingpt_r1.recipes import check_recipe, set_values
 from skingpt_r1.records import write_results
 from skingpt_r1.render.folder import rendered_layout

@@ -18,7 +18,7 @@ from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, source_of, with_pi
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
-from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, Leak, compared, find_leaks
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, SharedPart, compared, find_shared
 from skingpt_r1.errors import DatasetError, SkinGPTError
 from skingpt_r1.records import read_json, sha256_file
 from skingpt_r1.runs import RUN, Count, find_root
@@ -149,7 +149,7 @@ class TrainingOverlap(NamedTuple):
 
     unchecked: str = ""
     compared: int = 0
-    leaks: tuple[Leak, ...] = ()
+    leaks: tuple[SharedPart, ...] = ()
     questions: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
@@ -181,7 +181,7 @@ def find_training_overlap(
     if training.cases is None:
         return TrainingOverlap(unchecked=training.reason, known=known)
     cases = [qualified(item) for item in asked]
-    leaks = find_leaks(
+    leaks = find_shared(
         training.cases,
         cases,
         store=folder / FINGERPRINTS,

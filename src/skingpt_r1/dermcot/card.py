@@ -26,23 +26,13 @@ _OWNER = "folder"  # the reader of the user's own pictures, whose licence only t
 
 
 class Source(NamedTuple):
-    """One source of cases.
-
-    Attributes:
-        name: of the reader, or `synthetic`.
-        title: the name its authors use.
-        licence: its terms, in a few words.
-        citation: how its authors want to be named; empty where there is nobody to name.
-        url: where it is described; empty where there is no such place.
-        redistributable: whether its pictures may be passed on.
-        synthetic: whether its pictures are rendered.
-    """
+    """One source of cases: a reader, rendered skin, or the user's own pictures."""
 
     name: str
     title: str
-    licence: str
-    citation: str
-    url: str
+    licence: str  # its terms, in a few words
+    citation: str  # how its authors want to be named; may be empty
+    url: str  # where it is described; may be empty
     redistributable: bool
     synthetic: bool
 
@@ -50,9 +40,8 @@ class Source(NamedTuple):
 def sources_of(names: Iterable[str], stated: Mapping[str, str]) -> tuple[Source, ...]:
     """The sources of these names, in alphabetical order.
 
-    Args:
-        names: of readers, `synthetic`, or what a metadata table called its cases.
-        stated: name -> licence under which the user says that own pictures may be passed on.
+    A name is of a reader, `synthetic`, or what a metadata table called its cases; `stated` are the
+    licences under which the user says that own pictures may be passed on.
 
     Raises:
         DatasetError: a licence is stated for a public data set, or for a source that is not there.
@@ -110,20 +99,9 @@ Counts = Counter[str]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one split.
+    """Counts of one split; all but `pictures` are numbers of cases.
 
-    Attributes:
-        cases: number of cases.
-        pictures: number of pictures.
-        synthetic: number of cases with rendered pictures.
-        sources: source -> cases.
-        diagnoses: diagnosis -> cases.
-        sites: body site -> cases; `unknown` where nothing is known.
-        tones: apparent skin tone -> cases; `unknown` is a row of its own.
-        fitzpatrick: skin type -> cases; `unknown` is a row of its own.
-        diagnosis_tones: (diagnosis, tone) -> cases.
-        narrators: narrator of the reasoning -> cases.
-        evaluators: evaluator -> cases; `none` for cases that were not scored.
+    Site, tone and skin type have a row `unknown`; evaluators one `none`, for cases without scores.
     """
 
     cases: int = 0
@@ -156,9 +134,7 @@ class Tally:
 
 def ordered(counts: Iterable[Counts]) -> list[str]:
     """Keys of several counts, the most frequent first, `unknown` last."""
-    total: Counts = Counter()
-    for one in counts:
-        total.update(one)
+    total = sum(counts, Counts())
     return sorted(total, key=lambda key: (key == UNKNOWN, -total[key], key))
 
 
@@ -175,31 +151,18 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
 class Facts(NamedTuple):
-    """What the card and the metadata say about a corpus.
-
-    Attributes:
-        name: of the corpus.
-        tallies: split -> its counts; `train` first.
-        sources: of the cases.
-        with_images: whether pictures are embedded.
-        states: state of certification -> number of held-out cases; empty without certification.
-        rules: numbers of the certification; None without it.
-        simulated_raters: whether the raters are formulas; None without certification.
-        agreement: of the raters, by dimension.
-        corrected: certified cases whose narrative a rater wrote.
-        version: of the package that wrote the corpus.
-    """
+    """What the card and the metadata say about a corpus."""
 
     name: str
-    tallies: Mapping[str, Tally]
+    tallies: Mapping[str, Tally]  # by split, `train` first
     sources: Sequence[Source]
     with_images: bool
-    states: Mapping[str, int]
+    states: Mapping[str, int]  # held-out cases by state; empty without certification
     rules: CertifyRules | None
-    simulated_raters: bool | None
+    simulated_raters: bool | None  # None without certification
     agreement: Sequence[ResultRow]
-    corrected: int
-    version: str
+    corrected: int  # certified cases whose narrative a rater wrote
+    version: str  # of the package
 
     @property
     def cases(self) -> int:
@@ -332,9 +295,7 @@ def _provenance(facts: Facts) -> str:
         + _list("Narrators", [tally.narrators for tally in facts.tallies.values()])
         + "\n\n"
         + _list("Evaluators", [tally.evaluators for tally in facts.tallies.values()])
-        + "\n\nWritten by SkinGPT-R1 "
-        + facts.version
-        + "."
+        + f"\n\nWritten by SkinGPT-R1 {facts.version}."
     )
 
 
@@ -359,13 +320,17 @@ def _certification(facts: Facts) -> str:
 
 def _counts(facts: Facts) -> list[str]:
     tallies = facts.tallies
-    return [
-        _table("Diagnoses", "diagnosis", {s: t.diagnoses for s, t in tallies.items()}),
-        _table("Body sites", "site", {s: t.sites for s, t in tallies.items()}),
-        _table("Apparent skin tone", "tone", {s: t.tones for s, t in tallies.items()}),
-        _table("Fitzpatrick type", "type", {s: t.fitzpatrick for s, t in tallies.items()}),
-        _tone_table(tallies),
+    columns = (
+        ("Diagnoses", "diagnosis", "diagnoses"),
+        ("Body sites", "site", "sites"),
+        ("Apparent skin tone", "tone", "tones"),
+        ("Fitzpatrick type", "type", "fitzpatrick"),
+    )
+    sections = [
+        _table(title, column, {split: getattr(tally, kind) for split, tally in tallies.items()})
+        for title, column, kind in columns
     ]
+    return [*sections, _tone_table(tallies)]
 
 
 def _limits(facts: Facts) -> str:
@@ -398,12 +363,9 @@ def _columns() -> str:
     )
 
 
-def _list(title: str, counts: Sequence[Mapping[str, int]]) -> str:
-    keys = dict.fromkeys(key for one in counts for key in one)
-    total = {key: sum(one.get(key, 0) for one in counts) for key in keys}
-    return (
-        f"{title}: " + ", ".join(f"{code(key)} {number:,}" for key, number in total.items()) + "."
-    )
+def _list(title: str, counts: Iterable[Counts]) -> str:
+    total = sum(counts, Counts())
+    return f"{title}: {', '.join(f'{code(key)} {n:,}' for key, n in total.items())}."
 
 
 def _table(title: str, column: str, counts: Mapping[str, Any]) -> str:

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -42,17 +41,10 @@ Chosen = tuple[Case, Part]
 
 
 class Gathered(NamedTuple):
-    """The cases that a recipe names, before their pictures are read.
+    """The cases that a recipe names, before their pictures are read."""
 
-    Attributes:
-        cases: in order, each with its part; can be called for again.
-        total: how many.
-        manifest: what names the data in `run.json`.
-    """
-
-    cases: Callable[[], Iterator[Chosen]]
-    total: int
-    manifest: dict[str, Any]
+    cases: Callable[[], Iterator[Chosen]]  # in order; can be called for again
+    manifest: dict[str, Any]  # names the data in `run.json`
 
 
 class _Measured(NamedTuple):
@@ -65,10 +57,6 @@ class _Measured(NamedTuple):
 
 def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
     """The cases of a recipe; those to be drawn are planned and not held.
-
-    Args:
-        recipe: which cases.
-        folder: of the corpus; drawn pictures go to its `pictures`.
 
     Raises:
         DatasetError: the data set has problems, or too few labelled cases.
@@ -86,7 +74,7 @@ def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
         "unlabelled": len(cases) - len(labelled),
         "sha256": _digest(chosen),
     }
-    return Gathered(lambda: iter(chosen), len(chosen), manifest)
+    return Gathered(lambda: iter(chosen), manifest)
 
 
 def planned_candidates(recipe: CasesRecipe, folder: Path) -> Iterator[Candidate]:
@@ -100,20 +88,13 @@ def case_records(
 ) -> Iterator[CaseRecord]:
     """The records of the cases after the first `done`, in order.
 
-    Args:
-        gathered: the cases.
-        recipe: how pictures are drawn and measured.
-        folder: of the corpus.
-        done: cases whose records are written.
-        workers: processes that draw and measure.
-
     Raises:
         ImageError: a picture cannot be read.
     """
     (folder / PICTURES / "images").mkdir(parents=True, exist_ok=True)
     root = noted_root(folder)
     rest = enumerate(gathered.cases())
-    with _pool(workers) as pool:
+    with process_pool(workers) as pool:
         for block in blocks(islice(rest, done, None), BLOCK):
             numbers, paths = zip(*((n, case.images) for n, (case, _) in block), strict=True)
             run = partial(_measure, recipe=recipe)
@@ -135,7 +116,7 @@ def _planned(recipe: CasesRecipe, folder: Path) -> Gathered:
         for index, case in enumerate(drawn):
             yield case, "candidate" if index < candidates else "held_out"
 
-    return Gathered(cases, total, {"cases": total})
+    return Gathered(cases, {"cases": total})
 
 
 def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:
@@ -183,26 +164,21 @@ def _record(case: Case, part: Part, measured: _Measured, root: Path) -> CaseReco
     assert case.label is not None
     # What the data set records is never replaced by what was measured.
     findings = {**measured.findings, **findings_in(case.attributes), **case.findings}
-    case = replace(case, findings=findings)
+    same = ("id", "dataset", "group", "label", "split", "fitzpatrick", "tone")
     return CaseRecord(
-        id=case.id,
-        dataset=case.dataset,
-        group=case.group,
+        **{name: getattr(case, name) for name in same},
         part=part,
         images=tuple(relative(path, root) for path in case.images),
         sha256=measured.sha256,
         phash=measured.phash,
-        label=case.label or "",
-        split=case.split,
-        fitzpatrick=case.fitzpatrick,
-        tone=case.tone,
         findings=findings,
         context=dict(case.context),
         attributes=dict(case.attributes),
     )
 
 
-def _pool(workers: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+def process_pool(workers: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+    """Processes that end with this one; None where one process is enough."""
     if workers == 1:
         return nullcontext()
     context = multiprocessing.get_context("spawn")

@@ -2,13 +2,16 @@
 
 Every stage writes one record for each case that entered it, in the order of the cases. A record
 holds no time and no path of the machine, so that a continued run writes the same bytes. At the end:
-where the files of a corpus are, and how they are read one record at a time.
+where the files of a corpus are, how they are read one record at a time, and the counts: who was
+dropped where and why, what was kept, and what it cost.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -17,7 +20,7 @@ from pydantic import Field, FiniteFloat
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.errors import DatasetError, RecordError
-from skingpt_r1.records import Record, iterate_records
+from skingpt_r1.records import Record, ResultRow, iterate_records
 from skingpt_r1.runs import PLACES, find_root
 from skingpt_r1.text.rubric import DIMENSIONS
 
@@ -60,62 +63,39 @@ REASONS: Mapping[str, str] = MappingProxyType(
 class Provenance(Record):
     """Where a text or a decision comes from.
 
-    Attributes:
-        narrator: what wrote or decided it; `rules` for the code of a stage.
-        prompt_sha256: hash of the prompt; None where there was none.
-        seed: of the wording or the sampling; None where nothing was drawn.
-        cost_usd: paid for it; None when the price is not known.
-        input_tokens: read, where they were counted.
-        output_tokens: written, where they were counted.
-        simulated_slip: the mistake that an offline narrator was told to make, to have something to
-            filter; never shown to the evaluator.
+    `simulated_slip` is the mistake that an offline narrator was told to make, to have something to
+    filter; it is never shown to the evaluator.
     """
 
-    narrator: str = "rules"
+    narrator: str = "rules"  # what wrote or decided it; `rules` for the code of a stage
     prompt_sha256: str | None = None
-    seed: int | None = None
-    cost_usd: FiniteFloat | None = 0.0
+    seed: int | None = None  # of the wording or the sampling
+    cost_usd: FiniteFloat | None = 0.0  # None when the price is not known
     input_tokens: int = 0
     output_tokens: int = 0
     simulated_slip: str | None = None
 
 
 class _Pictures(Record):
-    id: str
-    dataset: str
-    group: str
-    part: Part
-    images: tuple[str, ...]
-    sha256: tuple[str, ...]
-    phash: tuple[str, ...]
+    id: str  # unique in the corpus
+    dataset: str  # the reader that made the case, or `synthetic`
+    group: str  # what must not be split: patient, lesion or file series
+    part: Part  # `held_out` for the part that dermatologists certify
+    images: tuple[str, ...]  # files, relative to the root of their data
+    sha256: tuple[str, ...]  # of each file
+    phash: tuple[str, ...]  # perceptual hash of each picture, 64 hexadecimal digits
 
 
 class CaseRecord(_Pictures):
-    """A case that a narrative is wanted of.
+    """A case that a narrative is wanted of."""
 
-    Attributes:
-        id: of the case, unique in the corpus.
-        dataset: the reader that made the case, or `synthetic`.
-        group: what must not be split: patient, lesion or file series.
-        part: `candidate`, or `held_out` for the part that dermatologists certify.
-        images: picture files, relative to the root of their data.
-        sha256: of each file.
-        phash: perceptual hash of each picture, 64 hexadecimal digits.
-        label: the gold diagnosis.
-        split: the official split, where the data set has one.
-        fitzpatrick: skin type 1..6; None when unknown.
-        tone: apparent skin colour; None when unknown.
-        findings: what is seen, recorded or measured.
-        context: site and age, where known.
-        attributes: other columns; the audit checks here whether a reported symptom is known.
-    """
-
-    label: str
-    split: Split | None = None
+    label: str  # the gold diagnosis
+    split: Split | None = None  # the official one, where the data set has it
     fitzpatrick: int | None = None
     tone: SkinTone | None = None
-    findings: dict[str, str] = Field(default_factory=dict)
-    context: dict[str, str] = Field(default_factory=dict)
+    findings: dict[str, str] = Field(default_factory=dict)  # recorded or measured
+    context: dict[str, str] = Field(default_factory=dict)  # site and age, where known
+    # Other columns; the audit checks here whether a reported symptom is known.
     attributes: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -125,41 +105,25 @@ class CaseRecord(_Pictures):
 
 
 class StageRecord(Record):
-    """What a stage made of a case.
-
-    Attributes:
-        id: of the case.
-        stage: which stage.
-        text: what it wrote; empty for stages that only decide, and for dropped cases without one.
-        provenance: where it comes from.
-        dropped: a code of `REASONS`, or None when the case goes on.
-        detail: for a person; never quotes what may identify somebody.
-        scores: dimension -> score; the score stage only.
-    """
+    """What a stage made of a case."""
 
     id: str
     stage: Stage
-    text: str = ""
+    text: str = ""  # empty for stages that only decide, and for dropped cases without one
     provenance: Provenance = Provenance()
-    dropped: str | None = None
-    detail: str = ""
-    scores: dict[str, FiniteFloat] | None = None
+    dropped: str | None = None  # a code of `REASONS`; None when the case goes on
+    detail: str = ""  # for a person; never quotes what may identify somebody
+    scores: dict[str, FiniteFloat] | None = None  # by dimension; of the score stage only
 
 
 class CorpusRecord(_Pictures):
     """A finished narrative with its case; a line of `corpus.jsonl` or `held_out.jsonl`.
 
-    Attributes:
-        part: `candidate` for the training part, `held_out` for what is to be certified.
-        diagnosis: the gold label; the other facts are those of `CaseRecord`.
-        narrative: in canonical form.
-        scores: dimension -> score of the evaluator; None in the held-out part, which is not scored.
-        evaluator: what scored it; None in the held-out part.
-        observe: provenance of the observation.
-        reason: provenance of the reasoning.
+    The held-out part is not scored: its `scores` and `evaluator` are None. `observe` and `reason`
+    are the provenance of the two texts.
     """
 
-    diagnosis: str
+    diagnosis: str  # the gold label
     split: Split | None
     fitzpatrick: int | None
     tone: SkinTone | None
@@ -179,12 +143,7 @@ class CorpusRecord(_Pictures):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A case and what the finished stages made of it; it passed all of them.
-
-    Attributes:
-        case: the case.
-        records: stage -> its record.
-    """
+    """A case and what the finished stages made of it; it passed all of them."""
 
     case: CaseRecord
     records: Mapping[Stage, StageRecord] = field(hash=False)
@@ -240,9 +199,7 @@ def enters(case: CaseRecord, stage: Stage) -> bool:
 def read_candidates(folder: Path, upto: Stage | None) -> Iterator[Candidate]:
     """The cases that passed every stage up to this one, in order, one at a time.
 
-    Args:
-        folder: of the corpus.
-        upto: the last stage that must be passed; None gives every case.
+    Every case where `upto` is None.
 
     Raises:
         RecordError: a file is missing, breaks its schema, or ends before the cases do.
@@ -298,17 +255,11 @@ def corpus_cases(folder: Path, part: Part = "candidate") -> Iterator[Case]:
 
 def case_of_record(record: CorpusRecord, folder: Path) -> Case:
     """A finished record as a case with its narrative."""
+    same = ("id", "dataset", "group", "split", "fitzpatrick", "tone", "findings", "context")
     return Case(
-        id=record.id,
+        **{name: getattr(record, name) for name in same},
         images=picture_paths(record.images, picture_root(folder)),
-        dataset=record.dataset,
-        group=record.group,
         label=record.diagnosis,
-        split=record.split,
-        fitzpatrick=record.fitzpatrick,
-        tone=record.tone,
-        findings=record.findings,
-        context=record.context,
         narrative=record.narrative,
     )
 
@@ -355,3 +306,160 @@ def _out_of_step(path: Path, case: CaseRecord, record: StageRecord | None) -> Re
         f"{path}: expected case {case.id!r} and {found}; the stages are of different runs, or one "
         "is not finished; run the same build command again, or choose a new folder"
     )
+
+
+KEPT = "kept"
+
+
+@dataclass(slots=True)
+class StageCounts:
+    """What became of the cases that entered a stage."""
+
+    entered: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)  # by reason code
+    cost_usd: float = 0.0  # as far as prices are known
+    unknown_costs: int = 0  # texts whose price is not known
+    input_tokens: int = 0
+    output_tokens: int = 0
+    narrators: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def passed(self) -> int:
+        """Cases that went on."""
+        return self.entered - self.dropped.total()
+
+
+@dataclass(slots=True)
+class CorpusStats:
+    """The counts of one corpus folder.
+
+    `scores` and `scored` have the groups `scored` and `kept`; `slips` the groups `made` (candidates
+    with a simulated slip that went into scoring) and `kept`, and is empty without slips.
+    """
+
+    cases: Counter[str] = field(default_factory=Counter)  # by part
+    stages: dict[Stage, StageCounts] = field(default_factory=dict)  # of those that have begun
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # sums; see `mean_scores`
+    scored: Counter[str] = field(default_factory=Counter)
+    # `diagnosis`, `site`, `tone` -> value -> kept narratives
+    kept: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    held_out: int = 0
+    slips: Counter[str] = field(default_factory=Counter)
+
+    def mean_scores(self, group: str) -> dict[str, float]:
+        """Mean of each dimension over a group of `scores`; empty when nobody is in it."""
+        count = self.scored[group]
+        return {name: self.scores[group][name] / count for name in DIMENSIONS} if count else {}
+
+    @property
+    def cost_usd(self) -> float:
+        """Paid over all stages, as far as it is known."""
+        return sum(counts.cost_usd for counts in self.stages.values())
+
+    @property
+    def unknown_cost(self) -> int:
+        """Texts whose cost is not known."""
+        return sum(counts.unknown_costs for counts in self.stages.values())
+
+
+def count_corpus(folder: Path) -> CorpusStats:
+    """Count a corpus, finished or not; reads each file once, one record at a time.
+
+    Raises:
+        RecordError: the folder holds no corpus, or a file breaks its schema.
+    """
+    if not cases_path(folder).is_file():
+        raise RecordError(
+            f"{folder} holds no corpus: stages/0_cases.jsonl is missing; make one with "
+            "skingpt dermcot build RECIPE --out DIR"
+        )
+    stats = CorpusStats()
+    for case in iterate_records(cases_path(folder), CaseRecord):
+        stats.cases[case.part] += 1
+    for stage in STAGES:
+        path = stage_path(folder, stage)
+        if path.is_file():
+            stats.stages[stage] = _count_stage(iterate_records(path, StageRecord), stats)
+    _count_slips(folder, stats)
+    if corpus_path(folder).is_file():
+        for record in read_corpus(folder):
+            _count_kept(record, stats)
+    if corpus_path(folder, "held_out").is_file():
+        stats.held_out = sum(1 for _ in read_corpus(folder, "held_out"))
+    return stats
+
+
+def result_rows(stats: CorpusStats) -> Iterator[ResultRow]:
+    """The counts as rows of `results.json`."""
+    for part, count in sorted(stats.cases.items()):
+        yield _row("corpus", part, "cases", count, count)
+    yield _row("corpus", "held_out", "narratives", stats.held_out, stats.cases["held_out"])
+    yield _row("corpus", "all", "cost in US dollars", stats.cost_usd, stats.cases.total())
+    for stage, counts in stats.stages.items():
+        yield _row("stages", stage, "passed", counts.passed, counts.entered)
+        for reason, count in sorted(counts.dropped.items()):
+            yield _row("stages", stage, f"dropped: {reason}", count, counts.entered)
+    yield from _score_rows(stats)
+    for kind, values in stats.kept.items():
+        for value, count in sorted(values.items()):
+            yield _row(f"kept by {kind}", value, "narratives", count, stats.scored[KEPT])
+
+
+def _score_rows(stats: CorpusStats) -> Iterator[ResultRow]:
+    for group, count in stats.scored.items():
+        for name, mean in stats.mean_scores(group).items():
+            yield _row("scores", group, name, mean, count)
+    for group, count in stats.slips.items():
+        yield _row("simulated slips", group, "narratives", count, stats.slips["made"])
+
+
+def _count_stage(records: Iterable[StageRecord], stats: CorpusStats) -> StageCounts:
+    counts = StageCounts()
+    for record in records:
+        counts.entered += 1
+        if record.dropped is not None:
+            counts.dropped[record.dropped] += 1
+        origin = record.provenance
+        counts.narrators[origin.narrator] += 1
+        counts.cost_usd += origin.cost_usd or 0.0
+        counts.unknown_costs += origin.cost_usd is None
+        counts.input_tokens += origin.input_tokens
+        counts.output_tokens += origin.output_tokens
+        if record.scores is not None:
+            _add_scores(stats, "scored", record.scores)
+    return counts
+
+
+def _count_kept(record: CorpusRecord, stats: CorpusStats) -> None:
+    assert record.scores is not None
+    _add_scores(stats, KEPT, record.scores)
+    stats.kept["diagnosis"][record.diagnosis] += 1
+    stats.kept["site"][record.context.get("site", "unknown")] += 1
+    stats.kept["tone"][str(record.tone or "unknown")] += 1
+
+
+def _add_scores(stats: CorpusStats, group: str, scores: dict[str, float]) -> None:
+    stats.scored[group] += 1
+    sums = stats.scores.setdefault(group, dict.fromkeys(DIMENSIONS, 0.0))
+    for name, value in scores.items():
+        sums[name] += value
+
+
+def _count_slips(folder: Path, stats: CorpusStats) -> None:
+    """Of the candidates that were selected among, those with a simulated slip."""
+    path = stage_path(folder, "select")
+    if not path.is_file():
+        return
+    selected = iterate_records(path, StageRecord)
+    for candidate, verdict in zip_longest(entering(folder, "select"), selected):
+        if candidate is None or verdict is None:
+            return
+        texts: tuple[Stage, ...] = ("observe", "reason")
+        origins: list[Provenance] = [candidate.records[stage].provenance for stage in texts]
+        if any(origin.simulated_slip for origin in origins):
+            stats.slips["made"] += 1
+            stats.slips[KEPT] += verdict.dropped is None
+
+
+def _row(table: str, system: str, metric: str, value: float, n: int) -> ResultRow:
+    return ResultRow(table=table, system=system, metric=metric, value=float(value), n=n)

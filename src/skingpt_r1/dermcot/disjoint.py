@@ -4,9 +4,7 @@ Pictures are read once: what is compared of them is kept in `fingerprints.jsonl`
 the hash of the file, so that a changed picture is read again.
 """
 
-import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ import numpy as np
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import Fingerprint, OverlapKind, find_overlap, fingerprint
+from skingpt_r1.dermcot.cases import process_pool
 from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
 from skingpt_r1.dermcot.tasks import blocks
 from skingpt_r1.errors import DatasetError, ImageError
@@ -32,14 +31,11 @@ class StoredPrint(Record):
     hash: str
 
 
-class Leak(NamedTuple):
+class SharedPart(NamedTuple):
     """What a training case and a certified case have in common.
 
-    Attributes:
-        kind: `same id`, `same group`, or how two pictures are the same.
-        training: id of the training case.
-        certified: id of the certified case.
-        detail: the group, or the distance of the pictures in bits.
+    `kind` is `same id`, `same group`, or how two pictures are the same; `detail` the group, or the
+    distance of the pictures in bits.
     """
 
     kind: str
@@ -68,7 +64,7 @@ def compared(record: CorpusRecord, root: Path) -> Compared:
     return Compared(case, record.sha256)
 
 
-def find_leaks(
+def find_shared(
     training: Sequence[Compared],
     certified: Sequence[Compared],
     *,
@@ -76,29 +72,20 @@ def find_leaks(
     max_distance: int,
     workers: int = 1,
     progress: Count | None = None,
-) -> list[Leak]:
+) -> list[SharedPart]:
     """Everything that a training case shares with a certified one; empty when they are disjoint.
 
-    Args:
-        training: the training cases.
-        certified: the certified cases.
-        store: the file of fingerprints; made when missing, added to.
-        max_distance: bits of 256 up to which two pictures are near-identical.
-        workers: processes that read pictures; see `synthetic.write_cases`.
-        progress: callback(done, total) over pictures.
+    `store` is the file of fingerprints, made when missing and added to; `max_distance` the bits of
+    256 up to which two pictures are near-identical.
 
     Raises:
         DatasetError: pictures are missing, unreadable, or not the files of the corpus; all of them.
     """
     prints = _fingerprints([*training, *certified], store, workers, progress)
-    pairs = find_overlap(
-        [item.case for item in training],
-        [item.case for item in certified],
-        max_distance=max_distance,
-        prints=prints,
-    )
+    cases, others = ([item.case for item in items] for items in (training, certified))
+    pairs = find_overlap(cases, others, max_distance=max_distance, prints=prints)
     pictures = [
-        Leak(
+        SharedPart(
             str(pair.kind),
             pair.case_a.id,
             pair.case_b.id,
@@ -109,16 +96,18 @@ def find_leaks(
     return [*_shared_names(training, certified), *dict.fromkeys(pictures)]
 
 
-def _shared_names(training: Iterable[Compared], certified: Iterable[Compared]) -> Iterator[Leak]:
+def _shared_names(
+    training: Iterable[Compared], certified: Iterable[Compared]
+) -> Iterator[SharedPart]:
     ids = {item.case.id for item in training}
     groups = {(item.case.dataset, item.case.group): item.case.id for item in training}
     for item in certified:
         case = item.case
         if case.id in ids:
-            yield Leak("same id", case.id, case.id, "")
+            yield SharedPart("same id", case.id, case.id, "")
         elif (case.dataset, case.group) in groups:
             other = groups[case.dataset, case.group]
-            yield Leak("same group", other, case.id, f"{case.dataset}: {case.group}")
+            yield SharedPart("same group", other, case.id, f"{case.dataset}: {case.group}")
 
 
 def _fingerprints(
@@ -173,12 +162,9 @@ def _read(
 
 
 def _mapped(paths: Sequence[Path], workers: int) -> Iterator[list[StoredPrint | str]]:
-    if workers == 1 or len(paths) < 2 * _BATCH:
-        yield from blocks(map(_print, paths), _BATCH)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from blocks(pool.map(_print, paths, chunksize=32), _BATCH)
+    with process_pool(workers if len(paths) >= 2 * _BATCH else 1) as pool:
+        rows = map(_print, paths) if pool is None else pool.map(_print, paths, chunksize=32)
+        yield from blocks(rows, _BATCH)
 
 
 def _print(path: Path) -> StoredPrint | str:

@@ -18,8 +18,8 @@ from skingpt_r1.dermcot.cases import planned_candidates
 from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
-from skingpt_r1.dermcot.stages.write import observe_task, reason_task
 from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, Narrator, Task, describe_attributes
+from skingpt_r1.dermcot.write import observe_task, reason_task
 from skingpt_r1.distill.narratives import FindingsByLabel
 from skingpt_r1.errors import NarrativeError, RecipeError
 from skingpt_r1.llm.ask import Reply
@@ -78,7 +78,8 @@ class OwnModel:
             return Reply(said.observation, self.name)
         if closeness(said.diagnosis, task.diagnosis) < Closeness.SYNONYM:
             return Reply(NOT_SUPPORTED, self.name)
-        return Reply(_titled(said), self.name)
+        text = _titled(said.reasoning, said.diagnosis, said.differential)
+        return Reply(text, self.name)
 
 
 def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
@@ -92,11 +93,16 @@ def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
     return OwnModel(load_model(where, **models.model_dump()), f"own:{where}")
 
 
-def _titled(said: Narrative) -> str:
-    lines = [f"Reasoning: {said.reasoning}"]
-    if said.differential:
-        lines.append(f"Differential: {'; '.join(said.differential)}")
-    return "\n".join([*lines, f"Diagnosis: {said.diagnosis}"])
+def _titled(reasoning: str, diagnosis: str, differential: Sequence[str], advice: str = "") -> str:
+    """A reply as titled lines; differential and advice only where there are any."""
+    lines = {
+        "Reasoning": reasoning,
+        "Differential": "; ".join(differential),
+        "Diagnosis": diagnosis,
+        "Advice": advice,
+    }
+    always = ("Reasoning", "Diagnosis")
+    return "\n".join(f"{name}: {text}" for name, text in lines.items() if text or name in always)
 
 
 CONTRADICTED_FROM = 5.0
@@ -121,12 +127,9 @@ _OWN_SENTENCE = {
 class OfflineNarrator:
     """Writes from findings.
 
-    Args:
-        likeness: which labels share which findings; for differentials and contradictions.
-        slips: share of cases with a simulated mistake.
-        seed: of the mistakes; the wording goes by the seed of each task.
-        contradicted_from: log odds against the label from which it answers `not supported`; None
-            never does, for data sets whose findings are too few to contradict anything.
+    `slips` is the share of cases with a simulated mistake and `seed` the seed of the mistakes; the
+    wording goes by the seed of each task. From `contradicted_from` log odds against the label it
+    answers `not supported`; None never does, for data sets with too few findings to contradict.
     """
 
     name = OFFLINE
@@ -176,12 +179,19 @@ class OfflineNarrator:
         slip = self._slip(task) if seen else Damage()
         if slip.parts:
             written = write_damaged(seen, task.diagnosis, others, slip, rng, held_out=True)
-            text = _titled_part(written.reasoning, written.diagnosis, written.differential)
+            reasoning, diagnosis, others = (
+                written.reasoning,
+                written.diagnosis,
+                written.differential,
+            )
         else:
-            advice = urgency_of(task.diagnosis)
+            urgency = urgency_of(task.diagnosis)
             cited = self._likeness.speaking_for(seen, task.diagnosis)
-            reasoning = write_reasoning(seen, task.diagnosis, rng, advice, cited)
-            text = _titled_part(reasoning, task.diagnosis, others)
+            reasoning = write_reasoning(seen, task.diagnosis, rng, urgency, cited)
+            diagnosis = task.diagnosis
+        # The last sentence of a written reasoning is its advice.
+        steps, _, advice = reasoning.rpartition(". ")
+        text = _titled(f"{steps}.", diagnosis, others, advice)
         return Reply(text, OFFLINE, simulated_slip=name_slip(slip))
 
     def _is_contradicted(self, seen: Mapping[str, str], label: str) -> bool:
@@ -227,15 +237,6 @@ def name_slip(damage: Damage) -> str | None:
     return " + ".join(f"{kind} {value:g}" for kind, value in damage.parts.items()) or None
 
 
-def _titled_part(reasoning: str, diagnosis: str, differential: Sequence[str]) -> str:
-    """The reply as titled lines; the last sentence of a written reasoning is its advice."""
-    steps, _, advice = reasoning.rpartition(". ")
-    lines = [f"Reasoning: {steps}."]
-    if differential:
-        lines.append(f"Differential: {'; '.join(differential)}")
-    return "\n".join([*lines, f"Diagnosis: {diagnosis}", f"Advice: {advice}"])
-
-
 OWN = "own:"
 LEDGER = "ledger.jsonl"
 
@@ -245,10 +246,7 @@ def make_narrators(
 ) -> Narrators:
     """The narrators of a recipe; one that is named for both texts is made once.
 
-    Args:
-        recipe: names them.
-        folder: of the corpus, whose cases are gathered.
-        max_cost: in US dollars, of language models.
+    The cases of the folder are gathered; `max_cost` is in US dollars, of language models.
 
     Raises:
         RecipeError: a name that means no narrator.
@@ -257,10 +255,7 @@ def make_narrators(
     """
     observe, reason = recipe.narrators.observe, recipe.narrators.reason
     ledger = open_ledger(folder, max_cost)
-    made: dict[str, Narrator] = {}
-    for name in (observe, reason):
-        if name not in made:
-            made[name] = _make(name, recipe, folder, ledger)
+    made = {name: _make(name, recipe, folder, ledger) for name in dict.fromkeys((observe, reason))}
     return Narrators(made[observe], made[reason])
 
 
@@ -270,7 +265,7 @@ def check_name(name: str) -> None:
     Raises:
         RecipeError: see `make_narrators`.
     """
-    if name != OFFLINE and not name.startswith(OWN) and "/" not in name:
+    if is_called(name) and "/" not in name:
         raise RecipeError(
             f"no narrator is called {name!r}; give {OFFLINE!r}, 'own:nano', 'own:<directory>', or "
             "a model as inspect-ai names it, for example 'openai/gpt-5', or '<URL>#<model>'"
@@ -307,14 +302,10 @@ def _open_model(name: str, recipe: CorpusRecipe, ledger: Ledger) -> Narrator:
 
 def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narrator:
     check_name(name)
-    if name == OFFLINE:
-        return _offline(recipe, folder)
+    if is_called(name):
+        return _open_model(name, recipe, ledger)
     if name.startswith(OWN):
         return load_own_model(name.removeprefix(OWN), recipe.models)
-    return _open_model(name, recipe, ledger)
-
-
-def _offline(recipe: CorpusRecipe, folder: Path) -> OfflineNarrator:
     cases = iterate_records(corpus.cases_path(folder), CaseRecord)
     is_synthetic = recipe.cases.dataset == SYNTHETIC
     return OfflineNarrator(

@@ -24,10 +24,9 @@ from skingpt_r1.dermcot.corpus import (
     picture_paths,
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
-from skingpt_r1.dermcot.stages.audit import audit
-from skingpt_r1.dermcot.stages.select import select
-from skingpt_r1.dermcot.stages.write import normalise, observe, reason
+from skingpt_r1.dermcot.select import select
 from skingpt_r1.dermcot.tasks import Narrator, blocks
+from skingpt_r1.dermcot.write import audit, normalise, observe, reason
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import (
     append_record,
@@ -62,19 +61,12 @@ class Narrators(NamedTuple):
 
 
 class Tools(NamedTuple):
-    """What the pipeline is handed; each is made only when there is work for it.
+    """What the pipeline is handed; narrators and scores are made only when there is work."""
 
-    Attributes:
-        narrators: gives the narrators for a folder whose cases are gathered.
-        score: gives the scoring function.
-        evaluator: name of what scores, for the provenance.
-        workers: processes that draw and look at pictures.
-    """
-
-    narrators: Callable[[Path], Narrators]
+    narrators: Callable[[Path], Narrators]  # for a folder whose cases are gathered
     score: Callable[[], ScoreFunction]
-    evaluator: str
-    workers: int = 2
+    evaluator: str  # name of what scores, for the provenance
+    workers: int = 2  # processes that draw and measure pictures
 
 
 def build(
@@ -137,12 +129,7 @@ def run_stage(
 ) -> None:
     """Run one stage from where it stopped; see `runs.run_in_order`.
 
-    Args:
-        folder: of the corpus.
-        stage: which.
-        work: what the stage does with the candidates that enter it; not called when all are done.
-        progress: callback(stage, done, total).
-        batch: candidates that are decided together.
+    `work` is not called when all candidates are done; `batch` are decided together.
 
     Raises:
         RecordError: the file holds records of other cases.
@@ -163,13 +150,9 @@ def score(
     root: Path,
     evaluator: str,
 ) -> Iterator[StageRecord]:
-    """Stage 5: six scores; a verdict that cannot be read drops the case as `unscored`.
+    """Stage 5: six scores, from pictures and narrative alone.
 
-    Args:
-        batches: of candidates that passed the audit, scored together.
-        score_function: sees pictures and narrative alone.
-        root: where the pictures' paths begin.
-        evaluator: name for the provenance.
+    A verdict that cannot be read drops the case as `unscored`.
     """
     make = partial(StageRecord, stage="score", provenance=Provenance(narrator=evaluator))
     for batch in batches:
@@ -187,11 +170,6 @@ def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None 
     """Select among the scored candidates and write both finished parts.
 
     The settings stand in `selection.json`; with other settings the old selection goes.
-
-    Args:
-        folder: of a corpus whose candidates are scored.
-        recipe: minimum scores, quotas, and how many to keep.
-        progress: callback(stage, done, total).
 
     Raises:
         RecordError: a stage before is not finished.

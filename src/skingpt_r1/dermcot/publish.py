@@ -1,49 +1,79 @@
 """Publication: a corpus as a Hugging Face data set directory, or a refusal with every reason.
 
 The directory appears whole: shards are written into a hidden folder that no loader reads, and one
-rename makes them visible. The same corpus gives the same bytes. For research, not for diagnosis.
+rename makes them visible. The same corpus gives the same bytes. After that: the table, whose column
+types are those of the Hugging Face library, written a few rows at a time; and Croissant metadata.
+For research, not for diagnosis.
+
+Source: Croissant 1.1 and its responsible-AI extension, mlcommons.org/croissant; `mlcroissant`
+validates the document in a test.
 """
 
 import importlib.metadata
+import math
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import (
     CERTIFIED,
+    OWN_LICENCE,
+    RESEARCH,
     TRAIN,
     Facts,
     Source,
     Tally,
+    rater_statement,
     refuse_pictures,
     sources_of,
+    synthetic_statement,
     write_card,
 )
 from skingpt_r1.dermcot.certify import certified, history_path
-from skingpt_r1.dermcot.corpus import Part, corpus_path, noted_root, picture_root, read_corpus
-from skingpt_r1.dermcot.croissant import CORPUS_VERSION, croissant
-from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_leaks
-from skingpt_r1.dermcot.table import Entry, Shard, write_split
+from skingpt_r1.dermcot.corpus import (
+    CorpusRecord,
+    Part,
+    corpus_path,
+    noted_root,
+    picture_paths,
+    picture_root,
+    read_corpus,
+)
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.agreement import rater_agreement
-from skingpt_r1.ratings.certification import STATES, CertifyRules, History, read_history
+from skingpt_r1.ratings.certification import STATES, CertifyRules, Decision, History, read_history
+from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating
 from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
+from skingpt_r1.render.folder import DATASET
 from skingpt_r1.runs import Progress
+from skingpt_r1.text.rubric import DIMENSIONS
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"
+CORPUS_VERSION = "1.0.0"  # of the layout of a published corpus
+SHARD_CASES = 2000
+"""Cases in one file; our choice. Results do not depend on it."""
+_GROUP_ROWS, _GROUP_BYTES = 64, 16_000_000  # what is held before it is written
 
 
 class Options(NamedTuple):
     """How to publish.
 
-    Attributes:
-        licences: source of own pictures -> terms under which they may be passed on.
-        max_distance: bits of 256 up to which two pictures are near-identical.
-        workers: processes that read pictures for the comparison.
+    `licences` are the terms under which own pictures may be passed on, by source; `max_distance`
+    the bits of 256 up to which two pictures are near-identical; `workers` the processes that read
+    pictures for the comparison.
     """
 
     name: str
@@ -54,22 +84,33 @@ class Options(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What was published; nothing was written where the same corpus `existed` there before.
-
-    Attributes:
-        folder: the directory.
-        cases: split -> number of cases.
-    """
+    """Number of cases by split; nothing was written where the same corpus `existed` before."""
 
     folder: Path
     cases: Mapping[str, int]
     existed: bool
 
 
+class Entry(NamedTuple):
+    """A case to be published, with its certification where there is one."""
+
+    record: CorpusRecord
+    decision: Decision | None = None
+    ratings: Sequence[Rating] = ()
+
+
+class Shard(NamedTuple):
+    """One file of a split."""
+
+    name: str
+    split: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
 @dataclass(slots=True)
 class _Split:
-    """One pass over a split: counts, and what is compared of its cases."""
-
     tally: Tally = field(default_factory=Tally)
     compared: list[Compared] = field(default_factory=list)
 
@@ -98,38 +139,25 @@ def publish(
     sources = sources_of(names, options.licences)
     if options.with_images:
         refuse_pictures(sources)
-    refuse_leaks(folder, splits[TRAIN].compared, splits[CERTIFIED].compared, options, progress)
-    facts = _facts(folder, history, splits, sources, options)
-    _write(folder, root, out, history, facts, inputs, progress)
-    return Published(out, {name: tally.cases for name, tally in facts.tallies.items()}, False)
-
-
-def refuse_leaks(
-    folder: Path,
-    training: list[Compared],
-    certified_cases: list[Compared],
-    options: Options,
-    progress: Progress | None = None,
-) -> None:
-    """Stop when training and certified cases have anything in common.
-
-    Raises:
-        DatasetError: everything that they share.
-    """
-    leaks = find_leaks(
-        training,
-        certified_cases,
-        store=folder / FINGERPRINTS,
-        max_distance=options.max_distance,
-        workers=options.workers,
-        progress=progress and (lambda done, total: progress("reading pictures", done, total)),
-    )
-    if leaks:
-        raise DatasetError(
-            f"training and certified cases are not disjoint in {len(leaks)} places; nothing was "
-            "published; build the corpus again so that selection leaves these cases out",
-            [str(leak) for leak in leaks],
-        )
+    _refuse_shared(folder, splits, options, progress)
+    facts = _facts(history, {n: s.tally for n, s in splits.items()}, sources, options)
+    cases = {name: tally.cases for name, tally in facts.tallies.items()}
+    # Loaders pass over hidden folders, so that what a killed run leaves cannot be loaded.
+    partial = out.with_name(f".{out.name}.partial")
+    hidden = partial / f".{DATA}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        hidden.mkdir(parents=True)
+        shards = _write_splits(folder, hidden, root, history, facts, progress)
+        write_bytes_atomic(partial / CARD, write_card(facts).encode())
+        write_json_atomic(partial / METADATA, croissant(facts, shards))
+        manifest = {"inputs": inputs, "cases": cases, "shards": [s._asdict() for s in shards]}
+        write_json_atomic(partial / CORPUS, manifest)
+        hidden.replace(partial / DATA)
+        partial.replace(out)
+    except OSError as error:
+        raise DatasetError(f"cannot write {out}: {error.strerror}") from error
+    return Published(out, cases, False)
 
 
 def _inputs(folder: Path, options: Options) -> dict[str, Any]:
@@ -167,17 +195,32 @@ def _scan(entries: Iterator[Entry], root: Path) -> _Split:
     return split
 
 
+def _refuse_shared(
+    folder: Path, splits: Mapping[str, _Split], options: Options, progress: Progress | None
+) -> None:
+    shared = find_shared(
+        splits[TRAIN].compared,
+        splits[CERTIFIED].compared,
+        store=folder / FINGERPRINTS,
+        max_distance=options.max_distance,
+        workers=options.workers,
+        progress=progress and (lambda done, total: progress("reading pictures", done, total)),
+    )
+    if shared:
+        raise DatasetError(
+            f"training and certified cases are not disjoint in {len(shared)} places; nothing was "
+            "published; build the corpus again so that selection leaves these cases out",
+            [str(part) for part in shared],
+        )
+
+
 def _facts(
-    folder: Path,
-    history: History,
-    splits: Mapping[str, _Split],
-    sources: tuple[Source, ...],
-    options: Options,
+    history: History, tallies: Mapping[str, Tally], sources: tuple[Source, ...], options: Options
 ) -> Facts:
     states = Counter(decision.state for decision in history.decisions.values())
     return Facts(
         name=options.name,
-        tallies={name: split.tally for name, split in splits.items()},
+        tallies=tallies,
         sources=sources,
         with_images=options.with_images,
         states={state: states[state] for state in STATES} if history.decisions else {},
@@ -189,42 +232,27 @@ def _facts(
     )
 
 
-def _write(
-    folder: Path,
-    root: Path,
-    out: Path,
-    history: History,
-    facts: Facts,
-    inputs: Mapping[str, Any],
-    progress: Progress | None,
-) -> None:
-    # Loaders pass over hidden folders, so that what a killed run leaves cannot be loaded.
-    partial = out.with_name(f".{out.name}.partial")
-    hidden = partial / f".{DATA}"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        hidden.mkdir(parents=True)
-        shards: list[Shard] = []
-        for split, tally in facts.tallies.items():
-            shards += write_split(
-                hidden,
-                split,
-                _told(_entries(folder, split), f"writing {split}", tally.cases, progress),
-                tally.cases,
-                root=root,
-                licences={source.name: source.licence for source in facts.sources},
-                pseudonyms=_pseudonyms(history),
-                with_images=facts.with_images,
+def _write_splits(
+    folder: Path, to: Path, root: Path, history: History, facts: Facts, progress: Progress | None
+) -> list[Shard]:
+    raters = sorted({rater for of_case in history.ratings.values() for rater in of_case})
+    kind = "simulated-rater" if history.simulated else "rater"
+    pseudonyms = {rater: f"{kind}-{number:02d}" for number, rater in enumerate(raters, 1)}
+    licences = {source.name: source.licence for source in facts.sources}
+    shards = []
+    for split, tally in facts.tallies.items():
+        entries = _told(_entries(folder, split), f"writing {split}", tally.cases, progress)
+        rows = (
+            _row(
+                entry,
+                _pictures(entry.record, f"{split}-{place:06d}", root) if facts.with_images else [],
+                licences,
+                pseudonyms,
             )
-        cases = {split: tally.cases for split, tally in facts.tallies.items()}
-        write_bytes_atomic(partial / CARD, write_card(facts).encode())
-        write_json_atomic(partial / METADATA, croissant(facts, shards))
-        manifest = {"inputs": inputs, "cases": cases, "shards": [s._asdict() for s in shards]}
-        write_json_atomic(partial / CORPUS, manifest)
-        hidden.replace(partial / DATA)
-        partial.replace(out)
-    except OSError as error:
-        raise DatasetError(f"cannot write {out}: {error.strerror}") from error
+            for place, entry in enumerate(entries)
+        )
+        shards += _write_shards(to, split, rows, tally.cases)
+    return shards
 
 
 def _told(
@@ -236,8 +264,237 @@ def _told(
             progress(stage, number, total)
 
 
-def _pseudonyms(history: History) -> dict[str, str]:
-    """Rater -> neutral name; simulated raters are called so."""
-    raters = sorted({rater for of_case in history.ratings.values() for rater in of_case})
-    kind = "simulated-rater" if history.simulated else "rater"
-    return {rater: f"{kind}-{number:02d}" for number, rater in enumerate(raters, 1)}
+def _write_shards(
+    folder: Path, split: str, rows: Iterator[dict[str, Any]], count: int
+) -> list[Shard]:
+    total = math.ceil(count / SHARD_CASES)
+    schema = features().arrow_schema
+    shards = []
+    for number in range(total):
+        path = folder / f"{split}-{number:05d}-of-{total:05d}.parquet"
+        size = 0
+        with pq.ParquetWriter(path, schema) as writer:
+            for group in _groups(islice(rows, SHARD_CASES)):
+                writer.write_table(pa.Table.from_pylist(group, schema=schema))
+                size += len(group)
+        shards.append(Shard(path.name, split, size, path.stat().st_size, sha256_file(path)))
+    assert sum(shard.rows for shard in shards) == count, "the corpus changed while it was published"
+    return shards
+
+
+def features() -> datasets.Features:
+    """Columns of the published table and their types."""
+    text, number = datasets.Value("string"), datasets.Value("float64")
+    six = dict.fromkeys(SCORE_COLUMNS, number)
+    return datasets.Features(
+        {
+            **dict.fromkeys(("id", "dataset", "group", "diagnosis", "site", "age", "tone"), text),
+            "fitzpatrick": datasets.Value("int8"),
+            "images": datasets.List(datasets.Image()),
+            "image_sha256": datasets.List(text),
+            "findings": datasets.List({"slot": text, "value": text}),
+            "narrative": text,
+            "synthetic": datasets.Value("bool"),
+            "licence": text,
+            "narrator": text,
+            "evaluator": text,
+            "evaluator_scores": six,
+            "certified_scores": six,
+            "corrected": datasets.Value("bool"),
+            "ratings": datasets.List(
+                {"rater": text, "simulated": datasets.Value("bool"), "scores": six}
+            ),
+        }
+    )
+
+
+def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    held = 0
+    for row in rows:
+        group.append(row)
+        held += sum(len(image["bytes"]) for image in row["images"])
+        if len(group) >= _GROUP_ROWS or held >= _GROUP_BYTES:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+def _row(
+    entry: Entry,
+    pictures: list[dict[str, Any]],
+    licences: Mapping[str, str],
+    pseudonyms: Mapping[str, str],
+) -> dict[str, Any]:
+    record, decision = entry.record, entry.decision
+    scores = record.scores and [record.scores[name] for name in DIMENSIONS]
+    return {
+        **{name: getattr(record, name) for name in ("id", "dataset", "group", "diagnosis")},
+        "site": record.context.get("site"),
+        "age": record.context.get("age"),
+        "tone": None if record.tone is None else str(record.tone),
+        "fitzpatrick": record.fitzpatrick,
+        "images": pictures,
+        "image_sha256": list(record.sha256),
+        "findings": [{"slot": slot, "value": word} for slot, word in record.findings.items()],
+        "narrative": record.narrative,
+        "synthetic": record.dataset == DATASET,
+        "licence": licences[record.dataset],
+        "narrator": record.reason.narrator,
+        "evaluator": record.evaluator,
+        "evaluator_scores": _six(scores or None),
+        "certified_scores": _six(None if decision is None else decision.consensus),
+        "corrected": decision is not None and decision.corrected is not None,
+        "ratings": [
+            {
+                "rater": pseudonyms[rating.rater],
+                "simulated": rating.simulated,
+                "scores": rating.six.model_dump(),
+            }
+            for rating in entry.ratings
+        ],
+    }
+
+
+def _six(values: Iterable[float] | None) -> dict[str, float] | None:
+    return None if values is None else dict(zip(SCORE_COLUMNS, values, strict=True))
+
+
+def _pictures(record: CorpusRecord, name: str, root: Path) -> list[dict[str, Any]]:
+    """The pictures, decoded and written anew as PNG without metadata."""
+    pictures = []
+    for place, path in enumerate(picture_paths(record.images, root), 1):
+        buffer = BytesIO()
+        open_image(path).save(buffer, format="PNG")
+        pictures.append({"bytes": buffer.getvalue(), "path": f"{name}-{place}.png"})
+    return pictures
+
+
+CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
+# What stands for what in the document, in the order of the Croissant specification.
+_TERMS = (
+    "@language @vocab citeAs column conformsTo cr rai data dataType dct equivalentProperty "
+    "examples extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath "
+    "key md5 parentField path recordSet references regex repeated replace samplingRate sc "
+    "separator source subField transform"
+)
+_OTHER_THAN_CROISSANT: Mapping[str, Any] = MappingProxyType(
+    {
+        "@language": "en",
+        "@vocab": "https://schema.org/",
+        "conformsTo": "dct:conformsTo",
+        "cr": "http://mlcommons.org/croissant/",
+        "rai": "http://mlcommons.org/croissant/RAI/",
+        "data": {"@id": "cr:data", "@type": "@json"},
+        "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+        "dct": "http://purl.org/dc/terms/",
+        "examples": {"@id": "cr:examples", "@type": "@json"},
+        "sc": "https://schema.org/",
+    }
+)
+# Flat columns of the table; pictures, findings and ratings are nested and read by their library.
+_FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "id": ("sc:Text", "Id of the case."),
+        "dataset": ("sc:Text", "The source of the pictures."),
+        "group": ("sc:Text", "What must not be split: patient, lesion or file series."),
+        "diagnosis": ("sc:Text", "The label of the source."),
+        "site": ("sc:Text", "Body site, where known."),
+        "age": ("sc:Text", "Age, where known."),
+        "tone": ("sc:Text", "Apparent skin tone: light, medium or dark."),
+        "fitzpatrick": ("sc:Integer", "Fitzpatrick skin type 1 to 6, where known."),
+        "narrative": ("sc:Text", "Observation, reasoning and diagnosis."),
+        "synthetic": ("sc:Boolean", "Whether the pictures are rendered."),
+        "licence": ("sc:Text", "Terms of the source of the pictures."),
+        "narrator": ("sc:Text", "What wrote the reasoning."),
+        "corrected": ("sc:Boolean", "Whether a rater wrote the narrative."),
+    }
+)
+
+
+def croissant(facts: Facts, shards: Sequence[Shard]) -> dict[str, Any]:
+    """The metadata document as a JSON object."""
+    splits = dict.fromkeys(shard.split for shard in shards)
+    files = [
+        {
+            "@type": "cr:FileObject",
+            "@id": shard.name,
+            "name": shard.name,
+            "contentUrl": f"{DATA}/{shard.name}",
+            "contentSize": f"{shard.bytes} B",
+            "encodingFormat": "application/x-parquet",
+            "sha256": shard.sha256,
+        }
+        for shard in shards
+    ]
+    sets = [
+        {
+            "@type": "cr:FileSet",
+            "@id": f"{split}-files",
+            "name": f"{split}-files",
+            "encodingFormat": "application/x-parquet",
+            "includes": f"{DATA}/{split}-*.parquet",
+        }
+        for split in splits
+    ]
+    cited = [source.citation for source in facts.sources if source.citation]
+    return {
+        "@context": {
+            term: _OTHER_THAN_CROISSANT.get(term, f"cr:{term}") for term in _TERMS.split()
+        },
+        "@type": "sc:Dataset",
+        "conformsTo": list(CONFORMS_TO),
+        "name": facts.name,
+        "description": f"Pictures of skin with reasoning narratives. {RESEARCH}",
+        "license": sorted({OWN_LICENCE, *(source.licence for source in facts.sources)}),
+        "citeAs": "; ".join(cited) or facts.name,
+        "version": CORPUS_VERSION,
+        "distribution": [*files, *sets],
+        "recordSet": [_record_set(split) for split in splits],
+        **_responsible(facts),
+    }
+
+
+def _record_set(split: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": split,
+        "name": split,
+        "description": f"The cases of the split {split}.",
+        "key": {"@id": f"{split}/id"},
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{split}/{name}",
+                "name": name,
+                "description": words,
+                "dataType": kind,
+                "source": {"fileSet": {"@id": f"{split}-files"}, "extract": {"column": name}},
+            }
+            for name, (kind, words) in _FIELDS.items()
+        ],
+    }
+
+
+def _responsible(facts: Facts) -> dict[str, Any]:
+    """The fields of the responsible-AI extension."""
+    return {
+        "rai:dataCollection": (
+            "Pictures come from the sources named in the card, or are rendered; narratives are "
+            f"written by machines. {synthetic_statement(facts)}"
+        ),
+        "rai:dataAnnotationProtocol": rater_statement(facts),
+        "rai:dataUseCases": f"Research on models that reason about pictures of skin. {RESEARCH}",
+        "rai:dataLimitations": (
+            "Machine-written narratives selected by a trained evaluator; counts by diagnosis, body "
+            "site and skin tone are in the card."
+        ),
+        "rai:dataBiases": (
+            "Diagnoses, body sites and skin tones are not balanced as in any population."
+        ),
+        "rai:personalSensitiveInformation": (
+            "Health data of the sources' participants, without names; metadata of pictures is "
+            "removed, comments of raters are not published."
+        ),
+    }

@@ -23,28 +23,16 @@ Score = Annotated[float, Field(ge=0, le=5)]
 
 
 class CasesRecipe(Section):
-    """The cases that narratives are wanted of.
+    """The cases that narratives are wanted of."""
 
-    Attributes:
-        dataset: `synthetic`, or a name of `datasets.READERS`.
-        root: folder of the data set; not for `synthetic`.
-        count: candidates to draw; for a data set, at most so many, chosen by the seed; all when
-            None.
-        held_out: further cases for certification, of other groups; they are not scored.
-        size: side of a drawn picture in pixels; `synthetic` only.
-        seed: of the drawing and of the choice.
-        allow_missing: continue without the files that are missing, with counts.
-        measure: add colour, size, border and symmetry measured on the picture to the findings.
-    """
-
-    dataset: str = SYNTHETIC
-    root: Path | None = None
-    count: PositiveInt | None = None
-    held_out: NonNegativeInt = 0
-    size: Annotated[int, Field(ge=32)] = 112
-    seed: int = 0
-    allow_missing: bool = False
-    measure: bool = False
+    dataset: str = SYNTHETIC  # or the name of a reader
+    root: Path | None = None  # folder of the data set; not for `synthetic`
+    count: PositiveInt | None = None  # candidates; of a data set at most so many, all when None
+    held_out: NonNegativeInt = 0  # further cases for certification, of other groups; not scored
+    size: Annotated[int, Field(ge=32)] = 112  # side of a rendered picture in pixels
+    seed: int = 0  # of the rendering and of the choice
+    allow_missing: bool = False  # continue without the files that are missing, with counts
+    measure: bool = False  # add colour, size, border and symmetry measured on the picture
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -58,93 +46,63 @@ class CasesRecipe(Section):
 
 
 class NarratorsRecipe(Section):
-    """What writes the texts.
+    """What writes the texts: the answer-blind description, and the reasoning.
 
-    Attributes:
-        observe: of the answer-blind description: `offline`, `own:nano`, `own:<directory>`, or a
-            model that inspect-ai can name.
-        reason: of the reasoning.
-        api: what a language model is sent and asked for.
-        calls: prices, connections and retries of language models; may change when a run continues.
-        slips: share of cases in which the offline narrator makes a simulated mistake, so that there
-            is something to filter; `synthetic` only.
+    Each is `offline`, `own:nano`, `own:<directory>`, or a model that inspect-ai can name. `slips`
+    is the share of cases in which the offline narrator makes a simulated mistake, so that there is
+    something to filter; `synthetic` only.
     """
 
     observe: str = OFFLINE
     reason: str = OFFLINE
     api: ApiRecipe = ApiRecipe()
-    calls: CallsRecipe = CallsRecipe()
+    calls: CallsRecipe = CallsRecipe()  # may change when a run continues
     slips: Share = 0.0
 
 
 class AuditRecipe(Section):
-    """What a narrative must look like.
+    """What a narrative must look like."""
 
-    Attributes:
-        least_words: of the observation and of the reasoning, each.
-        most_characters: of the whole narrative.
-    """
-
-    least_words: PositiveInt = 5
-    most_characters: PositiveInt = 8000
+    least_words: PositiveInt = 5  # of the observation and of the reasoning, each
+    most_characters: PositiveInt = 8000  # of the whole narrative
 
 
 class ScoreRecipe(Section):
-    """The evaluator.
+    """The evaluator."""
 
-    Attributes:
-        evaluator: `nano`, or a directory of a trained evaluator.
-        batch_size: narratives scored together.
-    """
-
-    evaluator: str = "nano"
+    evaluator: str = "nano"  # or a directory of a trained evaluator
     batch_size: PositiveInt = 64
 
 
 class SelectRecipe(Section):
     """Which scored narratives are kept.
 
-    Attributes:
-        order: which come first: `score`, the best; or `random`, by chance alone, to see what the
-            filter is worth.
-        keep: how many, when enough are good; all that are good when None.
-        minimum_mean: of the six scores.
-        minimum: of every single score.
-        quota: most narratives of one diagnosis, body site and skin tone; no limit when None.
-        text_similarity: share of word triples from which two texts are near-duplicates; above 1
-            no text is one.
-        picture_distance: bits of 256 up to which two pictures are near-duplicates; below 0 no
-            picture is one.
+    `score` puts the best first; `random` goes by chance alone, to see what the filter is worth.
     """
 
     order: Literal["score", "random"] = "score"
-    keep: PositiveInt | None = None
-    minimum_mean: Score = 3.5
-    minimum: Score = 2.5
-    quota: PositiveInt | None = None
+    keep: PositiveInt | None = None  # all that are good when None
+    minimum_mean: Score = 3.5  # of the six scores
+    minimum: Score = 2.5  # of every single score
+    quota: PositiveInt | None = None  # most of one diagnosis, body site and skin tone
+    # Share of word triples from which two texts are near-duplicates; above 1 no text is one.
     text_similarity: Annotated[float, Field(gt=0)] = 0.95
+    # Bits of 256 up to which two pictures are near-duplicates; below 0 no picture is one.
     picture_distance: Annotated[int, Field(ge=-1, le=256)] = 40
 
 
 class CorpusRecipe(Section):
-    """One corpus.
-
-    Attributes:
-        name: of the corpus; letters, digits, `_`, `-` and `.`.
-        seed: of the wording, the sampling and the simulated slips.
-        models: where the evaluator and narrators of our own go.
-        certify: when a held-out narrative counts as certified; changes nothing that is built.
-    """
+    """One corpus."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    seed: int = 0
+    seed: int = 0  # of the wording, the sampling and the simulated slips
     cases: CasesRecipe
     narrators: NarratorsRecipe = NarratorsRecipe()
     audit: AuditRecipe = AuditRecipe()
     score: ScoreRecipe = ScoreRecipe()
     select: SelectRecipe = SelectRecipe()
-    models: ModelRecipe = ModelRecipe()
-    certify: CertifyRules = CertifyRules()
+    models: ModelRecipe = ModelRecipe()  # where the evaluator and narrators of our own go
+    certify: CertifyRules = CertifyRules()  # changes nothing that is built
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -156,5 +114,5 @@ class CorpusRecipe(Section):
 
 
 def load_corpus_recipe(path: Path | str, settings: Sequence[str] = ()) -> CorpusRecipe:
-    """Read a recipe of a corpus; see `distill.recipe_values.read_recipe`."""
+    """Read a recipe of a corpus; see `recipes.read_recipe`."""
     return read_recipe(CorpusRecipe, path, settings)

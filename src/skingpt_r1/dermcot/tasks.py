@@ -32,18 +32,12 @@ class Task(Prompt):
 
     In `observe` neither the prompt nor the case gives the answer away. Pictures are sent in
     `observe` alone: the reasoning is asked from the observation.
-
-    Attributes:
-        case: pictures and facts, blind (see `stages.write.blind`).
-        step: which of the two texts.
-        observation: the text to reason from; `reason` only.
-        diagnosis: the gold diagnosis to reason towards; `reason` only.
     """
 
-    case: Case
+    case: Case  # blind, see `write.blind`
     step: Literal["observe", "reason"]
-    observation: str = ""
-    diagnosis: str = ""
+    observation: str = ""  # the text to reason from; `reason` only
+    diagnosis: str = ""  # the gold diagnosis to reason towards; `reason` only
 
 
 class Narrator(Protocol):
@@ -91,7 +85,7 @@ def reason_prompt(observation: str, diagnosis: str) -> str:
     )
 
 
-class Answer(NamedTuple):
+class NarratorAnswer(NamedTuple):
     """A reply, with the case it is about and where it comes from."""
 
     candidate: Candidate
@@ -118,7 +112,7 @@ class Answer(NamedTuple):
 
 def ask_narrator(
     candidates: Iterable[Candidate], narrator: Narrator, make_task: Callable[[Candidate], Task]
-) -> Iterator[Answer]:
+) -> Iterator[NarratorAnswer]:
     """One answer for each candidate, in order; each as soon as the narrator hands it over."""
     for block in blocks(candidates, BLOCK):
         tasks = [make_task(candidate) for candidate in block]
@@ -132,7 +126,7 @@ def ask_narrator(
                 output_tokens=reply.output_tokens,
                 simulated_slip=reply.simulated_slip,
             )
-            yield Answer(candidate, reply, provenance)
+            yield NarratorAnswer(candidate, reply, provenance)
 
 
 def blocks(items: Iterable[T], size: int) -> Iterator[list[T]]:

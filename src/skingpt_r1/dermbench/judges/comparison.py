@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from skingpt_r1.dermcot.stages.audit import named_values, reasoned_values
+from skingpt_r1.dermcot.write import named_values, reasoned_values
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.findings import Sign, Stated, read_signs
 from skingpt_r1.text.giveaways import named_in

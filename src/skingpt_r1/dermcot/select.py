@@ -8,7 +8,7 @@ have in common (MinHash); a picture is its perceptual hash of 256 bits.
 
 import re
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -54,12 +54,7 @@ def read_hashes(phash: tuple[str, ...]) -> Hashes:
 
 
 class KeptTexts:
-    """Signatures of the texts kept so far.
-
-    Args:
-        capacity: how many texts there can be.
-        similarity: share of triples from which two texts are near-duplicates.
-    """
+    """Signatures of the texts kept so far, at most `capacity`."""
 
     def __init__(self, capacity: int, similarity: float) -> None:
         self._rows = np.empty((capacity, SIGNATURE), np.uint32)
@@ -81,12 +76,7 @@ class KeptTexts:
 
 
 class KeptPictures:
-    """Perceptual hashes of the pictures kept so far.
-
-    Args:
-        capacity: how many pictures there can be.
-        distance: bits up to which two pictures are near-duplicates.
-    """
+    """Perceptual hashes of the pictures kept so far, at most `capacity`."""
 
     def __init__(self, capacity: int, distance: int) -> None:
         self._rows = np.empty((capacity, 4), np.uint64)
@@ -111,7 +101,7 @@ class KeptPictures:
 Stratum = tuple[str, str, str]
 
 
-class Verdict(NamedTuple):
+class SelectVerdict(NamedTuple):
     """What becomes of a candidate: kept, or a reason code with detail."""
 
     dropped: str | None = None
@@ -119,22 +109,13 @@ class Verdict(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What selection remembers of a case; never its text.
-
-    Attributes:
-        id: of the case.
-        stratum: diagnosis, site and tone.
-        mean: of the six scores.
-        lowest: the lowest score, with its dimension.
-        signature: of the text.
-        hashes: of the pictures.
-    """
+class ScoredRow:
+    """What selection remembers of a case; never its text."""
 
     id: str
     stratum: Stratum
-    mean: float
-    lowest: tuple[float, str]
+    mean: float  # of the six scores
+    lowest: tuple[float, str]  # the lowest score, with its dimension
     signature: Signature = field(repr=False)
     hashes: Hashes = field(repr=False)
 
@@ -146,10 +127,7 @@ def select(
 ) -> Iterator[StageRecord]:
     """Who is kept; read twice: to compare all of them, then to give each its record.
 
-    Args:
-        candidates: those with scores, in order; called twice.
-        held_out: cases whose pictures must not be in the corpus.
-        recipe: minimum scores, quotas, and how many to keep.
+    Pictures of the held-out cases must not be in the corpus.
     """
     rows = [_row(candidate) for candidate in candidates()]
     others = [read_hashes(candidate.case.phash) for candidate in held_out]
@@ -160,35 +138,40 @@ def select(
         )
 
 
-def decide(rows: Sequence[Row], held_out: Sequence[Hashes], recipe: SelectRecipe) -> list[Verdict]:
-    """A verdict for each row; equal means go by the order of the rows.
+def decide(
+    rows: Sequence[ScoredRow], held_out: Sequence[Hashes], recipe: SelectRecipe
+) -> list[SelectVerdict]:
+    """A verdict for each row; equal means go by the order of the rows."""
+    low = {place: _too_low(row, recipe) for place, row in enumerate(rows)}
+    verdicts = {place: verdict for place, verdict in low.items() if verdict is not None}
+    good = [place for place in _order(rows, recipe) if place not in verdicts]
+    ranked = _ranked(rows, _different(rows, good, held_out, recipe, verdicts))
+    if recipe.quota is not None:
+        for rank, place in ranked:
+            if rank >= recipe.quota:
+                stratum = " x ".join(rows[place].stratum)
+                verdicts[place] = SelectVerdict(
+                    "over_quota", f"more than {recipe.quota} of {stratum}"
+                )
+    in_quota = (item for item in ranked if item[1] not in verdicts)
+    # Sorting is stable: within a turn the better mean stays first.
+    in_turn = sorted(in_quota, key=lambda item: item[0])
+    for _, place in in_turn[recipe.keep :] if recipe.keep else ():
+        verdicts[place] = SelectVerdict("not_among_best", f"mean {rows[place].mean:.2f}")
+    return [verdicts.get(place, SelectVerdict()) for place in range(len(rows))]
 
-    Args:
-        rows: the scored candidates.
-        held_out: picture hashes of the held-out cases.
-        recipe: see `SelectRecipe`.
-    """
-    verdicts: dict[int, Verdict] = {}
-    order = _order(rows, recipe)
-    good = [place for place in order if not _too_low(rows, place, recipe, verdicts)]
-    different = _different(rows, good, held_out, recipe, verdicts)
-    in_quota = _within_quota(rows, different, recipe.quota, verdicts)
-    for place in _best_in_turn(rows, in_quota)[recipe.keep :] if recipe.keep else ():
-        verdicts[place] = Verdict("not_among_best", f"mean {rows[place].mean:.2f}")
-    return [verdicts.get(place, Verdict()) for place in range(len(rows))]
 
-
-def _order(rows: Sequence[Row], recipe: SelectRecipe) -> list[int]:
+def _order(rows: Sequence[ScoredRow], recipe: SelectRecipe) -> list[int]:
     """Places of the rows, the best first, or in an order that only the ids decide."""
     if recipe.order == "random":
         return sorted(range(len(rows)), key=lambda p: sha256(rows[p].id.encode()).digest())
     return sorted(range(len(rows)), key=lambda place: (-rows[place].mean, place))
 
 
-def _row(candidate: Candidate) -> Row:
+def _row(candidate: Candidate) -> ScoredRow:
     scores = candidate.records["score"].scores
     assert scores is not None
-    return Row(
+    return ScoredRow(
         id=candidate.case.id,
         stratum=candidate.case.stratum,
         mean=round(mean_score(scores), 6),
@@ -198,44 +181,39 @@ def _row(candidate: Candidate) -> Row:
     )
 
 
-def _too_low(
-    rows: Sequence[Row], place: int, recipe: SelectRecipe, verdicts: dict[int, Verdict]
-) -> bool:
-    row = rows[place]
+def _too_low(row: ScoredRow, recipe: SelectRecipe) -> SelectVerdict | None:
     value, name = row.lowest
     if row.mean < recipe.minimum_mean:
-        verdicts[place] = Verdict("below_mean", f"mean {row.mean:.2f}")
-    elif value < recipe.minimum:
-        verdicts[place] = Verdict("below_minimum", f"{name} {value:g}")
-    return place in verdicts
+        return SelectVerdict("below_mean", f"mean {row.mean:.2f}")
+    if value < recipe.minimum:
+        return SelectVerdict("below_minimum", f"{name} {value:g}")
+    return None
 
 
 def _different(
-    rows: Sequence[Row],
+    rows: Sequence[ScoredRow],
     order: Sequence[int],
     held_out: Sequence[Hashes],
     recipe: SelectRecipe,
-    verdicts: dict[int, Verdict],
+    verdicts: dict[int, SelectVerdict],
 ) -> list[int]:
     """Those that are no near-duplicate of a better one or of a held-out picture, in order."""
     pictures = KeptPictures(sum(len(row.hashes) for row in rows), recipe.picture_distance)
     apart = KeptPictures(sum(map(len, held_out)), recipe.picture_distance)
     for owner, hashes in enumerate(held_out):
         apart.add(hashes, owner)
-    sizes: dict[str, int] = defaultdict(int)
-    for place in order:
-        sizes[rows[place].stratum[0]] += 1
+    sizes = Counter(rows[place].stratum[0] for place in order)
     # Texts of different diagnoses differ in what they say, however alike their words are.
     texts = {name: KeptTexts(size, recipe.text_similarity) for name, size in sizes.items()}
     kept = []
     for place in order:
         row = rows[place]
         if apart.find(row.hashes) is not None:
-            verdicts[place] = Verdict("held_out_picture")
+            verdicts[place] = SelectVerdict("held_out_picture")
         elif (twin := pictures.find(row.hashes)) is not None:
-            verdicts[place] = Verdict("duplicate_picture", f"of {rows[twin].id}")
+            verdicts[place] = SelectVerdict("duplicate_picture", f"of {rows[twin].id}")
         elif (twin := texts[row.stratum[0]].find(row.signature)) is not None:
-            verdicts[place] = Verdict("duplicate_text", f"of {rows[twin].id}")
+            verdicts[place] = SelectVerdict("duplicate_text", f"of {rows[twin].id}")
         else:
             pictures.add(row.hashes, place)
             texts[row.stratum[0]].add(row.signature, place)
@@ -243,28 +221,12 @@ def _different(
     return kept
 
 
-def _within_quota(
-    rows: Sequence[Row], order: Sequence[int], quota: int | None, verdicts: dict[int, Verdict]
-) -> list[int]:
-    counts: dict[Stratum, int] = defaultdict(int)
-    kept = []
-    for place in order:
-        stratum = rows[place].stratum
-        counts[stratum] += 1
-        if quota is not None and counts[stratum] > quota:
-            verdicts[place] = Verdict("over_quota", f"more than {quota} of {' x '.join(stratum)}")
-        else:
-            kept.append(place)
-    return kept
-
-
-def _best_in_turn(rows: Sequence[Row], order: Sequence[int]) -> list[int]:
-    """The best of every stratum, then the second best of every stratum, and so on."""
-    turns: dict[Stratum, int] = defaultdict(int)
+def _ranked(rows: Sequence[ScoredRow], order: Sequence[int]) -> list[tuple[int, int]]:
+    """Each place with its rank in its stratum: 0 for the best."""
+    ranks: dict[Stratum, int] = defaultdict(int)
     ranked = []
     for place in order:
         stratum = rows[place].stratum
-        ranked.append((turns[stratum], place))
-        turns[stratum] += 1
-    # Sorting is stable: within a turn the better mean stays first.
-    return [place for _, place in sorted(ranked, key=lambda item: item[0])]
+        ranked.append((ranks[stratum], place))
+        ranks[stratum] += 1
+    return ranked
