@@ -7,7 +7,7 @@ import pytest
 from skingpt_r1.case import Case
 from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.demo import print_comparison
-from skingpt_r1.dermbench.ablation.compare import BASE, Compared, Diagnosed, diagnosed
+from skingpt_r1.dermbench.ablation.compare import BASE, ComparedSystems, Diagnosed, diagnosed
 from skingpt_r1.records import ResultRow
 from skingpt_r1.text.narrative import make_narrative
 
@@ -34,9 +34,9 @@ def row(system: str, metric: str, value: float, *interval: float) -> ResultRow:
 
 
 @pytest.fixture
-def comparison() -> Compared:
+def comparison() -> ComparedSystems:
     first, second = CASES
-    return Compared(
+    return ComparedSystems(
         rows=[
             row(BASE, ACCURACY, 0.0, 0.0, 0.123),
             row("adapted", ACCURACY, 0.5, 0.25, 0.75),
@@ -51,7 +51,7 @@ def comparison() -> Compared:
     )
 
 
-def printed(comparison: Compared, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def printed(comparison: ComparedSystems, capsys: pytest.CaptureFixture[str]) -> list[str]:
     print_comparison(comparison, title="Toys", columns=COLUMNS, before=BASE, after="adapted")
     return capsys.readouterr().out.splitlines()
 
@@ -63,7 +63,7 @@ def cells(lines: list[str], system: str) -> list[str]:
 
 
 def test_systems_and_differences(
-    comparison: Compared, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    comparison: ComparedSystems, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "140")
     lines = printed(comparison, capsys)
@@ -76,21 +76,21 @@ def test_systems_and_differences(
 
 
 def test_unreadable_answers_are_counted(
-    comparison: Compared, capsys: pytest.CaptureFixture[str]
+    comparison: ComparedSystems, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = printed(comparison, capsys)
     assert "Unreadable answers, counted as wrong: base: 2" in lines
 
 
 def test_nothing_is_said_of_unreadable_answers_when_there_are_none(
-    comparison: Compared, capsys: pytest.CaptureFixture[str]
+    comparison: ComparedSystems, capsys: pytest.CaptureFixture[str]
 ) -> None:
     comparison.answers[BASE] = comparison.answers["adapted"]
     assert "Unreadable" not in "\n".join(printed(comparison, capsys))
 
 
 def test_the_first_case_before_and_after(
-    comparison: Compared, capsys: pytest.CaptureFixture[str]
+    comparison: ComparedSystems, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "\n".join(printed(comparison, capsys))
     assert "The first unseen case, 0.png: wart" in text

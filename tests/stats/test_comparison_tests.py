@@ -6,7 +6,7 @@ import pytest
 from skingpt_r1.stats import comparison as comparison_tests
 from skingpt_r1.stats.comparison import (
     NO_DIFFERENCE,
-    Table,
+    SystemValues,
     bootstrap_p_value,
     compare_pairs,
     means,
@@ -19,14 +19,14 @@ NAMES = ("good", "same", "bad")
 
 
 @pytest.fixture
-def table() -> Table:
+def table() -> SystemValues:
     generator = np.random.default_rng(0)
     base = generator.normal(3, 0.5, 120)
     values = np.column_stack([base + 1, base + 1 + generator.normal(0, 0.1, 120), base])
-    return Table(NAMES, values, [f"g{number // 2}" for number in range(120)])
+    return SystemValues(NAMES, values, [f"g{number // 2}" for number in range(120)])
 
 
-def test_means_and_differences_are_those_of_the_slow_functions(table: Table) -> None:
+def test_means_and_differences_are_those_of_the_slow_functions(table: SystemValues) -> None:
     found = means(table, BOOT)
     for place, name in enumerate(NAMES):
         slow = bootstrap_mean(table.values[:, place], table.groups, **BOOT._asdict())
@@ -40,7 +40,9 @@ def test_means_and_differences_are_those_of_the_slow_functions(table: Table) -> 
     assert pairs["good", "same"].words == NO_DIFFERENCE
 
 
-def test_values_of_one_group_have_no_interval_though_the_table_has_many(table: Table) -> None:
+def test_values_of_one_group_have_no_interval_though_the_table_has_many(
+    table: SystemValues,
+) -> None:
     values = table.values.copy()
     values[2:, 1] = np.nan  # "same" is scored on the two pictures of g0 alone
     few = table._replace(values=values)
@@ -55,15 +57,15 @@ def test_values_of_one_group_have_no_interval_though_the_table_has_many(table: T
     assert pairs["good", "bad"].words == "good"
 
 
-def test_holm_over_all_pairs(table: Table) -> None:
+def test_holm_over_all_pairs(table: SystemValues) -> None:
     pairs = compare_pairs(table, BOOT)
     expected = holm([item.p for item in pairs])
     assert [item.p_holm for item in pairs] == pytest.approx(expected.tolist())
 
 
-def test_right_and_wrong_by_the_exact_test_of_mcnemar(table: Table) -> None:
+def test_right_and_wrong_by_the_exact_test_of_mcnemar(table: SystemValues) -> None:
     right = (table.values > 3.5).astype(float)
-    alone = Table(NAMES, right, [str(number) for number in range(120)])
+    alone = SystemValues(NAMES, right, [str(number) for number in range(120)])
     (first, *_) = compare_pairs(alone, BOOT, baseline="bad", binary=True)
     assert (first.first, first.second, first.test) == ("good", "bad", "exact McNemar")
     assert first.p == pytest.approx(mcnemar(right[:, 0], right[:, 2]))
@@ -71,7 +73,7 @@ def test_right_and_wrong_by_the_exact_test_of_mcnemar(table: Table) -> None:
     assert {item.test for item in grouped} == {"paired bootstrap"}
 
 
-def test_ranks_have_intervals_and_ties_share_a_place(table: Table) -> None:
+def test_ranks_have_intervals_and_ties_share_a_place(table: SystemValues) -> None:
     found = ranks(table, BOOT)
     assert found["bad"] == (3, 3, 3, 120)
     assert {found["good"].value, found["same"].value} == {1, 2}
@@ -81,7 +83,7 @@ def test_ranks_have_intervals_and_ties_share_a_place(table: Table) -> None:
     assert [tied[name].value for name in NAMES] == [2, 2, 2]
 
 
-def test_what_is_unscored_takes_no_part(table: Table) -> None:
+def test_what_is_unscored_takes_no_part(table: SystemValues) -> None:
     values = table.values.copy()
     values[:30, 0] = np.nan
     values[:, 1] = np.nan
@@ -107,7 +109,7 @@ def test_p_values_under_no_difference_are_spread_evenly(monkeypatch) -> None:
         generator = np.random.default_rng(seed)
         values = generator.normal(size=(60, 2))
         groups = [str(number) for number in range(60)]
-        (pair,) = compare_pairs(Table(("a", "b"), values, groups), Bootstrap(seed, 200))
+        (pair,) = compare_pairs(SystemValues(("a", "b"), values, groups), Bootstrap(seed, 200))
         small += pair.p < 0.05
     assert 2 <= small <= 22
 
@@ -117,7 +119,7 @@ def test_p_value_of_resamples_on_both_sides() -> None:
     assert bootstrap_p_value(0.0, np.zeros(99), 50) == 1.0
 
 
-def test_more_resamples_are_not_needed_for_a_clear_difference(table: Table) -> None:
+def test_more_resamples_are_not_needed_for_a_clear_difference(table: SystemValues) -> None:
     few = compare_pairs(table, Bootstrap(0, 50))[1]
     many = compare_pairs(table, Bootstrap(0, 4000))[1]
     assert (few.first, few.second) == ("good", "bad")
@@ -127,7 +129,7 @@ def test_more_resamples_are_not_needed_for_a_clear_difference(table: Table) -> N
 
 def test_few_groups_show_nothing_however_large_the_difference() -> None:
     values = np.array([[1.0, 0.0], [1.0, 0.0], [0.9, 0.0]])
-    (pair,) = compare_pairs(Table(("a", "b"), values, list("xyz")), BOOT)
+    (pair,) = compare_pairs(SystemValues(("a", "b"), values, list("xyz")), BOOT)
     assert pair.p == pytest.approx(0.25)
-    (one,) = compare_pairs(Table(("a", "b"), values, ["x"] * 3), BOOT)
+    (one,) = compare_pairs(SystemValues(("a", "b"), values, ["x"] * 3), BOOT)
     assert one.p == 1.0

@@ -28,7 +28,7 @@ from skingpt_r1.runs import own_run
 from skingpt_r1.stats.intervals import NO_INTERVAL
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermbench.ablation.compare import Compared
+    from skingpt_r1.dermbench.ablation.compare import ComparedSystems
     from skingpt_r1.dermbench.report.data import ReportData
     from skingpt_r1.records import ResultRow
 
@@ -212,7 +212,7 @@ Columns = Sequence[tuple[str, str]]
 
 
 def print_comparison(
-    comparison: "Compared", *, title: str, columns: Columns, before: str, after: str
+    comparison: "ComparedSystems", *, title: str, columns: Columns, before: str, after: str
 ) -> None:
     """Print the systems, the differences and one case.
 
@@ -243,7 +243,9 @@ def print_comparison(
     typer.echo(RESEARCH)
 
 
-def _table(title: str, comparison: "Compared", systems: Sequence[str], columns: Columns) -> Table:
+def _table(
+    title: str, comparison: "ComparedSystems", systems: Sequence[str], columns: Columns
+) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("system")
     for _, heading in columns:
@@ -261,7 +263,7 @@ def _cell(row: ResultRow) -> str:
     return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
 
 
-def _print_narratives(comparison: "Compared", before: str, after: str) -> None:
+def _print_narratives(comparison: "ComparedSystems", before: str, after: str) -> None:
     """The first case of the test set, whatever came out."""
     case = comparison.cases[0]
     typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")

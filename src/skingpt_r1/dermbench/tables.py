@@ -24,7 +24,7 @@ from skingpt_r1.dermbench.report.data import (
     ToneTable,
 )
 from skingpt_r1.dermbench.systems.named import CONTROL, REFERENCE
-from skingpt_r1.stats.comparison import Table, compare_pairs, means, ranks
+from skingpt_r1.stats.comparison import SystemValues, compare_pairs, means, ranks
 from skingpt_r1.stats.intervals import (
     Bootstrap,
     Floats,
@@ -70,12 +70,15 @@ def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ScoreTabl
     all_scores = {name: judged[name].scores for name in systems}
     own = {name: _without(reading, name, scores) for name, scores in all_scores.items()}
     overall = np.column_stack([own[name].mean(axis=1) for name in systems])
-    table = Table(systems, overall, groups)
+    table = SystemValues(systems, overall, groups)
     ranked = [name for name in systems if kind_of(reading, name) == "system"]
     places = ranks(table._replace(systems=ranked, values=_columns(table, ranked)), boot)
     averages = means(table, boot)
     by_dimension = [
-        means(Table(systems, np.column_stack([own[name][:, at] for name in systems]), groups), boot)
+        means(
+            SystemValues(systems, np.column_stack([own[name][:, at] for name in systems]), groups),
+            boot,
+        )
         for at in range(len(DIMENSIONS))
     ]
     rows = []
@@ -189,7 +192,7 @@ def _seen_row(reading: RunReading, system: str, scores: Floats, boot: Bootstrap)
     """The questions that the system was trained on, apart."""
     seen = sorted(reading.place[identity] for identity in reading.overlapping(system))
     groups = [reading.questions[number].group for number in seen]
-    table = Table([*DIMENSIONS, MEAN_SCORE], np.empty((0, 0)), groups)
+    table = SystemValues([*DIMENSIONS, MEAN_SCORE], np.empty((0, 0)), groups)
     values = np.column_stack([scores[seen], scores[seen].mean(axis=1)])
     found = means(table._replace(values=values), boot)
     overall = found.pop(MEAN_SCORE)
@@ -203,14 +206,14 @@ def _seen_row(reading: RunReading, system: str, scores: Floats, boot: Bootstrap)
     )
 
 
-def _columns(table: Table, systems: Sequence[str]) -> Floats:
+def _columns(table: SystemValues, systems: Sequence[str]) -> Floats:
     places = [list(table.systems).index(name) for name in systems]
     chosen: Floats = table.values[:, places]
     return chosen
 
 
 def _tones(
-    reading: RunReading, table: Table, protocol: Protocol, boot: Bootstrap
+    reading: RunReading, table: SystemValues, protocol: Protocol, boot: Bootstrap
 ) -> list[ToneTable]:
     numbers = range(len(reading.questions))
     return [

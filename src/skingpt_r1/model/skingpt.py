@@ -36,9 +36,9 @@ from skingpt_r1.model.generation import (
     ANSWER_CLOSES,
     ANSWER_OPENS,
     GREEDY,
-    Candidate,
     Decoding,
     FiniteLogits,
+    RankedDiagnosis,
     VocabularyBias,
     check_candidates,
     rank_candidates,
@@ -508,14 +508,14 @@ class SkinGPT(nn.Module):
         *,
         decoding: Decoding = GREEDY,
         adapters: bool = True,
-    ) -> list[Candidate]:
+    ) -> list[RankedDiagnosis]:
         """Reason freely, then weigh candidate diagnoses; the likeliest first."""
         request = Request.of(images, context)
         return self._reason_and_rank(request, candidates, decoding, adapters)[1]
 
     def _reason_and_rank(
         self, request: Request, candidates: Sequence[str], decoding: Decoding, adapters: bool
-    ) -> tuple[str, list[Candidate]]:
+    ) -> tuple[str, list[RankedDiagnosis]]:
         check_candidates(candidates, self.needed_processor)
         text = self.generate_batch([request], decoding=decoding, adapters=adapters)[0]
         reasoning = text.partition(ANSWER_OPENS)[0]
@@ -523,7 +523,7 @@ class SkinGPT(nn.Module):
 
     def weigh(
         self, request: Request, reasoning: str, candidates: Sequence[str], *, adapters: bool = True
-    ) -> list[Candidate]:
+    ) -> list[RankedDiagnosis]:
         """Candidates in the order of their likelihood as the answer after some reasoning.
 
         The score is the mean log-likelihood of the tokens of `label </answer>` after the prompt,

@@ -28,7 +28,7 @@ NO_DIFFERENCE = "no difference shown"
 Test = Literal["paired bootstrap", "exact McNemar"]
 
 
-class Table(NamedTuple):
+class SystemValues(NamedTuple):
     """One metric of several systems on the same cases: `[n, systems]`, NaN where there is none."""
 
     systems: Sequence[str]
@@ -62,7 +62,7 @@ class Comparison(NamedTuple):
         return self.first if self.difference.value > 0 else self.second
 
 
-def means(table: Table, boot: Bootstrap) -> dict[str, Interval | None]:
+def means(table: SystemValues, boot: Bootstrap) -> dict[str, Interval | None]:
     """The mean of each system over its own values; None where it has none."""
     value, drawn = _means(table, boot)
     counts, num_groups = _sizes(table)
@@ -72,7 +72,7 @@ def means(table: Table, boot: Bootstrap) -> dict[str, Interval | None]:
     }
 
 
-def ranks(table: Table, boot: Bootstrap) -> dict[str, Interval | None]:
+def ranks(table: SystemValues, boot: Bootstrap) -> dict[str, Interval | None]:
     """The place of each system by its mean, 1 the largest, ties at their mean place.
 
     In each resample the systems are ranked anew. A system without values has no rank.
@@ -92,7 +92,7 @@ def ranks(table: Table, boot: Bootstrap) -> dict[str, Interval | None]:
 
 
 def compare_pairs(
-    table: Table, boot: Bootstrap, *, baseline: str | None = None, binary: bool = False
+    table: SystemValues, boot: Bootstrap, *, baseline: str | None = None, binary: bool = False
 ) -> list[Comparison]:
     """Every pair of systems, with Holm's correction over the pairs of this call.
 
@@ -151,7 +151,7 @@ def bootstrap_p_value(value: float, drawn: Floats, num_groups: int) -> float:
     return float(min(1.0, max(p, 2.0 ** (1 - min(num_groups, 1000)))))
 
 
-def _means(table: Table, boot: Bootstrap) -> tuple[Floats, Floats]:
+def _means(table: SystemValues, boot: Bootstrap) -> tuple[Floats, Floats]:
     """`[1, systems]` and `[resamples, systems]`."""
     known = np.isfinite(table.values)
     columns = np.column_stack([np.where(known, table.values, 0.0), known.astype(np.float64)])
@@ -160,7 +160,7 @@ def _means(table: Table, boot: Bootstrap) -> tuple[Floats, Floats]:
     return one, many
 
 
-def _sizes(table: Table) -> tuple[list[int], list[int]]:
+def _sizes(table: SystemValues) -> tuple[list[int], list[int]]:
     """For each system the cases with a value, and the groups that these are of."""
     known = np.isfinite(table.values)
     counts: list[int] = known.sum(axis=0).tolist()

@@ -76,7 +76,7 @@ class TrainedSystem(NamedTuple):
     start: str | None = None
 
 
-class Compared(NamedTuple):
+class ComparedSystems(NamedTuple):
     """Rows of systems and differences, the unseen cases, and system -> answers in their order."""
 
     rows: list[ResultRow]
@@ -91,7 +91,7 @@ def compare(
     table: str,
     differences: Sequence[tuple[str, str]],
     progress: Progress | None = None,
-) -> Compared:
+) -> ComparedSystems:
     """Train every system in order, let it and the plain backbone diagnose the same cases.
 
     Everything is kept under `folder`: a folder for each system, `answers/` and `results.json`; a
@@ -112,7 +112,7 @@ def _compare(
     table: str,
     differences: Sequence[tuple[str, str]],
     progress: Progress | None,
-) -> Compared:
+) -> ComparedSystems:
     from skingpt_r1.distill.data import load_parts
     from skingpt_r1.distill.run import run_recipe
 
@@ -137,7 +137,7 @@ def _compare(
         pair = (better, answers[better]), (worse, answers[worse])
         rows += difference_rows(table, *pair, boot)
     write_results(folder, rows)
-    return Compared(rows, cases, answers)
+    return ComparedSystems(rows, cases, answers)
 
 
 def _placed(system: TrainedSystem, folder: Path) -> TrainedSystem:

@@ -36,7 +36,7 @@ from skingpt_r1.stats.classification import (
     risk_coverage,
     shown_curve,
 )
-from skingpt_r1.stats.comparison import Table, compare_pairs, ranks
+from skingpt_r1.stats.comparison import SystemValues, compare_pairs, ranks
 from skingpt_r1.stats.intervals import Bootstrap
 
 TEXT = "generated text"
@@ -167,7 +167,7 @@ def _system(item: _Set, name: str) -> _System:
     return _System(name, tuple(kept), predictions, reasons, measured)
 
 
-def _right(item: _Set, systems: Sequence[_System]) -> Table:
+def _right(item: _Set, systems: Sequence[_System]) -> SystemValues:
     """Right and wrong of all systems on the questions of the set; NaN where one does not count."""
     row_of = {number: row for row, number in enumerate(item.numbers)}
     values = np.full((len(item.numbers), len(systems)), np.nan)
@@ -175,7 +175,7 @@ def _right(item: _Set, systems: Sequence[_System]) -> Table:
         if system.is_measured:
             values[[row_of[number] for number in system.numbers], column] = system.said.right
     groups = [item.reading.questions[number].group for number in item.numbers]
-    return Table([system.name for system in systems], values, groups)
+    return SystemValues([system.name for system in systems], values, groups)
 
 
 def _confusion(system: _System, boot: Bootstrap) -> Confusion:
