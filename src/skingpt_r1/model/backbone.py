@@ -130,12 +130,9 @@ def load_backbone(
     dtype: str | torch.dtype = AUTO,
     foreign_prefixes: Sequence[str] = (),
 ) -> Backbone:
-    """Load a frozen backbone, strictly.
+    """Load a frozen backbone, strictly; for device and dtype see `placement.place`.
 
-    Args:
-        name_or_dir: `nano` or a directory.
-        device: see `placement.place`; likewise `dtype`, of the weights.
-        foreign_prefixes: of keys in the files that are not the backbone's own.
+    `foreign_prefixes` begin keys in the files that are not the backbone's own.
 
     Raises:
         CheckpointError: the directory does not exist, or what lies in it does not fit.

@@ -182,12 +182,8 @@ def copy_weights(folder: Path, config: AdapterConfig, own: Mapping[str, Tensor])
             "the same backbone"
         )
     saved = read_adapter_weights(folder)
-    wrong = [
-        f"{name} {tuple(value.shape)}"
-        for name, value in saved.items()
-        if name not in own or own[name].shape != value.shape
-    ]
-    if wrong:
+    misfits = [n for n, v in saved.items() if n not in own or own[n].shape != v.shape]
+    if wrong := [f"{name} {tuple(saved[name].shape)}" for name in misfits]:
         raise CheckpointError(
             f"{len(wrong)} weights of {folder} do not fit the model: {', '.join(wrong[:10])}; use "
             "the same visual settings and rank, or leave out `start`"

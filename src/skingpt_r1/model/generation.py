@@ -32,23 +32,16 @@ TOKENS_PER_PASS = 512  # of answers read together; memory only, results do not d
 
 
 class Decoding(BaseModel):
-    """How text is generated.
-
-    Attributes:
-        max_new_tokens: upper bound on the answer.
-        temperature: 0 is greedy.
-        top_p: smallest set of tokens with this probability is kept; used when sampling.
-        repetition_penalty: 1 is none.
-        seed: of the sampling; the caller's random state is left as it was.
-    """
+    """How text is generated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_new_tokens: int = Field(default=512, ge=1)
-    temperature: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.0, ge=0)  # 0 is greedy
+    # when sampling, the smallest set of tokens with this probability is kept
     top_p: float = Field(default=0.9, gt=0, le=1)
-    repetition_penalty: float = Field(default=1.0, gt=0)
-    seed: int = 42
+    repetition_penalty: float = Field(default=1.0, gt=0)  # 1 is none
+    seed: int = 42  # of the sampling; the caller's random state is left as it was
 
     def generation_config(self, *, end_ids: list[int], pad_id: int) -> GenerationConfig:
         """The library's form of these settings."""
@@ -116,9 +109,7 @@ def stream_text(
 ) -> Iterator[str]:
     """Pieces of the text that `generate` writes, as they come; leaving early stops it.
 
-    Args:
-        tokenizer: of the model.
-        generate: takes `streamer` and `stopping_criteria` of transformers; runs in a thread.
+    `generate` takes `streamer` and `stopping_criteria` of transformers; it runs in a thread.
     """
     streamer = TextIteratorStreamer(
         tokenizer, skip_prompt=True, skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -155,11 +146,10 @@ def score_continuations(
     cache. The answers then run side by side in one row, each seeing that and itself.
 
     Args:
-        backbone: the language model.
-        head: its output matrix.
+        head: the output matrix.
         prefix: `[1, length]`, tokens of prompt and opening.
         places: `[3, 1, length + longest answer]`, positions of the prefix and any answer behind it.
-        pictures: the picture tokens in the form in which the backbone takes them.
+        pictures: the picture tokens as `Family.picture_inputs` gives them.
         answers: tokens of each answer, none of them empty.
         bias: `[1, V]`, added to all logits.
 
@@ -245,18 +235,12 @@ def _mask(inside: Tensor, length: int, like: Tensor) -> Tensor:
     return mask[None, None].to(like.device)
 
 
-class RankedDiagnosis(NamedTuple):
-    """One candidate diagnosis.
+class Candidate(NamedTuple):
+    """One candidate diagnosis."""
 
-    Attributes:
-        label: as given.
-        score: mean log-likelihood per token of the label after the reasoning.
-        probability: softmax of the scores over the candidates.
-    """
-
-    label: str
-    score: float
-    probability: float
+    label: str  # as given
+    score: float  # mean log-likelihood per token of the label after the reasoning
+    probability: float  # softmax of the scores over the candidates
 
 
 def check_candidates(candidates: Sequence[str], processor: SkinProcessor) -> list[str]:
@@ -269,8 +253,8 @@ def check_candidates(candidates: Sequence[str], processor: SkinProcessor) -> lis
     return labels
 
 
-def rank_candidates(labels: Sequence[str], scores: Tensor) -> list[RankedDiagnosis]:
+def rank_candidates(labels: Sequence[str], scores: Tensor) -> list[Candidate]:
     """The candidates by score, the best first; ties stay in their order."""
     order = torch.argsort(scores, descending=True, stable=True).tolist()
     shares = scores.softmax(0)
-    return [RankedDiagnosis(labels[i], float(scores[i]), float(shares[i])) for i in order]
+    return [Candidate(labels[i], float(scores[i]), float(shares[i])) for i in order]

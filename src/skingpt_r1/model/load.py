@@ -73,8 +73,7 @@ def load_model(
             released checkpoint.
         backbone: for adapters whose backbone has moved since training.
         config: adapters to put, untrained, on a bare backbone; the paper's bias by default.
-        device: `auto`, `cpu`, `cuda`, ...; see `placement.ModelRecipe`.
-        dtype: of the backbone; `auto`, `fp32`, `bf16` or `fp16`.
+        device: like dtype, see `placement.ModelRecipe`.
 
     Raises:
         DeviceError: this machine has no such device.

@@ -53,11 +53,9 @@ def render_chat(
     """A chat as a Jinja template writes it.
 
     Args:
-        template: its source.
         messages: with a list of `{"type": "image"}` and `{"type": "text", "text": ...}` as content.
         answer_follows: add what stands before the model's answer.
         tokens: names and texts of special tokens, such as `eos_token`.
-        image_token: what it must write for a picture.
 
     Raises:
         CheckpointError: the template fails, runs too long, or leaves out a text or a picture.

@@ -24,16 +24,13 @@ Picture: TypeAlias = str | Path | Image.Image
 class Request:
     """One question: the pictures of a case, and what the asker tells the model.
 
-    Attributes:
-        images: files or pictures, at least one.
-        context: for example `{"site": "back", "age": "45"}`; a key that the prompt has no words
-            for is refused.
-        question: replaces the dermatology prompt; the context is left out then.
+    The context is, for example, `{"site": "back", "age": "45"}`; a key that the prompt has no words
+    for is refused.
     """
 
-    images: tuple[Picture, ...]
+    images: tuple[Picture, ...]  # at least one
     context: Mapping[str, str] = field(default_factory=dict)
-    question: str | None = None
+    question: str | None = None  # replaces the dermatology prompt and the context
 
     def __post_init__(self) -> None:
         if problems := check_context(self.context):
@@ -83,16 +80,10 @@ class PromptBatch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One training example.
+    """One training example."""
 
-    Attributes:
-        input_ids: prompt, narrative and end of turn.
-        labels: the narrative's ids and the end of turn in their own places, `IGNORED` before.
-        pictures: the processed pictures.
-    """
-
-    input_ids: list[int]
-    labels: list[int]
+    input_ids: list[int]  # prompt, narrative and end of turn
+    labels: list[int]  # the same with `IGNORED` in place of the prompt
     pictures: Pictures
 
 

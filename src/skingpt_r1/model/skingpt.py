@@ -130,10 +130,8 @@ class SkinGPT(nn.Module):
     ) -> Self:
         """A model from adapters that `save_pretrained` wrote; `load_model` reads other kinds too.
 
-        Args:
-            folder: of the adapters.
-            backbone: where the backbone is now; by default where it was in training.
-            device: see `placement.place`; likewise `dtype`, of the backbone.
+        `backbone` says where it is now, by default where it was in training; for device and dtype
+        see `placement.place`.
 
         Raises:
             CheckpointError: the backbone is another one, or the weights do not fit.
@@ -259,11 +257,8 @@ class SkinGPT(nn.Module):
         """Run tower and adapters on the pictures of a batch; call it inside `use_adapters`.
 
         Args:
-            pixel_values: `[patches, F]`; None where `tower` and `visual` say enough.
-            image_grid_thw: `[images, 3]`.
+            pixel_values: `[patches, F]`; None where `tower` and `visual` are precomputed.
             images_per_case: `[cases]`; a case's embeddings are averaged.
-            tower: what `tower_tokens` gave, to spare the tower.
-            visual: the visual adapter's output, where it has run before.
             adapters: False gives the tower's own tokens and no shift.
         """
         if tower is None:
@@ -299,9 +294,7 @@ class SkinGPT(nn.Module):
         """`[cases, length, D]`: the last hidden states, after the final norm, without a shift.
 
         Positions are computed from the inputs at hand, so that no call can disturb another.
-
-        Args:
-            tokens: `[patches / 4, D]`, the picture tokens.
+        `tokens`, `[patches / 4, D]`, are those of the pictures.
         """
         output = self.backbone.model(
             input_ids=input_ids,
@@ -336,9 +329,8 @@ class SkinGPT(nn.Module):
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
             images_per_case: `[cases]`; read from the picture tokens by default.
-            tower_tokens: what `tower_tokens()` gave, to spare the tower; with adapters in the tower
-                not for both values of `adapters`.
-            adapters: False gives the frozen backbone's logits.
+            tower_tokens: precomputed by `tower_tokens()`; with adapters in the tower not for both
+                values of `adapters`.
         """
         if image_grid_thw is None or (pixel_values is None and tower_tokens is None):
             raise ValueError(
@@ -385,9 +377,8 @@ class SkinGPT(nn.Module):
         """`[cases, new]`: generated token ids; rows that ended early are filled with the pad token.
 
         Args:
-            batch: prompts, padded on the left.
-            tower: what `tower_tokens` gave, to spare the tower; the batch's pixels are then only
-                read by a visual adapter that reads pixels.
+            tower: precomputed by `tower_tokens`; the batch's pixels are then only read by a visual
+                adapter that reads pixels.
             processors: change the logits after the bias, before sampling.
             **extras: handed to the backbone's `generate`: a streamer, stopping criteria.
 
@@ -433,10 +424,7 @@ class SkinGPT(nn.Module):
     ) -> Tensor:
         """`[answers]`: mean log-likelihood per token of each answer after one prompt.
 
-        Args:
-            batch: one prompt.
-            opening: tokens that every answer follows, such as a reasoning.
-            answers: tokens of each answer, none of them empty.
+        `opening` are tokens that every answer follows, such as a reasoning; no answer is empty.
 
         Raises:
             CheckpointError: a likelihood is not finite.
@@ -557,7 +545,6 @@ class SkinGPT(nn.Module):
         """
         processor = self.needed_processor
         batch = encode_prompts(processor, [Request.of(images, context)])
-
         generate = partial(self.generate_ids, batch, decoding, adapters=adapters)
         pieces: list[str] = []
         for piece in stream_text(processor.tokenizer, generate):

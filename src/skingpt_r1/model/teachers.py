@@ -289,11 +289,8 @@ def train_teacher(
 ) -> BuiltinTeacher:
     """Train an encoder to tell diagnosis and findings, with flips and quarter turns.
 
-    Args:
-        cases: training cases only; unlabelled ones teach the findings they have.
-        width: of the vectors.
-        epochs: passes over the pictures.
-        seed: of weights, order and augmentation; the caller's random state is left as it was.
+    Give training cases only; unlabelled ones teach the findings they have. The seed is that of
+    weights, order and augmentation; the caller's random state is left as it was.
 
     Raises:
         TeacherError: no case has a label or a finding with two different values.
@@ -375,12 +372,10 @@ def _fit(
             if len(rows) == 1 and len(pictures) > 1:
                 continue  # a batch of one has no variance to normalise by
             vectors = encoder(_normalise(_augment(pictures[rows])))
-            loss = torch.stack(
-                [
-                    _task_loss(heads[t](vectors), tasks.targets[t][rows], weights[t], t)
-                    for t in heads
-                ]
-            ).sum()
+            losses = [
+                _task_loss(heads[t](vectors), tasks.targets[t][rows], weights[t], t) for t in heads
+            ]
+            loss = torch.stack(losses).sum()
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -394,8 +389,7 @@ def _fit(
 
 def _class_weights(tasks: TaskTargets, task: str) -> Tensor:
     labelled = tasks.targets[task][tasks.targets[task] >= 0]
-    counts = torch.bincount(labelled, minlength=len(tasks.classes[task])).float()
-    weights = counts.rsqrt()
+    weights = torch.bincount(labelled, minlength=len(tasks.classes[task])).float().rsqrt()
     return weights / weights.mean()
 
 

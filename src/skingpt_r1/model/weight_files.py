@@ -95,11 +95,8 @@ def read_headers(path: Path) -> dict[str, Header]:
     """Type and shape of every tensor in a safetensors file; no tensor is read."""
     try:
         with safe_open(path, "pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {
-                name: Header(part.get_dtype(), tuple(part.get_shape()))
-                for name, part in slices.items()
-            }
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {n: Header(p.get_dtype(), tuple(p.get_shape())) for n, p in parts.items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}; download it again") from error
 
@@ -181,12 +178,8 @@ def refuse_misfits(
 
 def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
     """Stop when weights that must be floating-point numbers are not."""
-    wrong = [
-        f"{name} ({header.dtype})"
-        for name, header in headers.items()
-        if not header.dtype.startswith(("F", "BF"))
-    ]
-    if wrong:
+    types = {name: header.dtype for name, header in headers.items()}
+    if wrong := [f"{n} ({kind})" for n, kind in types.items() if not kind.startswith(("F", "BF"))]:
         raise CheckpointError(
             f"{where} holds weights that are no floating-point numbers: {listed(wrong)}; save "
             "them as float32, float16 or bfloat16"
@@ -226,9 +219,7 @@ def listed(names: Sequence[Any], most: int = SHOWN) -> str:
 def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Iterator[None]:
     """Run a library on files that anyone may have written.
 
-    Args:
-        problem: how the message begins, with the name of the directory or file.
-        error: the class to raise where the library fails.
+    A failure is raised as `error`; `problem` begins its message and names the directory or file.
     """
     try:
         yield

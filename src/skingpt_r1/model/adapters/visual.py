@@ -40,14 +40,9 @@ class ExpertLayer(nn.Module):
     def forward(self, x: Tensor, tone: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Route every patch, `[patches, E]`, and add what its experts say.
 
-        Args:
-            x: patches of all pictures.
-            tone: `[images, 3]`, predicted tone probabilities.
-            lengths: `[images]`, patches of each picture.
-
-        Returns:
-            The new `x`, and the layer's balance: experts times the sum over experts of mean
-            probability times mean selection, mean over pictures.
+        `tone` are predicted tone probabilities, `[images, 3]`; `lengths` the patches of each
+        picture. Returns the new `x`, and the layer's balance: experts times the sum over experts of
+        mean probability times mean selection, mean over pictures.
         """
         owner = torch.repeat_interleave(lengths)
         probabilities = (self.router_patch(x) + self.router_tone(tone)[owner]).softmax(-1)

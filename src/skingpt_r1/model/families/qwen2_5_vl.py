@@ -27,7 +27,6 @@ from skingpt_r1.model.weight_files import problems, refusing
 from skingpt_r1.records import read_json
 
 MODEL = Qwen2_5_VLForConditionalGeneration
-_TOWER = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
 Backbone: TypeAlias = Qwen2_5_VLForConditionalGeneration
 IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105
 MODEL_TYPE = "qwen2_5_vl"
@@ -103,7 +102,8 @@ def lora_targets(settings: LoraSettings) -> str:
     if settings.merger:
         targets += r"|model\.visual\.merger\.mlp\.(?:0|2)"
     if settings.tower:
-        targets += rf"|model\.visual\.blocks\.\d+\.(?:{_TOWER})"
+        blocks = r"attn\.(?:qkv|proj)|mlp\.(?:gate_proj|up_proj|down_proj)"
+        targets += rf"|model\.visual\.blocks\.\d+\.(?:{blocks})"
     return f"(?:{targets})"
 
 
@@ -117,14 +117,9 @@ def patch_pictures(
 ) -> Tensor:
     """Normalise and cut pictures exactly as Qwen2-VL's image processor does after resizing.
 
-    Args:
-        pictures: uint8, `[images, height, width, 3]`; both sides multiples of `patch * merge`.
-        patch: side of a patch in pixels.
-        merge: patches that the merger joins per side; they follow one another in the result.
-        temporal: how often a still picture is repeated in time.
-
-    Returns:
-        float32, `[images * (height / patch) * (width / patch), 3 * temporal * patch * patch]`.
+    From uint8 `[images, height, width, 3]`, both sides multiples of `patch * merge`, to float32
+    `[images * (height / patch) * (width / patch), 3 * temporal * patch * patch]`, where the
+    `merge * merge` patches that the merger joins follow one another.
     """
     images, height, width, _ = pictures.shape
     unit = patch * merge
