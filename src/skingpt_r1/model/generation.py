@@ -235,7 +235,7 @@ def _mask(inside: Tensor, length: int, like: Tensor) -> Tensor:
     return mask[None, None].to(like.device)
 
 
-class Candidate(NamedTuple):
+class RankedDiagnosis(NamedTuple):
     """One candidate diagnosis."""
 
     label: str  # as given
@@ -253,8 +253,8 @@ def check_candidates(candidates: Sequence[str], processor: SkinProcessor) -> lis
     return labels
 
 
-def rank_candidates(labels: Sequence[str], scores: Tensor) -> list[Candidate]:
+def rank_candidates(labels: Sequence[str], scores: Tensor) -> list[RankedDiagnosis]:
     """The candidates by score, the best first; ties stay in their order."""
     order = torch.argsort(scores, descending=True, stable=True).tolist()
     shares = scores.softmax(0)
-    return [Candidate(labels[i], float(scores[i]), float(shares[i])) for i in order]
+    return [RankedDiagnosis(labels[i], float(scores[i]), float(shares[i])) for i in order]
