@@ -44,9 +44,6 @@ class PictureIndex:
                 found[_folded(path.stem)].append(path)
         return dict(found)
 
-    def __len__(self) -> int:
-        return sum(map(len, self._by_stem.values()))
-
     def namesakes(self, name: str) -> list[Path]:
         """All pictures of that stem, wherever they are."""
         return self._by_stem.get(_folded(without_suffix(_as_path(name).name)), [])

@@ -58,13 +58,9 @@ def official_split(cases: Sequence[Case]) -> Parts:
             "use split_cases, or a data set that publishes a split",
             without,
         )
-    parts: Parts = {part: [] for part in Split}
-    for case in cases:
-        assert case.split is not None
-        parts[case.split].append(case)
-    parts = {part: sorted(members, key=_identity) for part, members in parts.items() if members}
-    crossing = shared_groups(parts)
-    if crossing:
+    members = {part: [case for case in cases if case.split == part] for part in Split}
+    parts = {part: sorted(found, key=_identity) for part, found in members.items() if found}
+    if crossing := shared_groups(parts):
         logger.warning("the official split shares %d groups between its parts", len(crossing))
     return parts
 

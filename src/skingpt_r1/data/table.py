@@ -182,8 +182,7 @@ class Table:
 
     def __call__(self, reading: Reading) -> None:
         """Read the table, and add its cases and problems."""
-        rows = read_csv(first_file(reading, self.files), self.columns, reading)
-        self.add(rows, reading)
+        self.add(read_csv(first_file(reading, self.files), self.columns, reading), reading)
 
     def add(self, rows: Iterable[Row], reading: Reading, root: Path | None = None) -> None:
         """Add the cases and problems of rows; the pictures lie below `root`, else the folder."""

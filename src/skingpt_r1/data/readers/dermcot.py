@@ -11,6 +11,7 @@ from skingpt_r1.data.intake import SUFFIXES
 from skingpt_r1.data.reading import Reader, Reading
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import check_findings
+from skingpt_r1.text.values import stated
 
 # Certified cases are for testing and are never trained on.
 SPLITS = {"train": Split.TRAIN, "certified": Split.TEST}
@@ -91,7 +92,6 @@ def _add(
     images = _pictures(where, values, unpacked, reading)
     if images is None:
         return
-    context = {name: values[name] for name in ("site", "age") if values[name] is not None}
     reading.add(
         Case(
             id=values["id"],
@@ -103,7 +103,7 @@ def _add(
             fitzpatrick=scale,
             tone=None if tone is None else SkinTone(tone),
             findings=findings,
-            context=context,
+            context=stated(site=values["site"], age=values["age"]),
             attributes={
                 "source": values["dataset"],
                 "synthetic": str(values["synthetic"]).lower(),
@@ -135,10 +135,7 @@ def _unfit(values: Mapping[str, Any]) -> str | None:
 def _pictures(
     where: str, values: Mapping[str, Any], unpacked: dict[str, bytes], reading: Reading
 ) -> tuple[Path, ...] | None:
-    """The unpacked pictures of a row; None, and why, when there are none.
-
-    `unpacked` holds name, in lower case, and hash of the pictures so far; those here are added.
-    """
+    """The pictures of a row, added to `unpacked` (lower-case name -> hash); None if none."""
     images = values["images"] or ()
     if not images:
         number = len(values["image_sha256"] or ())

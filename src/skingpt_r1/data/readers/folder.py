@@ -117,16 +117,10 @@ def _to_record(case: Case, folder: Path) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "file_name": names[0] if len(names) == 1 else None,
         "file_names": names if len(names) > 1 else None,
-        "id": case.id,
-        "dataset": case.dataset,
-        "group": case.group,
-        "label": case.label,
-        "split": case.split,
+        **{name: getattr(case, name) for name in ("id", "dataset", "group", "label", "split")},
         "fitzpatrick": case.fitzpatrick,
         "tone": UNTOLD if silent else case.tone,
-        "findings": dict(case.findings) or None,
-        "context": dict(case.context) or None,
-        "attributes": dict(case.attributes) or None,
+        **{name: dict(getattr(case, name)) or None for name in MAPPINGS},
         "narrative": case.narrative,
     }
     return {name: value for name, value in fields.items() if value is not None}
