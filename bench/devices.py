@@ -13,7 +13,7 @@ import time
 import torch
 from PIL import Image
 
-from skingpt_r1.dermeval.evaluator import load_evaluator
+from skingpt_r1.dermeval.report import load_evaluator
 from skingpt_r1.dermeval.scoring import judge
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.load import load_model

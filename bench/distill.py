@@ -19,11 +19,10 @@ from safetensors import safe_open
 from torch import Tensor
 from whole_model import encode_whole, whole_terms
 
-from skingpt_r1.distill.batches import StoredCases, collate
+from skingpt_r1.distill.data import narratives_of
 from skingpt_r1.distill.features import FeaturePass, StoredCase
 from skingpt_r1.distill.losses import Terms, combine
-from skingpt_r1.distill.narratives import narratives_of
-from skingpt_r1.distill.objective import StoredBias
+from skingpt_r1.distill.objective import StoredBias, StoredCases, collate
 from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import make_trained
@@ -34,7 +33,7 @@ from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.load import load_model
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import weight_files
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 
 TEACHER_WIDTH = 64
 CLOCKS = ("seconds", "cpu_seconds")  # the second is fairer where others use the machine too

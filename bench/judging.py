@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
+from skingpt_r1.dermeval.report import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import Item, judge
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 from skingpt_r1.text.wording import write_narrative
 
 

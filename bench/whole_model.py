@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.features import StoredCase
 from skingpt_r1.distill.losses import (
     UNKNOWN_TONE,
@@ -20,6 +19,7 @@ from skingpt_r1.distill.losses import (
     tone_term,
     visual_term,
 )
+from skingpt_r1.distill.objective import Batch
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
 from skingpt_r1.model.prompt import IGNORED, Request, encode_example
 from skingpt_r1.model.skingpt import SkinGPT

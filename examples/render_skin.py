@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from skingpt_r1 import load_cases
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 
 
 def main() -> None:

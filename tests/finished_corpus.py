@@ -7,7 +7,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.dermcot.corpus import CorpusRecord, Part, Provenance, corpus_path, relative
 from skingpt_r1.records import append_records
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.wording import urgency_of, write_narrative
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 
 DEMO = "dermbench_demo"
 SMALL = ["--set", "data.count=4", "--set", "data.size=48"]

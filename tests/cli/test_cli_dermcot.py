@@ -16,10 +16,9 @@ from skingpt_r1.cli.main import run
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
-from skingpt_r1.dermeval.evaluator import knows_rendered_skin_only
+from skingpt_r1.dermeval.report import knows_rendered_skin_only
 from skingpt_r1.records import start_run
-from skingpt_r1.render.folder import NOTE
-from skingpt_r1.render.layouts import write_pad_ufes_20
+from skingpt_r1.render.layouts import NOTE, write_pad_ufes_20
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.render.folder import write_cases
-from skingpt_r1.render.layouts import write_ham10000
+from skingpt_r1.render.layouts import write_cases, write_ham10000
 
 LIST = ("datasets", "list")
 PROGRAM = (sys.executable, "-m", "skingpt_r1.cli")

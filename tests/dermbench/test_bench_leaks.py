@@ -11,14 +11,19 @@ from small_bench import bench_recipe
 
 from skingpt_r1.case import Case
 from skingpt_r1.dermbench.answers import run_systems
-from skingpt_r1.dermbench.leaks import Training, find_training_overlap, qualified, read_training
 from skingpt_r1.dermbench.questions import data_root, prepare_questions
-from skingpt_r1.dermbench.systems.card import read_card
+from skingpt_r1.dermbench.systems.card import (
+    Training,
+    find_training_overlap,
+    qualified,
+    read_card,
+    read_training,
+)
 from skingpt_r1.dermcot.disjoint import Compared
 from skingpt_r1.distill.recipe import make_recipe
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import sha256_file
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 
 CONTROL = "control/majority"
 

@@ -16,8 +16,7 @@ from openai_server import cut_connection, failure, openai_server, text, truncate
 
 from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.judges.language_model import MOST_ATTEMPTS
-from skingpt_r1.llm.budget import CallRecord
-from skingpt_r1.llm.failures import PASSING
+from skingpt_r1.llm.budget import PASSING, CallRecord
 from skingpt_r1.records import read_records
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS
 

@@ -15,7 +15,7 @@ from skingpt_r1.dermcot.pipeline import build
 from skingpt_r1.dermcot.recipe import CasesRecipe
 from skingpt_r1.errors import DatasetError, ImageError
 from skingpt_r1.records import read_json, read_records
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,18 @@ from skingpt_r1.dermcot.narrators import (
     likeness_of,
     name_slip,
 )
-from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, VISIBLE, Task, describe_attributes, findings_in
-from skingpt_r1.dermcot.write import observe_task, read_reasoning, reason_task
+from skingpt_r1.dermcot.write import (
+    NOT_SUPPORTED,
+    VISIBLE,
+    Task,
+    describe_attributes,
+    findings_in,
+    observe_task,
+    read_reasoning,
+    reason_task,
+)
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.render.folder import iterate_cases
+from skingpt_r1.render.layouts import iterate_cases
 from skingpt_r1.simulate.damage import Damage
 from skingpt_r1.text.findings import WORDS, check_findings, read_findings
 from skingpt_r1.text.narrative import make_narrative
@@ -142,7 +150,7 @@ def test_criteria_and_concepts_in_words():
 
 
 def test_no_criterion_reads_as_a_finding():
-    from skingpt_r1.dermcot import tasks as annotations
+    from skingpt_r1.dermcot import write as annotations
 
     sentences = [text for table in annotations._CRITERIA.values() for text in table.values()]
     sentences += [f"Also seen: {words}." for words in annotations._CONCEPT_WORDS.values()]
@@ -151,7 +159,7 @@ def test_no_criterion_reads_as_a_finding():
 
 def test_known_concepts_are_those_of_the_data_set():
     from skingpt_r1.data.reading import label_set
-    from skingpt_r1.dermcot import tasks as annotations
+    from skingpt_r1.dermcot import write as annotations
 
     concepts = {*annotations._CONCEPT_FINDINGS, *annotations._CONCEPT_WORDS}
     assert concepts <= set(label_set("skincon"))

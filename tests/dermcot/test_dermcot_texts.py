@@ -8,13 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import candidate, case_record
 
-from skingpt_r1.dermcot.tasks import BLOCK, NOT_SUPPORTED, blocks, observe_prompt, reason_prompt
 from skingpt_r1.dermcot.write import (
+    BLOCK,
+    NOT_SUPPORTED,
     blind,
+    blocks,
     normalise,
     observe,
+    observe_prompt,
     read_reasoning,
     reason,
+    reason_prompt,
     says_not_supported,
 )
 from skingpt_r1.errors import NarrativeError

@@ -23,7 +23,7 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.records import append_record
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 from skingpt_r1.text.rubric import DIMENSIONS
 
 RULES = CertifyRules()

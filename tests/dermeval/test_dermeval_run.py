@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from tiny_evaluator import tiny_recipe, write_rating_file
 
-from skingpt_r1.dermeval.evaluator import evaluator_card, export_evaluator, load_evaluator
 from skingpt_r1.dermeval.policy import PolicyObjective, make_policy
+from skingpt_r1.dermeval.report import evaluator_card, export_evaluator, load_evaluator
 from skingpt_r1.dermeval.run import build_evaluator, train_evaluator
 from skingpt_r1.distill.trainer import make_optimizer
 from skingpt_r1.errors import CheckpointError, DatasetError, RecipeError, TrainingError

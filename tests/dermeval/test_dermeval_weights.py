@@ -2,9 +2,9 @@
 
 import random
 
-from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
+from skingpt_r1.dermeval.report import NANO_EVALUATOR, load_evaluator
 from skingpt_r1.dermeval.scoring import judge
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 from skingpt_r1.simulate.damage import DROPPED, UNSAFE, VAGUE, Damage, write_damaged
 from skingpt_r1.text.rubric import Scores
 

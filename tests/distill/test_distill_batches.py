@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.distill.batches import EpochBatches, balanced_order, collate
+from skingpt_r1.distill.objective import EpochBatches, balanced_order, collate
 
 
 def _epoch(cases, size, *, rank=0, processes=1, epoch=0, labels=None):

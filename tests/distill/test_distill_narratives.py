@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from skingpt_r1.case import Case
-from skingpt_r1.distill.narratives import FindingsByLabel, add_measured_findings, narratives_of
+from skingpt_r1.distill.data import FindingsByLabel, add_measured_findings, narratives_of
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.text.findings import read_findings
 from skingpt_r1.text.narrative import parse_narrative

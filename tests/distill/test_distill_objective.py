@@ -5,9 +5,9 @@ import torch
 from bench.whole_model import encode_whole, whole_terms
 from tiny_distill import make_model, small_adapter, stored_cases, write_backbone, write_pictures
 
-from skingpt_r1.distill.batches import StoredCases, collate
 from skingpt_r1.distill.features import FeaturePass, patch_stored
 from skingpt_r1.distill.losses import TERMS, combine
+from skingpt_r1.distill.objective import StoredCases, collate
 from skingpt_r1.distill.recipe import LossWeights
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import make_trained

@@ -11,8 +11,8 @@ from tools.nano.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.case import Case, SkinTone
+from skingpt_r1.distill.data import narratives_of
 from skingpt_r1.distill.features import StoredCase
-from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.processor import SkinProcessor, make_image_processor

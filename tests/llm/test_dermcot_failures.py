@@ -6,7 +6,7 @@ import pytest
 from asked_narrator import make_task, narrator_of
 from openai_server import openai_server, scripted, text
 
-from skingpt_r1.llm.failures import is_refusal, text_problem
+from skingpt_r1.llm.budget import is_refusal, text_problem
 
 ANSWERS = (
     "I'm sorry to hear that this rash bothers you. The picture shows red plaques with silvery "

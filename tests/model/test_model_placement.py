@@ -7,9 +7,9 @@ import torch
 from pydantic import ValidationError
 
 from skingpt_r1.errors import DeviceError
-from skingpt_r1.model import placement
+from skingpt_r1.model import config as placement
+from skingpt_r1.model.config import ModelRecipe, place
 from skingpt_r1.model.load import load_model
-from skingpt_r1.model.placement import ModelRecipe, place
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, cards: int = 0, mps: bool = False) -> None:

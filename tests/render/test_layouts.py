@@ -14,8 +14,7 @@ from skingpt_r1.data.splits import shared_groups, split_cases
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS, gold_labels
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.conditions import CONDITIONS
-from skingpt_r1.render.folder import rendered_layout
-from skingpt_r1.render.layouts import LAYOUTS, label_of, make_shots, patients_of
+from skingpt_r1.render.layouts import LAYOUTS, label_of, make_shots, patients_of, rendered_layout
 
 NUMBER, SEED, SIZE = 30, 5, 32
 TABLES = {

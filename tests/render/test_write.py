@@ -6,7 +6,7 @@ from skingpt_r1.case import SkinTone
 from skingpt_r1.data import load_cases
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.conditions import CONDITIONS
-from skingpt_r1.render.folder import iterate_cases, write_cases
+from skingpt_r1.render.layouts import iterate_cases, write_cases
 from skingpt_r1.text.findings import RENDERED_SLOTS
 
 

@@ -13,8 +13,8 @@ from skingpt_r1.simulate.damage import (
     WRONG,
     Damage,
     write_damaged,
+    write_notes,
 )
-from skingpt_r1.simulate.raters import write_notes
 
 FACTS = {
     "count": "few", "size": "large", "colour": "red", "morphology": "plaque", "border": "sharp",

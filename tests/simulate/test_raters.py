@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.simulate.raters import LARGEST_BIAS, NOISE, Rater, make_raters, rate
+from skingpt_r1.simulate.damage import LARGEST_BIAS, NOISE, Rater, make_raters, rate
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 
 seeds = st.integers(0, 2**32)

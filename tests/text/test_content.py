@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.text.content import NO_WORDS, no_content
+from skingpt_r1.text.giveaways import NO_WORDS, no_content
 from skingpt_r1.text.taxonomy import diagnoses
 from skingpt_r1.text.wording import write_narrative
 

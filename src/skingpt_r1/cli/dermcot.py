@@ -26,7 +26,7 @@ from skingpt_r1.dermcot.corpus import KEPT, CorpusStats, corpus_path, count_corp
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
 from skingpt_r1.recipes import check_recipe, set_values
 from skingpt_r1.records import write_results
-from skingpt_r1.render.folder import rendered_layout
+from skingpt_r1.render.layouts import rendered_layout
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
         return make_narrators(recipe, folder, max_cost=max_cost)
 
     def score() -> "ScoreFunction":
-        from skingpt_r1.dermeval.evaluator import load_evaluator
+        from skingpt_r1.dermeval.report import load_evaluator
         from skingpt_r1.dermeval.scoring import make_scorer
 
         model = load_evaluator(recipe.score.evaluator, **recipe.models.model_dump())
@@ -361,7 +361,7 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
 
 def judges_unknown_skin(recipe: CorpusRecipe) -> bool:
     """Whether the cases are photos, and the evaluator has learned from rendered skin alone."""
-    from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, knows_rendered_skin_only
+    from skingpt_r1.dermeval.report import NANO_EVALUATOR, knows_rendered_skin_only
 
     root, name = recipe.cases.root, recipe.score.evaluator
     if root is None or rendered_layout(root) is not None:
@@ -372,7 +372,7 @@ def judges_unknown_skin(recipe: CorpusRecipe) -> bool:
 def _check_evaluator(name: str) -> None:
     """Refuse an evaluator that is not there before any work, and without loading one that is."""
     if name != NANO and not (Path(name) / "adapter_config.json").is_file():
-        from skingpt_r1.dermeval.evaluator import load_evaluator
+        from skingpt_r1.dermeval.report import load_evaluator
 
         load_evaluator(name, device="cpu")
 

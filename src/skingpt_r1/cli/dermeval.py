@@ -54,8 +54,8 @@ def train(
 
     The same command again continues a stopped run.
     """
-    from skingpt_r1.dermeval.evaluator import evaluator_card, export_evaluator
     from skingpt_r1.dermeval.recipe import EvaluatorRecipe
+    from skingpt_r1.dermeval.report import evaluator_card, export_evaluator
     from skingpt_r1.dermeval.run import train_evaluator
     from skingpt_r1.recipes import read_recipe
 
@@ -97,7 +97,7 @@ def score(
 
     The same command again continues a stopped run. What cannot be read is unscored, with a reason.
     """
-    from skingpt_r1.dermeval.evaluator import load_evaluator
+    from skingpt_r1.dermeval.report import load_evaluator
     from skingpt_r1.dermeval.scoring import score_file
 
     evaluator = load_evaluator(model, **model_recipe(device, dtype).model_dump())

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from skingpt_r1.model.placement import (
+from skingpt_r1.model.config import (
     AUTO,
     DEVICES,
     DTYPES,

@@ -40,8 +40,7 @@ from skingpt_r1.dermbench.systems.named import (
 )
 from skingpt_r1.dermbench.systems.own import one_model_at_a_time
 from skingpt_r1.errors import CostError, NarratorError, RecordError
-from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.failures import PASSING
+from skingpt_r1.llm.budget import PASSING, Ledger
 from skingpt_r1.records import (
     append_record,
     counting,

@@ -9,6 +9,7 @@ Our models are a provider of inspect-ai: `--model skingpt/nano`, `skingpt/DIR`, 
 asks one question at a time, many at once; what waits together is decoded together.
 
 Importing this module needs the extra `bench`.
+Its entry point is this module: inspect-ai finds the tasks and the provider in it.
 """
 
 import base64
@@ -54,13 +55,12 @@ from skingpt_r1.dermbench.judges.rules import RubricJudge
 from skingpt_r1.dermbench.questions import data_root, prepare_questions, with_pictures
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, LocalRecipe
 from skingpt_r1.dermbench.records import Answer, Question
-from skingpt_r1.dermbench.systems.language_model import whole_text
-from skingpt_r1.dermbench.systems.named import PLAIN, is_plain
+from skingpt_r1.dermbench.systems.named import PLAIN, is_plain, whole_text
 from skingpt_r1.dermbench.systems.own import CUT, GeneratedText, one_model_at_a_time, write_block
 from skingpt_r1.errors import RecipeError, SkinGPTError
 from skingpt_r1.llm.ask import picture_uri
 from skingpt_r1.llm.models import thoughts_of
-from skingpt_r1.model.placement import AUTO, ModelRecipe
+from skingpt_r1.model.config import AUTO, ModelRecipe
 from skingpt_r1.recipes import check_recipe
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Unscored
 from skingpt_r1.text.tokens import defused
@@ -227,7 +227,7 @@ def rubric() -> Scorer:
 
 @scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]
 def model_judge(model: str) -> Scorer:
-    """Six scores from 0 to 5 by a language model, against the reference; see `language_model.py`.
+    """Six scores from 0 to 5 by a language model, against the reference; see `named.py`.
 
     One verdict for each case, as it came: repeats, retries of what cannot be read and a limit of
     the cost are those of `skingpt bench judge`.

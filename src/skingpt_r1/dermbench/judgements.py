@@ -26,7 +26,7 @@ from skingpt_r1.dermbench.judges.judge import Judge, JudgeTask, record_verdict
 from skingpt_r1.dermbench.questions import Asked, data_root, read_questions, with_pictures
 from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName, file_stem
 from skingpt_r1.errors import RecordError, TrainingError
-from skingpt_r1.llm.failures import PASSING
+from skingpt_r1.llm.budget import PASSING
 from skingpt_r1.records import (
     append_record,
     counting,

@@ -27,10 +27,10 @@ from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, QuestionsRecipe
 from skingpt_r1.dermbench.records import Form, Question
 from skingpt_r1.dermcot.card import OWN_LICENCE, sources_of
 from skingpt_r1.dermcot.corpus import picture_paths, relative
-from skingpt_r1.distill.narratives import narratives_of
+from skingpt_r1.distill.data import narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
-from skingpt_r1.render.folder import rendered_layout, write_cases
+from skingpt_r1.render.layouts import rendered_layout, write_cases
 from skingpt_r1.runs import RUN, Progress, find_root, note_root, same_root
 from skingpt_r1.text.wording import ask, context_words
 

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from skingpt_r1.case import Split
 from skingpt_r1.dermbench.records import Form
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.config import ModelRecipe
 from skingpt_r1.recipes import Section, read_recipe
 
 SYNTHETIC = "synthetic"

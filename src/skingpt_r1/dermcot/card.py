@@ -17,7 +17,7 @@ from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.agreement import agreement_text
 from skingpt_r1.ratings.certification import RULE, CertifyRules
 from skingpt_r1.records import ResultRow
-from skingpt_r1.render.folder import DATASET
+from skingpt_r1.render.layouts import DATASET
 from skingpt_r1.text.tokens import code, escaped, table
 
 # Of the rendered pictures and of the texts: the licence of this package.

@@ -27,9 +27,9 @@ from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.data.splits import split_cases
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root, relative
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
-from skingpt_r1.dermcot.tasks import blocks, findings_in
+from skingpt_r1.dermcot.write import blocks, findings_in
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.render.folder import iterate_cases, write_picture
+from skingpt_r1.render.layouts import iterate_cases, write_picture
 
 logger = logging.getLogger(__name__)
 

@@ -43,9 +43,8 @@ from skingpt_r1.ratings.sheets import (
     read_sheet,
 )
 from skingpt_r1.records import sha256_file, write_results
-from skingpt_r1.render.folder import DATASET
-from skingpt_r1.simulate.damage import Damage, true_scores
-from skingpt_r1.simulate.raters import Rater, make_raters, rate
+from skingpt_r1.render.layouts import DATASET
+from skingpt_r1.simulate.damage import Damage, Rater, make_raters, rate, true_scores
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.wording import urgency_of, write_narrative
 

@@ -18,14 +18,20 @@ from skingpt_r1.dermcot.cases import planned_candidates
 from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
-from skingpt_r1.dermcot.tasks import NOT_SUPPORTED, Narrator, Task, describe_attributes
-from skingpt_r1.dermcot.write import observe_task, reason_task
-from skingpt_r1.distill.narratives import FindingsByLabel
+from skingpt_r1.dermcot.write import (
+    NOT_SUPPORTED,
+    Narrator,
+    Task,
+    describe_attributes,
+    observe_task,
+    reason_task,
+)
+from skingpt_r1.distill.data import FindingsByLabel
 from skingpt_r1.errors import NarrativeError, RecipeError
 from skingpt_r1.llm.ask import Reply
 from skingpt_r1.llm.budget import Ledger, estimate
 from skingpt_r1.llm.models import open_chat_model
-from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
+from skingpt_r1.model.config import ANYWHERE, ModelRecipe
 from skingpt_r1.records import iterate_records
 from skingpt_r1.simulate.damage import (
     BROKEN,

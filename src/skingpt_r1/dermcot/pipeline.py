@@ -25,8 +25,7 @@ from skingpt_r1.dermcot.corpus import (
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
 from skingpt_r1.dermcot.select import select
-from skingpt_r1.dermcot.tasks import Narrator, blocks
-from skingpt_r1.dermcot.write import audit, normalise, observe, reason
+from skingpt_r1.dermcot.write import Narrator, audit, blocks, normalise, observe, reason
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import (
     append_record,

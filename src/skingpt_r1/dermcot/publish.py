@@ -57,7 +57,7 @@ from skingpt_r1.ratings.agreement import rater_agreement
 from skingpt_r1.ratings.certification import STATES, CertifyRules, Decision, History, read_history
 from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating
 from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
-from skingpt_r1.render.folder import DATASET
+from skingpt_r1.render.layouts import DATASET
 from skingpt_r1.runs import Progress
 from skingpt_r1.text.rubric import DIMENSIONS
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.config import ModelRecipe
 from skingpt_r1.ratings.certification import CertifyRules
 from skingpt_r1.recipes import Section, read_recipe
 

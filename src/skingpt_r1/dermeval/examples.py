@@ -18,9 +18,8 @@ from torch import Tensor
 
 from skingpt_r1.case import Case
 from skingpt_r1.dermeval.recipe import RatingsRecipe
-from skingpt_r1.distill.data import manifest_hash
+from skingpt_r1.distill.data import FindingsByLabel, manifest_hash
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key, stored_fields
-from skingpt_r1.distill.narratives import FindingsByLabel
 from skingpt_r1.distill.recipe import FeatureRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.errors import RecordError
@@ -28,7 +27,7 @@ from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Request, build_messages, encode_answer, refuse_control_tokens
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores, relative_image, write_ratings
-from skingpt_r1.render.folder import write_cases
+from skingpt_r1.render.layouts import write_cases
 from skingpt_r1.runs import Count
 from skingpt_r1.simulate.damage import (
     HELD_OUT_STRENGTHS,
@@ -36,10 +35,12 @@ from skingpt_r1.simulate.damage import (
     Damage,
     draw_damage,
     inject,
+    make_raters,
+    rate,
     true_scores,
     write_damaged,
+    write_notes,
 )
-from skingpt_r1.simulate.raters import make_raters, rate, write_notes
 from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.rubric import Scores
 from skingpt_r1.text.wording import ask_for_critique, write_critique

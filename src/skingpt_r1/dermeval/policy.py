@@ -48,9 +48,8 @@ from skingpt_r1.dermeval.sampling import (
     verdict_begins,
 )
 from skingpt_r1.dermeval.scoring import ASKED_SCALE
-from skingpt_r1.distill.batches import Batch
 from skingpt_r1.distill.losses import Term
-from skingpt_r1.distill.objective import LanguageModel
+from skingpt_r1.distill.objective import Batch, LanguageModel
 from skingpt_r1.distill.trainer import Trained
 from skingpt_r1.model.generation import Decoding
 from skingpt_r1.model.skingpt import SkinGPT

@@ -17,8 +17,7 @@ from pydantic import (
 )
 
 from skingpt_r1.distill.recipe import FeatureRecipe, TrainRecipe
-from skingpt_r1.model.config import AdapterConfig, VisualConfig
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.config import AdapterConfig, ModelRecipe, VisualConfig
 from skingpt_r1.recipes import Section
 
 

@@ -33,7 +33,7 @@ from skingpt_r1.distill.store import FeatureStore
 from skingpt_r1.distill.trainer import finish_stage, make_trained, own_shared, train
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.model.backbone import load_backbone
-from skingpt_r1.model.placement import AUTO, training_state
+from skingpt_r1.model.config import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow, sha256_file, start_run

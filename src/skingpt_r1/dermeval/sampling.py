@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from skingpt_r1.distill.batches import Batch, collate, pad_text
+from skingpt_r1.distill.objective import Batch, collate, pad_text
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
 from skingpt_r1.model.prompt import PromptBatch

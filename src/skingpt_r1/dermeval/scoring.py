@@ -34,7 +34,7 @@ from skingpt_r1.ratings.rating import (
 )
 from skingpt_r1.records import ResultRow, sha256_file, start_run, write_results
 from skingpt_r1.runs import Count, own_run, run_in_order
-from skingpt_r1.text.content import NO_WORDS, no_content
+from skingpt_r1.text.giveaways import NO_WORDS, no_content
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
 from skingpt_r1.text.wording import ask_for_critique
 

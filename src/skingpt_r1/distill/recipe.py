@@ -10,8 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from skingpt_r1.case import Split
-from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.config import AdapterConfig, ModelRecipe
 from skingpt_r1.plugins import load_plugins
 from skingpt_r1.recipes import Section, check_recipe, read_recipe
 

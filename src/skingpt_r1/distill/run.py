@@ -28,9 +28,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from skingpt_r1.case import Case, Split
-from skingpt_r1.distill.data import Parts, load_parts, manifest_hash
+from skingpt_r1.distill.data import Parts, load_parts, manifest_hash, narratives_of
 from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key
-from skingpt_r1.distill.narratives import narratives_of
 from skingpt_r1.distill.recipe import Recipe, TeacherRecipe, TrainRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.distill.trainer import (
@@ -43,7 +42,7 @@ from skingpt_r1.distill.trainer import (
 from skingpt_r1.errors import CheckpointError, TeacherError
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import is_adapter
-from skingpt_r1.model.placement import AUTO, training_state
+from skingpt_r1.model.config import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.teachers import (
     EncoderTeacher,

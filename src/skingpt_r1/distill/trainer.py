@@ -22,10 +22,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from skingpt_r1.distill.batches import Batch, CaseStore, EpochBatches, StoredCases, collate
 from skingpt_r1.distill.features import patch_settings
 from skingpt_r1.distill.losses import Term, combine
-from skingpt_r1.distill.objective import LanguageModel, StoredBias, VisualOnly, is_visual_weight
+from skingpt_r1.distill.objective import (
+    Batch,
+    CaseStore,
+    EpochBatches,
+    LanguageModel,
+    StoredBias,
+    StoredCases,
+    VisualOnly,
+    collate,
+    is_visual_weight,
+)
 from skingpt_r1.distill.recipe import TrainRecipe
 from skingpt_r1.errors import CheckpointError, TrainingError
 from skingpt_r1.model.checkpoint import WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE

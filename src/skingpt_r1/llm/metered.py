@@ -23,8 +23,7 @@ from tenacity import RetryCallState, wait_exponential, wait_random
 from tenacity.wait import wait_base
 
 from skingpt_r1.llm.ask import prompt_sha256
-from skingpt_r1.llm.budget import CallsRecipe, Ledger, WantedCall, most_input_tokens
-from skingpt_r1.llm.failures import failure_code
+from skingpt_r1.llm.budget import CallsRecipe, Ledger, WantedCall, failure_code, most_input_tokens
 
 METERED = "metered"
 

@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 
 from skingpt_r1.errors import NarratorError, SkinGPTError
 from skingpt_r1.llm.ask import Prompt, Reply, picture_uri
-from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe, Ledger
-from skingpt_r1.llm.failures import (
+from skingpt_r1.llm.budget import (
     PASSING,
+    ApiRecipe,
+    CallsRecipe,
+    Ledger,
     failure_code,
     is_senseless,
     refuse_redirection,

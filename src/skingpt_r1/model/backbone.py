@@ -17,10 +17,9 @@ from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.config import BackboneReference, LoraSettings
+from skingpt_r1.model.config import AUTO, BackboneReference, LoraSettings, place
 from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
-from skingpt_r1.model.placement import AUTO, place
 from skingpt_r1.model.processor import SkinProcessor, load_processor
 from skingpt_r1.model.weight_files import (
     Header,

@@ -21,8 +21,7 @@ from skingpt_r1.model.checkpoint import (
     read_adapter_config,
     read_adapter_weights,
 )
-from skingpt_r1.model.config import AdapterConfig, VisualConfig
-from skingpt_r1.model.placement import AUTO
+from skingpt_r1.model.config import AUTO, AdapterConfig, VisualConfig
 from skingpt_r1.model.processor import load_processor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import (

@@ -30,7 +30,7 @@ from skingpt_r1.model.checkpoint import (
     read_adapter_weights,
     save_adapter,
 )
-from skingpt_r1.model.config import AdapterConfig
+from skingpt_r1.model.config import AUTO, AdapterConfig
 from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
 from skingpt_r1.model.generation import (
     ANSWER_CLOSES,
@@ -45,7 +45,6 @@ from skingpt_r1.model.generation import (
     score_continuations,
     stream_text,
 )
-from skingpt_r1.model.placement import AUTO
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Picture, PromptBatch, Request, encode_prompts
 from skingpt_r1.model.weight_files import refuse_misfits, refusing

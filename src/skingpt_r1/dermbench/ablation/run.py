@@ -38,7 +38,7 @@ from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
 from skingpt_r1.dermcot.publish import Options, publish
 from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.config import ModelRecipe
 from skingpt_r1.recipes import Section, read_recipe
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run

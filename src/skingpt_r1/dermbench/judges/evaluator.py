@@ -66,7 +66,7 @@ def open_evaluator_judge(name: str, options: JudgeOptions, _ledger: object) -> E
     Raises:
         CheckpointError: there is no evaluator, or it belongs to another backbone.
     """
-    from skingpt_r1.dermeval.evaluator import NANO_EVALUATOR, load_evaluator
+    from skingpt_r1.dermeval.report import NANO_EVALUATOR, load_evaluator
     from skingpt_r1.model.checkpoint import WEIGHTS_FILE
     from skingpt_r1.records import sha256_file
 

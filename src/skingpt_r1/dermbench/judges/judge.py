@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from skingpt_r1.dermbench.records import Answer, Judgement, ProtocolName, Question
 from skingpt_r1.llm.budget import Ledger, Price
-from skingpt_r1.model.placement import ModelRecipe
+from skingpt_r1.model.config import ModelRecipe
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 from skingpt_r1.text.rubric import Protocol as Scale
 

@@ -1,25 +1,244 @@
-"""What is written down of a system under test: its weights, and the questions it was trained on."""
+"""What is written down of a system under test: its weights, and the questions it was trained on.
 
-from collections.abc import Collection, Sequence
+Whether a system was trained on what it is asked: by id, group, file, and look of the picture.
+
+The training cases are read from a folder: an adapter inside the run that made it, such a run, a
+DermCoT corpus as it was built, or one as it was published. What cannot be told is None, with the
+reason.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from skingpt_r1.dermbench.leaks import (
-    Training,
-    TrainingOverlap,
-    find_training_overlap,
-    leak_lines,
-    read_training,
-)
-from skingpt_r1.dermbench.questions import data_root
-from skingpt_r1.dermbench.records import file_stem
+from skingpt_r1.case import Case, Split
+from skingpt_r1.data import load_cases
+from skingpt_r1.data.overlap import known_overlaps
+from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, data_root, source_of, with_pictures
+from skingpt_r1.dermbench.recipe import SYNTHETIC
+from skingpt_r1.dermbench.records import Question, file_stem
 from skingpt_r1.dermbench.systems.named import CONTROL, NANO, Choice, Workbench
 from skingpt_r1.dermbench.systems.own import short_name, weights_sha256
-from skingpt_r1.errors import DatasetError, RecordError, TrainingError
-from skingpt_r1.records import Record, write_json_atomic
-from skingpt_r1.runs import Progress
+from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, SharedPart, compared, find_shared
+from skingpt_r1.errors import DatasetError, RecordError, SkinGPTError, TrainingError
+from skingpt_r1.records import Record, read_json, sha256_file, write_json_atomic
+from skingpt_r1.runs import RUN, Count, Progress, find_root
+
+
+class Training(NamedTuple):
+    """What a system was trained on.
+
+    Attributes:
+        cases: what is compared of each training case; None when it cannot be told.
+        datasets: the data sets that the cases first came from.
+        reason: why it cannot be told; empty when it can.
+    """
+
+    cases: list[Compared] | None
+    datasets: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+def read_training(folder: Path) -> Training:
+    """The training cases that a folder tells of: an adapter, the run that made it, or a corpus."""
+    read = next((read for is_one, read in _FOLDERS if is_one(folder)), None)
+    if read is None:
+        return Training(None, reason="its folder does not tell what it was trained on")
+    try:
+        cases = read(folder)
+    except SkinGPTError as error:
+        first = str(error).splitlines()[0]
+        return Training(None, reason=f"its training cases cannot be read: {first}")
+    datasets = frozenset(source_of(item.case)[0] for item in cases)
+    return Training([qualified(item) for item in cases], datasets)
+
+
+def qualified(item: Compared) -> Compared:
+    """The same case under a name that no case of another data set has."""
+    dataset, group = source_of(item.case)
+    alias = _SAME_PICTURES.get(dataset, dataset)
+    case = replace(item.case, id=f"{alias}/{item.case.id}", dataset=alias, group=group)
+    return item._replace(case=case)
+
+
+# These name their pictures by the files of DermNet, so that the file series are the same.
+_SAME_PICTURES = {"dermbench": "dermnet", "skincot": "dermnet"}
+
+
+def _compared(cases: Sequence[Case]) -> list[Compared]:
+    return [Compared(case, tuple(sha256_file(path) for path in case.images)) for case in cases]
+
+
+def _run_folder(folder: Path) -> Path | None:
+    """The folder of the run that made an adapter, or is one itself."""
+    for place in (folder, folder.absolute().parent):
+        if (place / RUN).is_file() and "backbone" in _recipe(place):
+            return place
+    return None
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    recipe = read_json(folder / RUN).get("recipe")
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _of_run(folder: Path) -> list[Compared]:
+    """The cases of a distillation, and of those that its adapters began with."""
+    from skingpt_r1.distill.data import load_parts
+    from skingpt_r1.distill.recipe import make_recipe
+
+    run = _run_folder(folder)
+    assert run is not None
+    recipe = make_recipe(_recipe(run), f"{run.name}/{RUN}")
+    # Measured findings are for the narratives; here they would cost time and change nothing.
+    changes: dict[str, object] = {"measure": False}
+    if recipe.data.dataset == SYNTHETIC:
+        changes["root"] = _drawn(run, recipe.data.root)
+    elif (root := find_root(run, Path.is_dir)) is not None:
+        changes["root"] = root
+    cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
+    if recipe.start is not None:
+        cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
+    return list({(item.case.dataset, item.case.id): item for item in cases}.values())
+
+
+def _drawn(run: Path, root: Path | None) -> Path:
+    """Where the pictures that a run drew are now; a check must never draw them itself.
+
+    Raises:
+        DatasetError: they are gone.
+    """
+    # A comparison keeps them beside its runs, and its folder may have been moved as a whole.
+    places = [run / PICTURES, run.absolute().parent / PICTURES, *([root] if root else [])]
+    for place in places:
+        if (place / "metadata.jsonl").is_file():
+            return place
+    raise DatasetError("the pictures that the run drew are not there any more")
+
+
+def _of_build(folder: Path) -> list[Compared]:
+    root = noted_root(folder)
+    return [compared(record, root) for record in read_corpus(folder)]
+
+
+def _of_published(folder: Path) -> list[Compared]:
+    cases = load_cases(DERMCOT, folder)
+    return _compared([case for case in cases if case.split is Split.TRAIN])
+
+
+def _is_published(folder: Path) -> bool:
+    return next((folder / "data").glob("train-*.parquet"), None) is not None
+
+
+_FOLDERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], ...] = (
+    (lambda folder: _run_folder(folder) is not None, _of_run),
+    (lambda folder: corpus_path(folder).is_file(), _of_build),
+    (_is_published, _of_published),
+)
+
+
+class TrainingOverlap(NamedTuple):
+    """What the training of a system and the questions have in common.
+
+    Attributes:
+        unchecked: why nothing was compared; empty when it was.
+        compared: training cases that were compared.
+        leaks: what was found.
+        questions: ids of the questions that are concerned, in their order.
+        known: what is known of the data sets without a comparison.
+    """
+
+    unchecked: str = ""
+    compared: int = 0
+    leaks: tuple[SharedPart, ...] = ()
+    questions: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+
+def find_training_overlap(
+    training: Training,
+    questions: Sequence[Question],
+    *,
+    dataset: str,
+    root: Path,
+    folder: Path,
+    max_distance: int,
+    progress: Count | None = None,
+) -> TrainingOverlap:
+    """Everything that a system was trained on and is asked about.
+
+    Args:
+        dataset: that the questions were made from.
+        root: where their pictures are.
+        folder: of the run; keeps the fingerprints of pictures.
+        max_distance: bits of 256 up to which two pictures are near-identical.
+        progress: counts pictures.
+
+    Raises:
+        DatasetError: pictures of the training or of the benchmark cannot be read.
+    """
+    asked = _compared_questions(questions, dataset, root)
+    known = _shared_pictures(training, {source_of(item.case)[0] for item in asked})
+    if training.cases is None:
+        return TrainingOverlap(unchecked=training.reason, known=known)
+    cases = [qualified(item) for item in asked]
+    leaks = find_shared(
+        training.cases,
+        cases,
+        store=folder / FINGERPRINTS,
+        max_distance=max_distance,
+        progress=progress,
+    )
+    owner = {item.case.id: question.id for item, question in zip(cases, questions, strict=True)}
+    concerned = {owner[leak.certified] for leak in leaks}
+    return TrainingOverlap(
+        compared=len(training.cases),
+        leaks=tuple(leaks),
+        questions=tuple(item.id for item in questions if item.id in concerned),
+        known=known,
+    )
+
+
+def _shared_pictures(training: Training, asked: AbstractSet[str]) -> tuple[str, ...]:
+    """What is known of pictures that the training's data sets share with the benchmark's."""
+    return tuple(
+        f"{item.what}: {item.advice}"
+        for item in known_overlaps(training.datasets | asked)
+        if item.datasets & training.datasets and item.datasets & asked
+    )
+
+
+def leak_lines(overlap: TrainingOverlap) -> list[str]:
+    """What was found, one line for each."""
+    return [
+        f"{leak.kind}{f' ({leak.detail})' if leak.detail else ''}: training case "
+        f"{leak.training!r}, question {leak.certified!r}"
+        for leak in overlap.leaks
+    ]
+
+
+def _compared_questions(questions: Sequence[Question], dataset: str, root: Path) -> list[Compared]:
+    compared = []
+    for question, pictures in with_pictures(questions, root):
+        # The group of a corpus's case begins with the data set that it first came from.
+        source, sign, _ = question.group.partition("/")
+        attributes = {"source": source} if dataset == DERMCOT and sign else {}
+        case = Case(
+            id=question.id,
+            images=pictures,
+            dataset=dataset,
+            group=question.group,
+            attributes=attributes,
+        )
+        compared.append(Compared(case, question.sha256))
+    return compared
+
 
 NOT_A_MODEL = "a control, which is not trained"
 NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"

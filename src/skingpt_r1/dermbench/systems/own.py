@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import LocalRecipe
 from skingpt_r1.dermbench.records import Answer
-from skingpt_r1.model.placement import ANYWHERE, ModelRecipe
+from skingpt_r1.model.config import ANYWHERE, ModelRecipe
 from skingpt_r1.records import sha256_file
 
 if TYPE_CHECKING:
