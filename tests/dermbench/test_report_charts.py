@@ -11,7 +11,12 @@ from made_report import around, made_calibration
 from skingpt_r1.dermbench.report import page as charts
 from skingpt_r1.stats.intervals import Interval
 
-STYLE = files("skingpt_r1.dermbench.report").joinpath("templates", "report.css").read_text("utf-8")
+STYLE = (
+    files("skingpt_r1.dermbench.report")
+    .joinpath("templates")
+    .joinpath("report.css")
+    .read_text("utf-8")
+)
 PAIRS = dict(re.findall(r"(--[\w-]+|\.series-\w) ?(?::|\{ stroke:) light-dark\(([^)]+)\)", STYLE))
 
 
