@@ -1,7 +1,6 @@
 """What the tests of the rules read: the files of the package and what they import."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,13 +16,10 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_modules(path: Path, known: set[str], *, for_types: bool) -> set[str]:
-    """Modules of the package that a file imports, anywhere in it, also inside functions.
-
-    Imports under `if TYPE_CHECKING` count only when asked for.
-    """
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Modules of the package that a file imports, also inside functions and for types alone."""
     found: set[str] = set()
-    for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), for_types=for_types):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -37,20 +33,9 @@ def imported_modules(path: Path, known: set[str], *, for_types: bool) -> set[str
     return found & known
 
 
-def _nodes(tree: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        typing_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        if for_types or not typing_only:
-            yield node
-            yield from _nodes(node, for_types=for_types)
-
-
-def import_graph(*, for_types: bool = True) -> dict[str, set[str]]:
+def import_graph() -> dict[str, set[str]]:
     files = {module_name(path): path for path in source_files()}
-    return {
-        name: imported_modules(path, set(files), for_types=for_types) - {name}
-        for name, path in files.items()
-    }
+    return {name: imported_modules(path, set(files)) - {name} for name, path in files.items()}
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
