@@ -1,5 +1,6 @@
 """A tiny random backbone with a tokenizer, on disk, for every test that needs a model."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from owned_folder import hold_folder as hold_folder
 # No test is about time: a busy machine must not fail one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Processes that tests start find `tools` as well; what the caller put there comes first.
+ROOT = Path(__file__).parents[1]
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
+)
 
 TEXTS = [
     "<think> Observation: one small red papule with sharp border. Reasoning: this fits a wart. "
