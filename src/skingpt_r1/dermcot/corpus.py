@@ -29,6 +29,8 @@ from skingpt_r1.text.rubric import DIMENSIONS
 Stage = Literal["observe", "reason", "normalise", "audit", "score", "select"]
 STAGES: tuple[Stage, ...] = ("observe", "reason", "normalise", "audit", "score", "select")
 Part = Literal["candidate", "held_out"]
+Stratum = tuple[str, str, str]  # diagnosis, body site, skin tone
+UNKNOWN = "unknown"
 
 WORDING: Mapping[str, Any] = MappingProxyType(
     yaml.safe_load((files("skingpt_r1.dermcot") / "words.yaml").read_text("utf-8"))
@@ -75,9 +77,9 @@ class CaseRecord(_Pictures):
     attributes: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def stratum(self) -> tuple[str, str, str]:
+    def stratum(self) -> Stratum:
         """Diagnosis, body site and skin tone; `unknown` where the data set does not say."""
-        return self.label, self.context.get("site", "unknown"), str(self.tone or "unknown")
+        return self.label, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
 
 class StageRecord(Record):
@@ -110,6 +112,11 @@ class CorpusRecord(_Pictures):
     evaluator: str | None
     observe: Provenance
     reason: Provenance
+
+    @property
+    def stratum(self) -> Stratum:
+        """As that of its case."""
+        return self.diagnosis, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
     @property
     def mean(self) -> float | None:
@@ -409,9 +416,8 @@ def _count_stage(records: Iterable[StageRecord], stats: CorpusStats) -> StageCou
 def _count_kept(record: CorpusRecord, stats: CorpusStats) -> None:
     assert record.scores is not None
     _add_scores(stats, KEPT, record.scores)
-    stats.kept["diagnosis"][record.diagnosis] += 1
-    stats.kept["site"][record.context.get("site", "unknown")] += 1
-    stats.kept["tone"][str(record.tone or "unknown")] += 1
+    for kind, value in zip(("diagnosis", "site", "tone"), record.stratum, strict=True):
+        stats.kept[kind][value] += 1
 
 
 def _add_scores(stats: CorpusStats, group: str, scores: dict[str, float]) -> None:
