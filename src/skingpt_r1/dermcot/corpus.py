@@ -11,11 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+import yaml
 from pydantic import Field, FiniteFloat
 
 from skingpt_r1.case import Case, SkinTone, Split
@@ -27,37 +29,13 @@ from skingpt_r1.text.rubric import DIMENSIONS
 Stage = Literal["observe", "reason", "normalise", "audit", "score", "select"]
 STAGES: tuple[Stage, ...] = ("observe", "reason", "normalise", "audit", "score", "select")
 Part = Literal["candidate", "held_out"]
+Stratum = tuple[str, str, str]  # diagnosis, body site, skin tone
+UNKNOWN = "unknown"
 
-# reason code -> what it means; every dropped record carries one of these.
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "refusal": "the narrator declines to write",
-        "empty": "the narrator's reply has no words",
-        "truncated": "the narrator's reply breaks off",
-        "too_long": "the narrator's reply is longer than any narrative",
-        "timeout": "the narrator did not answer in time",
-        "connection": "the connection to the narrator broke",
-        "server_error": "the narrator's server failed",
-        "rate_limited": "the narrator's server turned the request away",
-        "names_diagnosis": "the observation names the diagnosis, or a synonym of it",
-        "not_supported": "the narrator says that the observation does not support the diagnosis",
-        "no_diagnosis": "the reasoning does not say what it concludes",
-        "not_readable": "the reply has no reasoning that can be told apart",
-        "structure": "a part of the narrative is missing, too short or too long",
-        "label_mismatch": "the narrative concludes with another diagnosis than the label",
-        "contradiction": "the reasoning names a finding otherwise than the observation",
-        "invented_history": "history or symptoms that nobody told",
-        "identity": "words that may tell who the person is",
-        "unscored": "the evaluator's verdict cannot be read",
-        "below_mean": "the mean score is below the minimum",
-        "below_minimum": "a score is below the minimum of every dimension",
-        "duplicate_text": "nearly the text of a better candidate",
-        "duplicate_picture": "nearly the picture of a better candidate",
-        "held_out_picture": "nearly a picture of the held-out part",
-        "over_quota": "better candidates fill the quota of its diagnosis, site and tone",
-        "not_among_best": "enough better candidates were kept",
-    }
+WORDING: Mapping[str, Any] = MappingProxyType(
+    yaml.safe_load((files("skingpt_r1.dermcot") / "words.yaml").read_text("utf-8"))
 )
+REASONS: Mapping[str, str] = WORDING["reasons"]  # code -> why a case was dropped
 
 
 class Provenance(Record):
@@ -99,9 +77,9 @@ class CaseRecord(_Pictures):
     attributes: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def stratum(self) -> tuple[str, str, str]:
+    def stratum(self) -> Stratum:
         """Diagnosis, body site and skin tone; `unknown` where the data set does not say."""
-        return self.label, self.context.get("site", "unknown"), str(self.tone or "unknown")
+        return self.label, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
 
 class StageRecord(Record):
@@ -134,6 +112,11 @@ class CorpusRecord(_Pictures):
     evaluator: str | None
     observe: Provenance
     reason: Provenance
+
+    @property
+    def stratum(self) -> Stratum:
+        """As that of its case."""
+        return self.diagnosis, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
     @property
     def mean(self) -> float | None:
@@ -433,9 +416,8 @@ def _count_stage(records: Iterable[StageRecord], stats: CorpusStats) -> StageCou
 def _count_kept(record: CorpusRecord, stats: CorpusStats) -> None:
     assert record.scores is not None
     _add_scores(stats, KEPT, record.scores)
-    stats.kept["diagnosis"][record.diagnosis] += 1
-    stats.kept["site"][record.context.get("site", "unknown")] += 1
-    stats.kept["tone"][str(record.tone or "unknown")] += 1
+    for kind, value in zip(("diagnosis", "site", "tone"), record.stratum, strict=True):
+        stats.kept[kind][value] += 1
 
 
 def _add_scores(stats: CorpusStats, group: str, scores: dict[str, float]) -> None:

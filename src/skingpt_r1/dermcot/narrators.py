@@ -15,7 +15,7 @@ from typing import Protocol
 
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.cases import planned_candidates
-from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
+from skingpt_r1.dermcot.corpus import REASONS, WORDING, CaseRecord, Stage, StageRecord
 from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
 from skingpt_r1.dermcot.write import (
@@ -120,14 +120,7 @@ Our choice, docs/sources.md: three in a thousand rendered cases without a slip a
 # Which mistakes belong to which text.
 _OF_STEP = {"observe": (DROPPED, INVENTED, VAGUE), "reason": (WRONG, BROKEN, UNSAFE)}
 # Sentences about one finding, for pictures of which few are known.
-_OWN_SENTENCE = {
-    "size": ("It is {} in size.", "Its size is {}."),
-    "colour": ("Its colour is {}.", "It appears {}."),
-    "border": ("The border is {}.", "Its margin is {}."),
-    "surface": ("The surface is {}.", "It has a {} surface."),
-    "symmetry": ("The shape is {}.", "Its outline is {}."),
-    "elevation": ("It is {}.", "In profile it is {}."),
-}
+_OWN_SENTENCE: Mapping[str, Sequence[str]] = WORDING["own_sentences"]
 
 
 class OfflineNarrator:

@@ -1,24 +1,17 @@
 """Publication: a corpus as a Hugging Face data set directory, or a refusal with every reason.
 
 The directory appears whole: shards are written into a hidden folder that no loader reads, and one
-rename makes them visible. The same corpus gives the same bytes. After that: the table, whose column
-types are those of the Hugging Face library, written a few rows at a time; and Croissant metadata.
-For research, not for diagnosis.
-
-Source: Croissant 1.1 and its responsible-AI extension, mlcommons.org/croissant; `mlcroissant`
-validates the document in a test.
+rename makes them visible. The same corpus gives the same bytes. The table has the column types of
+the Hugging Face library and is written a few rows at a time. For research, not for diagnosis.
 """
 
-import importlib.metadata
 import math
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import datasets
@@ -29,16 +22,15 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import (
     CERTIFIED,
-    OWN_LICENCE,
-    RESEARCH,
+    LAYOUT,
     TRAIN,
     Facts,
+    Shard,
     Source,
     Tally,
-    rater_statement,
+    croissant,
     refuse_pictures,
     sources_of,
-    synthetic_statement,
     write_card,
 )
 from skingpt_r1.dermcot.certify import certified, history_path
@@ -53,8 +45,7 @@ from skingpt_r1.dermcot.corpus import (
 )
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.agreement import rater_agreement
-from skingpt_r1.ratings.certification import STATES, CertifyRules, Decision, History, read_history
+from skingpt_r1.ratings.certification import CertifyRules, Decision, History, read_history, standing
 from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating
 from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
 from skingpt_r1.render.layouts import DATASET
@@ -62,7 +53,6 @@ from skingpt_r1.runs import Progress
 from skingpt_r1.text.rubric import DIMENSIONS
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"
-CORPUS_VERSION = "1.0.0"  # of the layout of a published corpus
 SHARD_CASES = 2000
 """Cases in one file; our choice. Results do not depend on it."""
 _GROUP_ROWS, _GROUP_BYTES = 64, 16_000_000  # what is held before it is written
@@ -99,16 +89,6 @@ class Entry(NamedTuple):
     ratings: Sequence[Rating] = ()
 
 
-class Shard(NamedTuple):
-    """One file of a split."""
-
-    name: str
-    split: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
 @dataclass(slots=True)
 class _Split:
     tally: Tally = field(default_factory=Tally)
@@ -135,7 +115,7 @@ def publish(
     splits = {name: _scan(_entries(folder, name), root) for name in (TRAIN, CERTIFIED)}
     if not any(split.tally.cases for split in splits.values()):
         raise DatasetError(f"{folder} has no case to publish")
-    names = {source for split in splits.values() for source in split.tally.sources}
+    names = {source for split in splits.values() for source in split.tally.counts["source"]}
     sources = sources_of(names, options.licences)
     if options.with_images:
         refuse_pictures(sources)
@@ -169,7 +149,7 @@ def _inputs(folder: Path, options: Options) -> dict[str, Any]:
         "name": options.name,
         "with_images": options.with_images,
         "licences": dict(options.licences),
-        "layout": CORPUS_VERSION,
+        "layout": LAYOUT,
     }
 
 
@@ -217,18 +197,14 @@ def _refuse_shared(
 def _facts(
     history: History, tallies: Mapping[str, Tally], sources: tuple[Source, ...], options: Options
 ) -> Facts:
-    states = Counter(decision.state for decision in history.decisions.values())
+    decisions = list(history.decisions.values())
     return Facts(
         name=options.name,
         tallies=tallies,
         sources=sources,
         with_images=options.with_images,
-        states={state: states[state] for state in STATES} if history.decisions else {},
         rules=None if history.limits is None else CertifyRules.model_validate(history.limits),
-        simulated_raters=history.simulated if history.decisions else None,
-        agreement=rater_agreement(of.values() for of in history.ratings.values()),
-        corrected=sum(d.corrected is not None for d in history.decisions.values()),
-        version=importlib.metadata.version("skingpt-r1"),
+        certification=standing(history, decisions) if decisions else None,
     )
 
 
@@ -369,132 +345,3 @@ def _pictures(record: CorpusRecord, name: str, root: Path) -> list[dict[str, Any
         open_image(path).save(buffer, format="PNG")
         pictures.append({"bytes": buffer.getvalue(), "path": f"{name}-{place}.png"})
     return pictures
-
-
-CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
-# What stands for what in the document, in the order of the Croissant specification.
-_TERMS = (
-    "@language @vocab citeAs column conformsTo cr rai data dataType dct equivalentProperty "
-    "examples extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath "
-    "key md5 parentField path recordSet references regex repeated replace samplingRate sc "
-    "separator source subField transform"
-)
-_OTHER_THAN_CROISSANT: Mapping[str, Any] = MappingProxyType(
-    {
-        "@language": "en",
-        "@vocab": "https://schema.org/",
-        "conformsTo": "dct:conformsTo",
-        "cr": "http://mlcommons.org/croissant/",
-        "rai": "http://mlcommons.org/croissant/RAI/",
-        "data": {"@id": "cr:data", "@type": "@json"},
-        "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-        "dct": "http://purl.org/dc/terms/",
-        "examples": {"@id": "cr:examples", "@type": "@json"},
-        "sc": "https://schema.org/",
-    }
-)
-# Flat columns of the table; pictures, findings and ratings are nested and read by their library.
-_FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "id": ("sc:Text", "Id of the case."),
-        "dataset": ("sc:Text", "The source of the pictures."),
-        "group": ("sc:Text", "What must not be split: patient, lesion or file series."),
-        "diagnosis": ("sc:Text", "The label of the source."),
-        "site": ("sc:Text", "Body site, where known."),
-        "age": ("sc:Text", "Age, where known."),
-        "tone": ("sc:Text", "Apparent skin tone: light, medium or dark."),
-        "fitzpatrick": ("sc:Integer", "Fitzpatrick skin type 1 to 6, where known."),
-        "narrative": ("sc:Text", "Observation, reasoning and diagnosis."),
-        "synthetic": ("sc:Boolean", "Whether the pictures are rendered."),
-        "licence": ("sc:Text", "Terms of the source of the pictures."),
-        "narrator": ("sc:Text", "What wrote the reasoning."),
-        "corrected": ("sc:Boolean", "Whether a rater wrote the narrative."),
-    }
-)
-
-
-def croissant(facts: Facts, shards: Sequence[Shard]) -> dict[str, Any]:
-    """The metadata document as a JSON object."""
-    splits = dict.fromkeys(shard.split for shard in shards)
-    files = [
-        {
-            "@type": "cr:FileObject",
-            "@id": shard.name,
-            "name": shard.name,
-            "contentUrl": f"{DATA}/{shard.name}",
-            "contentSize": f"{shard.bytes} B",
-            "encodingFormat": "application/x-parquet",
-            "sha256": shard.sha256,
-        }
-        for shard in shards
-    ]
-    sets = [
-        {
-            "@type": "cr:FileSet",
-            "@id": f"{split}-files",
-            "name": f"{split}-files",
-            "encodingFormat": "application/x-parquet",
-            "includes": f"{DATA}/{split}-*.parquet",
-        }
-        for split in splits
-    ]
-    cited = [source.citation for source in facts.sources if source.citation]
-    return {
-        "@context": {
-            term: _OTHER_THAN_CROISSANT.get(term, f"cr:{term}") for term in _TERMS.split()
-        },
-        "@type": "sc:Dataset",
-        "conformsTo": list(CONFORMS_TO),
-        "name": facts.name,
-        "description": f"Pictures of skin with reasoning narratives. {RESEARCH}",
-        "license": sorted({OWN_LICENCE, *(source.licence for source in facts.sources)}),
-        "citeAs": "; ".join(cited) or facts.name,
-        "version": CORPUS_VERSION,
-        "distribution": [*files, *sets],
-        "recordSet": [_record_set(split) for split in splits],
-        **_responsible(facts),
-    }
-
-
-def _record_set(split: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "description": f"The cases of the split {split}.",
-        "key": {"@id": f"{split}/id"},
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{split}/{name}",
-                "name": name,
-                "description": words,
-                "dataType": kind,
-                "source": {"fileSet": {"@id": f"{split}-files"}, "extract": {"column": name}},
-            }
-            for name, (kind, words) in _FIELDS.items()
-        ],
-    }
-
-
-def _responsible(facts: Facts) -> dict[str, Any]:
-    """The fields of the responsible-AI extension."""
-    return {
-        "rai:dataCollection": (
-            "Pictures come from the sources named in the card, or are rendered; narratives are "
-            f"written by machines. {synthetic_statement(facts)}"
-        ),
-        "rai:dataAnnotationProtocol": rater_statement(facts),
-        "rai:dataUseCases": f"Research on models that reason about pictures of skin. {RESEARCH}",
-        "rai:dataLimitations": (
-            "Machine-written narratives selected by a trained evaluator; counts by diagnosis, body "
-            "site and skin tone are in the card."
-        ),
-        "rai:dataBiases": (
-            "Diagnoses, body sites and skin tones are not balanced as in any population."
-        ),
-        "rai:personalSensitiveInformation": (
-            "Health data of the sources' participants, without names; metadata of pictures is "
-            "removed, comments of raters are not published."
-        ),
-    }

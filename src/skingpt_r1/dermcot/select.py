@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.data.overlap import hamming
-from skingpt_r1.dermcot.corpus import Candidate, StageRecord, mean_score
+from skingpt_r1.dermcot.corpus import Candidate, StageRecord, Stratum, mean_score
 from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecordError
 
@@ -96,9 +96,6 @@ class KeptPictures:
         begin = len(self._owners)
         self._rows[begin : begin + len(hashes)] = hashes
         self._owners += [owner] * len(hashes)
-
-
-Stratum = tuple[str, str, str]
 
 
 class SelectVerdict(NamedTuple):
