@@ -1,0 +1,158 @@
+"""Teaching a reader, calibrating it, and choosing the thresholds of its verdicts.
+
+All on training and validation pictures; test pictures never take part.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from skingpt_r1.errors import TrainingError
+from skingpt_r1.evidence.reader import Reader, ReaderConfig, indices_of
+from skingpt_r1.runs import Count
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+PEAK_RATE = 2e-3
+WEIGHT_DECAY = 0.05
+SMOOTHING = 0.05
+UNKNOWN = -100
+
+Facts = Sequence[Mapping[str, str]]
+
+
+class Labelled(NamedTuple):
+    """Pictures as cells, and what is known of each: slot -> value."""
+
+    cells: Tensor  # [pictures, SIDE**2, W]
+    facts: Facts
+
+
+def teach_reader(
+    config: ReaderConfig,
+    taught: Labelled,
+    validation: Labelled,
+    *,
+    epochs: int = 12,
+    seed: int = 0,
+    wanted: float = 0.95,
+    progress: Count | None = None,
+) -> Reader:
+    """A reader taught on pictures, calibrated on others.
+
+    Args:
+        config: slots and width; temperatures and thresholds are filled in.
+        wanted: share of supported claims that should be true, and of contradicted ones false.
+        progress: callback(steps done, steps in all).
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    targets = indices_of(config.slots, taught.facts)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        reader = Reader(config, taught.cells.shape[-1])
+        _normalise(reader, taught.cells)
+        _fit(reader, taught.cells, targets, epochs, progress)
+    reader.eval().requires_grad_(False)
+    known = indices_of(config.slots, validation.facts)
+    with torch.no_grad():
+        logits = reader(validation.cells)
+    temperatures, thresholds = {}, {}
+    for row, slot in enumerate(config.slots):
+        rows = known[:, row] >= 0
+        temperatures[slot] = fit_temperature(logits[slot][rows], known[rows, row])
+        chances = (logits[slot][rows] / temperatures[slot]).softmax(-1).numpy()
+        thresholds[slot] = choose_thresholds(chances, known[rows, row].numpy(), wanted)
+    reader.config = config.model_copy(
+        update={"temperatures": temperatures, "thresholds": thresholds}
+    )
+    return reader
+
+
+def _normalise(reader: Reader, cells: Tensor) -> None:
+    some = cells[: 64 * BATCH].float()
+    reader.centre.copy_(some.mean((0, 1)))
+    reader.spread.copy_(some.std((0, 1)) + 1e-5)
+
+
+def _fit(
+    reader: Reader, cells: Tensor, targets: Tensor, epochs: int, progress: Count | None
+) -> None:
+    reader.train()
+    batches = max(1, len(cells) // BATCH)
+    optimizer = torch.optim.AdamW(reader.parameters(), PEAK_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, PEAK_RATE, total_steps=epochs * batches + 1
+    )
+    for epoch in range(epochs):
+        total = 0.0
+        order = torch.randperm(len(cells))
+        for step in range(batches):
+            rows = order[step * BATCH : (step + 1) * BATCH]
+            outputs = reader(cells[rows])
+            loss = torch.stack(
+                [
+                    functional.cross_entropy(
+                        logits, targets[rows, row], ignore_index=UNKNOWN, label_smoothing=SMOOTHING
+                    )
+                    for row, logits in enumerate(outputs.values())
+                    if bool((targets[rows, row] >= 0).any())
+                ]
+            ).sum()
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach())
+            if progress is not None:
+                progress(epoch * batches + step + 1, epochs * batches)
+        if not math.isfinite(total):
+            raise TrainingError(f"the reader's loss is not finite in epoch {epoch + 1}")
+        log.info("reader: epoch %d, loss %.3f", epoch + 1, total / batches)
+
+
+def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+    """The temperature with the smallest cross-entropy (Guo et al. 2017); 1 without targets."""
+    if not len(targets):
+        return 1.0
+    tried = torch.logspace(-0.7, 0.7, 57)
+    losses = [functional.cross_entropy(logits / t, targets).item() for t in tried]
+    return round(float(tried[int(np.argmin(losses))]), 4)
+
+
+def choose_thresholds(
+    chances: NDArray[np.float32], truth: NDArray[np.int64], wanted: float
+) -> tuple[float, float]:
+    """From which probability a claim is supported, and up to which contradicted.
+
+    Every value of the slot counts as a claim of every picture, a true one as much as all false ones
+    together: what a text claims is true more often than a value drawn by chance.
+
+    Returns:
+        The lowest probability above which `wanted` of the claims are true, and the highest below
+        which `wanted` of them are false; (1, 0) without pictures, which supports nothing.
+    """
+    if not len(truth):
+        return 1.0, 0.0
+    is_true = np.eye(chances.shape[1], dtype=bool)[truth]
+    weights = np.where(is_true, 1.0, 1.0 / (chances.shape[1] - 1))
+    p, hit, weight = chances.ravel(), is_true.ravel(), weights.ravel()
+    order = np.argsort(-p, kind="stable")
+    true_above = np.cumsum((hit * weight)[order]) / np.cumsum(weight[order])
+    back = order[::-1]
+    false_below = np.cumsum((~hit * weight)[back]) / np.cumsum(weight[back])
+    above = np.flatnonzero(true_above >= wanted)
+    below = np.flatnonzero(false_below >= wanted)
+    high = float(p[order[above[-1]]]) if len(above) else 1.0
+    low = float(p[back[below[-1]]]) if len(below) else 0.0
+    return (high, low) if low < high else ((high + low) / 2, (high + low) / 2)
