@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 Floats = NDArray[np.float64]
 
@@ -117,35 +117,97 @@ def picture_problem(found: PictureMeasures) -> str | None:
     return None
 
 
-class World:
-    """What the pictures of training look like to the frozen tower.
+TEXTURE_SIDE = 112  # pixels at which the texture of a picture is described
+_SCALES = (1, 2, 4, 8)
 
-    The distance of a picture is that of Mahalanobis, in the directions in which the training
-    pictures vary most.
 
-    Attributes:
-        name: for people, such as `rendered skin`.
-        mean: `[W]`; directions: `[W, K]`, each scaled to unit variance.
-        limit: the largest distance that still counts as inside.
+def texture(picture: Image.Image) -> Tensor:
+    """How a picture is made, not what it shows: `[67]`.
+
+    Strength, direction and peakedness of the edges of luminance and of two colour differences at
+    four scales, and how they go together. Camera, compression and drawing leave their traces here.
+    """
+    small = picture.convert("RGB").resize((TEXTURE_SIDE,) * 2, Image.Resampling.BICUBIC)
+    pixels = np.asarray(small, dtype=np.float64) / 255
+    light = pixels @ np.array([0.299, 0.587, 0.114])
+    reds, blues = pixels[..., 0] - light, pixels[..., 2] - light
+    found: list[float] = []
+    for plane in (light, reds, blues):
+        for scale in _SCALES:
+            cells = TEXTURE_SIDE // scale
+            found += _edges(plane.reshape(cells, scale, cells, scale).mean((1, 3)))
+        found += [plane.mean(), plane.std()]
+    along = np.diff(light, axis=1).ravel()
+    found += [_correlation(along, np.diff(plane, axis=1).ravel()) for plane in (reds, blues)]
+    return torch.tensor(found, dtype=torch.float32)
+
+
+def _edges(plane: Floats) -> list[float]:
+    bend = 4 * plane[1:-1, 1:-1] - plane[:-2, 1:-1] - plane[2:, 1:-1]
+    bend = bend - plane[1:-1, :-2] - plane[1:-1, 2:]
+    strengths = (
+        bend.std(), abs(bend).mean(), np.diff(plane, axis=0).std(), np.diff(plane, axis=1).std(),
+    )  # fmt: skip
+    peaked = (bend**4).mean() / (bend.var() ** 2 + 1e-9)
+    return [*(float(np.log(value + 1e-3)) for value in strengths), float(np.log1p(peaked))]
+
+
+class World(nn.Module):
+    """What the pictures of training look like, in their texture and to the frozen tower.
+
+    A picture is outside where its distance (of Mahalanobis) in either is larger than that of nearly
+    all pictures that the limits were learned on.
+
+    Args:
+        width: values of a cell of the tower.
+        directions: of the tower's variation that count.
     """
 
-    def __init__(self, name: str, mean: Tensor, directions: Tensor, limit: float) -> None:
-        self.name, self.mean, self.directions, self.limit = name, mean, directions, limit
+    texture_mean: Tensor
+    texture_scale: Tensor
+    tower_mean: Tensor
+    tower_scale: Tensor
+    limits: Tensor
 
-    @classmethod
-    def of(cls, name: str, cells: Tensor, *, width: int = 48, share: float = 0.995) -> "World":
-        """Learn from `[pictures, cells, W]`; `share` of them are inside."""
+    def __init__(self, width: int, directions: int = 128) -> None:
+        super().__init__()
+        size = len(texture(Image.new("RGB", (TEXTURE_SIDE, TEXTURE_SIDE))))
+        self.register_buffer("texture_mean", torch.zeros(size))
+        self.register_buffer("texture_scale", torch.zeros(size, size))
+        self.register_buffer("tower_mean", torch.zeros(width))
+        self.register_buffer("tower_scale", torch.zeros(width, min(directions, width)))
+        self.register_buffer("limits", torch.full((2,), torch.inf))
+
+    def learn(self, textures: Tensor, cells: Tensor) -> None:
+        """From `[pictures, T]` and `[pictures, cells, W]` of training."""
+        self.texture_mean, self.texture_scale = _whitening(textures, len(self.texture_mean))
         vectors = cells.float().mean(1)
-        mean = vectors.mean(0)
-        centred = vectors - mean
-        _, scale, basis = torch.linalg.svd(centred, full_matrices=False)
-        kept = min(width, int((scale > 1e-6 * scale[0]).sum()))
-        deviation = scale[:kept] / len(vectors) ** 0.5
-        world = cls(name, mean, basis[:kept].T / deviation, 0.0)
-        world.limit = float(torch.quantile(world.distances(cells), share))
-        return world
+        self.tower_mean, self.tower_scale = _whitening(vectors, self.tower_scale.shape[1])
 
-    def distances(self, cells: Tensor) -> Tensor:
-        """`[pictures]`."""
-        vectors = cells.float().mean(1) - self.mean
-        return (vectors @ self.directions).square().mean(1).sqrt()
+    def set_limits(self, textures: Tensor, cells: Tensor, share: float = 0.995) -> None:
+        """Let this share of validation pictures be inside, in either."""
+        self.limits = torch.quantile(self.distances(textures, cells), share, dim=0)
+
+    def distances(self, textures: Tensor, cells: Tensor) -> Tensor:
+        """`[pictures, 2]`: in texture, and to the tower."""
+        parts = (
+            (textures - self.texture_mean) @ self.texture_scale,
+            (cells.float().mean(1) - self.tower_mean) @ self.tower_scale,
+        )
+        return torch.stack([part.square().mean(1).sqrt() for part in parts], dim=1)
+
+    def holds(self, textures: Tensor, cells: Tensor) -> Tensor:
+        """`[pictures]`: whether each is inside."""
+        return (self.distances(textures, cells) <= self.limits).all(1)
+
+
+def _whitening(vectors: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """Mean, and directions scaled to unit variance; a little variance is added to every one."""
+    mean = vectors.mean(0)
+    spread = vectors.std(0) + 1e-6
+    _, scale, basis = torch.linalg.svd((vectors - mean) / spread, full_matrices=False)
+    deviation = (scale[:kept].square() / len(vectors) + 0.05).sqrt()
+    directions = torch.zeros(vectors.shape[1], kept)
+    found = basis[:kept].T / spread[:, None] / deviation
+    directions[:, : found.shape[1]] = found
+    return mean, directions

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.evidence.cells import SIDE, tower_cells
+from skingpt_r1.evidence.gate import World
 from skingpt_r1.model.config import BackboneReference
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import problems, refuse_misfits, refuse_not_finite
@@ -48,8 +49,8 @@ class ReaderConfig(Section):
     slots: dict[str, tuple[str, ...]] = Field(min_length=1)
     layers: tuple[int, ...] = Field(min_length=1)
     width: int = Field(default=128, ge=8, le=4096)
-    temperatures: dict[str, float] = {}
-    thresholds: dict[str, tuple[float, float]] = {}
+    temperatures: dict[str, float] = Field(default_factory=dict)
+    thresholds: dict[str, tuple[float, float]] = Field(default_factory=dict)
     world: str = "unknown pictures"
     backbone: BackboneReference | None = None
 
@@ -71,6 +72,7 @@ class Reader(nn.Module):
         width = config.width
         self.register_buffer("centre", torch.zeros(cell_width))
         self.register_buffer("spread", torch.ones(cell_width))
+        self.world = World(cell_width)
         self.enter = nn.Linear(cell_width, width)
         self.places = nn.Parameter(0.02 * torch.randn(SIDE**2, width))
         self.mix = nn.TransformerEncoderLayer(
@@ -125,7 +127,10 @@ class Reader(nn.Module):
         """
         folder = Path(folder)
         settings = {"reader_type": READER_TYPE, "config": self.config.model_dump(mode="json")}
-        state = {name: value.half().contiguous() for name, value in self.state_dict().items()}
+        state = {
+            name: value.contiguous() if name.startswith("world.") else value.half().contiguous()
+            for name, value in self.state_dict().items()
+        }
         try:
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(settings, indent=2) + "\n"
@@ -157,7 +162,7 @@ class Reader(nn.Module):
             state: dict[str, Tensor] = load_file(path)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
-        refuse_not_finite(path, state.items())
+        refuse_not_finite(path, (item for item in state.items() if item[0] != "world.limits"))
         if "centre" not in state:
             raise CheckpointError(f"{path} lacks the tensor 'centre'; it is no reader")
         reader = cls(config, len(state["centre"]))

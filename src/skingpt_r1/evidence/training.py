@@ -5,17 +5,22 @@ All on training and validation pictures; test pictures never take part.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from skingpt_r1.errors import TrainingError
+from skingpt_r1.evidence.cells import tower_cells
+from skingpt_r1.evidence.gate import texture
 from skingpt_r1.evidence.reader import Reader, ReaderConfig, indices_of
+from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.runs import Count
 
 log = logging.getLogger(__name__)
@@ -25,15 +30,35 @@ PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 SMOOTHING = 0.05
 UNKNOWN = -100
+LESION, PRESENT, ABSENT = "lesion", "present", "absent"  # a slot of its own, for the gate
 
 Facts = Sequence[Mapping[str, str]]
 
 
 class Labelled(NamedTuple):
-    """Pictures as cells, and what is known of each: slot -> value."""
+    """Pictures, and what is known of each: slot -> value."""
 
-    cells: Tensor  # [pictures, SIDE**2, W]
+    cells: Tensor  # [pictures, SIDE**2, W], float16
+    textures: Tensor  # [pictures, T]
     facts: Facts
+
+
+def label_pictures(
+    model: SkinGPT,
+    layers: Sequence[int],
+    pictures: Iterable[tuple[Image.Image, Mapping[str, str]]],
+    progress: Callable[[int], None] | None = None,
+) -> Labelled:
+    """Run the tower over pictures, a few at a time; `progress` is callback(done)."""
+    cells, textures, facts = [], [], []
+    rest = iter(pictures)
+    while batch := list(islice(rest, BATCH)):
+        cells.append(tower_cells(model, [picture for picture, _ in batch], layers))
+        textures += [texture(picture) for picture, _ in batch]
+        facts += [known for _, known in batch]
+        if progress is not None:
+            progress(len(facts))
+    return Labelled(torch.cat(cells), torch.stack(textures), facts)
 
 
 def teach_reader(
@@ -63,6 +88,8 @@ def teach_reader(
         _normalise(reader, taught.cells)
         _fit(reader, taught.cells, targets, epochs, progress)
     reader.eval().requires_grad_(False)
+    reader.world.learn(taught.textures, taught.cells)
+    reader.world.set_limits(validation.textures, validation.cells)
     known = indices_of(config.slots, validation.facts)
     with torch.no_grad():
         logits = reader(validation.cells)
