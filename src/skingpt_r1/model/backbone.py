@@ -129,7 +129,7 @@ def load_backbone(
     dtype: str | torch.dtype = AUTO,
     foreign_prefixes: Sequence[str] = (),
 ) -> Backbone:
-    """Load a frozen backbone, strictly; for device and dtype see `placement.place`.
+    """Load a frozen backbone, strictly; for device and dtype see `config.place`.
 
     `foreign_prefixes` begin keys in the files that are not the backbone's own.
 

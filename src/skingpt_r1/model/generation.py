@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from transformers import (
     DynamicCache,
@@ -25,16 +25,15 @@ from transformers import (
 from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import refuse_control_tokens
+from skingpt_r1.recipes import Section
 
 ANSWER_OPENS = "<answer>"
 ANSWER_CLOSES = "</answer>"
 TOKENS_PER_PASS = 512  # of answers read together; memory only, results do not depend on it
 
 
-class Decoding(BaseModel):
+class Decoding(Section):
     """How text is generated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_new_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)  # 0 is greedy

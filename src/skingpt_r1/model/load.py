@@ -72,7 +72,7 @@ def load_model(
             released checkpoint.
         backbone: for adapters whose backbone has moved since training.
         config: adapters to put, untrained, on a bare backbone; the paper's bias by default.
-        device: like dtype, see `placement.ModelRecipe`.
+        device: like dtype, see `config.ModelRecipe`.
 
     Raises:
         DeviceError: this machine has no such device.

@@ -130,7 +130,7 @@ class SkinGPT(nn.Module):
         """A model from adapters that `save_pretrained` wrote; `load_model` reads other kinds too.
 
         `backbone` says where it is now, by default where it was in training; for device and dtype
-        see `placement.place`.
+        see `config.place`.
 
         Raises:
             CheckpointError: the backbone is another one, or the weights do not fit.
