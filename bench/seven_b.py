@@ -65,7 +65,9 @@ def make_model(toy: bool, device: str, dtype: torch.dtype) -> SkinGPT:
         backbone = Qwen2_5_VLForConditionalGeneration(config).eval()
         torch.set_default_dtype(torch.float32)
     visual = VisualConfig(features="tower", embed_dim=64 if toy else 1024)
-    return SkinGPT(backbone, AdapterConfig(visual=visual)).to(device)
+    reference = BackboneReference(name="random", revision="")
+    loaded = Backbone(backbone, qwen2_5_vl, None, reference)
+    return SkinGPT(loaded, AdapterConfig(visual=visual)).to(device)
 
 
 def make_batch(model: SkinGPT, cases: int, side: int, answer: int) -> dict[str, torch.Tensor]:

@@ -263,10 +263,8 @@ def build_model(
         CheckpointError: the backbone does not load.
         TeacherError: the vectors are not as wide as `adapter.teacher_dim` says.
     """
-    backbone, processor, reference = load_backbone(
-        recipe.backbone, device=device, dtype=recipe.models.dtype
-    )
-    changes: dict[str, object] = {"backbone": reference}
+    backbone = load_backbone(recipe.backbone, device=device, dtype=recipe.models.dtype)
+    config = recipe.adapter
     vectors = items[0].teacher
     if vectors is not None:
         wanted = recipe.adapter.teacher_dim
@@ -275,10 +273,9 @@ def build_model(
                 f"adapter.teacher_dim is {wanted} and the teacher's vectors have "
                 f"{vectors.shape[1]} values; leave teacher_dim out, or name another teacher"
             )
-        changes["teacher_dim"] = vectors.shape[1]
+        config = config.model_copy(update={"teacher_dim": vectors.shape[1]})
     torch.manual_seed(recipe.seed)
-    config = recipe.adapter.model_copy(update=changes)
-    model = SkinGPT(backbone, config, processor)
+    model = SkinGPT(backbone, config)
     model.needed_processor  # noqa: B018 - refuses a backbone without a tokenizer
     if recipe.start is not None:
         model.copy_adapter(recipe.start)

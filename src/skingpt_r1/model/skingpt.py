@@ -14,19 +14,17 @@ from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import LanguageBias, add_lora, lora_off, lora_state
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
 from skingpt_r1.model.backbone import (
+    Backbone,
     build_config,
     find_directory,
-    find_family,
     listed_ids,
     load_backbone,
 )
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
     check_backbone,
-    copy_weights,
     put_weights,
     read_adapter_config,
-    read_adapter_headers,
     read_adapter_weights,
     save_adapter,
 )
@@ -47,7 +45,7 @@ from skingpt_r1.model.generation import (
 )
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Picture, PromptBatch, Request, encode_prompts
-from skingpt_r1.model.weight_files import refuse_misfits, refusing
+from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.tokens import defused
 
@@ -88,15 +86,12 @@ class SkinGPT(nn.Module):
         adapter_refusal: why the adapters cannot be used; None when they can.
     """
 
-    def __init__(
-        self, backbone: Any, config: AdapterConfig, processor: SkinProcessor | None = None
-    ) -> None:
+    def __init__(self, loaded: Backbone, config: AdapterConfig) -> None:
         super().__init__()
+        backbone, self.family, self.processor, reference = loaded
         hidden = backbone.config.text_config.hidden_size
-        self.config = config
-        self.processor = processor
+        self.config = config.model_copy(update={"backbone": reference})
         self.backbone = backbone.requires_grad_(False)
-        self.family = find_family(backbone.config.model_type, Path(backbone.config.name_or_path))
         width = self.family.patch_width(backbone)
         self.visual_adapter = VisualAdapter(
             config.visual,
@@ -145,13 +140,11 @@ class SkinGPT(nn.Module):
             refusing(f"{folder / CONFIG_FILE} describes no adapters that can be built"),
             torch.device("meta"),
         ):
-            own = cls(family.MODEL(described), config).adapter_state()
-        refuse_misfits(folder, read_adapter_headers(folder), own)
-        state = read_adapter_weights(folder)
-        loaded = load_backbone(where, device=device, dtype=dtype)
-        check_backbone(config, loaded.reference, folder)
-        config = config.model_copy(update={"backbone": loaded.reference})
-        model = cls(loaded.model, config, loaded.processor)
+            empty = Backbone(family.MODEL(described), family, None, config.backbone)
+            own = cls(empty, config).adapter_state()
+        state = read_adapter_weights(folder, own)
+        model = cls(load_backbone(where, device=device, dtype=dtype), config)
+        check_backbone(config, model.config, folder)
         put_weights(state, model.adapter_state(), folder)
         return model
 
@@ -162,7 +155,13 @@ class SkinGPT(nn.Module):
 
     def copy_adapter(self, folder: Path) -> None:
         """Copy saved adapters of the same backbone into this model, which may have more."""
-        copy_weights(folder, self.config, self.adapter_state())
+        check_backbone(read_adapter_config(folder), self.config, folder)
+        saved, own = read_adapter_weights(folder), self.adapter_state()
+        try:
+            put_weights(saved, {name: own[name] for name in saved if name in own}, folder)
+        except CheckpointError as error:
+            advice = "use the same visual settings and rank, or leave out `start`"
+            raise CheckpointError(f"{error}\n{advice}") from None
 
     @property
     def device(self) -> torch.device:
