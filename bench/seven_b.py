@@ -18,7 +18,9 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from skingpt_r1.distill.losses import Term
 from skingpt_r1.distill.objective import stored_text_term
 from skingpt_r1.model.adapters.visual import VisualOutput
-from skingpt_r1.model.config import AdapterConfig, VisualConfig
+from skingpt_r1.model.backbone import Backbone
+from skingpt_r1.model.config import AdapterConfig, BackboneReference, VisualConfig
+from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.skingpt import SkinGPT
 
 SEVEN_B = {
