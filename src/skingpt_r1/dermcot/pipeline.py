@@ -184,9 +184,7 @@ def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None 
         run_stage(
             folder,
             "select",
-            lambda _: select(
-                lambda: corpus.entering(folder, "select"), corpus.held_out(folder), recipe
-            ),
+            lambda found: select(found, corpus.held_out(folder), recipe),
             progress,
             batch=_ALL,
         )

@@ -25,10 +25,11 @@ from skingpt_r1.dermcot.corpus import (
     WORDING,
     Candidate,
     CaseRecord,
+    Problem,
     Provenance,
     StageRecord,
-    drop,
     picture_paths,
+    ruled,
 )
 from skingpt_r1.dermcot.recipe import AuditRecipe
 from skingpt_r1.errors import NarrativeError
@@ -42,7 +43,6 @@ from skingpt_r1.text.wording import ADVICE, CONTEXT_KEYS, urgency_of
 
 T = TypeVar("T")
 Step = Literal["observe", "reason"]
-Problem = tuple[str, str]  # reason code and detail
 # A narrator sees so many tasks at once; enough for its connections, few enough for any memory.
 BLOCK = 256
 # What a narrator may answer to `reason` when the diagnosis does not follow; it drops the case.
@@ -282,14 +282,13 @@ def normalise(candidates: Iterable[Candidate], *, seed: int) -> Iterator[StageRe
     of a doctor gets the sentence of its urgency.
     """
     for candidate in candidates:
+        text, problem = "", None
         try:
-            said = read_reasoning(candidate.text("reason"))
-            text = _canonical(candidate, said, seed)
+            text = _canonical(candidate, read_reasoning(candidate.text("reason")), seed)
         except NarrativeError as error:
-            reason = "no_diagnosis" if error.reason == "no_diagnosis" else "not_readable"
-            yield drop(candidate, "normalise", reason, error.reason)
-        else:
-            yield StageRecord(id=candidate.case.id, stage="normalise", text=text)
+            code = error.reason if error.reason == "no_diagnosis" else "not_readable"
+            problem = (code, error.reason)
+        yield ruled(candidate.case.id, "normalise", problem, text)
 
 
 def read_reasoning(text: str) -> Reasoning:
@@ -378,10 +377,7 @@ def audit(candidates: Iterable[Candidate], recipe: AuditRecipe) -> Iterator[Stag
     """Whether each canonical narrative stands; the first problem found drops it."""
     for candidate in candidates:
         problem = find_problem(candidate.case, candidate.text("normalise"), recipe)
-        if problem is None:
-            yield StageRecord(id=candidate.case.id, stage="audit")
-        else:
-            yield drop(candidate, "audit", *problem)
+        yield ruled(candidate.case.id, "audit", problem)
 
 
 def find_problem(case: CaseRecord, text: str, recipe: AuditRecipe) -> Problem | None:
