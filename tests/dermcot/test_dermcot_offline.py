@@ -166,17 +166,16 @@ def test_known_concepts_are_those_of_the_data_set():
     assert not annotations._CONCEPT_FINDINGS.keys() & annotations._CONCEPT_WORDS.keys()
 
 
-class Model:
-    """A stand-in for a loaded model."""
+def model(answer):
+    """A stand-in for what a loaded model does."""
 
-    def __init__(self, answer):
-        self.answer = answer
-
-    def diagnose(self, images, context=None):
+    def diagnose(images, context):
         assert images
-        if isinstance(self.answer, NarrativeError):
-            raise self.answer
-        return self.answer
+        if isinstance(answer, NarrativeError):
+            raise answer
+        return answer
+
+    return diagnose
 
 
 def tasks(diagnosis, tmp_path):
@@ -187,7 +186,7 @@ def tasks(diagnosis, tmp_path):
 
 def test_our_model_counts_when_it_is_right(tmp_path):
     said = make_narrative("A pearly nodule.", "It is pearly.", "BCC", ["acne"])
-    narrator = OwnModel(Model(said), "own:nano")
+    narrator = OwnModel(model(said), "own:nano")
     seen, thought = narrator.ask(tasks("basal cell carcinoma", tmp_path))
     assert (seen.text, seen.narrator) == ("A pearly nodule.", "own:nano")
     assert read_reasoning(thought.text)[:3] == ("It is pearly.", "BCC", ("acne",))
@@ -201,7 +200,7 @@ def test_our_model_counts_when_it_is_right(tmp_path):
     [("refusal", "refusal"), ("no_diagnosis", "no_diagnosis"), ("other", "not_readable")],
 )
 def test_unreadable_answers_of_our_model_have_their_reason(reason, problem, tmp_path):
-    narrator = OwnModel(Model(NarrativeError(reason, "words")), "own:x")
+    narrator = OwnModel(model(NarrativeError(reason, "words")), "own:x")
     replies = list(narrator.ask(tasks("acne", tmp_path)))
     assert [reply.problem for reply in replies] == [problem, problem]
 

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.cases import planned_candidates
@@ -31,7 +30,6 @@ from skingpt_r1.errors import NarrativeError, RecipeError
 from skingpt_r1.llm.ask import Reply
 from skingpt_r1.llm.budget import Ledger, estimate
 from skingpt_r1.llm.models import open_chat_model
-from skingpt_r1.model.config import ANYWHERE, ModelRecipe
 from skingpt_r1.records import iterate_records
 from skingpt_r1.simulate.damage import (
     BROKEN,
@@ -49,14 +47,8 @@ from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.taxonomy import Closeness, closeness
 from skingpt_r1.text.wording import urgency_of, write_observation, write_reasoning
 
-
-class Diagnoser(Protocol):
-    """What is needed of a model; `model.SkinGPT` has it."""
-
-    def diagnose(
-        self, images: Sequence[Path], context: Mapping[str, str] | None = None
-    ) -> Narrative:
-        """The narrative of one case; raises NarrativeError when the text is not readable."""
+# The narrative of the pictures and context of one case; raises NarrativeError when not readable.
+Diagnose = Callable[[Sequence[Path], Mapping[str, str]], Narrative]
 
 
 class OwnModel:
@@ -65,8 +57,8 @@ class OwnModel:
     The model decodes greedily, so that a continued run writes the same.
     """
 
-    def __init__(self, model: Diagnoser, name: str) -> None:
-        self._model = model
+    def __init__(self, diagnose: Diagnose, name: str) -> None:
+        self._diagnose = diagnose
         self.name = name
 
     def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
@@ -76,7 +68,7 @@ class OwnModel:
 
     def _write(self, task: Task) -> Reply:
         try:
-            said = self._model.diagnose(task.case.images, task.case.context)
+            said = self._diagnose(task.case.images, task.case.context)
         except NarrativeError as error:
             problem = error.reason if error.reason in REASONS else "not_readable"
             return Reply("", self.name, problem)
@@ -86,17 +78,6 @@ class OwnModel:
             return Reply(NOT_SUPPORTED, self.name)
         text = _titled(said.reasoning, said.diagnosis, said.differential)
         return Reply(text, self.name)
-
-
-def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
-    """A narrator around `nano` or the model of a directory; loads torch.
-
-    Raises:
-        CheckpointError: see `model.load.load_model`.
-    """
-    from skingpt_r1.model.load import load_model
-
-    return OwnModel(load_model(where, **models.model_dump()), f"own:{where}")
 
 
 def _titled(reasoning: str, diagnosis: str, differential: Sequence[str], advice: str = "") -> str:
@@ -158,10 +139,9 @@ class OfflineNarrator:
             return Reply("", OFFLINE, "empty")
         slip = self._slip(task) if case.findings else Damage()
         if slip.parts:
-            # The observation does not depend on the name: any will do.
-            name = "unknown"
+            # The observation does not depend on the diagnosis: any will do.
             text = write_damaged(
-                case.findings, name, (), slip, rng, case.context, held_out=True
+                case.findings, "unknown", (), slip, rng, case.context, held_out=True
             ).observation
         else:
             text = _write_sparse(case.findings, rng, case.context)
@@ -178,16 +158,12 @@ class OfflineNarrator:
         slip = self._slip(task) if seen else Damage()
         if slip.parts:
             written = write_damaged(seen, task.diagnosis, others, slip, rng, held_out=True)
-            reasoning, diagnosis, others = (
-                written.reasoning,
-                written.diagnosis,
-                written.differential,
-            )
+            reasoning, diagnosis = written.reasoning, written.diagnosis
+            others = written.differential
         else:
-            urgency = urgency_of(task.diagnosis)
-            cited = self._likeness.speaking_for(seen, task.diagnosis)
-            reasoning = write_reasoning(seen, task.diagnosis, rng, urgency, cited)
             diagnosis = task.diagnosis
+            cited = self._likeness.speaking_for(seen, diagnosis)
+            reasoning = write_reasoning(seen, diagnosis, rng, urgency_of(diagnosis), cited)
         # The last sentence of a written reasoning is its advice.
         steps, _, advice = reasoning.rpartition(". ")
         text = _titled(f"{steps}.", diagnosis, others, advice)
@@ -304,7 +280,10 @@ def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narr
     if is_called(name):
         return _open_model(name, recipe, ledger)
     if name.startswith(OWN):
-        return load_own_model(name.removeprefix(OWN), recipe.models)
+        from skingpt_r1.model.load import load_model
+
+        model = load_model(name.removeprefix(OWN), **recipe.models.model_dump())
+        return OwnModel(model.diagnose, name)
     cases = iterate_records(corpus.cases_path(folder), CaseRecord)
     is_synthetic = recipe.cases.dataset == SYNTHETIC
     return OfflineNarrator(
