@@ -30,7 +30,6 @@ from skingpt_r1.ratings.certification import (
     Import,
     append_decisions,
     append_import,
-    decide_all,
     read_history,
     standing,
 )
@@ -143,7 +142,7 @@ def settle(folder: Path, rules: CertifyRules) -> Certification:
     """
     labels = _labels(folder)
     history = append_decisions(_open(folder), labels, rules)
-    found = standing(history, decide_all(history, labels, rules))
+    found = standing(history, history.decide(labels, rules))
     if history.imports:
         write_ratings(folder / FOLDER / RATINGS, _rating_rows(folder, history))
     write_results(folder / FOLDER, found.rows())

@@ -77,21 +77,13 @@ def _may_calculate(text: str) -> bool:
 
 
 class Exported(NamedTuple):
-    """What lies in the folder of an export.
-
-    Attributes:
-        folder: the folder.
-        rows: number of rows to fill in.
-        cases: number of cases.
-        pictures: number of pictures.
-        short: cases that need more raters than were named.
-    """
+    """What lies in the folder of an export."""
 
     folder: Path
-    rows: int
+    rows: int  # to fill in
     cases: int
     pictures: int
-    short: int
+    short: int  # cases that need more raters than were named
 
 
 def check_raters(raters: Sequence[str]) -> None:
