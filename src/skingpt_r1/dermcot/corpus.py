@@ -141,11 +141,11 @@ def mean_score(scores: Mapping[str, float]) -> float:
     return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
 
 
-def ruled(identity: str, stage: Stage, problem: Problem | None, text: str = "") -> StageRecord:
-    """The record of a stage of rules; a case with a problem is let go."""
-    reason, detail = problem or (None, "")
-    assert reason is None or reason in REASONS
-    return StageRecord(id=identity, stage=stage, text=text, dropped=reason, detail=detail)
+def stage_record(identity: str, stage: Stage, problem: Problem | None, **made: Any) -> StageRecord:
+    """What a stage writes about a case; one with a problem is let go. `made` are further fields."""
+    dropped, detail = problem or (None, "")
+    assert dropped is None or dropped in REASONS
+    return StageRecord(id=identity, stage=stage, dropped=dropped, detail=detail, **made)
 
 
 FILES: dict[Part, str] = {"candidate": "corpus.jsonl", "held_out": "held_out.jsonl"}

@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.data.overlap import hamming
-from skingpt_r1.dermcot.corpus import Candidate, Problem, StageRecord, Stratum, mean_score, ruled
+from skingpt_r1.dermcot.corpus import (
+    Candidate,
+    Problem,
+    StageRecord,
+    Stratum,
+    mean_score,
+    stage_record,
+)
 from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecordError
 
@@ -117,7 +124,7 @@ def select(
     rows = [_row(candidate) for candidate in candidates]
     problems = decide(rows, [read_hashes(other.case.phash) for other in held_out], recipe)
     for row, problem in zip(rows, problems, strict=True):
-        yield ruled(row.id, "select", problem)
+        yield stage_record(row.id, "select", problem)
 
 
 def decide(
