@@ -4,6 +4,7 @@ import random
 import sys
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 from skingpt_r1.dermcot import corpus
@@ -53,7 +54,7 @@ def small_tools(recipe, workers=1):
             seed=recipe.seed,
             contradicted_from=6.0,
         )
-        return Narrators(offline, offline)
+        return Narrators(*[partial(map, offline.write)] * 2)
 
     return Tools(narrators, lambda: score_by_hash, "stand-in", workers)
 

@@ -321,7 +321,7 @@ def stats_lines(counted: CorpusStats) -> Iterator[str]:
         made, kept = counted.slips["made"], counted.slips[KEPT]
         yield f"simulated slips among the scored: {made:,}, of these kept: {kept:,}"
     yield f"held out for certification: {counted.held_out:,}"
-    unknown = sum(counts.unknown_costs for counts in counted.stages.values())
+    unknown = counted.unknown_cost
     more = f", and {unknown:,} texts at an unknown price" if unknown else ""
     yield f"cost: {counted.cost_usd:.4f} US dollars{more}"
 

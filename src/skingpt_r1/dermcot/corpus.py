@@ -8,11 +8,10 @@ dropped where and why, what was kept, and what it cost.
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
-from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -31,6 +30,7 @@ STAGES: tuple[Stage, ...] = ("observe", "reason", "normalise", "audit", "score",
 Part = Literal["candidate", "held_out"]
 Stratum = tuple[str, str, str]  # diagnosis, body site, skin tone
 UNKNOWN = "unknown"
+Problem = tuple[str, str]  # why a case is dropped: a code of `REASONS`, and detail for a person
 
 WORDING: Mapping[str, Any] = MappingProxyType(
     yaml.safe_load((files("skingpt_r1.dermcot") / "words.yaml").read_text("utf-8"))
@@ -141,10 +141,11 @@ def mean_score(scores: Mapping[str, float]) -> float:
     return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
 
 
-def drop(candidate: Candidate, stage: Stage, reason: str, detail: str = "") -> StageRecord:
-    """The record of a case that a stage of rules lets go."""
-    assert reason in REASONS
-    return StageRecord(id=candidate.case.id, stage=stage, dropped=reason, detail=detail)
+def stage_record(identity: str, stage: Stage, problem: Problem | None, **made: Any) -> StageRecord:
+    """What a stage writes about a case; one with a problem is let go. `made` are further fields."""
+    dropped, detail = problem or (None, "")
+    assert dropped is None or dropped in REASONS
+    return StageRecord(id=identity, stage=stage, dropped=dropped, detail=detail, **made)
 
 
 FILES: dict[Part, str] = {"candidate": "corpus.jsonl", "held_out": "held_out.jsonl"}
@@ -233,17 +234,16 @@ def read_corpus(folder: Path, part: Part = "candidate") -> Iterator[CorpusRecord
 
 def corpus_cases(folder: Path, part: Part = "candidate") -> Iterator[Case]:
     """The finished part as cases with narratives, which is what `skingpt distill` learns from."""
-    return (case_of_record(record, folder) for record in read_corpus(folder, part))
-
-
-def case_of_record(record: CorpusRecord, folder: Path) -> Case:
-    """A finished record as a case with its narrative."""
     same = ("id", "dataset", "group", "split", "fitzpatrick", "tone", "findings", "context")
-    return Case(
-        **{name: getattr(record, name) for name in same},
-        images=picture_paths(record.images, picture_root(folder)),
-        label=record.diagnosis,
-        narrative=record.narrative,
+    records, root = read_corpus(folder, part), picture_root(folder)
+    return (
+        Case(
+            **{name: getattr(record, name) for name in same},
+            images=picture_paths(record.images, root),
+            label=record.diagnosis,
+            narrative=record.narrative,
+        )
+        for record in records
     )
 
 
@@ -302,14 +302,19 @@ class StageCounts:
     dropped: Counter[str] = field(default_factory=Counter)  # by reason code
     cost_usd: float = 0.0  # as far as prices are known
     unknown_costs: int = 0  # texts whose price is not known
-    input_tokens: int = 0
-    output_tokens: int = 0
-    narrators: Counter[str] = field(default_factory=Counter)
 
     @property
     def passed(self) -> int:
         """Cases that went on."""
         return self.entered - self.dropped.total()
+
+    def add(self, record: StageRecord) -> None:
+        """Count one record."""
+        self.entered += 1
+        if record.dropped is not None:
+            self.dropped[record.dropped] += 1
+        self.cost_usd += record.provenance.cost_usd or 0.0
+        self.unknown_costs += record.provenance.cost_usd is None
 
 
 @dataclass(slots=True)
@@ -328,6 +333,13 @@ class CorpusStats:
     kept: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     held_out: int = 0
     slips: Counter[str] = field(default_factory=Counter)
+
+    def add_scores(self, group: str, scores: Mapping[str, float]) -> None:
+        """Count the scores of one narrative in a group."""
+        self.scored[group] += 1
+        sums = self.scores.setdefault(group, dict.fromkeys(DIMENSIONS, 0.0))
+        for name, value in scores.items():
+            sums[name] += value
 
     def mean_scores(self, group: str) -> dict[str, float]:
         """Mean of each dimension over a group of `scores`; empty when nobody is in it."""
@@ -359,14 +371,13 @@ def count_corpus(folder: Path) -> CorpusStats:
     stats = CorpusStats()
     for case in iterate_records(cases_path(folder), CaseRecord):
         stats.cases[case.part] += 1
-    for stage in STAGES:
-        path = stage_path(folder, stage)
-        if path.is_file():
-            stats.stages[stage] = _count_stage(iterate_records(path, StageRecord), stats)
-    _count_slips(folder, stats)
+    _count_stages(folder, stats)
     if corpus_path(folder).is_file():
         for record in read_corpus(folder):
-            _count_kept(record, stats)
+            assert record.scores is not None
+            stats.add_scores(KEPT, record.scores)
+            for kind, value in zip(("diagnosis", "site", "tone"), record.stratum, strict=True):
+                stats.kept[kind][value] += 1
     if corpus_path(folder, "held_out").is_file():
         stats.held_out = sum(1 for _ in read_corpus(folder, "held_out"))
     return stats
@@ -396,51 +407,22 @@ def _score_rows(stats: CorpusStats) -> Iterator[ResultRow]:
         yield _row("simulated slips", group, "narratives", count, stats.slips["made"])
 
 
-def _count_stage(records: Iterable[StageRecord], stats: CorpusStats) -> StageCounts:
-    counts = StageCounts()
-    for record in records:
-        counts.entered += 1
-        if record.dropped is not None:
-            counts.dropped[record.dropped] += 1
-        origin = record.provenance
-        counts.narrators[origin.narrator] += 1
-        counts.cost_usd += origin.cost_usd or 0.0
-        counts.unknown_costs += origin.cost_usd is None
-        counts.input_tokens += origin.input_tokens
-        counts.output_tokens += origin.output_tokens
-        if record.scores is not None:
-            _add_scores(stats, "scored", record.scores)
-    return counts
-
-
-def _count_kept(record: CorpusRecord, stats: CorpusStats) -> None:
-    assert record.scores is not None
-    _add_scores(stats, KEPT, record.scores)
-    for kind, value in zip(("diagnosis", "site", "tone"), record.stratum, strict=True):
-        stats.kept[kind][value] += 1
-
-
-def _add_scores(stats: CorpusStats, group: str, scores: dict[str, float]) -> None:
-    stats.scored[group] += 1
-    sums = stats.scores.setdefault(group, dict.fromkeys(DIMENSIONS, 0.0))
-    for name, value in scores.items():
-        sums[name] += value
-
-
-def _count_slips(folder: Path, stats: CorpusStats) -> None:
-    """Of the candidates that were selected among, those with a simulated slip."""
-    path = stage_path(folder, "select")
-    if not path.is_file():
-        return
-    selected = iterate_records(path, StageRecord)
-    for candidate, verdict in zip_longest(entering(folder, "select"), selected):
-        if candidate is None or verdict is None:
-            return
-        texts: tuple[Stage, ...] = ("observe", "reason")
-        origins: list[Provenance] = [candidate.records[stage].provenance for stage in texts]
-        if any(origin.simulated_slip for origin in origins):
-            stats.slips["made"] += 1
-            stats.slips[KEPT] += verdict.dropped is None
+def _count_stages(folder: Path, stats: CorpusStats) -> None:
+    slipped: set[str] = set()  # ids of the cases with a simulated slip in one of their texts
+    for stage in STAGES:
+        path = stage_path(folder, stage)
+        if not path.is_file():
+            continue
+        counts = stats.stages[stage] = StageCounts()
+        for record in iterate_records(path, StageRecord):
+            counts.add(record)
+            if record.scores is not None:
+                stats.add_scores("scored", record.scores)
+            if record.provenance.simulated_slip:
+                slipped.add(record.id)
+            if stage == "select" and record.id in slipped:
+                stats.slips["made"] += 1
+                stats.slips[KEPT] += record.dropped is None
 
 
 def _row(table: str, system: str, metric: str, value: float, n: int) -> ResultRow:

@@ -22,6 +22,7 @@ from skingpt_r1.dermcot.corpus import (
     Stage,
     StageRecord,
     picture_paths,
+    stage_record,
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
 from skingpt_r1.dermcot.select import select
@@ -153,16 +154,19 @@ def score(
 
     A verdict that cannot be read drops the case as `unscored`.
     """
-    make = partial(StageRecord, stage="score", provenance=Provenance(narrator=evaluator))
+    origin = Provenance(narrator=evaluator)
     for batch in batches:
         items = [(picture_paths(one.case.images, root), one.text("normalise")) for one in batch]
         for candidate, verdict in zip(batch, score_function(items), strict=True):
+            scores, problem = None, None
             if isinstance(verdict, Unscored):
-                detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
-                yield make(id=candidate.case.id, dropped="unscored", detail=detail)
+                more = f": {verdict.detail}" if verdict.detail else ""
+                problem = ("unscored", f"{verdict.reason}{more}")
             else:
                 scores = dict(zip(DIMENSIONS, verdict.values, strict=True))
-                yield make(id=candidate.case.id, scores=scores)
+            yield stage_record(
+                candidate.case.id, "score", problem, provenance=origin, scores=scores
+            )
 
 
 def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None = None) -> None:
@@ -184,9 +188,7 @@ def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None 
         run_stage(
             folder,
             "select",
-            lambda _: select(
-                lambda: corpus.entering(folder, "select"), corpus.held_out(folder), recipe
-            ),
+            lambda found: select(found, corpus.held_out(folder), recipe),
             progress,
             batch=_ALL,
         )

@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from skingpt_r1.case import Case
 from skingpt_r1.dermcot.corpus import (
     WORDING,
     Candidate,
     CaseRecord,
+    Problem,
     Provenance,
     StageRecord,
-    drop,
     picture_paths,
+    stage_record,
 )
 from skingpt_r1.dermcot.recipe import AuditRecipe
 from skingpt_r1.errors import NarrativeError
@@ -42,7 +43,6 @@ from skingpt_r1.text.wording import ADVICE, CONTEXT_KEYS, urgency_of
 
 T = TypeVar("T")
 Step = Literal["observe", "reason"]
-Problem = tuple[str, str]  # reason code and detail
 # A narrator sees so many tasks at once; enough for its connections, few enough for any memory.
 BLOCK = 256
 # What a narrator may answer to `reason` when the diagnosis does not follow; it drops the case.
@@ -63,15 +63,9 @@ class Task(Prompt):
     diagnosis: str = ""  # the gold diagnosis to reason towards; `reason` only
 
 
-class Narrator(Protocol):
-    """Writes texts; one reply per task, in order. Every `llm.models.ChatModel` is one."""
-
-    @property
-    def name(self) -> str:
-        """Name that goes into every record's provenance."""
-
-    def ask(self, tasks: Sequence[Task], /) -> Iterator[Reply]:
-        """Replies in the order of the tasks; each as soon as it and all before it are there."""
+# Writes texts: replies in the order of the tasks, each as soon as it and all before it are there.
+# That of a language model is `ask` of its `llm.models.ChatModel`.
+Narrator = Callable[[Sequence[Task]], Iterator[Reply]]
 
 
 def observe_prompt(context: Mapping[str, str]) -> str:
@@ -100,7 +94,7 @@ def _ask(
     """
     for block in blocks(candidates, BLOCK):
         tasks = [make_task(candidate) for candidate in block]
-        for candidate, task, reply in zip(block, tasks, narrator.ask(tasks), strict=True):
+        for candidate, task, reply in zip(block, tasks, narrator(tasks), strict=True):
             text, problem = reply.text.strip(), None
             if task.step == "observe":
                 text = " ".join(text.split())
@@ -108,27 +102,9 @@ def _ask(
                 text, problem = reply.unused_text, (reply.problem, "")
             else:
                 problem = check(candidate.case, text) if text else ("empty", "")
-            dropped, detail = problem or (None, "")
-            yield StageRecord(
-                id=candidate.case.id,
-                stage=task.step,
-                text=text,
-                provenance=_provenance(task, reply),
-                dropped=dropped,
-                detail=detail,
-            )
-
-
-def _provenance(task: Task, reply: Reply) -> Provenance:
-    return Provenance(
-        narrator=reply.narrator,
-        prompt_sha256=prompt_sha256(task.text),
-        seed=task.seed,
-        cost_usd=reply.cost_usd,
-        input_tokens=reply.input_tokens,
-        output_tokens=reply.output_tokens,
-        simulated_slip=reply.simulated_slip,
-    )
+            of_reply = {k: v for k, v in reply._asdict().items() if k in Provenance.model_fields}
+            origin = Provenance(prompt_sha256=prompt_sha256(task.text), seed=task.seed, **of_reply)
+            yield stage_record(candidate.case.id, task.step, problem, text=text, provenance=origin)
 
 
 def blocks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -282,14 +258,13 @@ def normalise(candidates: Iterable[Candidate], *, seed: int) -> Iterator[StageRe
     of a doctor gets the sentence of its urgency.
     """
     for candidate in candidates:
+        text, problem = "", None
         try:
-            said = read_reasoning(candidate.text("reason"))
-            text = _canonical(candidate, said, seed)
+            text = _canonical(candidate, read_reasoning(candidate.text("reason")), seed)
         except NarrativeError as error:
-            reason = "no_diagnosis" if error.reason == "no_diagnosis" else "not_readable"
-            yield drop(candidate, "normalise", reason, error.reason)
-        else:
-            yield StageRecord(id=candidate.case.id, stage="normalise", text=text)
+            code = error.reason if error.reason == "no_diagnosis" else "not_readable"
+            problem = (code, error.reason)
+        yield stage_record(candidate.case.id, "normalise", problem, text=text)
 
 
 def read_reasoning(text: str) -> Reasoning:
@@ -378,10 +353,7 @@ def audit(candidates: Iterable[Candidate], recipe: AuditRecipe) -> Iterator[Stag
     """Whether each canonical narrative stands; the first problem found drops it."""
     for candidate in candidates:
         problem = find_problem(candidate.case, candidate.text("normalise"), recipe)
-        if problem is None:
-            yield StageRecord(id=candidate.case.id, stage="audit")
-        else:
-            yield drop(candidate, "audit", *problem)
+        yield stage_record(candidate.case.id, "audit", problem)
 
 
 def find_problem(case: CaseRecord, text: str, recipe: AuditRecipe) -> Problem | None:

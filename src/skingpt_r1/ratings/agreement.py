@@ -92,24 +92,17 @@ METRICS: dict[str, Callable[[Floats, Floats], float]] = {
 class Pairs:
     """The narratives that both files have scored.
 
-    Attributes:
-        ids: of the narratives.
-        groups: what must not be split.
-        first: [narratives, 7], mean rater of the first file: six dimensions and their mean.
-        second: the same of the second file.
-        only_first: narratives that only the first file has.
-        only_second: narratives that only the second file has.
-        unscored_first: narratives of both files without any scored row in the first.
-        unscored_second: narratives of both files without any scored row in the second.
+    `first` and `second` are [narratives, 7] of the mean rater of each file: six dimensions and
+    their mean.
     """
 
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
+    ids: tuple[str, ...]  # of the narratives
+    groups: tuple[str, ...]  # what must not be split
     first: Floats
     second: Floats
-    only_first: int
+    only_first: int  # narratives that only the first file has
     only_second: int
-    unscored_first: int
+    unscored_first: int  # narratives of both files without any scored row in the first
     unscored_second: int
 
 
