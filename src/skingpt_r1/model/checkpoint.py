@@ -138,7 +138,8 @@ def read_adapter_weights(
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
     headers = read_headers(path)
     if own is not None:
-        refuse_misfits(folder, _by_own_names(headers), own)
+        named = _by_own_names(headers)
+        refuse_misfits(folder, named, own)
     refuse_other_types(path, headers)
     with refusing(f"{path} cannot be read"):
         state: dict[str, Tensor] = load_file(path)
