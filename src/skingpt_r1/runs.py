@@ -93,6 +93,18 @@ def own_run(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
+def picture_name(path: Path, folder: Path) -> str:
+    """A picture's path as records name it: from the root of its data, or their file, with `/`."""
+    if path.is_relative_to(folder):  # also where it is a link to somewhere else
+        return path.relative_to(folder).as_posix()
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def picture_paths(names: Iterable[str], folder: Path) -> tuple[Path, ...]:
+    """The picture files that a record names from a folder."""
+    return tuple(folder / name for name in names)
+
+
 def note_root(folder: Path, root: Path) -> None:
     """Write down from which folder a run's records name pictures; also after it has moved."""
     root, place = root.resolve(), folder.resolve()

@@ -16,9 +16,9 @@ from skingpt_r1.ratings.rating import (
     read_rating_rows,
     read_ratings,
     read_texts,
-    relative_image,
     write_ratings,
 )
+from skingpt_r1.runs import picture_name
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, format_scores
 from skingpt_r1.text.wording import write_critique
 
@@ -172,7 +172,7 @@ def test_texts_that_cannot_be_judged(tmp_path, row, message):
 def test_pictures_are_named_from_the_folder_of_the_file(tmp_path):
     picture = tmp_path / "pictures" / "a.png"
     folder = tmp_path / "run" / "deep"
-    name = relative_image(picture, folder)
+    name = picture_name(picture, folder)
     assert name == "../../pictures/a.png"
     assert (folder / name).resolve() == picture.resolve()
 

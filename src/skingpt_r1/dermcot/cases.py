@@ -26,11 +26,12 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.data.splits import split_cases
-from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root, relative
+from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
 from skingpt_r1.dermcot.write import blocks, findings_in
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.layouts import iterate_cases, write_picture
+from skingpt_r1.runs import picture_name
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ def _record(
     return CaseRecord(
         **{name: getattr(case, name) for name in same},
         part=part,
-        images=tuple(relative(path, root) for path in case.images),
+        images=tuple(picture_name(path, root) for path in case.images),
         sha256=sha256,
         phash=phash,
         # What the data set records is never replaced by what was measured.
