@@ -18,7 +18,6 @@ from skingpt_r1.ratings.rating import (
     read_texts,
     write_ratings,
 )
-from skingpt_r1.runs import picture_name
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, format_scores
 from skingpt_r1.text.wording import write_critique
 
@@ -167,14 +166,6 @@ def test_texts_that_cannot_be_judged(tmp_path, row, message):
     (tmp_path / "a.png").write_bytes(b"x")
     with pytest.raises(RecordError, match=message):
         read_texts(write(tmp_path / "t.jsonl", PUBLIC, row))
-
-
-def test_pictures_are_named_from_the_folder_of_the_file(tmp_path):
-    picture = tmp_path / "pictures" / "a.png"
-    folder = tmp_path / "run" / "deep"
-    name = picture_name(picture, folder)
-    assert name == "../../pictures/a.png"
-    assert (folder / name).resolve() == picture.resolve()
 
 
 @pytest.mark.parametrize(

@@ -277,21 +277,11 @@ class StageCounts:
 
     entered: int = 0
     dropped: Counter[str] = field(default_factory=Counter)  # by reason code
-    cost_usd: float = 0.0  # as far as prices are known
-    unknown_costs: int = 0  # texts whose price is not known
 
     @property
     def passed(self) -> int:
         """Cases that went on."""
         return self.entered - self.dropped.total()
-
-    def add(self, record: StageRecord) -> None:
-        """Count one record."""
-        self.entered += 1
-        if record.dropped is not None:
-            self.dropped[record.dropped] += 1
-        self.cost_usd += record.provenance.cost_usd or 0.0
-        self.unknown_costs += record.provenance.cost_usd is None
 
 
 @dataclass(slots=True)
@@ -310,6 +300,8 @@ class CorpusStats:
     # `diagnosis`, `site`, `tone` -> value -> kept narratives
     kept: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     held_out: int = 0
+    cost_usd: float = 0.0  # paid over all stages, as far as it is known
+    unknown_cost: int = 0  # texts whose cost is not known
     slips: Counter[str] = field(default_factory=Counter)
 
     def add_scores(self, group: str, scores: Mapping[str, float]) -> None:
@@ -322,16 +314,6 @@ class CorpusStats:
         """Mean of each dimension over a group of `scores`; empty when nobody is in it."""
         count = self.scored[group]
         return {name: self.scores[group, name] / count for name in DIMENSIONS} if count else {}
-
-    @property
-    def cost_usd(self) -> float:
-        """Paid over all stages, as far as it is known."""
-        return sum(counts.cost_usd for counts in self.stages.values())
-
-    @property
-    def unknown_cost(self) -> int:
-        """Texts whose cost is not known."""
-        return sum(counts.unknown_costs for counts in self.stages.values())
 
 
 def count_corpus(folder: Path) -> CorpusStats:
@@ -391,8 +373,13 @@ def _count_stages(folder: Path, stats: CorpusStats) -> None:
         if not path.is_file():
             continue
         counts = stats.stages[stage] = StageCounts()
+        cost = 0.0
         for record in iterate_records(path, StageRecord):
-            counts.add(record)
+            counts.entered += 1
+            if record.dropped is not None:
+                counts.dropped[record.dropped] += 1
+            cost += record.provenance.cost_usd or 0.0
+            stats.unknown_cost += record.provenance.cost_usd is None
             if record.scores is not None:
                 stats.add_scores("scored", record.scores)
             if record.provenance.simulated_slip:
@@ -400,6 +387,7 @@ def _count_stages(folder: Path, stats: CorpusStats) -> None:
             if stage == "select" and record.id in slipped:
                 stats.slips["made"] += 1
                 stats.slips[KEPT] += record.dropped is None
+        stats.cost_usd += cost
 
 
 def _row(table: str, system: str, metric: str, value: float, n: int) -> ResultRow:
