@@ -9,9 +9,10 @@ from pathlib import Path
 
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord
-from skingpt_r1.dermcot.narrators import OfflineNarrator, likeness_of
+from skingpt_r1.dermcot.narrators import OfflineNarrator
 from skingpt_r1.dermcot.pipeline import Narrators, Tools, build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
+from skingpt_r1.distill.data import FindingsByLabel
 from skingpt_r1.records import iterate_records
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
@@ -49,7 +50,7 @@ def small_tools(recipe, workers=1):
     def narrators(folder: Path) -> Narrators:
         cases = iterate_records(corpus.cases_path(folder), CaseRecord)
         offline = OfflineNarrator(
-            likeness_of(cases),
+            FindingsByLabel(case for case in cases if case.part == "candidate"),
             slips=recipe.narrators.slips,
             seed=recipe.seed,
             contradicted_from=6.0,

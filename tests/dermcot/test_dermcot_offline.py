@@ -12,7 +12,6 @@ from skingpt_r1.dermcot.narrators import (
     CONTRADICTED_FROM,
     OfflineNarrator,
     ask_own_model,
-    likeness_of,
     name_slip,
 )
 from skingpt_r1.dermcot.write import (
@@ -25,6 +24,7 @@ from skingpt_r1.dermcot.write import (
     read_reasoning,
     reason_task,
 )
+from skingpt_r1.distill.data import FindingsByLabel
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.render.layouts import iterate_cases
 from skingpt_r1.simulate.damage import Damage
@@ -37,7 +37,7 @@ RED = {"colour": "red", "surface": "silvery", "border": "sharp"}
 
 @pytest.fixture(scope="module")
 def likeness(tmp_path_factory):
-    return likeness_of(
+    return FindingsByLabel(
         candidate(identity=case.id, label=case.label, findings=dict(case.findings)).case
         for case in iterate_cases(tmp_path_factory.mktemp("none"), 480, seed=2)
     )

@@ -23,8 +23,8 @@ from skingpt_r1.cli.options import (
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import RENDERED_ONLY
 from skingpt_r1.dermcot.corpus import KEPT, CorpusStats, corpus_path, count_corpus, result_rows
-from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
-from skingpt_r1.recipes import check_recipe, set_values
+from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
+from skingpt_r1.recipes import check_recipe, read_recipe, set_values
 from skingpt_r1.records import write_results
 from skingpt_r1.render.layouts import rendered_layout
 from skingpt_r1.runs import own_run
@@ -170,11 +170,9 @@ def certification_lines(found: "Certification") -> Iterator[str]:
 
 def _rules(folder: Path, recipe: Path | None, settings: Sequence[str]) -> "CertifyRules":
     from skingpt_r1.dermcot.certify import current_rules
-    from skingpt_r1.dermcot.recipe import load_corpus_recipe
     from skingpt_r1.ratings.certification import CertifyRules
-    from skingpt_r1.recipes import check_recipe, set_values
 
-    given = current_rules(folder) if recipe is None else load_corpus_recipe(recipe).certify
+    given = current_rules(folder) if recipe is None else read_recipe(CorpusRecipe, recipe).certify
     return check_recipe(CertifyRules, set_values(given.model_dump(), settings), "--set")
 
 
@@ -247,7 +245,8 @@ def build_corpus(
     from skingpt_r1.dermcot.pipeline import build
 
     told = [f"narrators.{step}={narrator}" for step in ("observe", "reason") if narrator]
-    chosen = load_corpus_recipe(recipe, [*(settings or ()), *told, *model_settings(device, dtype)])
+    told += model_settings(device, dtype)
+    chosen = read_recipe(CorpusRecipe, recipe, [*(settings or ()), *told])
     for name in (chosen.narrators.observe, chosen.narrators.reason):
         check_name(name)
     folder = run_folder(out, chosen.name)

@@ -7,13 +7,8 @@ depend on them.
 import hashlib
 import json
 import logging
-import multiprocessing
-import os
 import random
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,11 +21,12 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.data.splits import split_cases
-from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root, relative
+from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
 from skingpt_r1.dermcot.write import blocks, findings_in
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.layouts import iterate_cases, write_picture
+from skingpt_r1.runs import picture_name, process_map
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +157,7 @@ def _record(
     return CaseRecord(
         **{name: getattr(case, name) for name in same},
         part=part,
-        images=tuple(relative(path, root) for path in case.images),
+        images=tuple(picture_name(path, root) for path in case.images),
         sha256=sha256,
         phash=phash,
         # What the data set records is never replaced by what was measured.
@@ -169,26 +165,3 @@ def _record(
         context=dict(case.context),
         attributes=dict(case.attributes),
     )
-
-
-@contextmanager
-def process_map(workers: int, chunk: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` in processes that end with this one; where one is enough, `map` itself."""
-    if workers == 1:
-        yield map
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        yield partial(pool.map, chunksize=chunk)
-
-
-def _end_with_parent() -> None:
-    """A killed run cannot tell its processes to stop; they notice by themselves."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

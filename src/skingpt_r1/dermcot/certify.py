@@ -17,9 +17,7 @@ from skingpt_r1.dermcot.corpus import (
     corpus_cases,
     corpus_path,
     noted_root,
-    picture_paths,
     read_corpus,
-    relative,
 )
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import (
@@ -43,6 +41,7 @@ from skingpt_r1.ratings.sheets import (
 )
 from skingpt_r1.records import sha256_file, write_results
 from skingpt_r1.render.layouts import DATASET
+from skingpt_r1.runs import picture_name, picture_paths
 from skingpt_r1.simulate.damage import Damage, Rater, make_raters, rate, true_scores
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.wording import urgency_of, write_narrative
@@ -239,7 +238,7 @@ def _rating_rows(folder: Path, history: History) -> Iterator[Rating]:
     """The current verdict of every rater for a rating file; on the narrative as it was exported."""
     root, place = noted_root(folder), folder / FOLDER
     for record in read_corpus(folder, "held_out"):
-        images = [relative(image, place) for image in picture_paths(record.images, root)]
+        images = [picture_name(image, place) for image in picture_paths(record.images, root)]
         text = {"diagnostic_text": record.narrative, "group": record.group}
         for rating in history.of(record.id):
             yield rating.model_copy(update={"image": one_or_all(images), **text})

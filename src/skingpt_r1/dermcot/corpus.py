@@ -6,9 +6,8 @@ where the files of a corpus are, how they are read one record at a time, and the
 dropped where and why, what was kept, and what it cost.
 """
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
@@ -22,7 +21,7 @@ from pydantic import Field, FiniteFloat
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.errors import DatasetError, RecordError
 from skingpt_r1.records import Record, ResultRow, iterate_records
-from skingpt_r1.runs import PLACES, find_root
+from skingpt_r1.runs import PLACES, find_root, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
 
 Stage = Literal["observe", "reason", "normalise", "audit", "score", "select"]
@@ -118,11 +117,6 @@ class CorpusRecord(_Pictures):
         """As that of its case."""
         return self.diagnosis, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
-    @property
-    def mean(self) -> float | None:
-        """Mean of the six scores; None when the narrative was not scored."""
-        return None if self.scores is None else mean_score(self.scores)
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -134,11 +128,6 @@ class Candidate:
     def text(self, stage: Stage) -> str:
         """What a stage wrote."""
         return self.records[stage].text
-
-
-def mean_score(scores: Mapping[str, float]) -> float:
-    """Mean over the six dimensions."""
-    return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
 
 
 def stage_record(identity: str, stage: Stage, problem: Problem | None, **made: Any) -> StageRecord:
@@ -166,13 +155,6 @@ def stage_path(folder: Path, stage: Stage) -> Path:
 def corpus_path(folder: Path, part: Part = "candidate") -> Path:
     """The file of a finished part."""
     return folder / FILES[part]
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A picture's path as records name it: from the root of its data, with `/`."""
-    if path.is_relative_to(folder):  # also where it is a link to somewhere else
-        return path.relative_to(folder).as_posix()
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 def enters(case: CaseRecord, stage: Stage) -> bool:
@@ -247,11 +229,6 @@ def corpus_cases(folder: Path, part: Part = "candidate") -> Iterator[Case]:
     )
 
 
-def picture_paths(names: Sequence[str], folder: Path) -> tuple[Path, ...]:
-    """The picture files that a record names."""
-    return tuple(folder / name for name in names)
-
-
 def picture_root(folder: Path) -> Path:
     """The folder from which the records of a corpus name pictures, with the pictures in it.
 
@@ -300,21 +277,11 @@ class StageCounts:
 
     entered: int = 0
     dropped: Counter[str] = field(default_factory=Counter)  # by reason code
-    cost_usd: float = 0.0  # as far as prices are known
-    unknown_costs: int = 0  # texts whose price is not known
 
     @property
     def passed(self) -> int:
         """Cases that went on."""
         return self.entered - self.dropped.total()
-
-    def add(self, record: StageRecord) -> None:
-        """Count one record."""
-        self.entered += 1
-        if record.dropped is not None:
-            self.dropped[record.dropped] += 1
-        self.cost_usd += record.provenance.cost_usd or 0.0
-        self.unknown_costs += record.provenance.cost_usd is None
 
 
 @dataclass(slots=True)
@@ -327,34 +294,26 @@ class CorpusStats:
 
     cases: Counter[str] = field(default_factory=Counter)  # by part
     stages: dict[Stage, StageCounts] = field(default_factory=dict)  # of those that have begun
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # sums; see `mean_scores`
+    # Group and dimension -> sum of the scores; see `mean_scores`.
+    scores: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     scored: Counter[str] = field(default_factory=Counter)
     # `diagnosis`, `site`, `tone` -> value -> kept narratives
     kept: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     held_out: int = 0
+    cost_usd: float = 0.0  # paid over all stages, as far as it is known
+    unknown_cost: int = 0  # texts whose cost is not known
     slips: Counter[str] = field(default_factory=Counter)
 
     def add_scores(self, group: str, scores: Mapping[str, float]) -> None:
         """Count the scores of one narrative in a group."""
         self.scored[group] += 1
-        sums = self.scores.setdefault(group, dict.fromkeys(DIMENSIONS, 0.0))
         for name, value in scores.items():
-            sums[name] += value
+            self.scores[group, name] += value
 
     def mean_scores(self, group: str) -> dict[str, float]:
         """Mean of each dimension over a group of `scores`; empty when nobody is in it."""
         count = self.scored[group]
-        return {name: self.scores[group][name] / count for name in DIMENSIONS} if count else {}
-
-    @property
-    def cost_usd(self) -> float:
-        """Paid over all stages, as far as it is known."""
-        return sum(counts.cost_usd for counts in self.stages.values())
-
-    @property
-    def unknown_cost(self) -> int:
-        """Texts whose cost is not known."""
-        return sum(counts.unknown_costs for counts in self.stages.values())
+        return {name: self.scores[group, name] / count for name in DIMENSIONS} if count else {}
 
 
 def count_corpus(folder: Path) -> CorpusStats:
@@ -414,8 +373,13 @@ def _count_stages(folder: Path, stats: CorpusStats) -> None:
         if not path.is_file():
             continue
         counts = stats.stages[stage] = StageCounts()
+        cost = 0.0
         for record in iterate_records(path, StageRecord):
-            counts.add(record)
+            counts.entered += 1
+            if record.dropped is not None:
+                counts.dropped[record.dropped] += 1
+            cost += record.provenance.cost_usd or 0.0
+            stats.unknown_cost += record.provenance.cost_usd is None
             if record.scores is not None:
                 stats.add_scores("scored", record.scores)
             if record.provenance.simulated_slip:
@@ -423,6 +387,7 @@ def _count_stages(folder: Path, stats: CorpusStats) -> None:
             if stage == "select" and record.id in slipped:
                 stats.slips["made"] += 1
                 stats.slips[KEPT] += record.dropped is None
+        stats.cost_usd += cost
 
 
 def _row(table: str, system: str, metric: str, value: float, n: int) -> ResultRow:

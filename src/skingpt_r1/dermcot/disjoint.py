@@ -12,12 +12,11 @@ import numpy as np
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import Fingerprint, OverlapKind, find_overlap, fingerprint
-from skingpt_r1.dermcot.cases import process_map
-from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
+from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.dermcot.write import blocks
 from skingpt_r1.errors import DatasetError, ImageError
 from skingpt_r1.records import Record, append_records, resume_records, sha256_file
-from skingpt_r1.runs import Count
+from skingpt_r1.runs import Count, picture_paths, process_map
 
 FINGERPRINTS = "fingerprints.jsonl"
 _BATCH = 256  # pictures between two lines of progress; a killed run repeats at most so many

@@ -8,7 +8,7 @@ the label. On synthetic cases it can make mistakes, so that a filter has somethi
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -156,11 +156,6 @@ class OfflineNarrator:
         return Damage({k: v for k, v in damage.parts.items() if k in _SLIPS[task.step]})
 
 
-def likeness_of(cases: Iterable[CaseRecord]) -> FindingsByLabel:
-    """Which labels share which findings, over the candidates; holds counts alone."""
-    return FindingsByLabel(case for case in cases if case.part == "candidate")
-
-
 def _write_sparse(
     findings: Mapping[str, str], rng: random.Random, context: Mapping[str, str]
 ) -> str:
@@ -252,7 +247,10 @@ def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narr
     cases = iterate_records(corpus.cases_path(folder), CaseRecord)
     contradicted_from = CONTRADICTED_FROM if recipe.cases.dataset == SYNTHETIC else None
     offline = OfflineNarrator(
-        likeness_of(cases), recipe.narrators.slips, recipe.seed, contradicted_from
+        FindingsByLabel(case for case in cases if case.part == "candidate"),
+        recipe.narrators.slips,
+        recipe.seed,
+        contradicted_from,
     )
     return partial(map, offline.write)
 

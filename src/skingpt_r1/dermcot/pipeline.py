@@ -21,7 +21,6 @@ from skingpt_r1.dermcot.corpus import (
     Provenance,
     Stage,
     StageRecord,
-    picture_paths,
     stage_record,
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
@@ -35,7 +34,15 @@ from skingpt_r1.records import (
     start_run,
     write_json_atomic,
 )
-from skingpt_r1.runs import PLACES, Progress, note_root, own_run, run_in_order, same_root
+from skingpt_r1.runs import (
+    PLACES,
+    Progress,
+    note_root,
+    own_run,
+    picture_paths,
+    run_in_order,
+    same_root,
+)
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
 # Pictures and narrative of each case in, a verdict for each out, in order.

@@ -38,7 +38,6 @@ from skingpt_r1.dermcot.corpus import (
     Part,
     corpus_path,
     noted_root,
-    picture_paths,
     picture_root,
     read_corpus,
 )
@@ -48,7 +47,7 @@ from skingpt_r1.ratings.certification import CertifyRules, History, read_history
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
 from skingpt_r1.render.layouts import DATASET
-from skingpt_r1.runs import Progress
+from skingpt_r1.runs import Progress, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"

@@ -18,16 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.data.overlap import hamming
-from skingpt_r1.dermcot.corpus import (
-    Candidate,
-    Problem,
-    StageRecord,
-    Stratum,
-    mean_score,
-    stage_record,
-)
+from skingpt_r1.dermcot.corpus import Candidate, Problem, StageRecord, Stratum, stage_record
 from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecordError
+from skingpt_r1.text.rubric import DIMENSIONS
 
 SIGNATURE = 128
 """Hashes in the signature of a text: an estimated share of 0.95 is right within 0.02."""
@@ -161,7 +155,7 @@ def _row(candidate: Candidate) -> ScoredRow:
     return ScoredRow(
         id=candidate.case.id,
         stratum=candidate.case.stratum,
-        mean=round(mean_score(scores), 6),
+        mean=round(sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS), 6),
         lowest=min((value, name) for name, value in scores.items()),
         signature=sign_text(candidate.text("normalise")),
         hashes=read_hashes(candidate.case.phash),

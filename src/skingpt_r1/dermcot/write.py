@@ -28,12 +28,12 @@ from skingpt_r1.dermcot.corpus import (
     Problem,
     Provenance,
     StageRecord,
-    picture_paths,
     stage_record,
 )
 from skingpt_r1.dermcot.recipe import AuditRecipe
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import Prompt, Reply, prompt_sha256
+from skingpt_r1.runs import picture_paths
 from skingpt_r1.text.findings import is_negated, read_findings, statements
 from skingpt_r1.text.giveaways import identity_words, invented_history, named_in
 from skingpt_r1.text.narrative import Narrative, make_narrative, parse_narrative

@@ -41,11 +41,6 @@ def with_mean(six: Floats) -> Floats:
     return np.column_stack([six, six.mean(axis=1)])
 
 
-def bias(first: Floats, second: Floats) -> float:
-    """Mean of first less second."""
-    return float((first - second).mean())
-
-
 def weighted_kappa(first: Floats, second: Floats) -> float:
     """Quadratically weighted kappa of scores in classes of half a point."""
     # The tiny shift keeps halves from falling to either side by rounding to even.
@@ -81,7 +76,7 @@ def interval_alpha(table: Floats) -> float:
 ALPHA = "Krippendorff's alpha"
 METRICS: dict[str, Callable[[Floats, Floats], float]] = {
     "mean absolute error": mean_absolute_error,
-    "bias": bias,
+    "bias": lambda first, second: float((first - second).mean()),
     "Spearman": spearman,
     "weighted kappa": weighted_kappa,
     ALPHA: lambda first, second: interval_alpha(np.stack([first, second])),

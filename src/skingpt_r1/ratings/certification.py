@@ -14,12 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.ratings.agreement import rater_agreement
 from skingpt_r1.ratings.corrected import canonical_text
 from skingpt_r1.ratings.rating import HistoryRating, Rating, rater_key
+from skingpt_r1.recipes import Section
 from skingpt_r1.records import Record, ResultRow, append_record, resume_records
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -35,10 +36,8 @@ Limit = Annotated[float, Field(ge=0, le=5)]
 Gap = Annotated[float, Field(gt=0, le=5)]
 
 
-class CertifyRules(BaseModel):
+class CertifyRules(Section):
     """The numbers of the rule; every one is our choice, docs/sources.md."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     raters: Annotated[int, Field(ge=2)] = 2  # verdicts that a decision needs
     # With so many, the median decides whatever the disagreement.

@@ -11,7 +11,6 @@ alone, with its comment, corrected text and revision.
 """
 
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +31,7 @@ from pydantic import (
 
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import Record, read_records, write_bytes_atomic
+from skingpt_r1.runs import picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
 from skingpt_r1.text.tokens import without_invisible
 
@@ -288,7 +288,7 @@ def _judged(rows: Sequence[Rating], path: Path) -> RatedText:
     scored = tuple(verdict for verdict in verdicts if isinstance(verdict, Scores))
     return RatedText(
         id=first.id,
-        images=resolve_images(first, path),
+        images=picture_paths(first.files, path.parent),
         text=first.diagnostic_text,
         group=first.group or first.id,
         damage=first.damage,
@@ -315,7 +315,7 @@ def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
             )
     if not texts:
         raise RecordError(f"{path} has no rows; give one JSON object a line")
-    found = [(text, resolve_images(text, path)) for text in texts.values()]
+    found = [(text, picture_paths(text.files, path.parent)) for text in texts.values()]
     absent = [text.id for text, files in found if not all(file.is_file() for file in files)]
     if absent:
         raise RecordError(
@@ -342,16 +342,6 @@ def _read_text(row: Mapping[str, Any], path: Path, number: int) -> Text:
     if not text.files:
         raise RecordError(f"{path}, row {number}: image is empty; give at least one picture")
     return text
-
-
-def resolve_images(row: Text, path: Path) -> tuple[Path, ...]:
-    """The pictures of a row, against the folder of the file it stands in."""
-    return tuple(path.parent / file for file in row.files)
-
-
-def relative_image(image: Path, folder: Path) -> str:
-    """A picture's path as a row of a file in `folder` names it."""
-    return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
 
 
 def one_or_all(images: Sequence[str]) -> str | tuple[str, ...]:

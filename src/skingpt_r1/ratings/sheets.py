@@ -134,14 +134,9 @@ def export_cases(
 ) -> Exported:
     """Write the folder for the raters; it appears whole or not at all.
 
-    Args:
-        cases: with their narratives, streamed.
-        history: of their verdicts so far.
-        rules: how many verdicts a case needs.
-        assigned: see `assign_raters`.
-        folder: must not exist.
-        judged: sha256 of what is judged; see `case_code`.
-        seed: of the order of the rows, which differs from rater to rater.
+    The cases are streamed with their narratives; `assigned` is what `assign_raters` gives, `judged`
+    the SHA-256 of what is judged, see `case_code`. The seed is that of the order of the rows, which
+    differs from rater to rater.
 
     Raises:
         DatasetError: the folder exists, no case needs these raters, or it cannot be written.
@@ -221,12 +216,10 @@ def read_sheet(
 ) -> Import:
     """Read a table that raters filled in.
 
-    Args:
-        path: a `.csv` or `.jsonl` file with the columns of the export.
-        cases: ids of every case under certification.
-        judged: sha256 of what is judged; see `case_code`.
-        imported_at: the time, in UTC.
-        sound_rows: take the sound rows and count the wrong ones; else one wrong row stops all.
+    It is a `.csv` or `.jsonl` file with the columns of the export. `cases` are the ids of every
+    case under certification, `judged` the SHA-256 of what is judged, see `case_code`;
+    `imported_at` is in UTC. With `sound_rows` the sound rows are taken and the wrong ones counted;
+    else one wrong row stops all.
 
     Raises:
         DatasetError: the file is missing, is no table, lacks a column or filled-in rows, or rows
