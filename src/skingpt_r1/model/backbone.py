@@ -151,7 +151,7 @@ def load_backbone(
     refuse_not_finite(folder, model.named_parameters())
     # a directory's own sampling settings must not change what Decoding says
     model.generation_config = GenerationConfig(eos_token_id=_end_tokens(folder, model))
-    processor = load_processor(folder, family.IMAGE_TOKEN, family.read_image_processor)
+    processor = load_processor(folder, family)
     if processor is not None:
         vocabulary = processor.tokenizer.get_vocab()
         family.refuse_strangers(folder, config, vocabulary, processor.image_processor)

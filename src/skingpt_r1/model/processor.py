@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.families.qwen2_5_vl import IMAGE_TOKEN, read_image_processor
+from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.records import read_json
 from skingpt_r1.text.narrative import MARKS
@@ -98,7 +98,7 @@ class SkinProcessor:
 
     tokenizer: PreTrainedTokenizerBase
     image_processor: Qwen2VLImageProcessorPil
-    image_token: str = IMAGE_TOKEN
+    image_token: str = qwen2_5_vl.IMAGE_TOKEN
 
     def pictures(self, images: Sequence[Image.Image]) -> Pictures:
         """Resize, normalise and patch pictures."""
@@ -209,11 +209,7 @@ class SkinProcessor:
         self.image_processor.save_pretrained(folder)
 
 
-def load_processor(
-    folder: Path,
-    image_token: str = IMAGE_TOKEN,
-    read_image_processor: Callable[[Path], Any] = read_image_processor,
-) -> SkinProcessor | None:
+def load_processor(folder: Path, family: Any = qwen2_5_vl) -> SkinProcessor | None:
     """The processor of a directory; None when it has no tokenizer files.
 
     Raises:
@@ -230,12 +226,13 @@ def load_processor(
             folder, local_files_only=True, trust_remote_code=False
         )
         tokens = tokenizer.get_vocab()
-    if image_token not in tokens:
+    if family.IMAGE_TOKEN not in tokens:
         raise CheckpointError(
-            f"the tokenizer in {folder} has no {image_token} token; it is not the model's tokenizer"
+            f"the tokenizer in {folder} has no {family.IMAGE_TOKEN} token; it is not the model's "
+            "tokenizer"
         )
     tokenizer.chat_template = _chat_template(folder, tokenizer.chat_template)
-    processor = SkinProcessor(tokenizer, read_image_processor(folder), image_token)
+    processor = SkinProcessor(tokenizer, family.read_image_processor(folder), family.IMAGE_TOKEN)
     with refusing(f"the tokenizer or chat template in {folder} cannot be used"):
         _try_out(processor)
     return processor
