@@ -95,10 +95,9 @@ def write_backbone(folder: Path) -> Path:
 
 def make_model(folder: Path, config: AdapterConfig, seed: int = 1, stir: float = 0.0) -> SkinGPT:
     """Adapters on the backbone of a directory; `stir` moves them away from the identity."""
-    backbone, processor, reference = load_backbone(folder)
+    backbone = load_backbone(folder)
     torch.manual_seed(seed)
-    config = config.model_copy(update={"backbone": reference})
-    model = SkinGPT(backbone, config, processor)
+    model = SkinGPT(backbone, config)
     if stir:
         with torch.no_grad():
             for parameter in model.adapter_state().values():
