@@ -97,13 +97,9 @@ def case_records(
 def _planned(recipe: CasesRecipe, folder: Path) -> Gathered:
     assert recipe.count is not None
     candidates, total = recipe.count, recipe.count + recipe.held_out
-
-    def cases() -> Iterator[Chosen]:
-        drawn = iterate_cases(folder / PICTURES, total, recipe.seed, recipe.size)
-        for index, case in enumerate(drawn):
-            yield case, "candidate" if index < candidates else "held_out"
-
-    return Gathered(cases, {"cases": total})
+    parts: list[Part] = ["candidate" if n < candidates else "held_out" for n in range(total)]
+    drawn = partial(iterate_cases, folder / PICTURES, total, recipe.seed, recipe.size)
+    return Gathered(lambda: zip(drawn(), parts, strict=True), {"cases": total})
 
 
 def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:

@@ -273,13 +273,12 @@ def read_reasoning(text: str) -> Reasoning:
     Raises:
         NarrativeError: no reasoning or no conclusion can be told apart.
     """
-    titles = list(_TITLE.finditer(text))
-    if not titles:
+    parts = _parts(text)
+    if not parts:
         found = parse_narrative(text)
         if closeness(found.reasoning, found.diagnosis) is Closeness.EXACT or not found.reasoning:
             raise NarrativeError("not_canonical", "the text sets no reasoning apart")
         return Reasoning(found.reasoning, found.diagnosis, found.differential)
-    parts = _parts(text, titles)
     if not parts.get("diagnosis"):
         raise NarrativeError("no_diagnosis", "the reply has no line `Diagnosis:`")
     if not parts.get("reasoning"):
@@ -292,16 +291,15 @@ def read_reasoning(text: str) -> Reasoning:
     )
 
 
-def _parts(text: str, titles: list[re.Match[str]]) -> dict[str, str]:
+def _parts(text: str) -> dict[str, str]:
     """What stands under each title; what stands before the first one is reasoning."""
-    parts = {"reasoning": text[: titles[0].start()].strip()}
-    ends = [title.start() for title in titles[1:]] + [len(text)]
-    for title, end in zip(titles, ends, strict=True):
-        name = title[1].lower()
+    before, *titled = _TITLE.split(text)
+    parts = {"reasoning": before.strip()} if titled else {}
+    for title, words in zip(titled[::2], titled[1::2], strict=True):
+        name = title.lower()
         key = "differential" if name.startswith("diff") else name.split()[-1]
-        words = text[title.end() : end].strip()
-        if words:
-            parts[key] = words
+        if words.strip():
+            parts[key] = words.strip()
     return parts
 
 
