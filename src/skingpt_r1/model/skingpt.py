@@ -102,10 +102,7 @@ class SkinGPT(nn.Module):
             add_lora(backbone, config.lora, self.family.lora_targets(config.lora))
         self.vocabulary_mask: Tensor | None = None
         self.adapter_refusal: str | None = None
-        self.visual_adapter.to(backbone.device)
-        if self.language_bias is not None:
-            self.language_bias.to(backbone.device)
-        self.eval()
+        self.to(backbone.device).eval()
 
     @classmethod
     def from_pretrained(
@@ -116,10 +113,7 @@ class SkinGPT(nn.Module):
         device: str | torch.device = AUTO,
         dtype: str | torch.dtype = AUTO,
     ) -> Self:
-        """A model from adapters that `save_pretrained` wrote; `load_model` reads other kinds too.
-
-        `backbone` says where it is now, by default where it was in training; for device and dtype
-        see `config.place`.
+        """A model from adapters that `save_pretrained` wrote; see `load_model` for the arguments.
 
         Raises:
             CheckpointError: the backbone is another one, or the weights do not fit.
@@ -305,8 +299,7 @@ class SkinGPT(nn.Module):
         """Logits at every position, and what the losses need.
 
         Args:
-            input_ids: `[cases, length]`.
-            attention_mask: `[cases, length]`; all ones by default.
+            input_ids: `[cases, length]`, like the mask, which is all ones by default.
             pixel_values: `[patches, F]`; may be left out when `tower_tokens` says enough.
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
