@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
@@ -16,11 +18,13 @@ from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_o
 from skingpt_r1.model.backbone import Backbone, build_config, find_directory, load_backbone
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
+    WEIGHTS_FILE,
     check_backbone,
+    describe_adapter,
     put_weights,
     read_adapter_config,
     read_adapter_weights,
-    save_adapter,
+    saved_names,
 )
 from skingpt_r1.model.config import AUTO, AdapterConfig
 from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
@@ -137,9 +141,26 @@ class SkinGPT(nn.Module):
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the adapters, their settings, the processor's files and a model card."""
+        """Write the adapters, their settings, the processor's files and a model card.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
+        folder, own = Path(folder), self.adapter_state()
+        state = {name: value.detach().cpu().contiguous() for name, value in own.items()}
+        parameters = sum(value.numel() for value in own.values())
         targets = self.family.lora_targets(self.config.lora)
-        save_adapter(Path(folder), self.config, self.adapter_state(), self.processor, targets)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.processor is not None:
+                self.processor.save(folder)
+            for name, text in describe_adapter(self.config, targets, parameters).items():
+                (folder / name).write_text(text, "utf-8")
+            unfinished = folder / f".{WEIGHTS_FILE}.partial"
+            save_file(saved_names(self.config, state), unfinished, metadata={"format": "pt"})
+            unfinished.replace(folder / WEIGHTS_FILE)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
 
     def copy_adapter(self, folder: Path) -> None:
         """Copy saved adapters of the same backbone into this model, which may have more."""
