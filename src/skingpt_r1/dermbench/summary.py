@@ -19,7 +19,7 @@ from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.reading import RunReading, read_run
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.report.data import OVERLAP, Audit, ReportData, Table, measured
+from skingpt_r1.dermbench.report.data import OVERLAP, Audit, ReportData, ResultTable, measured
 from skingpt_r1.dermbench.systems.card import NOT_A_MODEL
 from skingpt_r1.dermbench.tables import kind_of, label_table, score_table
 from skingpt_r1.errors import RecipeError
@@ -73,7 +73,7 @@ def _facts(reading: RunReading, run: dict[str, object], boot: Bootstrap) -> dict
     return facts
 
 
-def _leaks(reading: RunReading) -> Iterator[Table]:
+def _leaks(reading: RunReading) -> Iterator[ResultTable]:
     """The questions of each benchmark that systems were trained on."""
     asked: dict[str, set[str]] = defaultdict(set)
     for question in reading.questions:
@@ -86,7 +86,7 @@ def _leaks(reading: RunReading) -> Iterator[Table]:
             row for name in kinds for row in measured(f"leaks, {benchmark}", name, shares[name])
         )
         if kinds:
-            yield Table(kind="leaks", of=(benchmark,), systems=kinds, rows=tuple(rows))
+            yield ResultTable(kind="leaks", of=(benchmark,), systems=kinds, rows=tuple(rows))
 
 
 def _notes(reading: RunReading, recipe: dict[str, Any]) -> list[str]:

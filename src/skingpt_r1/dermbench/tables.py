@@ -22,8 +22,8 @@ from skingpt_r1.dermbench.report.data import (
     RANK,
     UNSCORED,
     Kind,
+    ResultTable,
     SkinGroup,
-    Table,
     ToneTable,
     compared,
     counted,
@@ -67,7 +67,7 @@ def kind_of(reading: RunReading, system: str) -> Kind:
     return "control" if model.startswith(CONTROL) else "system"
 
 
-def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> Table:
+def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ResultTable:
     """What one judge says on one scale: means, ranks, pairs and skin tones.
 
     A system that the judge was never shown has counts, and no other number.
@@ -107,7 +107,7 @@ def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> Table:
         )
     ]
     rows += [row for tone, found in tones for row in measured(name, tone.system, found)]
-    return Table(
+    return ResultTable(
         kind="scores",
         of=scale,
         systems={system: kinds[system] for system in order},
@@ -151,7 +151,7 @@ def tone_tables(
     ]  # fmt: skip
 
 
-def label_table(reading: RunReading) -> Table | None:
+def label_table(reading: RunReading) -> ResultTable | None:
     """The diagnoses beside the labels, for written narratives; None where there are none.
 
     Questions that were not asked, or that a system was trained on, do not count.
@@ -169,7 +169,7 @@ def label_table(reading: RunReading) -> Table | None:
             kinds[system] = kind_of(reading, system)
             shares = {outcome: wilson(count, found.total()) for outcome, count in found.items()}
             rows += measured("labels", system, shares)
-    return Table(kind="labels", systems=kinds, rows=tuple(rows)) if rows else None
+    return ResultTable(kind="labels", systems=kinds, rows=tuple(rows)) if rows else None
 
 
 @lru_cache(maxsize=4096)

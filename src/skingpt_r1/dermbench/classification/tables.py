@@ -20,7 +20,7 @@ from skingpt_r1.dermbench.report.data import (
     RANK,
     Calibration,
     Confusion,
-    Table,
+    ResultTable,
     at_most,
     compared,
     counted,
@@ -77,7 +77,7 @@ class _System(NamedTuple):
 
 def classification_tables(
     reading: RunReading, boot: Bootstrap, baseline: str | None = None
-) -> list[Table]:
+) -> list[ResultTable]:
     """Every classification benchmark of a run, in the order of its questions.
 
     The other systems are compared with the baseline; without one all are compared in pairs.
@@ -104,7 +104,7 @@ def _sets(reading: RunReading) -> Iterator[_Set]:
             yield item._replace(form=LIKELIHOOD, weighed=True)
 
 
-def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> Table:
+def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> ResultTable:
     name = f"classification, {item.title}, {item.form}"
     systems = [_system(item, system) for system in item.reading.systems]
     kinds = {system.name: kind_of(item.reading, system.name) for system in systems}
@@ -129,7 +129,7 @@ def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> Table:
         rows += measured(name, tone.system, means)
     for calibration, measures in calibrations:
         rows += measured(name, calibration.system, measures)
-    return Table(
+    return ResultTable(
         kind="classification",
         of=(item.title, item.form),
         systems=kinds,

@@ -16,7 +16,7 @@ from skingpt_r1.dermbench.classification.match import MatchedLabel
 from skingpt_r1.dermbench.questions import benchmark_title, data_root
 from skingpt_r1.dermbench.reading import NOT_ASKED, RecordIndex, RunReading, Said, answer_files
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
-from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData, Table
+from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData, ResultTable
 from skingpt_r1.dermbench.report.wording import percent
 from skingpt_r1.dermbench.tables import UNKNOWN, type_name
 from skingpt_r1.errors import ImageError
@@ -187,7 +187,7 @@ class CaseChunks:
         }
 
 
-def _means(case: ReportCase, board: Table) -> list[float]:
+def _means(case: ReportCase, board: ResultTable) -> list[float]:
     """Mean score of every scored system on a case; controls and oracles are left aside."""
     if case.run != board.run:
         return []

@@ -47,7 +47,7 @@ def measured(
 
 
 def counted(what: str, reasons: Mapping[str, int], n: int) -> dict[str, Interval | None]:
-    """The number of cases by reason, of n cases, as measures; see `Table.counts`."""
+    """The number of cases by reason, of n cases, as measures; see `ResultTable.counts`."""
     return {
         f"{what}, {reason}": Interval(count, None, None, n) for reason, count in reasons.items()
     }
@@ -143,7 +143,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class ResultTable:
     """Rows that belong together, and what only people need beside them.
 
     Attributes:
@@ -205,7 +205,7 @@ class Table:
         known = {metric for _, metric in self._cells}
         return [metric for metric in metrics if metric in known]
 
-    def in_run(self, run: str) -> "Table":
+    def in_run(self, run: str) -> "ResultTable":
         """The same table under the name of its run."""
         rows, rest = (
             tuple(row.model_copy(update={"table": of_run(row.table, run)}) for row in some)
@@ -277,13 +277,13 @@ class ReportData:
     title: str
     facts: Mapping[str, str]
     systems: Mapping[str, str]
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     audits: tuple[Audit, ...] = ()
     notes: tuple[str, ...] = ()
     num_cases: int = 0
     cases: Callable[[], Iterator[ReportCase]] = lambda: iter(())
 
-    def of(self, kind: TableKind) -> list[Table]:
+    def of(self, kind: TableKind) -> list[ResultTable]:
         """The tables of one kind."""
         return [table for table in self.tables if table.kind == kind]
 

@@ -36,7 +36,6 @@ from skingpt_r1.dermbench.tables import TRAINED_ON
 from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.records import versions
 from skingpt_r1.stats.classification import CALIBRATION, METRICS
-from skingpt_r1.stats.comparison import NO_DIFFERENCE
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 from skingpt_r1.text.tokens import escaped
 
@@ -133,7 +132,7 @@ def _environment(**options: Any) -> Environment:
         "overlap": OVERLAP,
         "found_by": FOUND_BY,
         "treatment": f"not counted: {TRAINED_ON}; shown apart",
-        "no_difference": NO_DIFFERENCE,
+        "no_difference": wording.NO_DIFFERENCE,
         "coverages": _COVERAGES,
         "largest_matrix": _LARGEST_MATRIX,
         "size": _SIZE,

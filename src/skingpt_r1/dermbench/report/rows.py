@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skingpt_r1.dermbench.report.data import NO_LABEL, ReportData, Table
+from skingpt_r1.dermbench.report.data import NO_LABEL, ReportData, ResultTable
 from skingpt_r1.dermbench.report.page import markdown, write_page
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import own_run
@@ -25,7 +25,7 @@ def report_rows(data: ReportData) -> Iterator[ResultRow]:
         yield from table.rest
 
 
-def confusion_records(tables: Iterable[Table]) -> list[dict[str, Any]]:
+def confusion_records(tables: Iterable[ResultTable]) -> list[dict[str, Any]]:
     """Every matrix whole, for `confusion.json`; the last column counts answers without a label."""
     return [
         {

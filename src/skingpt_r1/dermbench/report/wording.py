@@ -13,16 +13,16 @@ from skingpt_r1.dermbench.report.data import (
     UNSCORED,
     Kind,
     ReportData,
-    Table,
+    ResultTable,
     TableKind,
     of_run,
     pair_name,
 )
 from skingpt_r1.records import ResultRow
-from skingpt_r1.stats.comparison import ALPHA, NO_DIFFERENCE
+from skingpt_r1.stats.comparison import ALPHA
 from skingpt_r1.stats.intervals import NO_INTERVAL, Interval
 
-MISSING = "–"
+MISSING, NO_DIFFERENCE = "–", "no difference shown"
 Measure = Interval | ResultRow
 
 
@@ -99,13 +99,13 @@ def titled(system: str, kind: Kind) -> str:
     return system if kind == "system" else f"{system} ({kind})"
 
 
-def unscored(table: Table, system: str) -> str:
+def unscored(table: ResultTable, system: str) -> str:
     """Why answers have no score, each with its number; empty where all have one."""
     reasons = table.counts(system, UNSCORED)
     return ", ".join(f"{reason} {count(number)}" for reason, number in reasons.items())
 
 
-def difference(table: Table, first: str, second: str) -> tuple[Measure, Measure] | None:
+def difference(table: ResultTable, first: str, second: str) -> tuple[Measure, Measure] | None:
     """One system less another and its p-value, whichever of them was named first."""
     for name, sign in ((pair_name(first, second), 1), (pair_name(second, first), -1)):
         found, p = table.cell(name, DIFFERENCE), table.cell(name, HOLM)
@@ -135,7 +135,7 @@ def better(first: str, second: str, found: Measure, p: Measure) -> str:
 class Glance(NamedTuple):
     """Headings with their tables, and the systems; those of the first table come first."""
 
-    columns: tuple[tuple[str, Table], ...]
+    columns: tuple[tuple[str, ResultTable], ...]
     systems: Mapping[str, Kind]
 
 
@@ -147,7 +147,7 @@ def glances(data: ReportData) -> list[Glance]:
     return [_glance(data, beside) for beside in tables or [sets] if len(beside) > 1]
 
 
-def _glance(data: ReportData, tables: Sequence[Table]) -> Glance:
+def _glance(data: ReportData, tables: Sequence[ResultTable]) -> Glance:
     names = [f"{table.headline}: {', '.join(table.of)}" for table in tables]
     shown = [
         name if names.count(name) == 1 else of_run(name, table.run)
