@@ -33,8 +33,6 @@ SEEN = "Few large red plaques with sharp borders and silvery surface."
 class Scripted:
     """A narrator that gives the replies it was given, and remembers its tasks."""
 
-    name = "scripted"
-
     def __init__(self, *replies):
         self.replies = list(replies)
         self.tasks = []
@@ -49,7 +47,7 @@ class Scripted:
 def observed(*replies, **case):
     narrator = Scripted(*replies)
     items = [candidate(identity=f"case-{place}", **case) for place in range(len(replies))]
-    return list(observe(items, narrator, folder=FOLDER, seed=1)), narrator.tasks
+    return list(observe(items, narrator.ask, folder=FOLDER, seed=1)), narrator.tasks
 
 
 def test_nothing_that_the_observer_reads_gives_the_answer_away() -> None:
@@ -153,7 +151,7 @@ def test_narrators_see_blocks_and_not_everything() -> None:
 def reasoned(*replies):
     items = [candidate({"observe": SEEN}, identity=f"case-{n}") for n in range(len(replies))]
     narrator = Scripted(*replies)
-    return list(reason(items, narrator, folder=FOLDER, seed=1)), narrator.tasks
+    return list(reason(items, narrator.ask, folder=FOLDER, seed=1)), narrator.tasks
 
 
 def test_the_reasoner_gets_observation_and_gold_diagnosis() -> None:

@@ -87,9 +87,11 @@ def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
     from skingpt_r1.dermcot.certify import simulate_raters
     from skingpt_r1.dermcot.corpus import count_corpus
     from skingpt_r1.dermcot.pipeline import build
-    from skingpt_r1.dermcot.recipe import load_corpus_recipe
+    from skingpt_r1.dermcot.recipe import CorpusRecipe
+    from skingpt_r1.recipes import read_recipe
 
-    recipe, folder = load_corpus_recipe(recipes / "dermcot_demo.yaml", models), out / "corpus"
+    recipe = read_recipe(CorpusRecipe, recipes / "dermcot_demo.yaml", models)
+    folder = out / "corpus"
     with staged() as progress:
         build(recipe, folder, corpus_tools(recipe), progress)
     typer.echo("The corpus (DermCoT): rendered cases, simulated slips, filtered by DermEval")

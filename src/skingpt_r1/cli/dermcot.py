@@ -23,14 +23,15 @@ from skingpt_r1.cli.options import (
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import RENDERED_ONLY
 from skingpt_r1.dermcot.corpus import KEPT, CorpusStats, corpus_path, count_corpus, result_rows
-from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
-from skingpt_r1.recipes import check_recipe, set_values
+from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
+from skingpt_r1.recipes import check_recipe, read_recipe, set_values
 from skingpt_r1.records import write_results
 from skingpt_r1.render.layouts import rendered_layout
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermcot.pipeline import Narrators, ScoreFunction, Tools
+    from skingpt_r1.dermcot.pipeline import ScoreFunction, Tools
+    from skingpt_r1.dermcot.write import Narrator, Step
     from skingpt_r1.ratings.certification import Certification, CertifyRules
 
 
@@ -170,11 +171,9 @@ def certification_lines(found: "Certification") -> Iterator[str]:
 
 def _rules(folder: Path, recipe: Path | None, settings: Sequence[str]) -> "CertifyRules":
     from skingpt_r1.dermcot.certify import current_rules
-    from skingpt_r1.dermcot.recipe import load_corpus_recipe
     from skingpt_r1.ratings.certification import CertifyRules
-    from skingpt_r1.recipes import check_recipe, set_values
 
-    given = current_rules(folder) if recipe is None else load_corpus_recipe(recipe).certify
+    given = current_rules(folder) if recipe is None else read_recipe(CorpusRecipe, recipe).certify
     return check_recipe(CertifyRules, set_values(given.model_dump(), settings), "--set")
 
 
@@ -247,7 +246,8 @@ def build_corpus(
     from skingpt_r1.dermcot.pipeline import build
 
     told = [f"narrators.{step}={narrator}" for step in ("observe", "reason") if narrator]
-    chosen = load_corpus_recipe(recipe, [*(settings or ()), *told, *model_settings(device, dtype)])
+    told += model_settings(device, dtype)
+    chosen = read_recipe(CorpusRecipe, recipe, [*(settings or ()), *told])
     for name in (chosen.narrators.observe, chosen.narrators.reason):
         check_name(name)
     folder = run_folder(out, chosen.name)
@@ -321,7 +321,7 @@ def stats_lines(counted: CorpusStats) -> Iterator[str]:
         made, kept = counted.slips["made"], counted.slips[KEPT]
         yield f"simulated slips among the scored: {made:,}, of these kept: {kept:,}"
     yield f"held out for certification: {counted.held_out:,}"
-    unknown = sum(counts.unknown_costs for counts in counted.stages.values())
+    unknown = counted.unknown_cost
     more = f", and {unknown:,} texts at an unknown price" if unknown else ""
     yield f"cost: {counted.cost_usd:.4f} US dollars{more}"
 
@@ -341,7 +341,7 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
     """The narrators and the evaluator that a recipe names, each made when it is needed."""
     from skingpt_r1.dermcot.pipeline import Tools
 
-    def narrators(folder: Path) -> "Narrators":
+    def narrators(folder: Path) -> "dict[Step, Narrator]":
         from skingpt_r1.dermcot.narrators import make_narrators
 
         return make_narrators(recipe, folder, max_cost=max_cost)

@@ -26,12 +26,19 @@ from skingpt_r1.dermbench.classification.labels import LabelSet, find_label_set,
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, QuestionsRecipe
 from skingpt_r1.dermbench.records import Form, Question
 from skingpt_r1.dermcot.card import OWN_LICENCE, sources_of
-from skingpt_r1.dermcot.corpus import picture_paths, relative
 from skingpt_r1.distill.data import narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
 from skingpt_r1.render.layouts import rendered_layout, write_cases
-from skingpt_r1.runs import RUN, Progress, find_root, note_root, same_root
+from skingpt_r1.runs import (
+    RUN,
+    Progress,
+    find_root,
+    note_root,
+    picture_name,
+    picture_paths,
+    same_root,
+)
 from skingpt_r1.text.wording import ask, context_words
 
 _KINDS = {"diagnosis": "diagnosis", "nine parts": "group of skin diseases", "malignancy": "answer"}
@@ -337,7 +344,7 @@ def _question(case: Case, root: Path, prompt: str | None = None) -> Question:
         group=case.group,
         form="narrative",
         prompt=prompt or ask(case.context),
-        images=tuple(relative(path, root) for path in images),
+        images=tuple(picture_name(path, root) for path in images),
         sha256=tuple(sha256_file(path) for path in images),
         label=case.label or "",
         reference=case.narrative,

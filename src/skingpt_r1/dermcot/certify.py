@@ -10,15 +10,14 @@ For research, not for diagnosis.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from skingpt_r1.dermcot.corpus import (
     CorpusRecord,
+    corpus_cases,
     corpus_path,
     noted_root,
-    picture_paths,
-    picture_root,
     read_corpus,
-    relative,
 )
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import (
@@ -29,14 +28,12 @@ from skingpt_r1.ratings.certification import (
     Import,
     append_decisions,
     append_import,
-    decide_all,
     read_history,
     standing,
 )
 from skingpt_r1.ratings.rating import Rating, RatingScores, one_or_all, write_ratings
 from skingpt_r1.ratings.sheets import (
     Exported,
-    ReviewItem,
     assign_raters,
     check_raters,
     export_cases,
@@ -44,6 +41,7 @@ from skingpt_r1.ratings.sheets import (
 )
 from skingpt_r1.records import sha256_file, write_results
 from skingpt_r1.render.layouts import DATASET
+from skingpt_r1.runs import picture_name, picture_paths
 from skingpt_r1.simulate.damage import Damage, Rater, make_raters, rate, true_scores
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.wording import urgency_of, write_narrative
@@ -75,14 +73,10 @@ def export_to_raters(
         RecordError: the held-out part is not finished.
     """
     check_raters(raters)
-    history, labels, root = _open(folder), _labels(folder), picture_root(folder)
-    items = (
-        ReviewItem(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
-        for r in read_corpus(folder, "held_out")
-    )
+    history, labels, cases = _open(folder), _labels(folder), corpus_cases(folder, "held_out")
     assigned = assign_raters(labels, history, rules, raters, seed)
     judged = _judged(folder)
-    return export_cases(items, history, rules, assigned, to, judged=judged, seed=seed)
+    return export_cases(cases, history, rules, assigned, to, judged=judged, seed=seed)
 
 
 def import_ratings(
@@ -147,14 +141,22 @@ def settle(folder: Path, rules: CertifyRules) -> Certification:
     """
     labels = _labels(folder)
     history = append_decisions(_open(folder), labels, rules)
-    found = standing(history, decide_all(history, labels, rules))
+    found = standing(history, history.decide(labels, rules))
     if history.imports:
         write_ratings(folder / FOLDER / RATINGS, _rating_rows(folder, history))
     write_results(folder / FOLDER, found.rows())
     return found
 
 
-def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Rating]]]:
+class Entry(NamedTuple):
+    """A finished case, with its certification where there is one."""
+
+    record: CorpusRecord
+    decision: Decision | None = None
+    ratings: Sequence[Rating] = ()
+
+
+def certified(folder: Path) -> Iterator[Entry]:
     """The certified cases with the narrative that stands, one at a time.
 
     No decision is made here: the latest decisions of the history count.
@@ -176,7 +178,7 @@ def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Ratin
                 f"`skingpt dermcot certify {folder}` to decide anew"
             )
         narrative = decision.corrected or record.narrative
-        yield record.model_copy(update={"narrative": narrative}), decision, counted
+        yield Entry(record.model_copy(update={"narrative": narrative}), decision, counted)
 
 
 def slip_of(record: CorpusRecord) -> Damage:
@@ -236,7 +238,7 @@ def _rating_rows(folder: Path, history: History) -> Iterator[Rating]:
     """The current verdict of every rater for a rating file; on the narrative as it was exported."""
     root, place = noted_root(folder), folder / FOLDER
     for record in read_corpus(folder, "held_out"):
-        images = [relative(image, place) for image in picture_paths(record.images, root)]
+        images = [picture_name(image, place) for image in picture_paths(record.images, root)]
         text = {"diagnostic_text": record.narrative, "group": record.group}
         for rating in history.of(record.id):
             yield rating.model_copy(update={"image": one_or_all(images), **text})

@@ -4,7 +4,6 @@ The paper gives the sizes (15,000 candidates, 10,000 kept, 3,000 certified) and 
 other number is our choice, docs/sources.md.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.config import ModelRecipe
 from skingpt_r1.ratings.certification import CertifyRules
-from skingpt_r1.recipes import Section, read_recipe
+from skingpt_r1.recipes import Section
 
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"
@@ -111,8 +110,3 @@ class CorpusRecipe(Section):
         if self.narrators.slips and OFFLINE not in (self.narrators.observe, self.narrators.reason):
             raise ValueError("narrators.slips are the offline narrator's; set it to 0")
         return self
-
-
-def load_corpus_recipe(path: Path | str, settings: Sequence[str] = ()) -> CorpusRecipe:
-    """Read a recipe of a corpus; see `recipes.read_recipe`."""
-    return read_recipe(CorpusRecipe, path, settings)

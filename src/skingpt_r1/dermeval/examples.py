@@ -26,9 +26,9 @@ from skingpt_r1.errors import RecordError
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Request, build_messages, encode_answer, refuse_control_tokens
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores, relative_image, write_ratings
+from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores, write_ratings
 from skingpt_r1.render.layouts import write_cases
-from skingpt_r1.runs import Count
+from skingpt_r1.runs import Count, picture_name
 from skingpt_r1.simulate.damage import (
     HELD_OUT_STRENGTHS,
     OWN_DIMENSION,
@@ -292,7 +292,7 @@ def _rate_cases(
         for rater in raters:
             yield Rating(
                 id=f"{case.id}-{number}",
-                image=relative_image(case.images[0], folder),
+                image=picture_name(case.images[0], folder),
                 diagnostic_text=text,
                 group=case.group,
                 rater=rater.name,

@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import lora_settings
-from skingpt_r1.model.config import AdapterConfig, BackboneReference
+from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.weight_files import (
-    Header,
-    problems,
     read_headers,
     refuse_misfits,
     refuse_not_finite,
     refuse_other_types,
+    refusing,
 )
 from skingpt_r1.records import read_json
 
@@ -49,10 +47,9 @@ def save_adapter(
     `targets` is the regular expression for what has low-rank matrices.
 
     Raises:
-        CheckpointError: the backbone is not known, or the folder cannot be written.
+        CheckpointError: the folder cannot be written.
     """
-    if config.backbone is None:
-        raise CheckpointError("this model does not know its backbone; load it through load_model")
+    assert config.backbone is not None
     state = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     settings = {
         "adapter_type": ADAPTER_TYPE,
@@ -118,33 +115,32 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
             f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
             f"by this library ({ADAPTER_TYPE!r}) can be loaded"
         )
-    try:
+    with refusing(f"{path} cannot be read"):
         config = AdapterConfig.model_validate(settings.get("config"))
-    except ValidationError as error:
-        raise CheckpointError(f"{path} cannot be read: {problems(error)}") from None
     if config.backbone is None:
         raise CheckpointError(f"{path} does not name its backbone")
     return config
 
 
-def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
-    """The saved tensors, which are finite floating-point numbers."""
-    path = folder / WEIGHTS_FILE
-    refuse_other_types(path, read_adapter_headers(folder))
-    try:
-        state: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    refuse_not_finite(path, state.items())
-    return _by_own_names(state)
+def read_adapter_weights(
+    folder: Path, own: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The saved tensors, which are finite floating-point numbers.
 
-
-def read_adapter_headers(folder: Path) -> dict[str, Header]:
-    """Type and shape of the saved tensors; none of them is read."""
+    With `own`, a model's adapters, names and shapes are compared before a tensor is read.
+    """
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
-    return _by_own_names(read_headers(path))
+    headers = read_headers(path)
+    if own is not None:
+        named = _by_own_names(headers)
+        refuse_misfits(folder, named, own)
+    refuse_other_types(path, headers)
+    with refusing(f"{path} cannot be read"):
+        state: dict[str, Tensor] = load_file(path)
+    refuse_not_finite(path, state.items())
+    return _by_own_names(state)
 
 
 def _by_own_names(saved: dict[str, T]) -> dict[str, T]:
@@ -159,35 +155,14 @@ def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: P
             value.copy_(saved[name])
 
 
-def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path) -> None:
-    """Stop when adapters were trained on another backbone."""
-    trained = config.backbone
+def check_backbone(config: AdapterConfig, found: AdapterConfig, where: Path) -> None:
+    """Stop when adapters were trained on another backbone than that of a model."""
+    trained, here = config.backbone, found.backbone
     assert trained is not None
-    if trained.revision != found.revision:
+    assert here is not None
+    if trained.revision != here.revision:
         raise CheckpointError(
             f"the adapter in {where} was trained on backbone {trained.name!r} with weights "
-            f"{trained.revision[:12]}; {found.name!r} has weights {found.revision[:12]}. Load it "
+            f"{trained.revision[:12]}; {here.name!r} has weights {here.revision[:12]}. Use it "
             "with the backbone it was trained on"
         )
-
-
-def copy_weights(folder: Path, config: AdapterConfig, own: Mapping[str, Tensor]) -> None:
-    """Copy saved adapters into a model on the same backbone that has these and perhaps more."""
-    trained = read_adapter_config(folder).backbone
-    assert trained is not None
-    if config.backbone is None or trained.revision != config.backbone.revision:
-        raise CheckpointError(
-            f"the adapter in {folder} belongs to backbone {trained.name} "
-            f"({trained.revision[:12]}), not to the model's; start from one that was trained on "
-            "the same backbone"
-        )
-    saved = read_adapter_weights(folder)
-    misfits = [n for n, v in saved.items() if n not in own or own[n].shape != v.shape]
-    if wrong := [f"{name} {tuple(saved[name].shape)}" for name in misfits]:
-        raise CheckpointError(
-            f"{len(wrong)} weights of {folder} do not fit the model: {', '.join(wrong[:10])}; use "
-            "the same visual settings and rank, or leave out `start`"
-        )
-    with torch.no_grad():
-        for name, value in saved.items():
-            own[name].copy_(value)

@@ -7,30 +7,26 @@ loads a model, and the arguments of `load_model` all end here.
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from skingpt_r1.errors import DeviceError
+from skingpt_r1.recipes import Section
 
 if TYPE_CHECKING:
     import torch
     from accelerate import PartialState
 
 
-_STRICT = ConfigDict(frozen=True, extra="forbid")
-
-
-class BackboneReference(BaseModel):
+class BackboneReference(Section):
     """The backbone an adapter belongs to; it is refused on any other."""
-
-    model_config = _STRICT
 
     name: str  # `nano`, or the directory that it was loaded from
     revision: str  # sha256 over the weight files
 
 
-class VisualConfig(BaseModel):
+class VisualConfig(Section):
     """The visual adapter: what it reads and what its layers are.
 
     Attributes:
@@ -45,8 +41,6 @@ class VisualConfig(BaseModel):
         experts_per_token: experts chosen for each patch; used by `experts` only.
         inject: add the stack's output to the tower's tokens before the language model reads them.
     """
-
-    model_config = _STRICT
 
     features: Literal["pixels", "tower"] = "pixels"
     layers: Literal["residual", "experts", "none"] = "residual"
@@ -74,7 +68,7 @@ class VisualConfig(BaseModel):
         return self
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(Section):
     """Low-rank adapters in the language model's projections, the vision merger and the tower.
 
     Attributes:
@@ -87,8 +81,6 @@ class LoraSettings(BaseModel):
             then not be stored: training runs it on the stored pictures.
     """
 
-    model_config = _STRICT
-
     rank: int = Field(default=16, ge=1, le=4096)
     alpha: float = Field(default=32.0, gt=0, le=65_536)
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -99,7 +91,7 @@ class LoraSettings(BaseModel):
     tower: bool = False
 
 
-class AdapterConfig(BaseModel):
+class AdapterConfig(Section):
     """Everything that defines the adapters of one model.
 
     Attributes:
@@ -112,8 +104,6 @@ class AdapterConfig(BaseModel):
         teacher_dim: width of the teacher's vectors; None when it is `visual.embed_dim`.
         backbone: filled in when the adapters are put on a backbone.
     """
-
-    model_config = _STRICT
 
     text_adapter: Literal["bias", "lora", "bias + lora"] = "bias"
     visual: VisualConfig = VisualConfig()
@@ -183,15 +173,13 @@ def check_dtype_name(name: str) -> str:
     return name
 
 
-class ModelRecipe(BaseModel):
+class ModelRecipe(Section):
     """Where the models of a run go.
 
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: the first accelerator that is there.
         dtype: of the weights; `auto` is `bf16` on CUDA and `fp32` elsewhere.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Annotated[str, AfterValidator(check_device_name)] = AUTO
     dtype: Annotated[str, AfterValidator(check_dtype_name)] = AUTO
@@ -200,14 +188,9 @@ class ModelRecipe(BaseModel):
 ANYWHERE = ModelRecipe()
 
 
-class Placement(NamedTuple):
-    """A device and a number format that this machine has."""
-
-    device: "torch.device"
-    dtype: "torch.dtype"
-
-
-def place(device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO) -> Placement:
+def place(
+    device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO
+) -> "tuple[torch.device, torch.dtype]":
     """Choose where a model goes; a device or dtype of PyTorch is taken as it is.
 
     Raises:
@@ -217,10 +200,10 @@ def place(device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO
 
     found = _device(device) if isinstance(device, str) else device
     if isinstance(dtype, torch.dtype):
-        return Placement(found, dtype)
+        return found, dtype
     if check_dtype_name(dtype) == AUTO:
         dtype = "bf16" if found.type == "cuda" else "fp32"
-    return Placement(found, getattr(torch, DTYPES[dtype]))
+    return found, getattr(torch, DTYPES[dtype])
 
 
 def training_state(device: str = AUTO) -> "PartialState":

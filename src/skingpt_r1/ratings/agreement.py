@@ -41,11 +41,6 @@ def with_mean(six: Floats) -> Floats:
     return np.column_stack([six, six.mean(axis=1)])
 
 
-def bias(first: Floats, second: Floats) -> float:
-    """Mean of first less second."""
-    return float((first - second).mean())
-
-
 def weighted_kappa(first: Floats, second: Floats) -> float:
     """Quadratically weighted kappa of scores in classes of half a point."""
     # The tiny shift keeps halves from falling to either side by rounding to even.
@@ -81,7 +76,7 @@ def interval_alpha(table: Floats) -> float:
 ALPHA = "Krippendorff's alpha"
 METRICS: dict[str, Callable[[Floats, Floats], float]] = {
     "mean absolute error": mean_absolute_error,
-    "bias": bias,
+    "bias": lambda first, second: float((first - second).mean()),
     "Spearman": spearman,
     "weighted kappa": weighted_kappa,
     ALPHA: lambda first, second: interval_alpha(np.stack([first, second])),
@@ -92,24 +87,17 @@ METRICS: dict[str, Callable[[Floats, Floats], float]] = {
 class Pairs:
     """The narratives that both files have scored.
 
-    Attributes:
-        ids: of the narratives.
-        groups: what must not be split.
-        first: [narratives, 7], mean rater of the first file: six dimensions and their mean.
-        second: the same of the second file.
-        only_first: narratives that only the first file has.
-        only_second: narratives that only the second file has.
-        unscored_first: narratives of both files without any scored row in the first.
-        unscored_second: narratives of both files without any scored row in the second.
+    `first` and `second` are [narratives, 7] of the mean rater of each file: six dimensions and
+    their mean.
     """
 
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
+    ids: tuple[str, ...]  # of the narratives
+    groups: tuple[str, ...]  # what must not be split
     first: Floats
     second: Floats
-    only_first: int
+    only_first: int  # narratives that only the first file has
     only_second: int
-    unscored_first: int
+    unscored_first: int  # narratives of both files without any scored row in the first
     unscored_second: int
 
 

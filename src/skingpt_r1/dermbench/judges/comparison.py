@@ -12,16 +12,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from skingpt_r1.dermcot.write import named_values, reasoned_values
+from skingpt_r1.dermcot.write import contradictions
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.findings import Sign, Stated, read_signs
 from skingpt_r1.text.giveaways import named_in
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.taxonomy import Closeness, canonical, closeness
-
-# One text may say `raised` of a border and of a lesion: these slots are too loosely worded.
-_NOT_COMPARED = frozenset({"count"})
 
 
 class Chain(NamedTuple):
@@ -55,7 +52,7 @@ def read_chain(text: str, narrative: Narrative | None) -> Chain:
         num_words=len(reasoning.split()),
         ends_elsewhere=_ends_elsewhere(reasoning, narrative.diagnosis),
         is_argued=named_in(reasoning, narrative.diagnosis) is not None,
-        contradicted=_contradicted(narrative),
+        contradicted=frozenset(contradictions(narrative)),
     )
 
 
@@ -65,15 +62,6 @@ def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
     except NarrativeError:
         return False
     return closeness(end, diagnosis) < Closeness.PARENT and named_in(end, diagnosis) is None
-
-
-def _contradicted(narrative: Narrative) -> frozenset[str]:
-    seen = named_values(narrative.observation)
-    return frozenset(
-        slot
-        for slot, values in reasoned_values(narrative).items()
-        if slot in seen and slot not in _NOT_COMPARED and not values <= seen[slot]
-    )
 
 
 Gravity = Literal["mild", "serious", "grave"]
