@@ -196,7 +196,7 @@ def _refuse_shared(
         raise DatasetError(
             f"training and certified cases are not disjoint in {len(shared)} places; nothing was "
             "published; build the corpus again so that selection leaves these cases out",
-            [str(part) for part in shared],
+            [part.told() for part in shared],
         )
 
 
