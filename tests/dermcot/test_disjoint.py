@@ -58,7 +58,7 @@ def test_every_kind_of_leak(tmp_path: Path) -> None:
     for kind, certified in cases.items():
         (leak,) = leaks(tmp_path, training, [certified])
         assert leak.kind == kind
-        assert repr(certified.case.id) in str(leak)
+        assert repr(certified.case.id) in leak.told()
     assert leaks(tmp_path, training, [item("x", b, group="g", dataset="other")]) == []
 
 

@@ -47,11 +47,11 @@ class SharedPart(NamedTuple):
     certified: str
     detail: str
 
-    def __str__(self) -> str:
-        return (
-            f"{self.kind}{f' ({self.detail})' if self.detail else ''}: training case "
-            f"{self.training!r}, certified case {self.certified!r}"
-        )
+    def told(self, certified: str = "certified case") -> str:
+        """In words; `certified` is what the certified case is called."""
+        detail = f" ({self.detail})" if self.detail else ""
+        cases = f"training case {self.training!r}, {certified} {self.certified!r}"
+        return f"{self.kind}{detail}: {cases}"
 
 
 class Compared(NamedTuple):
