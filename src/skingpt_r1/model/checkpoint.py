@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,7 +18,6 @@ from skingpt_r1.model.adapters.text import lora_settings
 from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.weight_files import (
-    problems,
     read_headers,
     refuse_misfits,
     refuse_not_finite,
@@ -117,10 +115,8 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
             f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
             f"by this library ({ADAPTER_TYPE!r}) can be loaded"
         )
-    try:
+    with refusing(f"{path} cannot be read"):
         config = AdapterConfig.model_validate(settings.get("config"))
-    except ValidationError as error:
-        raise CheckpointError(f"{path} cannot be read: {problems(error)}") from None
     if config.backbone is None:
         raise CheckpointError(f"{path} does not name its backbone")
     return config

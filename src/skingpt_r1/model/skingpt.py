@@ -13,13 +13,7 @@ from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import LanguageBias, add_lora, lora_off, lora_state
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
-from skingpt_r1.model.backbone import (
-    Backbone,
-    build_config,
-    find_directory,
-    listed_ids,
-    load_backbone,
-)
+from skingpt_r1.model.backbone import Backbone, build_config, find_directory, load_backbone
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
     check_backbone,
@@ -192,7 +186,7 @@ class SkinGPT(nn.Module):
     @property
     def end_ids(self) -> list[int]:
         """The tokens that end a text: the backbone's, and the end of the model's turn."""
-        ends = listed_ids(self.backbone.generation_config.eos_token_id)
+        ends = self.backbone.generation_config.eos_token_id or []
         own = [] if self.processor is None else [self.processor.end_id]
         return list(dict.fromkeys([*ends, *own]))
 

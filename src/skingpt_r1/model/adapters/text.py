@@ -45,11 +45,8 @@ def add_lora(backbone: nn.Module, settings: LoraSettings, targets: str) -> None:
     The second of each pair starts at zero.
     """
     inject_adapter_in_model(LoraConfig(**lora_settings(settings, targets)), backbone)
-    for name, parameter in backbone.named_parameters():
-        trained = is_lora_key(name)
-        parameter.requires_grad_(trained)
-        if trained:
-            parameter.data = parameter.data.to(torch.float32)
+    for parameter in lora_state(backbone).values():
+        parameter.data = parameter.data.to(torch.float32)
 
 
 def lora_settings(settings: LoraSettings, targets: str) -> dict[str, Any]:
