@@ -87,7 +87,7 @@ def test_changed_and_missing_pictures_are_told_together(tmp_path: Path) -> None:
     second.case.images[0].unlink()
     with pytest.raises(DatasetError, match="2 pictures are missing or have changed") as caught:
         leaks(tmp_path, [first], [second])
-    assert "a.png is not the file of the corpus" in caught.value.problems[0]
+    assert "a.png is another file now" in caught.value.problems[0]
     assert "no picture b.png" in caught.value.problems[1]
 
 
