@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -33,6 +33,7 @@ from skingpt_r1.records import (
     iterate_records,
     mend_records,
     read_json,
+    sha256_file,
     write_json_atomic,
 )
 
@@ -108,6 +109,15 @@ def picture_name(path: Path, folder: Path) -> str:
 def picture_paths(names: Iterable[str], folder: Path) -> tuple[Path, ...]:
     """The picture files that a record names from a folder."""
     return tuple(folder / name for name in names)
+
+
+def changed_pictures(name: str, paths: Sequence[Path], sha256: Sequence[str]) -> Iterator[str]:
+    """Why pictures are not those of these hashes, a line for each; `name` says whose they are."""
+    for path, sha in zip(paths, sha256, strict=True):
+        if not path.is_file():
+            yield f"{name}: no picture {path.name}"
+        elif sha256_file(path) != sha:
+            yield f"{name}: {path.name} is another file now"
 
 
 def note_root(folder: Path, root: Path) -> None:

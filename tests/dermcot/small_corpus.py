@@ -10,7 +10,7 @@ from pathlib import Path
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord
 from skingpt_r1.dermcot.narrators import OfflineNarrator
-from skingpt_r1.dermcot.pipeline import Narrators, Tools, build
+from skingpt_r1.dermcot.pipeline import Tools, build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
 from skingpt_r1.distill.data import FindingsByLabel
 from skingpt_r1.records import iterate_records
@@ -47,7 +47,7 @@ def score_by_hash(asked):
 
 
 def small_tools(recipe, workers=1):
-    def narrators(folder: Path) -> Narrators:
+    def narrators(folder: Path):
         cases = iterate_records(corpus.cases_path(folder), CaseRecord)
         offline = OfflineNarrator(
             FindingsByLabel(case for case in cases if case.part == "candidate"),
@@ -55,7 +55,7 @@ def small_tools(recipe, workers=1):
             seed=recipe.seed,
             contradicted_from=6.0,
         )
-        return Narrators(*[partial(map, offline.write)] * 2)
+        return dict.fromkeys(("observe", "reason"), partial(map, offline.write))
 
     return Tools(narrators, lambda: score_by_hash, "stand-in", workers)
 

@@ -188,13 +188,13 @@ def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]")
 
 def _ratio_lines(data: "ReportData") -> Iterator[str]:
     """How many times the plain backbone's mean score each system has."""
-    means = {row.system: row.overall for row in data.scores[0].rows}
-    base = means.get(BASE)
+    board = data.of("scores")[0]
+    base = board.cell(BASE, board.headline)
     if base is None or base.value <= 0:
         return
     yield "\nMean score over that of the plain backbone (the paper reports 1.41):"
     for name in SYSTEMS:
-        mean = means.get(name)
+        mean = board.cell(name, board.headline)
         if name != BASE and mean is not None:
             yield f"    {name}: {mean.value / base.value:.2f}"
 

@@ -30,7 +30,8 @@ from skingpt_r1.render.layouts import rendered_layout
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermcot.pipeline import Narrators, ScoreFunction, Tools
+    from skingpt_r1.dermcot.pipeline import ScoreFunction, Tools
+    from skingpt_r1.dermcot.write import Narrator, Step
     from skingpt_r1.ratings.certification import Certification, CertifyRules
 
 
@@ -340,7 +341,7 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
     """The narrators and the evaluator that a recipe names, each made when it is needed."""
     from skingpt_r1.dermcot.pipeline import Tools
 
-    def narrators(folder: Path) -> "Narrators":
+    def narrators(folder: Path) -> "dict[Step, Narrator]":
         from skingpt_r1.dermcot.narrators import make_narrators
 
         return make_narrators(recipe, folder, max_cost=max_cost)

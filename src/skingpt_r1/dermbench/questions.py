@@ -33,6 +33,7 @@ from skingpt_r1.render.layouts import rendered_layout, write_cases
 from skingpt_r1.runs import (
     RUN,
     Progress,
+    changed_pictures,
     find_root,
     note_root,
     picture_name,
@@ -206,13 +207,11 @@ def refuse_changed_pictures(asked: Sequence[Asked]) -> None:
     Raises:
         DatasetError: pictures are gone or have changed; all of them.
     """
-    problems = []
-    for question, pictures in asked:
-        for path, sha in zip(pictures, question.sha256, strict=True):
-            if not path.is_file():
-                problems.append(f"question {question.id!r}: no picture {path.name}")
-            elif sha256_file(path) != sha:
-                problems.append(f"question {question.id!r}: {path.name} is another file now")
+    problems = [
+        problem
+        for question, pictures in asked
+        for problem in changed_pictures(f"question {question.id!r}", pictures, question.sha256)
+    ]
     if problems:
         raise DatasetError(
             f"{len(problems)} pictures have changed or moved since the run was begun; put the "

@@ -65,23 +65,6 @@ def sources_of(names: Iterable[str], stated: Mapping[str, str]) -> tuple[Source,
     return tuple(_source(name, stated.get(name)) for name in wanted)
 
 
-def refuse_pictures(sources: Iterable[Source]) -> None:
-    """Stop where pictures must not be passed on.
-
-    Raises:
-        DatasetError: naming every such source and its terms.
-    """
-    closed = [
-        f"{source.name}: {source.licence}" for source in sources if not source.redistributable
-    ]
-    if closed:
-        raise DatasetError(
-            "pictures of these sources must not be passed on; publish --without-images, or, for "
-            "your own pictures, state their terms with --licence NAME=TERMS",
-            closed,
-        )
-
-
 def _source(name: str, stated: str | None) -> Source:
     if name == DATASET:
         title = "Procedurally rendered skin of SkinGPT-R1"

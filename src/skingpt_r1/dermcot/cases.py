@@ -7,7 +7,6 @@ depend on them.
 import hashlib
 import json
 import logging
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -24,6 +23,7 @@ from skingpt_r1.data.splits import split_cases
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
 from skingpt_r1.dermcot.write import blocks, findings_in
+from skingpt_r1.distill.data import choose
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.layouts import iterate_cases, write_picture
 from skingpt_r1.runs import picture_name, process_map
@@ -97,13 +97,9 @@ def case_records(
 def _planned(recipe: CasesRecipe, folder: Path) -> Gathered:
     assert recipe.count is not None
     candidates, total = recipe.count, recipe.count + recipe.held_out
-
-    def cases() -> Iterator[Chosen]:
-        drawn = iterate_cases(folder / PICTURES, total, recipe.seed, recipe.size)
-        for index, case in enumerate(drawn):
-            yield case, "candidate" if index < candidates else "held_out"
-
-    return Gathered(cases, {"cases": total})
+    parts: list[Part] = ["candidate" if n < candidates else "held_out" for n in range(total)]
+    drawn = partial(iterate_cases, folder / PICTURES, total, recipe.seed, recipe.size)
+    return Gathered(lambda: zip(drawn(), parts, strict=True), {"cases": total})
 
 
 def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:
@@ -118,11 +114,8 @@ def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:
         share = recipe.held_out / len(cases)
         parts = split_cases(cases, {Split.TRAIN: 1 - share, Split.TEST: share}, recipe.seed)
         cases, apart = parts[Split.TRAIN], parts[Split.TEST]
-    kept = set(range(len(cases)))
-    if recipe.count is not None and recipe.count < len(cases):
-        kept = set(random.Random(recipe.seed).sample(range(len(cases)), recipe.count))
-    chosen: list[Chosen] = [(case, "candidate") for i, case in enumerate(cases) if i in kept]
-    return chosen + [(case, "held_out") for case in apart]
+    kept = choose(cases, recipe.count, recipe.seed)
+    return [(case, "candidate") for case in kept] + [(case, "held_out") for case in apart]
 
 
 def _digest(chosen: Iterable[Chosen]) -> str:

@@ -21,7 +21,7 @@ from pydantic import Field, FiniteFloat
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.errors import DatasetError, RecordError
 from skingpt_r1.records import Record, ResultRow, iterate_records
-from skingpt_r1.runs import PLACES, find_root, picture_paths
+from skingpt_r1.runs import find_root, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
 
 Stage = Literal["observe", "reason", "normalise", "audit", "score", "select"]
@@ -236,7 +236,7 @@ def picture_root(folder: Path) -> Path:
         DatasetError: the data have moved, and nobody said where.
     """
     root = noted_root(folder)
-    if root != folder and not _holds(_first_case(folder), root):
+    if root != folder and not _holds_pictures(folder, root):
         raise DatasetError(
             f"the pictures of {folder} are not in {root} any more; put them back, or give the "
             "command that began it once more, with --set cases.root=DIR"
@@ -246,17 +246,12 @@ def picture_root(folder: Path) -> Path:
 
 def noted_root(folder: Path) -> Path:
     """As `picture_root`, whether the pictures are there or not."""
-    if not (folder / PLACES).is_file():
-        return folder
-    return find_root(folder, partial(_holds, _first_case(folder))) or folder
+    return find_root(folder, partial(_holds_pictures, folder)) or folder
 
 
-def _first_case(folder: Path) -> CaseRecord | None:
+def _holds_pictures(folder: Path, root: Path) -> bool:
     path = cases_path(folder)
-    return next(iterate_records(path, CaseRecord), None) if path.is_file() else None
-
-
-def _holds(first: CaseRecord | None, root: Path) -> bool:
+    first = next(iterate_records(path, CaseRecord), None) if path.is_file() else None
     return root.is_dir() and (first is None or (root / first.images[0]).is_file())
 
 

@@ -5,6 +5,7 @@ the hash of the file, so that a changed picture is read again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ from skingpt_r1.data.overlap import Fingerprint, OverlapKind, find_overlap, fing
 from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.dermcot.write import blocks
 from skingpt_r1.errors import DatasetError, ImageError
-from skingpt_r1.records import Record, append_records, resume_records, sha256_file
-from skingpt_r1.runs import Count, picture_paths, process_map
+from skingpt_r1.records import Record, append_records, resume_records
+from skingpt_r1.runs import Count, changed_pictures, picture_paths, process_map
 
 FINGERPRINTS = "fingerprints.jsonl"
 _BATCH = 256  # pictures between two lines of progress; a killed run repeats at most so many
@@ -47,11 +48,11 @@ class SharedPart(NamedTuple):
     certified: str
     detail: str
 
-    def __str__(self) -> str:
-        return (
-            f"{self.kind}{f' ({self.detail})' if self.detail else ''}: training case "
-            f"{self.training!r}, certified case {self.certified!r}"
-        )
+    def told(self, certified: str = "certified case") -> str:
+        """In words; `certified` is what the certified case is called."""
+        detail = f" ({self.detail})" if self.detail else ""
+        cases = f"training case {self.training!r}, {certified} {self.certified!r}"
+        return f"{self.kind}{detail}: {cases}"
 
 
 class Compared(NamedTuple):
@@ -138,23 +139,19 @@ def _fingerprints(
 
 def _files(items: Sequence[Compared]) -> dict[Path, str]:
     """Path -> SHA-256 of every picture file, which must be the one that the corpus was made of."""
-    found: dict[Path, str] = {}
-    problems = []
-    for item in items:
-        for path, sha in zip(item.case.images, item.sha256, strict=True):
-            if not path.is_file():
-                problems.append(f"case {item.case.id!r}: no picture {path.name}")
-                continue
-            found[path] = sha256_file(path)
-            if found[path] != sha:
-                problems.append(f"case {item.case.id!r}: {path.name} is not the file of the corpus")
+    problems = [
+        problem
+        for case, sha256 in items
+        for problem in changed_pictures(f"case {case.id!r}", case.images, sha256)
+    ]
     if problems:
         raise DatasetError(
             f"{len(problems)} pictures are missing or have changed since the corpus was built; put "
             "the files back, or build the corpus again",
             problems,
         )
-    return found
+    named = (zip(case.images, sha256, strict=True) for case, sha256 in items)
+    return dict(chain.from_iterable(named))
 
 
 def _print(path: Path) -> StoredPrint | str:

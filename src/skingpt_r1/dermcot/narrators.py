@@ -17,7 +17,6 @@ from pathlib import Path
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.cases import planned_candidates
 from skingpt_r1.dermcot.corpus import REASONS, WORDING, CaseRecord, StageRecord
-from skingpt_r1.dermcot.pipeline import Narrators
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
 from skingpt_r1.dermcot.write import (
     NOT_SUPPORTED,
@@ -183,7 +182,7 @@ LEDGER = "ledger.jsonl"  # one for both texts and for every time that a run is t
 
 def make_narrators(
     recipe: CorpusRecipe, folder: Path, *, max_cost: float | None = None
-) -> Narrators:
+) -> dict[Step, Narrator]:
     """The narrators of a recipe; one that is named for both texts is made once.
 
     The cases of the folder are gathered; `max_cost` is in US dollars, of language models.
@@ -196,7 +195,7 @@ def make_narrators(
     observe, reason = recipe.narrators.observe, recipe.narrators.reason
     ledger = Ledger(folder / LEDGER, max_cost)
     made = {name: _make(name, recipe, folder, ledger) for name in dict.fromkeys((observe, reason))}
-    return Narrators(made[observe], made[reason])
+    return {"observe": made[observe], "reason": made[reason]}
 
 
 def check_name(name: str) -> None:

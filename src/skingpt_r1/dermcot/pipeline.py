@@ -5,7 +5,7 @@ started again, ends with the same bytes as one that was never killed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from skingpt_r1.dermcot.corpus import (
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
 from skingpt_r1.dermcot.select import select
-from skingpt_r1.dermcot.write import Narrator, audit, blocks, normalise, observe, reason
+from skingpt_r1.dermcot.write import Narrator, Step, audit, blocks, normalise, observe, reason
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import (
     append_record,
@@ -60,17 +60,10 @@ _ALL = 2**62
 Work = Callable[[Iterable[Candidate]], Iterator[StageRecord]]
 
 
-class Narrators(NamedTuple):
-    """What writes the two texts; often the same."""
-
-    observe: Narrator
-    reason: Narrator
-
-
 class Tools(NamedTuple):
     """What the pipeline is handed; narrators and scores are made only when there is work."""
 
-    narrators: Callable[[Path], Narrators]  # for a folder whose cases are gathered
+    narrators: Callable[[Path], Mapping[Step, Narrator]]  # for a folder whose cases are gathered
     score: Callable[[], ScoreFunction]
     evaluator: str  # name of what scores, for the provenance
     workers: int = 2  # processes that draw and measure pictures
@@ -90,14 +83,14 @@ def build(
         RecordError: a file of the folder is damaged or of another run.
     """
     with own_run(folder):
-        root = _gather(recipe, folder, tools.workers, progress or _silent)
+        root = _gather(recipe, folder, tools.workers, progress)
         for stage, work in _works(recipe, folder, root, tools).items():
             batch = recipe.score.batch_size if stage == "score" else 1
             run_stage(folder, stage, work, progress, batch=batch)
         select_corpus(folder, recipe.select, progress)
 
 
-def _gather(recipe: CorpusRecipe, folder: Path, workers: int, tell: Progress) -> Path:
+def _gather(recipe: CorpusRecipe, folder: Path, workers: int, tell: Progress | None) -> Path:
     """Begin or continue the run with its cases; gives where their pictures are."""
     gathered = gather(recipe.cases, folder)
     named = same_root(folder, recipe.model_dump(mode="json", exclude=CHEAP), "cases")
@@ -112,7 +105,7 @@ def _gather(recipe: CorpusRecipe, folder: Path, workers: int, tell: Progress) ->
         CaseRecord,
         lambda: (case.id for case, _ in gathered.cases()),
         lambda done: case_records(gathered, recipe.cases, folder, done=done, workers=workers),
-        count=partial(tell, "cases"),
+        count=tell and partial(tell, "cases"),
     )
     return root
 
@@ -121,8 +114,8 @@ def _works(recipe: CorpusRecipe, folder: Path, root: Path, tools: Tools) -> dict
     """What each stage before the selection does; tools are made when there is work for them."""
     narrators, seed = cache(lambda: tools.narrators(folder)), recipe.seed
     return {
-        "observe": lambda found: observe(found, narrators().observe, folder=root, seed=seed),
-        "reason": lambda found: reason(found, narrators().reason, folder=root, seed=seed),
+        "observe": lambda found: observe(found, narrators()["observe"], folder=root, seed=seed),
+        "reason": lambda found: reason(found, narrators()["reason"], folder=root, seed=seed),
         "normalise": lambda found: normalise(found, seed=seed),
         "audit": lambda found: audit(found, recipe.audit),
         "score": lambda found: score(
@@ -147,7 +140,7 @@ def run_stage(
         lambda: (candidate.case.id for candidate in corpus.entering(folder, stage)),
         lambda start: work(islice(corpus.entering(folder, stage), start, None)),
         batch=batch,
-        count=partial(progress or _silent, stage),
+        count=progress and partial(progress, stage),
     )
 
 
@@ -248,7 +241,3 @@ def _finished(candidate: Candidate) -> CorpusRecord:
         observe=records["observe"].provenance,
         reason=records["reason"].provenance,
     )
-
-
-def _silent(_stage: str, _done: int, _total: int) -> None:
-    pass

@@ -28,7 +28,6 @@ from skingpt_r1.dermcot.card import (
     Shard,
     Tally,
     croissant,
-    refuse_pictures,
     sources_of,
     write_card,
 )
@@ -106,8 +105,15 @@ def publish(
         raise DatasetError(f"{folder} has no case to publish")
     names = [name for tally in tallies.values() for name in tally.counts["source"]]
     sources = sources_of(names, options.licences)
-    if options.with_images:
-        refuse_pictures(sources)
+    closed = [
+        f"{source.name}: {source.licence}" for source in sources if not source.redistributable
+    ]
+    if options.with_images and closed:
+        raise DatasetError(
+            "pictures of these sources must not be passed on; publish --without-images, or, for "
+            "your own pictures, state their terms with --licence NAME=TERMS",
+            closed,
+        )
     _refuse_shared(folder, items, options, progress)
     decisions = list(history.decisions.values())
     facts = Facts(
@@ -196,7 +202,7 @@ def _refuse_shared(
         raise DatasetError(
             f"training and certified cases are not disjoint in {len(shared)} places; nothing was "
             "published; build the corpus again so that selection leaves these cases out",
-            [str(part) for part in shared],
+            [part.told() for part in shared],
         )
 
 

@@ -11,14 +11,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.config import ModelRecipe
-from skingpt_r1.ratings.certification import CertifyRules
+from skingpt_r1.ratings.certification import CertifyRules, Limit
 from skingpt_r1.recipes import Section
 
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Score = Annotated[float, Field(ge=0, le=5)]
 
 
 class CasesRecipe(Section):
@@ -81,8 +80,8 @@ class SelectRecipe(Section):
 
     order: Literal["score", "random"] = "score"
     keep: PositiveInt | None = None  # all that are good when None
-    minimum_mean: Score = 3.5  # of the six scores
-    minimum: Score = 2.5  # of every single score
+    minimum_mean: Limit = 3.5  # of the six scores
+    minimum: Limit = 2.5  # of every single score
     quota: PositiveInt | None = None  # most of one diagnosis, body site and skin tone
     # Share of word triples from which two texts are near-duplicates; above 1 no text is one.
     text_similarity: Annotated[float, Field(gt=0)] = 0.95

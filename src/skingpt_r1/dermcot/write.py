@@ -68,20 +68,6 @@ class Task(Prompt):
 Narrator = Callable[[Sequence[Task]], Iterator[Reply]]
 
 
-def observe_prompt(context: Mapping[str, str]) -> str:
-    """The task of the answer-blind description; site and age are told where known, no more."""
-    asked = str(WORDING["observe_prompt"])
-    told = [f"{key} {defused(context[key])}" for key in CONTEXT_KEYS if context.get(key)]
-    return f"{asked} Told: {', '.join(told)}." if told else asked
-
-
-def reason_prompt(observation: str, diagnosis: str) -> str:
-    """The task of the reasoning, with the description between marks."""
-    return str(WORDING["reason_prompt"]).format(
-        diagnosis=defused(diagnosis), not_supported=NOT_SUPPORTED, description=fence(observation)
-    )
-
-
 def _ask(
     candidates: Iterable[Candidate],
     narrator: Narrator,
@@ -173,9 +159,14 @@ def observe(
 
 
 def observe_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
-    """What the narrator is given: the blind case, and a prompt that does not name the answer."""
-    case, seed = blind(candidate.case, folder), _seed_of(seed, candidate.case, "observe")
-    return Task(observe_prompt(case.context), case.images, seed, case, "observe")
+    """The blind case, and a prompt that does not name the answer.
+
+    Site and age are told where known, and no more.
+    """
+    case, asked = blind(candidate.case, folder), str(WORDING["observe_prompt"])
+    told = [f"{key} {defused(case.context[key])}" for key in CONTEXT_KEYS if case.context.get(key)]
+    text = f"{asked} Told: {', '.join(told)}." if told else asked
+    return Task(text, case.images, _seed_of(seed, candidate.case, "observe"), case, "observe")
 
 
 def blind(case: CaseRecord, folder: Path) -> Case:
@@ -215,11 +206,14 @@ def reason(
 
 
 def reason_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
-    """What the narrator is given: the observation and the gold diagnosis, and no other fact."""
+    """The observation between marks, the gold diagnosis, and no other fact."""
     case, records = candidate.case, candidate.records
     seen = records["observe"].text if "observe" in records else ""
-    asked, seed = reason_prompt(seen, case.label), _seed_of(seed, case, "reason")
-    return Task(asked, (), seed, blind(case, folder), "reason", seen, case.label)
+    text = str(WORDING["reason_prompt"]).format(
+        diagnosis=defused(case.label), not_supported=NOT_SUPPORTED, description=fence(seen)
+    )
+    seed = _seed_of(seed, case, "reason")
+    return Task(text, (), seed, blind(case, folder), "reason", seen, case.label)
 
 
 def says_not_supported(text: str) -> bool:
@@ -273,13 +267,12 @@ def read_reasoning(text: str) -> Reasoning:
     Raises:
         NarrativeError: no reasoning or no conclusion can be told apart.
     """
-    titles = list(_TITLE.finditer(text))
-    if not titles:
+    parts = _parts(text)
+    if not parts:
         found = parse_narrative(text)
         if closeness(found.reasoning, found.diagnosis) is Closeness.EXACT or not found.reasoning:
             raise NarrativeError("not_canonical", "the text sets no reasoning apart")
         return Reasoning(found.reasoning, found.diagnosis, found.differential)
-    parts = _parts(text, titles)
     if not parts.get("diagnosis"):
         raise NarrativeError("no_diagnosis", "the reply has no line `Diagnosis:`")
     if not parts.get("reasoning"):
@@ -292,16 +285,15 @@ def read_reasoning(text: str) -> Reasoning:
     )
 
 
-def _parts(text: str, titles: list[re.Match[str]]) -> dict[str, str]:
+def _parts(text: str) -> dict[str, str]:
     """What stands under each title; what stands before the first one is reasoning."""
-    parts = {"reasoning": text[: titles[0].start()].strip()}
-    ends = [title.start() for title in titles[1:]] + [len(text)]
-    for title, end in zip(titles, ends, strict=True):
-        name = title[1].lower()
+    before, *titled = _TITLE.split(text)
+    parts = {"reasoning": before.strip()} if titled else {}
+    for title, words in zip(titled[::2], titled[1::2], strict=True):
+        name = title.lower()
         key = "differential" if name.startswith("diff") else name.split()[-1]
-        words = text[title.end() : end].strip()
-        if words:
-            parts[key] = words
+        if words.strip():
+            parts[key] = words.strip()
     return parts
 
 

@@ -151,7 +151,7 @@ def load_backbone(
     refuse_not_finite(folder, model.named_parameters())
     # a directory's own sampling settings must not change what Decoding says
     model.generation_config = GenerationConfig(eos_token_id=_end_tokens(folder, model))
-    processor = load_processor(folder, family.IMAGE_TOKEN, family.read_image_processor)
+    processor = load_processor(folder, family)
     if processor is not None:
         vocabulary = processor.tokenizer.get_vocab()
         family.refuse_strangers(folder, config, vocabulary, processor.image_processor)
@@ -197,14 +197,10 @@ def _refuse_oversize(folder: Path, family: Family, config: Any, headers: dict[st
         )
 
 
-def listed_ids(named: Any) -> list[Any]:
-    """One token, several or None, as configurations name them, as a list."""
-    return list(named) if isinstance(named, list | tuple) else [] if named is None else [named]
-
-
 def _end_tokens(folder: Path, model: Any) -> list[int] | None:
     """The tokens that end a text, as `generation_config.json` or else `config.json` says."""
-    ends = listed_ids(model.generation_config.eos_token_id)
+    named = model.generation_config.eos_token_id
+    ends = list(named) if isinstance(named, list | tuple) else [] if named is None else [named]
     if wrong := [end for end in ends if type(end) is not int or end < 0]:
         raise CheckpointError(
             f"{folder / GENERATION_CONFIG} names the end tokens {wrong!r:.100} (eos_token_id); the "

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
@@ -20,7 +19,6 @@ from skingpt_r1.model.checkpoint import is_adapter, put_weights
 from skingpt_r1.model.config import AUTO, AdapterConfig, VisualConfig
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.model.weight_files import (
-    problems,
     refuse_differences,
     refuse_not_finite,
     refuse_other_types,
@@ -151,7 +149,7 @@ def _released_config(state: dict[str, Tensor]) -> AdapterConfig:
     experts, bottleneck, width = state[needed[0]].shape
     layers = {name.split(".")[2] for name in state if name.startswith("visual_adapter.layers.")}
     projection = state.get("visual_adapter.out_proj.weight")
-    try:
+    with refusing("the release has impossible sizes"):
         return AdapterConfig(
             visual=VisualConfig(
                 features="pixels",
@@ -164,8 +162,6 @@ def _released_config(state: dict[str, Tensor]) -> AdapterConfig:
             rank=len(state["language_bias.down.weight"]),
             teacher_dim=None if projection is None else len(projection),
         )
-    except ValidationError as error:
-        raise CheckpointError(f"the release has impossible sizes: {problems(error)}") from None
 
 
 Kind = Literal["adapter", "released", "backbone", "unknown"]

@@ -16,7 +16,6 @@ from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
 from skingpt_r1.text.tokens import control_token
 from skingpt_r1.text.wording import ask, check_context
 
-IGNORED = -100
 Picture: TypeAlias = str | Path | Image.Image
 
 
@@ -54,15 +53,14 @@ class Request:
 
     def open(self) -> list[Image.Image]:
         """The pictures in RGB, upright; an ImageError where one cannot be read or is too large."""
-        return [
-            _to_rgb(image) if isinstance(image, Image.Image) else open_image(Path(image))
-            for image in self.images
-        ]
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    check_size("a picture", image.size)
-    return image.convert("RGB")
+        opened = []
+        for image in self.images:
+            if isinstance(image, Image.Image):
+                check_size("a picture", image.size)
+                opened.append(image.convert("RGB"))
+            else:
+                opened.append(open_image(Path(image)))
+        return opened
 
 
 class PromptBatch(NamedTuple):
@@ -82,8 +80,8 @@ class PromptBatch(NamedTuple):
 class Example(NamedTuple):
     """One training example."""
 
-    input_ids: list[int]  # prompt, narrative and end of turn
-    labels: list[int]  # the same with `IGNORED` in place of the prompt
+    prompt: list[int]  # token ids up to where the model answers
+    answer: list[int]  # the narrative and the end of turn
     pictures: Pictures
 
 
@@ -120,10 +118,10 @@ def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int]
 def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> PromptBatch:
     """Several prompts as one batch, padded on the left."""
     encoded = [encode_prompt(processor, request) for request in requests]
-    rows = [ids for ids, _ in encoded]
+    input_ids, mask = pad_rows([ids for ids, _ in encoded], processor.pad_id, "left")
     return PromptBatch(
-        input_ids=pad_rows(rows, processor.pad_id, left=True),
-        attention_mask=pad_rows([[1] * len(row) for row in rows], 0, left=True),
+        input_ids=input_ids,
+        attention_mask=mask,
         pixel_values=torch.cat([pictures.pixel_values for _, pictures in encoded]),
         image_grid_thw=torch.cat([pictures.image_grid_thw for _, pictures in encoded]),
         images_per_case=torch.tensor([len(request.images) for request in requests]),
@@ -139,5 +137,4 @@ def encode_answer(processor: SkinProcessor, narrative: str) -> list[int]:
 def encode_example(processor: SkinProcessor, request: Request, narrative: str) -> Example:
     """A prompt with its answer, as a training example."""
     prompt, pictures = encode_prompt(processor, request)
-    answer = encode_answer(processor, narrative)
-    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, pictures)
+    return Example(prompt, encode_answer(processor, narrative), pictures)

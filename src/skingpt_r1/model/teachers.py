@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -87,19 +86,15 @@ def _find_vector(folder: Path, stored: Mapping[str, Tensor] | None, image: Path)
         if len(values) != 1:
             raise TeacherError(f"{path} holds {len(values)} tensors; one per picture is expected")
         return values[0]
-    try:
-        # mapped, so that a size in the header is compared with the file before memory is taken
+    # mapped, so that a size in the header is compared with the file before memory is taken
+    with refusing(f"{path} is not a readable .npy array", TeacherError):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         return torch.from_numpy(array.astype(np.float32))
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, OverflowError) as error:
-        raise TeacherError(f"{path} is not a readable .npy array: {error}") from error
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
+    with refusing(f"{path} is not a readable safetensors file", TeacherError):
         tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise TeacherError(f"{path} is not a readable safetensors file: {error}") from error
     return tensors
 
 
@@ -343,7 +338,8 @@ def _fit(
     epochs: int,
 ) -> None:
     encoder.train()
-    weights = {task: _class_weights(numbers) for task, numbers in targets.items()}
+    rare = {t: torch.bincount(v[v >= 0]).float().rsqrt() for t, v in targets.items()}
+    weights = {task: shares / shares.mean() for task, shares in rare.items()}
     parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
     steps = epochs * -(-len(pictures) // BATCH)
@@ -368,11 +364,6 @@ def _fit(
         encoder.eval()
         vectors = [encoder(_normalise(block)) for block in torch.split(pictures, 4 * BATCH)]
         encoder.centre += torch.cat(vectors).mean(0)
-
-
-def _class_weights(targets: Tensor) -> Tensor:
-    weights = torch.bincount(targets[targets >= 0]).float().rsqrt()
-    return weights / weights.mean()
 
 
 def _task_loss(logits: Tensor, targets: Tensor, weights: Tensor, task: str) -> Tensor:

@@ -27,7 +27,7 @@ SHOWN = 10
 _SHARD = re.compile(r"model-\d{1,9}-of-\d{1,9}\.safetensors")
 FAILURES = (
     OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
-    RuntimeError, ImportError, MemoryError, SafetensorError, StrictDataclassError,
+    RuntimeError, ImportError, MemoryError, EOFError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
 
 
@@ -180,8 +180,8 @@ def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
 def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
     """Names of the tensors that have a NaN or an infinite element.
 
-    Smallest and largest element tell, as NaN takes the place of both: one pass over the weights,
-    about 6 s for 16 GB on one core. Integers, and the bytes of quantised weights, are passed over.
+    Smallest and largest element tell, as NaN takes the place of both. Integers, and the bytes of
+    quantised weights, are passed over.
     """
     return [
         name
@@ -211,11 +211,14 @@ def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Itera
     """Run a library on files that anyone may have written.
 
     A failure is raised as `error`; `problem` begins its message and names the directory or file.
+    Of fields that pydantic refuses all are told.
     """
     try:
         yield
     except SkinGPTError:
         raise
+    except ValidationError as failure:
+        raise error(f"{problem}: {_fields(failure)}") from None
     except Exception as failure:
         # the tokenizers library raises the bare class
         if not isinstance(failure, FAILURES) and type(failure) is not Exception:
@@ -224,11 +227,11 @@ def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Itera
         raise error(f"{problem}: {reason:.300} ({type(failure).__name__})") from failure
 
 
-def problems(error: ValidationError) -> str:
-    """Every field that pydantic refused, and why, on one line."""
+def _fields(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False)
     lines = [
         f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}, found {one['input']!r:.60}"
         for one in found[:SHOWN]
     ]
-    return "; ".join([*lines, f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else lines)
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return "; ".join([*lines, *more])

@@ -49,14 +49,13 @@ def weighted_kappa(first: Floats, second: Floats) -> float:
 
 
 def interval_alpha(table: Floats) -> float:
-    """Krippendorff's alpha with interval distance, in memory that does not grow with the cases.
+    """Krippendorff's alpha of a table [raters, cases], NaN where a rater did not rate.
+
+    With interval distance, in memory that does not grow with the cases.
 
     `1 - D_o / D_e`: the mean squared difference of two ratings of one case over that of any two
     ratings. The library `krippendorff`, which the tests compare with, keeps a table of all values
     for each case. NaN where it is not defined: no case with two ratings, or no variation.
-
-    Args:
-        table: [raters, cases], NaN where a rater did not rate.
 
     Source: K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section F.
     """
@@ -158,10 +157,7 @@ def measure_agreement(pairs: Pairs, *, seed: int = 0, resamples: int = 2000) -> 
 def rater_agreement(ratings: Iterable[Iterable[Rating]]) -> list[ResultRow]:
     """Agreement of all pairs of raters in every dimension and overall; `n` counts the pairs.
 
-    What is not defined has no row: nothing without pairs.
-
-    Args:
-        ratings: of each case, one of each of its raters; cases with one rater say nothing.
+    The ratings are of each case those of its raters. What is not defined has no row.
     """
     cases = [rated for of_case in ratings if len(rated := tuple(of_case)) > 1]
     raters = sorted({rating.rater for rated in cases for rating in rated})

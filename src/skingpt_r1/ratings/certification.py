@@ -72,11 +72,6 @@ class Decision(Record):
     corrected: str | None = None  # canonical form of the text that replaces the narrative
     corrected_by: str | None = None  # whose text it is: rater and revision
 
-    @property
-    def mean(self) -> float | None:
-        """Mean of the consensus; None without one."""
-        return None if self.consensus is None else sum(self.consensus) / len(self.consensus)
-
 
 def decide(case: str, label: str, ratings: Sequence[Rating], rules: CertifyRules) -> Decision:
     """The state of a case by its gold diagnosis and its current ratings, the latest last.

@@ -326,13 +326,10 @@ def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
 
 
 def _read_text(row: Mapping[str, Any], path: Path, number: int) -> Text:
-    kept = {name: row[name] for name in Text.model_fields if name in row}
-    if isinstance(kept.get("image"), list):
-        kept["image"] = tuple(kept["image"])
     try:
-        text = Text.model_validate(kept)
+        text = Text.model_validate_json(json.dumps(row))
     except ValueError as error:
-        missing = [name for name in ("id", "image", "diagnostic_text") if name not in kept]
+        missing = [name for name in ("id", "image", "diagnostic_text") if name not in row]
         why = (
             f"no {', no '.join(missing)}" if missing else "id, image or diagnostic_text is no text"
         )

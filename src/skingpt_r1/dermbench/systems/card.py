@@ -214,15 +214,6 @@ def _shared_pictures(training: Training, asked: AbstractSet[str]) -> tuple[str, 
     )
 
 
-def leak_lines(overlap: TrainingOverlap) -> list[str]:
-    """What was found, one line for each."""
-    return [
-        f"{leak.kind}{f' ({leak.detail})' if leak.detail else ''}: training case "
-        f"{leak.training!r}, question {leak.certified!r}"
-        for leak in overlap.leaks
-    ]
-
-
 def _compared_questions(questions: Sequence[Question], dataset: str, root: Path) -> list[Compared]:
     compared = []
     for question, pictures in with_pictures(questions, root):
@@ -359,7 +350,7 @@ def _card(
         compared=None if overlap.unchecked else overlap.compared,
         unchecked=overlap.unchecked,
         overlapping=overlap.questions,
-        leaks=tuple(leak_lines(overlap)),
+        leaks=tuple(leak.told("question") for leak in overlap.leaks),
         known=overlap.known,
     )
 
