@@ -47,7 +47,6 @@ from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.wording import urgency_of, write_narrative
 
 FOLDER, HISTORY, RATINGS = "certify", "history.jsonl", "ratings.jsonl"
-_JOINT = " + "  # joins several mistakes in a provenance; see `narrators`
 
 
 def history_path(folder: Path) -> Path:
@@ -171,7 +170,8 @@ def certified(folder: Path) -> Iterator[Entry]:
         decision = history.decisions.get(record.id)
         if decision is None or decision.state != "certified":
             continue
-        counted = history.basis(decision)
+        # The ratings that it rests on, as far as they are still the current ones.
+        counted = [rating for rating in history.of(record.id) if rating.name in decision.ratings]
         if len(counted) < len(decision.ratings):
             raise DatasetError(
                 f"{folder}: decisions rest on other ratings than there are now; run "
@@ -189,8 +189,8 @@ def slip_of(record: CorpusRecord) -> Damage:
     """
     parts: dict[str, float] = {}
     for provenance in (record.observe, record.reason):
-        slips = provenance.simulated_slip
-        for slip in slips.split(_JOINT) if slips else ():
+        slips = provenance.simulated_slip  # as `narrators.name_slip` joins them
+        for slip in slips.split(" + ") if slips else ():
             kind, _, strength = slip.rpartition(" ")
             try:
                 parts[kind] = max(float(strength), parts.get(kind, 0.0))
