@@ -56,8 +56,7 @@ def history_path(folder: Path) -> Path:
 
 def current_rules(folder: Path) -> CertifyRules:
     """The numbers of the latest decisions; the usual ones before any."""
-    limits = read_history(history_path(folder)).limits
-    return CertifyRules() if limits is None else CertifyRules.model_validate(limits)
+    return CertifyRules.model_validate(read_history(history_path(folder)).limits or {})
 
 
 def export_to_raters(
@@ -95,8 +94,7 @@ def import_ratings(
     judged = _judged(folder)
     event = read_sheet(path, labels, judged, imported_at=imported_at, sound_rows=sound_rows)
     news = tuple(rating for rating in event.ratings if history.is_news(rating))
-    unchanged = len(event.ratings) - len(news)
-    event = event.model_copy(update={"unchanged": unchanged, "ratings": news})
+    event = event.model_copy(update={"unchanged": len(event.ratings) - len(news), "ratings": news})
     append_decisions(append_import(history, event) if news else history, labels, rules)
     return event if news else None
 
