@@ -26,8 +26,8 @@ from skingpt_r1.dermbench.judges.judge import JudgeOptions
 from skingpt_r1.dermbench.judges.named import RUBRIC, is_language_model, open_judge
 from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import JUDGEMENTS, LEDGER
-from skingpt_r1.dermbench.report.data import Audit, ReportData
-from skingpt_r1.dermbench.report.wording import count, ends, interval, of_run, percent_interval
+from skingpt_r1.dermbench.report.data import COVERAGE, Audit, ReportData, of_run
+from skingpt_r1.dermbench.report.wording import ends, figure, part_of, titled
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.llm.budget import Ledger, Price
 from skingpt_r1.runs import own_run
@@ -319,18 +319,17 @@ def _audits_of(folder: Path, ratings: Path | None) -> Sequence[Audit]:
 
 def report_lines(data: ReportData) -> Iterator[str]:
     """The leaderboards in a few lines each."""
-    for table in data.scores:
-        yield of_run(f"{table.judge}, {table.protocol}", table.run) + ":"
-        for row in table.rows:
-            kind = "" if row.kind == "system" else f" ({row.kind})"
-            scored = f"{count(row.scored)} of {count(row.asked)} scored"
-            yield f"    {row.system}{kind}: {interval(row.overall)}, {scored}"
-    for part in data.classifications:
-        yield of_run(f"{part.benchmark}, {part.form}", part.run) + ":"
-        for result in part.rows:
-            kind = "" if result.kind == "system" else f" ({result.kind})"
-            accuracy = percent_interval(result.metrics.get("accuracy"))
-            yield f"    {result.system}{kind}: accuracy {accuracy}"
+    for table in (*data.of("scores"), *data.of("classification")):
+        yield f"{table.title}:"
+        for system, kind in table.systems.items():
+            shown = figure(table.cell(system, table.headline), table.kind)
+            scored = table.cell(system, COVERAGE)
+            said = (
+                f"accuracy {shown}"
+                if scored is None
+                else f"{shown}, {part_of(scored, ' of ')} scored"
+            )
+            yield f"    {titled(system, kind)}: {said}"
     for audit in data.audits:
         if audit.flagged:
             judge = of_run(audit.judge, audit.run)

@@ -188,13 +188,13 @@ def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]")
 
 def _ratio_lines(data: "ReportData") -> Iterator[str]:
     """How many times the plain backbone's mean score each system has."""
-    means = {row.system: row.overall for row in data.scores[0].rows}
-    base = means.get(BASE)
+    board = data.of("scores")[0]
+    base = board.cell(BASE, board.headline)
     if base is None or base.value <= 0:
         return
     yield "\nMean score over that of the plain backbone (the paper reports 1.41):"
     for name in SYSTEMS:
-        mean = means.get(name)
+        mean = board.cell(name, board.headline)
         if name != BASE and mean is not None:
             yield f"    {name}: {mean.value / base.value:.2f}"
 
@@ -225,7 +225,7 @@ def print_comparison(
         before: system whose narrative is shown first.
         after: system whose narrative is shown second.
     """
-    systems = list(comparison.answers)
+    systems = list(comparison.tried)
     console = Console(soft_wrap=True, highlight=False)
     console.print(
         _table(f"{title}, {len(comparison.cases)} unseen pictures", comparison, systems, columns)
@@ -234,10 +234,7 @@ def print_comparison(
     paired = [name for name in differences if name not in systems]
     if paired:
         console.print(_table("Differences, paired by case", comparison, paired, columns))
-    unreadable = {
-        name: sum(answer.unreadable is not None for answer in answers)
-        for name, answers in comparison.answers.items()
-    }
+    unreadable = {name: int(tried.unreadable.sum()) for name, tried in comparison.tried.items()}
     if any(unreadable.values()):
         counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
         console.print(f"Unreadable answers, counted as wrong: {counted}")
@@ -270,7 +267,7 @@ def _print_narratives(comparison: "ComparedSystems", before: str, after: str) ->
     case = comparison.cases[0]
     typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")
     for name in (before, after):
-        typer.echo(f"\n{name}:\n  {comparison.answers[name][0].text}")
+        typer.echo(f"\n{name}:\n  {comparison.tried[name].answers[0].text}")
     typer.echo("")
 
 

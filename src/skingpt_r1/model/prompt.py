@@ -118,10 +118,10 @@ def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int]
 def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> PromptBatch:
     """Several prompts as one batch, padded on the left."""
     encoded = [encode_prompt(processor, request) for request in requests]
-    rows = [ids for ids, _ in encoded]
+    input_ids, mask = pad_rows([ids for ids, _ in encoded], processor.pad_id, "left")
     return PromptBatch(
-        input_ids=pad_rows(rows, processor.pad_id, left=True),
-        attention_mask=pad_rows([[1] * len(row) for row in rows], 0, left=True),
+        input_ids=input_ids,
+        attention_mask=mask,
         pixel_values=torch.cat([pictures.pixel_values for _, pictures in encoded]),
         image_grid_thw=torch.cat([pictures.image_grid_thw for _, pictures in encoded]),
         images_per_case=torch.tensor([len(request.images) for request in requests]),

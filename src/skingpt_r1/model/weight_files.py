@@ -180,8 +180,8 @@ def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
 def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
     """Names of the tensors that have a NaN or an infinite element.
 
-    Smallest and largest element tell, as NaN takes the place of both: one pass over the weights,
-    about 6 s for 16 GB on one core. Integers, and the bytes of quantised weights, are passed over.
+    Smallest and largest element tell, as NaN takes the place of both. Integers, and the bytes of
+    quantised weights, are passed over.
     """
     return [
         name
