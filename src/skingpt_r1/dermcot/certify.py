@@ -71,9 +71,8 @@ def export_to_raters(
         RecordError: the held-out part is not finished.
     """
     check_raters(raters)
-    history, labels, cases = _open(folder), _labels(folder), corpus_cases(folder, "held_out")
-    assigned = assign_raters(labels, history, rules, raters, seed)
-    judged = _judged(folder)
+    history, cases, judged = _open(folder), corpus_cases(folder, "held_out"), _judged(folder)
+    assigned = assign_raters(_labels(folder), history, rules, raters, seed)
     return export_cases(cases, history, rules, assigned, to, judged=judged, seed=seed)
 
 
@@ -85,13 +84,12 @@ def import_ratings(
     Raises:
         DatasetError: see `read_sheet`; or the history is simulated.
     """
-    history, labels = _open(folder), _labels(folder)
+    history, labels, judged = _open(folder), _labels(folder), _judged(folder)
     if history.simulated:
         raise DatasetError(
             f"{folder} has simulated ratings; real ones must not mix with them; build the corpus "
             "in a new folder"
         )
-    judged = _judged(folder)
     event = read_sheet(path, labels, judged, imported_at=imported_at, sound_rows=sound_rows)
     news = tuple(rating for rating in event.ratings if history.is_news(rating))
     event = event.model_copy(update={"unchanged": len(event.ratings) - len(news), "ratings": news})

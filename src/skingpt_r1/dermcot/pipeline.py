@@ -219,8 +219,9 @@ def _write_part(folder: Path, part: Part, candidates: Iterable[Candidate]) -> in
     partial = path.with_suffix(".partial")
     partial.write_bytes(b"")
     count = 0
-    for count, candidate in enumerate(candidates, 1):
+    for candidate in candidates:
         append_record(partial, _finished(candidate))
+        count += 1
     partial.replace(path)
     return count
 
