@@ -151,8 +151,7 @@ class SkinProcessor:
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of a text as it is; whoever calls checks the length, and names the case."""
-        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False)
-        ids: list[int] = encoded["input_ids"]
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:

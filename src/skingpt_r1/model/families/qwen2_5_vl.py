@@ -1,8 +1,8 @@
 """Qwen2.5-VL: all in which this family of backbones differs from others.
 
 What its `config.json` and image settings may say, checked before anything is built from them; how
-a picture becomes patches, tower tokens and language tokens; positions, output head, and where
-low-rank matrices go. `backbone.Family` describes what another family needs.
+a picture becomes patches, tower tokens and language tokens; positions, and where low-rank matrices
+go. `backbone.Family` describes what another family needs.
 """
 
 import re
