@@ -299,14 +299,11 @@ class LabelVerdict(NamedTuple):
 
     Attributes:
         diagnosis: as the answer names it; None when it is unreadable, and `reason` says why.
-        malignancy_known: whether both names are in the taxonomy, so that the two dangerous
-            confusions could be seen.
     """
 
     match: LabelMatch
     diagnosis: str | None = None
     reason: str | None = None
-    malignancy_known: bool = False
 
 
 def judge_label(question: Question, answer: Answer) -> LabelVerdict:
@@ -338,7 +335,6 @@ def compare_labels(named: str, label: str) -> LabelVerdict:
     how = closeness(named, label)
     match = LabelMatch.WRONG if how is Closeness.OTHER else LabelMatch[how.name]
     said, truth = is_malignant(named), is_malignant(label)
-    known = said is not None and truth is not None
-    if match not in (LabelMatch.EXACT, LabelMatch.SYNONYM) and known and said != truth:
+    if not match.is_right and None not in (said, truth) and said != truth:
         match = LabelMatch.MALIGNANT_FOR_BENIGN if said else LabelMatch.BENIGN_FOR_MALIGNANT
-    return LabelVerdict(match, named, None, known)
+    return LabelVerdict(match, named)

@@ -22,41 +22,6 @@ from skingpt_r1.text.taxonomy import Closeness, canonical, closeness
 from skingpt_r1.text.tokens import pattern, words_of
 
 
-class Chain(NamedTuple):
-    """The links of one text.
-
-    Attributes:
-        concludes: it has a diagnosis that it clearly means.
-        has_reasoning: it has words between what is seen and what is concluded.
-        num_words: of the reasoning.
-        ends_elsewhere: the reasoning leads to another name than the conclusion.
-        is_argued: the reasoning names the conclusion.
-        contradicted: slots that the reasoning cites with a value that was not observed.
-    """
-
-    concludes: bool
-    has_reasoning: bool
-    num_words: int
-    ends_elsewhere: bool
-    is_argued: bool
-    contradicted: frozenset[str]
-
-
-def read_chain(text: str, narrative: Narrative | None) -> Chain:
-    """The links of a text; its narrative is None where it is unreadable."""
-    if narrative is None:
-        return Chain(False, bool(text.strip()), len(text.split()), False, False, frozenset())
-    reasoning = narrative.reasoning
-    return Chain(
-        concludes=True,
-        has_reasoning=bool(reasoning.strip()),
-        num_words=len(reasoning.split()),
-        ends_elsewhere=_ends_elsewhere(reasoning, narrative.diagnosis),
-        is_argued=named_in(reasoning, narrative.diagnosis) is not None,
-        contradicted=frozenset(contradictions(narrative)),
-    )
-
-
 def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
     try:
         end = parse_narrative(reasoning).diagnosis
@@ -155,6 +120,10 @@ class ReadText(NamedTuple):
         narrative: None where the text has no diagnosis that it clearly means.
         reason: why not, a code of `narrative.REASONS`.
         words: its content words.
+        num_reasoned: words of the reasoning; of an unreadable text all.
+        ends_elsewhere: the reasoning leads to another name than the conclusion.
+        is_argued: the reasoning names the conclusion.
+        contradicted: slots that the reasoning cites with a value that was not observed.
     """
 
     narrative: Narrative | None
@@ -162,7 +131,10 @@ class ReadText(NamedTuple):
     stated: Stated
     words: frozenset[str]
     advice: Advice
-    chain: Chain
+    num_reasoned: int
+    ends_elsewhere: bool = False
+    is_argued: bool = False
+    contradicted: frozenset[str] = frozenset()
 
     @property
     def diagnosis(self) -> str:
@@ -186,7 +158,6 @@ class TextComparison(NamedTuple):
         shared: signs that both state.
         missed: signs that only the reference states.
         invented: signs that only the candidate states.
-        words: overlap of the content words, as Dice's coefficient.
         words_found: share of the reference's content words that the candidate has.
         differential: share of the reference's other names that the candidate considers.
     """
@@ -199,7 +170,6 @@ class TextComparison(NamedTuple):
     shared: frozenset[Sign]
     missed: frozenset[Sign]
     invented: frozenset[Sign]
-    words: float
     words_found: float
     differential: float | None
 
@@ -208,12 +178,6 @@ class TextComparison(NamedTuple):
         """Share of the reference's signs that the candidate states."""
         wanted = len(self.shared) + len(self.missed)
         return len(self.shared) / wanted if wanted else None
-
-    @property
-    def signs_supported(self) -> float | None:
-        """Share of the candidate's signs that the reference states."""
-        said = len(self.shared) + len(self.invented)
-        return len(self.shared) / said if said else None
 
 
 def compare_texts(candidate: str, reference: str, label: str) -> TextComparison:
@@ -240,7 +204,6 @@ def compare_texts(candidate: str, reference: str, label: str) -> TextComparison:
         missed=two.stated.signs - one.stated.signs,
         # What the reference speaks of, be it to deny it of another disease, is not made up.
         invented=one.stated.signs - two.stated.mentioned - shared,
-        words=words,
         words_found=len(one.words & two.words) / len(two.words) if two.words else 1.0,
         differential=_differential(one, two),
     )
@@ -255,13 +218,21 @@ def read_text(text: str) -> ReadText:
     except NarrativeError as error:
         reason = error.reason
     described = without_appeals(text)
-    return ReadText(
+    reasoning = narrative.reasoning if narrative else text
+    read = ReadText(
         narrative,
         reason,
         read_signs(described),
         content_words(described),
         read_advice(text),
-        read_chain(text, narrative),
+        len(reasoning.split()),
+    )
+    if narrative is None:
+        return read
+    return read._replace(
+        ends_elsewhere=_ends_elsewhere(reasoning, narrative.diagnosis),
+        is_argued=named_in(reasoning, narrative.diagnosis) is not None,
+        contradicted=frozenset(contradictions(narrative)),
     )
 
 
