@@ -33,11 +33,12 @@ def encode_whole(processor: SkinProcessor, items: Sequence[StoredCase]) -> Batch
     ]
     rows = [example.prompt + example.answer for example in examples]
     labels = [[IGNORED] * len(example.prompt) + example.answer for example in examples]
+    input_ids, mask = pad_rows(rows, processor.pad_id, "right")
     teachers = [item.teacher for item in items if item.teacher is not None]
     batch = {
-        "input_ids": pad_rows(rows, processor.pad_id, left=False),
-        "labels": pad_rows(labels, IGNORED, left=False),
-        "attention_mask": pad_rows([[1] * len(row) for row in rows], 0, left=False),
+        "input_ids": input_ids,
+        "labels": pad_rows(labels, IGNORED, "right")[0],
+        "attention_mask": mask,
         "pixel_values": torch.cat([example.pictures.pixel_values for example in examples]),
         "grids": torch.cat([example.pictures.image_grid_thw for example in examples]),
         "images": torch.tensor([len(item.case.images) for item in items]),

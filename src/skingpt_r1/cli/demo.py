@@ -225,7 +225,7 @@ def print_comparison(
         before: system whose narrative is shown first.
         after: system whose narrative is shown second.
     """
-    systems = list(comparison.answers)
+    systems = list(comparison.tried)
     console = Console(soft_wrap=True, highlight=False)
     console.print(
         _table(f"{title}, {len(comparison.cases)} unseen pictures", comparison, systems, columns)
@@ -234,10 +234,7 @@ def print_comparison(
     paired = [name for name in differences if name not in systems]
     if paired:
         console.print(_table("Differences, paired by case", comparison, paired, columns))
-    unreadable = {
-        name: sum(answer.unreadable is not None for answer in answers)
-        for name, answers in comparison.answers.items()
-    }
+    unreadable = {name: int(tried.unreadable.sum()) for name, tried in comparison.tried.items()}
     if any(unreadable.values()):
         counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
         console.print(f"Unreadable answers, counted as wrong: {counted}")
@@ -270,7 +267,7 @@ def _print_narratives(comparison: "ComparedSystems", before: str, after: str) ->
     case = comparison.cases[0]
     typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")
     for name in (before, after):
-        typer.echo(f"\n{name}:\n  {comparison.answers[name][0].text}")
+        typer.echo(f"\n{name}:\n  {comparison.tried[name].answers[0].text}")
     typer.echo("")
 
 

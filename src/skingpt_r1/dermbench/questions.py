@@ -69,7 +69,7 @@ def classification_questions(
     questions = []
     for case in cases:
         candidates = shuffled_candidates(labels, case.id, seed, form)
-        asked = _question(case, root, prompt or _prompt(case, labels, form, candidates))
+        asked = narrative_question(case, root, prompt or _prompt(case, labels, form, candidates))
         changes = {
             "benchmark": labels.name,
             "form": form,
@@ -298,7 +298,7 @@ def _questions(cases: list[Case], recipe: BenchRecipe, root: Path) -> list[Quest
     for case in cases:
         source = sources[source_of(case)[0]]
         terms = {"licence": source.licence, "embeddable": source.redistributable}
-        questions.append(_question(case, root, recipe.prompt).model_copy(update=terms))
+        questions.append(narrative_question(case, root, recipe.prompt).model_copy(update=terms))
     return questions
 
 
@@ -334,7 +334,7 @@ def _unreadable(images: Sequence[Path]) -> list[str]:
     return problems
 
 
-def _question(case: Case, root: Path, prompt: str | None = None) -> Question:
+def narrative_question(case: Case, root: Path, prompt: str | None = None) -> Question:
     """The question for a narrative about a case."""
     images = _present(case)
     return Question(

@@ -182,9 +182,8 @@ class FeaturePass:
     def _hidden(self, examples: Sequence[Example], tokens: Tensor, grids: Tensor) -> list[Tensor]:
         device = self.model.device
         rows = [example.prompt + example.answer for example in examples]
-        input_ids = pad_rows(rows, self.processor.pad_id, left=False).to(device)
-        mask = pad_rows([[1] * len(row) for row in rows], 0, left=False).to(device)
-        states = self.model.hidden_states(input_ids, mask, tokens, grids)
+        input_ids, mask = pad_rows(rows, self.processor.pad_id, "right")
+        states = self.model.hidden_states(input_ids.to(device), mask.to(device), tokens, grids)
         # The state at t predicts the token at t + 1.
         return [
             state[len(example.prompt) - 1 : len(row) - 1]

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import lora_settings
 from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.weight_files import (
     read_headers,
     refuse_misfits,
@@ -35,56 +33,27 @@ _PEFT, _OWN = "base_model.model.", "lora."
 T = TypeVar("T")
 
 
-def save_adapter(
-    folder: Path,
-    config: AdapterConfig,
-    weights: Mapping[str, Tensor],
-    processor: SkinProcessor | None,
-    targets: str,
-) -> None:
-    """Write adapters, their settings, the processor's files and a model card.
+def describe_adapter(config: AdapterConfig, targets: str, parameters: int) -> dict[str, str]:
+    """The files that go with an adapter's weights, by name: settings, and a model card.
 
     `targets` is the regular expression for what has low-rank matrices.
-
-    Raises:
-        CheckpointError: the folder cannot be written.
     """
     assert config.backbone is not None
-    state = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    settings = {
+    settings: dict[str, Any] = {
         "adapter_type": ADAPTER_TYPE,
         "base_model_name_or_path": config.backbone.name,
         "base_model_revision": config.backbone.revision,
         "config": config.model_dump(mode="json"),
     }
-    files: dict[str, dict[str, Any]] = {CONFIG_FILE: settings}
+    files = {CONFIG_FILE: settings}
     if config.is_lora_alone:
         peft = {"base_model_name_or_path": config.backbone.name, "inference_mode": True}
         files = {OWN_CONFIG_FILE: settings, CONFIG_FILE: peft | lora_settings(config.lora, targets)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if processor is not None:
-            processor.save(folder)
-        for name, content in files.items():
-            (folder / name).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        (folder / "README.md").write_text(model_card(config, state), "utf-8")
-        partial = folder / f".{WEIGHTS_FILE}.partial"
-        save_file(saved_names(config, state), partial, metadata={"format": "pt"})
-        partial.replace(folder / WEIGHTS_FILE)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
-
-
-def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
-    """A model card in Markdown with the metadata header that model hubs read."""
-    assert config.backbone is not None
-    return _CARD.read_text("utf-8").format(
-        backbone=config.backbone,
-        text_adapter=config.text_adapter,
-        visual=config.visual,
-        inject=str(config.visual.inject).lower(),
-        parameters=sum(value.numel() for value in state.values()),
+    card = _CARD.read_text("utf-8").format(
+        config=config, inject=str(config.visual.inject).lower(), parameters=parameters
     )
+    written = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+    return written | {"README.md": card}
 
 
 def saved_names(config: AdapterConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,4 @@
-"""What an adapter is made of: the settings that are saved beside its weights.
-
-Where a model runs and with which numbers: the one place that chooses.
+"""What an adapter is made of, saved beside its weights; where a model runs, with which numbers.
 
 The section `models` of every recipe, the options `--device` and `--dtype` of every command that
 loads a model, and the arguments of `load_model` all end here.
@@ -35,10 +33,6 @@ class VisualConfig(Section):
         layers: `residual` is the paper's first stack, `experts` its second; `none` has no weights,
             for low-rank matrices alone.
         embed_dim: width E of the image embedding.
-        num_layers: layers of the stack.
-        bottleneck: width inside each layer or expert.
-        num_experts: experts per layer; used by `experts` only.
-        experts_per_token: experts chosen for each patch; used by `experts` only.
         inject: add the stack's output to the tower's tokens before the language model reads them.
     """
 
@@ -46,9 +40,9 @@ class VisualConfig(Section):
     layers: Literal["residual", "experts", "none"] = "residual"
     embed_dim: int = Field(default=1024, ge=1, le=65_536)
     num_layers: int = Field(default=4, ge=1, le=256)
-    bottleneck: int = Field(default=64, ge=1, le=65_536)
-    num_experts: int = Field(default=8, ge=1, le=1024)
-    experts_per_token: int = Field(default=2, ge=1, le=1024)
+    bottleneck: int = Field(default=64, ge=1, le=65_536)  # width inside each layer or expert
+    num_experts: int = Field(default=8, ge=1, le=1024)  # of each layer of `experts`
+    experts_per_token: int = Field(default=2, ge=1, le=1024)  # chosen for each patch
     inject: bool = False
 
     @model_validator(mode="after")
@@ -72,22 +66,18 @@ class LoraSettings(Section):
     """Low-rank adapters in the language model's projections, the vision merger and the tower.
 
     Attributes:
-        rank: rank of each pair of matrices.
-        alpha: the update is scaled by alpha / rank.
-        dropout: dropout on the input of the pair, in training only.
         target_modules: projections of each language layer.
-        merger: also adapt the two linear maps of the vision merger.
         tower: also adapt every projection of the vision tower's blocks. What the tower emits can
             then not be stored: training runs it on the stored pictures.
     """
 
-    rank: int = Field(default=16, ge=1, le=4096)
-    alpha: float = Field(default=32.0, gt=0, le=65_536)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1, le=4096)  # of each pair of matrices
+    alpha: float = Field(default=32.0, gt=0, le=65_536)  # the update is scaled by alpha / rank
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # on the input of the pair, in training only
     target_modules: tuple[str, ...] = Field(default=(
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     ), max_length=64)  # fmt: skip
-    merger: bool = True
+    merger: bool = True  # also adapt the two linear maps of the vision merger
     tower: bool = False
 
 
@@ -97,10 +87,8 @@ class AdapterConfig(Section):
     Attributes:
         text_adapter: `bias` is the paper's vocabulary bias; `lora` and `bias + lora` are our
             stronger choices, low-rank matrices without and with the vocabulary bias.
-        visual: the visual adapter.
         rank: width of the bias code, 64 in the released code.
         scale_init: first value of the bias scale, 1.5 in the released code.
-        lora: settings of the low-rank matrices; ignored by `bias`.
         teacher_dim: width of the teacher's vectors; None when it is `visual.embed_dim`.
         backbone: filled in when the adapters are put on a backbone.
     """
@@ -109,7 +97,7 @@ class AdapterConfig(Section):
     visual: VisualConfig = VisualConfig()
     rank: int = Field(default=64, ge=1, le=65_536)
     scale_init: float = Field(default=1.5, ge=-65_536, le=65_536)
-    lora: LoraSettings = LoraSettings()
+    lora: LoraSettings = LoraSettings()  # ignored by `bias`
     teacher_dim: int | None = Field(default=None, ge=1, le=65_536)
     backbone: BackboneReference | None = None
 

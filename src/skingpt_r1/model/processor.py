@@ -10,11 +10,11 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
-from skingpt_r1.errors import CheckpointError
+from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.records import read_json
 from skingpt_r1.text.narrative import MARKS
+from skingpt_r1.text.tokens import control_token
 
 TEMPLATE_SECONDS = 2
 TEMPLATE_WAIT_S = 30
@@ -40,16 +41,6 @@ JSON_FILES = (
 )  # fmt: skip
 _PROCESS = Path(__file__).with_name("template_process.py")
 _PLACE = re.compile(r"@text(\d+)@")
-
-
-def _places(content: Sequence[dict[str, str]], texts: list[str]) -> Iterator[dict[str, str]]:
-    """The parts of a message with a place for each text; the texts are collected."""
-    for part in content:
-        if part["type"] == "text":
-            texts.append(part["text"])
-            yield {"type": "text", "text": f"@text{len(texts) - 1}@"}
-        else:
-            yield dict(part)
 
 
 @lru_cache(maxsize=256)
@@ -116,9 +107,17 @@ class SkinProcessor:
         Raises:
             CheckpointError: the template fails, runs too long, or leaves out a text or a picture.
         """
-        texts: list[str] = []
-        form = [part | {"content": list(_places(part["content"], texts))} for part in messages]
-        images = sum(part["type"] == "image" for message in form for part in message["content"])
+        parts = [part for message in messages for part in message["content"]]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        images = sum(part["type"] == "image" for part in parts)
+        places = iter(f"@text{number}@" for number in range(len(texts)))
+        form = [
+            message | {"content": [
+                {"type": "text", "text": next(places)} if part["type"] == "text" else part
+                for part in message["content"]
+            ]}
+            for message in messages
+        ]  # fmt: skip
         variables = {
             **self.tokenizer.special_tokens_map,
             "messages": form,
@@ -152,8 +151,7 @@ class SkinProcessor:
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of a text as it is; whoever calls checks the length, and names the case."""
-        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False)
-        ids: list[int] = encoded["input_ids"]
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
@@ -174,6 +172,16 @@ class SkinProcessor:
         """The tokenizer's own special tokens, but the tags of narratives."""
         added = self.tokenizer.added_tokens_decoder.values()
         return tuple(str(token) for token in added if token.special and str(token) not in MARKS)
+
+    def refuse_control_tokens(self, text: str, what: str) -> None:
+        """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
+
+        `what` names the text in the message.
+        """
+        if token := control_token(text, self.control_tokens):
+            raise SkinGPTError(
+                f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
+            )
 
     @property
     def end_id(self) -> int:
@@ -234,7 +242,11 @@ def load_processor(folder: Path, family: Any = qwen2_5_vl) -> SkinProcessor | No
     tokenizer.chat_template = _chat_template(folder, tokenizer.chat_template)
     processor = SkinProcessor(tokenizer, family.read_image_processor(folder), family.IMAGE_TOKEN)
     with refusing(f"the tokenizer or chat template in {folder} cannot be used"):
-        _try_out(processor)
+        parts = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+        chat = processor.render_chat([{"role": "user", "content": parts}], answer_follows=True)
+        merge = processor.image_processor.merge_size
+        processor.tokenize(chat, torch.tensor([[1, merge, merge]]))
+        processor.decode([processor.end_id, processor.pad_id])
     return processor
 
 
@@ -253,17 +265,10 @@ def _chat_template(folder: Path, found: object) -> str:
     return found
 
 
-def _try_out(processor: SkinProcessor) -> None:
-    """One chat with a picture, to its token ids."""
-    parts = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
-    chat = processor.render_chat([{"role": "user", "content": parts}], answer_follows=True)
-    merge = processor.image_processor.merge_size
-    processor.tokenize(chat, torch.tensor([[1, merge, merge]]))
-    processor.decode([processor.end_id, processor.pad_id])
-
-
-def pad_rows(rows: Sequence[Sequence[int]], value: int, *, left: bool) -> Tensor:
-    """`[rows, longest]` filled with `value` on the left or the right."""
+def pad_rows(
+    rows: Sequence[Sequence[int]], value: int, side: Literal["left", "right"]
+) -> tuple[Tensor, Tensor]:
+    """`[rows, longest]` filled with `value` on one side, and a mask of what was there before."""
     tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
-    side = "left" if left else "right"
-    return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)
+    pad = partial(pad_sequence, batch_first=True, padding_side=side)
+    return pad(tensors, padding_value=value), pad([torch.ones_like(row) for row in tensors])

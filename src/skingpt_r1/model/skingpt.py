@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
@@ -16,11 +18,13 @@ from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_o
 from skingpt_r1.model.backbone import Backbone, build_config, find_directory, load_backbone
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
+    WEIGHTS_FILE,
     check_backbone,
+    describe_adapter,
     put_weights,
     read_adapter_config,
     read_adapter_weights,
-    save_adapter,
+    saved_names,
 )
 from skingpt_r1.model.config import AUTO, AdapterConfig
 from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
@@ -102,10 +106,7 @@ class SkinGPT(nn.Module):
             add_lora(backbone, config.lora, self.family.lora_targets(config.lora))
         self.vocabulary_mask: Tensor | None = None
         self.adapter_refusal: str | None = None
-        self.visual_adapter.to(backbone.device)
-        if self.language_bias is not None:
-            self.language_bias.to(backbone.device)
-        self.eval()
+        self.to(backbone.device).eval()
 
     @classmethod
     def from_pretrained(
@@ -116,10 +117,7 @@ class SkinGPT(nn.Module):
         device: str | torch.device = AUTO,
         dtype: str | torch.dtype = AUTO,
     ) -> Self:
-        """A model from adapters that `save_pretrained` wrote; `load_model` reads other kinds too.
-
-        `backbone` says where it is now, by default where it was in training; for device and dtype
-        see `config.place`.
+        """A model from adapters that `save_pretrained` wrote; see `load_model` for the arguments.
 
         Raises:
             CheckpointError: the backbone is another one, or the weights do not fit.
@@ -143,9 +141,26 @@ class SkinGPT(nn.Module):
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the adapters, their settings, the processor's files and a model card."""
+        """Write the adapters, their settings, the processor's files and a model card.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
+        folder, own = Path(folder), self.adapter_state()
+        state = {name: value.detach().cpu().contiguous() for name, value in own.items()}
+        parameters = sum(value.numel() for value in own.values())
         targets = self.family.lora_targets(self.config.lora)
-        save_adapter(Path(folder), self.config, self.adapter_state(), self.processor, targets)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.processor is not None:
+                self.processor.save(folder)
+            for name, text in describe_adapter(self.config, targets, parameters).items():
+                (folder / name).write_text(text, "utf-8")
+            unfinished = folder / f".{WEIGHTS_FILE}.partial"
+            save_file(saved_names(self.config, state), unfinished, metadata={"format": "pt"})
+            unfinished.replace(folder / WEIGHTS_FILE)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
 
     def copy_adapter(self, folder: Path) -> None:
         """Copy saved adapters of the same backbone into this model, which may have more."""
@@ -166,7 +181,8 @@ class SkinGPT(nn.Module):
     @property
     def head(self) -> nn.Linear:
         """The frozen output matrix, `[V, D]`."""
-        return self.family.output_head(self.backbone)
+        head: nn.Linear = self.backbone.get_output_embeddings()
+        return head
 
     @property
     def longest_input(self) -> int:
@@ -305,8 +321,7 @@ class SkinGPT(nn.Module):
         """Logits at every position, and what the losses need.
 
         Args:
-            input_ids: `[cases, length]`.
-            attention_mask: `[cases, length]`; all ones by default.
+            input_ids: `[cases, length]`, like the mask, which is all ones by default.
             pixel_values: `[patches, F]`; may be left out when `tower_tokens` says enough.
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
@@ -447,7 +462,7 @@ class SkinGPT(nn.Module):
                 sum_likelihoods(self.backbone, logits_of, cache, last, group, places)
                 for group in answer_groups(answers)
             ]
-        likelihoods = torch.cat(sums).cpu() / torch.tensor([len(answer) for answer in answers])
+        likelihoods = torch.cat(sums) / torch.tensor([len(answer) for answer in answers])
         refuse_numbers("likelihoods", likelihoods)
         return likelihoods
 

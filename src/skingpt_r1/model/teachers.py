@@ -338,7 +338,8 @@ def _fit(
     epochs: int,
 ) -> None:
     encoder.train()
-    weights = {task: _class_weights(numbers) for task, numbers in targets.items()}
+    rare = {t: torch.bincount(v[v >= 0]).float().rsqrt() for t, v in targets.items()}
+    weights = {task: shares / shares.mean() for task, shares in rare.items()}
     parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
     steps = epochs * -(-len(pictures) // BATCH)
@@ -363,11 +364,6 @@ def _fit(
         encoder.eval()
         vectors = [encoder(_normalise(block)) for block in torch.split(pictures, 4 * BATCH)]
         encoder.centre += torch.cat(vectors).mean(0)
-
-
-def _class_weights(targets: Tensor) -> Tensor:
-    weights = torch.bincount(targets[targets >= 0]).float().rsqrt()
-    return weights / weights.mean()
 
 
 def _task_loss(logits: Tensor, targets: Tensor, weights: Tensor, task: str) -> Tensor:

@@ -116,6 +116,21 @@ def classification_metrics(said: Predictions, boot: Bootstrap) -> dict[str, Inte
     return found
 
 
+def balanced_difference(
+    first: Predictions, second: Predictions, boot: Bootstrap
+) -> Interval | None:
+    """How much higher the balanced accuracy of `first` is on the same cases, paired."""
+    sums = np.hstack([_class_sums(first), _class_sums(second)])
+
+    def gap(rows: Floats) -> Floats:
+        ours, theirs = np.split(rows, 2, axis=1)
+        return _mean_recall(ours) - _mean_recall(theirs)
+
+    drawn = gap(resampled_sums(sums, first.groups, **boot._asdict()))
+    value = float(gap(sums.sum(axis=0)[None])[0])
+    return percentile_interval(value, drawn, len(first.labels), len(set(first.groups)))
+
+
 def class_scores(said: Predictions, boot: Bootstrap) -> list[ClassScore]:
     """Recall, precision and F1 of each class; None where a class has no case or was never said."""
     sums = _class_sums(said)

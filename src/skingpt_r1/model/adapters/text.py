@@ -61,17 +61,12 @@ def lora_settings(settings: LoraSettings, targets: str) -> dict[str, Any]:
     }
 
 
-def is_lora_key(name: str) -> bool:
-    """Whether a parameter of the backbone module is a low-rank matrix of ours."""
-    return _MARK.search(name) is not None
-
-
 def lora_state(backbone: nn.Module) -> dict[str, Tensor]:
     """The low-rank matrices by their saved names (without the adapter's name)."""
     return {
         name.replace(".default.", "."): parameter
         for name, parameter in backbone.named_parameters()
-        if is_lora_key(name)
+        if _MARK.search(name)
     }
 
 
