@@ -141,8 +141,9 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
     (judged,) = read_scores(tmp_path).judges
     assert ("one", "q0") not in judged.repeats
     assert ("two/b", "q0") in judged.repeats
-    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).scores[0]
-    not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
+    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).of("scores")[0]
+    unscored = {system: table.counts(system, "unscored") for system in table.systems}
+    not_judged = {system: reasons.get(NOT_JUDGED, 0) for system, reasons in unscored.items()}
     assert not_judged == {"one": 2, "two/b": 0}
 
     (one, two) = run_judge(tmp_path, RubricJudge())

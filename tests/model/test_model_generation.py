@@ -8,7 +8,7 @@ from model_kinds import CONFIGS, batch_of
 
 from skingpt_r1.errors import CheckpointError, NarrativeError, SkinGPTError
 from skingpt_r1.model import generation as likelihood
-from skingpt_r1.model.generation import Decoding, VocabularyBias
+from skingpt_r1.model.generation import Biased, Decoding
 from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.text.narrative import Narrative, make_narrative
 
@@ -96,7 +96,7 @@ def test_sampling_follows_its_seed_and_spares_the_callers(tiny_model, pictures) 
 
 
 def test_bias_serves_several_rows_per_case() -> None:
-    bias = VocabularyBias(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    bias = Biased(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
     scores = bias(torch.zeros(4, 1), torch.zeros(4, 2))
     assert scores.tolist() == [[1, 0], [1, 0], [0, 2], [0, 2]]
 
@@ -174,7 +174,7 @@ def test_a_text_ends_at_the_end_of_the_turn_whatever_eos_is_named(tiny_model, pi
     at_once = torch.zeros(1, 512)
     at_once[0, end] = 1e4
     batch = encode_prompts(model.processor, [Request.of(pictures[0])])
-    ids = model.generate_ids(batch, SHORT, processors=[VocabularyBias(at_once)])
+    ids = model.generate_ids(batch, SHORT, processors=[Biased(at_once)])
     assert ids.tolist() == [[end]]
 
 
@@ -301,7 +301,8 @@ def test_candidates_with_control_tokens_are_refused(label, writer, pictures) -> 
 
 def test_candidates_replace_the_answer_only(writer, pictures) -> None:
     labels = ["naevus", "wart", "a scalp ringworm with crusts"]
-    ranked = writer.rank(pictures[0], labels)
+    reasoning = WRITTEN.text.partition("<answer>")[0]
+    ranked = writer.weigh(Request.of(pictures[0]), reasoning, labels)
     assert {candidate.label for candidate in ranked} == set(labels)
     assert sum(c.probability for c in ranked) == pytest.approx(1, abs=1e-5)
     assert [c.score for c in ranked] == sorted((c.score for c in ranked), reverse=True)

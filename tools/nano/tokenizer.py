@@ -15,7 +15,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from tools.nano.language import QUESTIONS
 from tools.nano.scenes import draw_scene
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.model.load import load_model
@@ -128,3 +128,8 @@ def is_readable_prose(text: str) -> bool:
     except NarrativeError:
         return False
     return bool(narrative.observation and narrative.reasoning)
+
+
+def make_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProcessorPil:
+    """An image processor with bounds on a picture's area, in pixels."""
+    return Qwen2VLImageProcessorPil(size={"shortest_edge": min_pixels, "longest_edge": max_pixels})

@@ -49,7 +49,7 @@ from skingpt_r1.records import (
     resume_records,
     write_bytes_atomic,
 )
-from skingpt_r1.runs import Progress, own_run
+from skingpt_r1.runs import Count, Progress, own_run
 
 # problem code -> what it means; every answer without text carries one of these.
 PROBLEMS: Mapping[str, str] = MappingProxyType(
@@ -187,35 +187,48 @@ def run_systems(
         asked = with_pictures(questions, data_root(folder))
         if opened:
             refuse_changed_pictures(asked)
-        _ask_all(opened, asked, folder, kept, progress)
+        _ask_all(opened, asked, folder, progress)
         return [_tally(cards[choice.name], questions, folder) for choice in choices]
 
 
 def _ask_all(
-    opened: dict[Choice, System],
-    asked: Sequence[Asked],
-    folder: Path,
-    kept: dict[str, dict[str, Answer]],
-    progress: Progress | None,
+    opened: dict[Choice, System], asked: Sequence[Asked], folder: Path, progress: Progress | None
 ) -> None:
     """A system that fails does not keep the others from being asked."""
     failures: list[NarratorError | CostError] = []
     for choice, system in opened.items():
-        done = {name for name, answer in kept[choice.name].items() if not is_open(answer)}
         show = None if progress is None else partial(progress, f"answers: {choice.name}")
         try:
-            for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
-                append_record(answers_path(folder, answer.system), answer)
-                if show is not None:
-                    show(number, len(asked))
+            ask_system(system, asked, folder, show)
         except (NarratorError, CostError) as error:
             failures.append(error)
-        finally:
-            settle_answers(folder, choice.name, [item.question.id for item in asked])
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise NarratorError("\n".join(str(error) for error in failures))
+
+
+def ask_system(
+    system: System, asked: Sequence[Asked], folder: Path, count: Count | None = None
+) -> dict[str, Answer]:
+    """Ask one system what it has not answered yet; its file then has the questions' order.
+
+    Returns:
+        Question id -> the answer that counts.
+    """
+    order = [item.question.id for item in asked]
+    kept = settle_answers(folder, system.name, order)
+    done = {name for name, answer in kept.items() if not is_open(answer)}
+    if done.issuperset(order):
+        return kept
+    try:
+        for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
+            append_record(answers_path(folder, answer.system), answer)
+            if count is not None:
+                count(number, len(asked))
+    finally:
+        kept = settle_answers(folder, system.name, order)
+    return kept
 
 
 def _tally(card: SystemCard, questions: Sequence[Question], folder: Path) -> SystemTally:

@@ -7,8 +7,8 @@ the Hugging Face library and is written a few rows at a time. For research, not 
 
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -26,30 +26,20 @@ from skingpt_r1.dermcot.card import (
     TRAIN,
     Facts,
     Shard,
-    Source,
     Tally,
     croissant,
-    refuse_pictures,
     sources_of,
     write_card,
 )
-from skingpt_r1.dermcot.certify import certified, history_path
-from skingpt_r1.dermcot.corpus import (
-    CorpusRecord,
-    Part,
-    corpus_path,
-    noted_root,
-    picture_paths,
-    picture_root,
-    read_corpus,
-)
+from skingpt_r1.dermcot.certify import Entry, certified, history_path
+from skingpt_r1.dermcot.corpus import FILES, CorpusRecord, noted_root, picture_root, read_corpus
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.certification import CertifyRules, Decision, History, read_history, standing
-from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating
+from skingpt_r1.ratings.certification import CertifyRules, History, read_history, standing
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
 from skingpt_r1.render.layouts import DATASET
-from skingpt_r1.runs import Progress
+from skingpt_r1.runs import Progress, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"
@@ -81,20 +71,6 @@ class Published(NamedTuple):
     existed: bool
 
 
-class Entry(NamedTuple):
-    """A case to be published, with its certification where there is one."""
-
-    record: CorpusRecord
-    decision: Decision | None = None
-    ratings: Sequence[Rating] = ()
-
-
-@dataclass(slots=True)
-class _Split:
-    tally: Tally = field(default_factory=Tally)
-    compared: list[Compared] = field(default_factory=list)
-
-
 def publish(
     folder: Path, out: Path, options: Options, progress: Progress | None = None
 ) -> Published:
@@ -112,29 +88,63 @@ def publish(
         return _existing(out, inputs)
     history = read_history(history_path(folder))
     root = picture_root(folder) if options.with_images else noted_root(folder)
-    splits = {name: _scan(_entries(folder, name), root) for name in (TRAIN, CERTIFIED)}
-    if not any(split.tally.cases for split in splits.values()):
+    tallies = {TRAIN: Tally(), CERTIFIED: Tally()}
+    items: dict[str, list[Compared]] = {TRAIN: [], CERTIFIED: []}
+    for split, tally in tallies.items():
+        for entry in _entries(folder, split):
+            tally.add(entry.record)
+            items[split].append(compared(entry.record, root))
+    if not any(tally.cases for tally in tallies.values()):
         raise DatasetError(f"{folder} has no case to publish")
-    names = {source for split in splits.values() for source in split.tally.counts["source"]}
+    names = [name for tally in tallies.values() for name in tally.counts["source"]]
     sources = sources_of(names, options.licences)
-    if options.with_images:
-        refuse_pictures(sources)
-    _refuse_shared(folder, splits, options, progress)
-    facts = _facts(history, {n: s.tally for n, s in splits.items()}, sources, options)
-    cases = {name: tally.cases for name, tally in facts.tallies.items()}
+    closed = [
+        f"{source.name}: {source.licence}" for source in sources if not source.redistributable
+    ]
+    if options.with_images and closed:
+        raise DatasetError(
+            "pictures of these sources must not be passed on; publish --without-images, or, for "
+            "your own pictures, state their terms with --licence NAME=TERMS",
+            closed,
+        )
+    _refuse_shared(folder, items, options, progress)
+    decisions = list(history.decisions.values())
+    facts = Facts(
+        name=options.name,
+        tallies=tallies,
+        sources=sources,
+        with_images=options.with_images,
+        rules=None if history.limits is None else CertifyRules.model_validate(history.limits),
+        certification=standing(history, decisions) if decisions else None,
+    )
+    rows = partial(_rows, folder, root, history, facts, progress)
+    return _write(out, facts, inputs, rows)
+
+
+def _write(
+    out: Path,
+    facts: Facts,
+    inputs: Mapping[str, Any],
+    rows: Callable[[str], Iterator[dict[str, Any]]],
+) -> Published:
+    cases = {split: tally.cases for split, tally in facts.tallies.items()}
     # Loaders pass over hidden folders, so that what a killed run leaves cannot be loaded.
-    partial = out.with_name(f".{out.name}.partial")
-    hidden = partial / f".{DATA}"
+    beside = out.with_name(f".{out.name}.partial")
+    hidden = beside / f".{DATA}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
         hidden.mkdir(parents=True)
-        shards = _write_splits(folder, hidden, root, history, facts, progress)
-        write_bytes_atomic(partial / CARD, write_card(facts).encode())
-        write_json_atomic(partial / METADATA, croissant(facts, shards))
+        shards = [
+            shard
+            for split, count in cases.items()
+            for shard in _write_shards(hidden, split, rows(split), count)
+        ]
+        write_bytes_atomic(beside / CARD, write_card(facts).encode())
+        write_json_atomic(beside / METADATA, croissant(facts, shards))
         manifest = {"inputs": inputs, "cases": cases, "shards": [s._asdict() for s in shards]}
-        write_json_atomic(partial / CORPUS, manifest)
-        hidden.replace(partial / DATA)
-        partial.replace(out)
+        write_json_atomic(beside / CORPUS, manifest)
+        hidden.replace(beside / DATA)
+        beside.replace(out)
     except OSError as error:
         raise DatasetError(f"cannot write {out}: {error.strerror}") from error
     return Published(out, cases, False)
@@ -142,8 +152,7 @@ def publish(
 
 def _inputs(folder: Path, options: Options) -> dict[str, Any]:
     """What the bytes of a published corpus depend on."""
-    parts: tuple[Part, ...] = ("candidate", "held_out")
-    paths = [*(corpus_path(folder, part) for part in parts), history_path(folder)]
+    paths = [*(folder / name for name in FILES.values()), history_path(folder)]
     return {
         **{path.name: sha256_file(path) if path.is_file() else None for path in paths},
         "name": options.name,
@@ -164,23 +173,18 @@ def _existing(out: Path, inputs: Mapping[str, Any]) -> Published:
 def _entries(folder: Path, split: str) -> Iterator[Entry]:
     if split == TRAIN:
         return (Entry(record) for record in read_corpus(folder))
-    return (Entry(*found) for found in certified(folder))
-
-
-def _scan(entries: Iterator[Entry], root: Path) -> _Split:
-    split = _Split()
-    for entry in entries:
-        split.tally.add(entry.record)
-        split.compared.append(compared(entry.record, root))
-    return split
+    return certified(folder)
 
 
 def _refuse_shared(
-    folder: Path, splits: Mapping[str, _Split], options: Options, progress: Progress | None
+    folder: Path,
+    items: Mapping[str, Sequence[Compared]],
+    options: Options,
+    progress: Progress | None,
 ) -> None:
     shared = find_shared(
-        splits[TRAIN].compared,
-        splits[CERTIFIED].compared,
+        items[TRAIN],
+        items[CERTIFIED],
         store=folder / FINGERPRINTS,
         max_distance=options.max_distance,
         workers=options.workers,
@@ -190,54 +194,23 @@ def _refuse_shared(
         raise DatasetError(
             f"training and certified cases are not disjoint in {len(shared)} places; nothing was "
             "published; build the corpus again so that selection leaves these cases out",
-            [str(part) for part in shared],
+            [part.told() for part in shared],
         )
 
 
-def _facts(
-    history: History, tallies: Mapping[str, Tally], sources: tuple[Source, ...], options: Options
-) -> Facts:
-    decisions = list(history.decisions.values())
-    return Facts(
-        name=options.name,
-        tallies=tallies,
-        sources=sources,
-        with_images=options.with_images,
-        rules=None if history.limits is None else CertifyRules.model_validate(history.limits),
-        certification=standing(history, decisions) if decisions else None,
-    )
-
-
-def _write_splits(
-    folder: Path, to: Path, root: Path, history: History, facts: Facts, progress: Progress | None
-) -> list[Shard]:
+def _rows(
+    folder: Path, root: Path, history: History, facts: Facts, progress: Progress | None, split: str
+) -> Iterator[dict[str, Any]]:
     raters = sorted({rater for of_case in history.ratings.values() for rater in of_case})
     kind = "simulated-rater" if history.simulated else "rater"
     pseudonyms = {rater: f"{kind}-{number:02d}" for number, rater in enumerate(raters, 1)}
     licences = {source.name: source.licence for source in facts.sources}
-    shards = []
-    for split, tally in facts.tallies.items():
-        entries = _told(_entries(folder, split), f"writing {split}", tally.cases, progress)
-        rows = (
-            _row(
-                entry,
-                _pictures(entry.record, f"{split}-{place:06d}", root) if facts.with_images else [],
-                licences,
-                pseudonyms,
-            )
-            for place, entry in enumerate(entries)
-        )
-        shards += _write_shards(to, split, rows, tally.cases)
-    return shards
-
-
-def _told(
-    entries: Iterator[Entry], stage: str, total: int, progress: Progress | None
-) -> Iterator[Entry]:
-    for number, entry in enumerate(entries, 1):
-        yield entry
+    for place, entry in enumerate(_entries(folder, split)):
+        name = f"{split}-{place:06d}"
+        pictures = _pictures(entry.record, name, root) if facts.with_images else []
+        yield _row(entry, pictures, licences, pseudonyms)
         if progress is not None:
-            progress(stage, number, total)
+            progress(f"writing {split}", place + 1, facts.tallies[split].cases)
 
 
 def _write_shards(
@@ -304,7 +277,7 @@ def _row(
     pseudonyms: Mapping[str, str],
 ) -> dict[str, Any]:
     record, decision = entry.record, entry.decision
-    scores = record.scores and [record.scores[name] for name in DIMENSIONS]
+    scores = None if record.scores is None else [record.scores[name] for name in DIMENSIONS]
     return {
         **{name: getattr(record, name) for name in ("id", "dataset", "group", "diagnosis")},
         "site": record.context.get("site"),
@@ -319,7 +292,7 @@ def _row(
         "licence": licences[record.dataset],
         "narrator": record.reason.narrator,
         "evaluator": record.evaluator,
-        "evaluator_scores": _six(scores or None),
+        "evaluator_scores": _six(scores),
         "certified_scores": _six(None if decision is None else decision.consensus),
         "corrected": decision is not None and decision.corrected is not None,
         "ratings": [

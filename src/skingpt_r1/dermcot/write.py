@@ -18,21 +18,22 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from skingpt_r1.case import Case
 from skingpt_r1.dermcot.corpus import (
     WORDING,
     Candidate,
     CaseRecord,
+    Problem,
     Provenance,
     StageRecord,
-    drop,
-    picture_paths,
+    stage_record,
 )
 from skingpt_r1.dermcot.recipe import AuditRecipe
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.llm.ask import Prompt, Reply, prompt_sha256
+from skingpt_r1.runs import picture_paths
 from skingpt_r1.text.findings import is_negated, read_findings, statements
 from skingpt_r1.text.giveaways import identity_words, invented_history, named_in
 from skingpt_r1.text.narrative import Narrative, make_narrative, parse_narrative
@@ -42,7 +43,6 @@ from skingpt_r1.text.wording import ADVICE, CONTEXT_KEYS, urgency_of
 
 T = TypeVar("T")
 Step = Literal["observe", "reason"]
-Problem = tuple[str, str]  # reason code and detail
 # A narrator sees so many tasks at once; enough for its connections, few enough for any memory.
 BLOCK = 256
 # What a narrator may answer to `reason` when the diagnosis does not follow; it drops the case.
@@ -63,29 +63,9 @@ class Task(Prompt):
     diagnosis: str = ""  # the gold diagnosis to reason towards; `reason` only
 
 
-class Narrator(Protocol):
-    """Writes texts; one reply per task, in order. Every `llm.models.ChatModel` is one."""
-
-    @property
-    def name(self) -> str:
-        """Name that goes into every record's provenance."""
-
-    def ask(self, tasks: Sequence[Task], /) -> Iterator[Reply]:
-        """Replies in the order of the tasks; each as soon as it and all before it are there."""
-
-
-def observe_prompt(context: Mapping[str, str]) -> str:
-    """The task of the answer-blind description; site and age are told where known, no more."""
-    asked = str(WORDING["observe_prompt"])
-    told = [f"{key} {defused(context[key])}" for key in CONTEXT_KEYS if context.get(key)]
-    return f"{asked} Told: {', '.join(told)}." if told else asked
-
-
-def reason_prompt(observation: str, diagnosis: str) -> str:
-    """The task of the reasoning, with the description between marks."""
-    return str(WORDING["reason_prompt"]).format(
-        diagnosis=defused(diagnosis), not_supported=NOT_SUPPORTED, description=fence(observation)
-    )
+# Writes texts: replies in the order of the tasks, each as soon as it and all before it are there.
+# That of a language model is `ask` of its `llm.models.ChatModel`.
+Narrator = Callable[[Sequence[Task]], Iterator[Reply]]
 
 
 def _ask(
@@ -100,7 +80,7 @@ def _ask(
     """
     for block in blocks(candidates, BLOCK):
         tasks = [make_task(candidate) for candidate in block]
-        for candidate, task, reply in zip(block, tasks, narrator.ask(tasks), strict=True):
+        for candidate, task, reply in zip(block, tasks, narrator(tasks), strict=True):
             text, problem = reply.text.strip(), None
             if task.step == "observe":
                 text = " ".join(text.split())
@@ -108,27 +88,9 @@ def _ask(
                 text, problem = reply.unused_text, (reply.problem, "")
             else:
                 problem = check(candidate.case, text) if text else ("empty", "")
-            dropped, detail = problem or (None, "")
-            yield StageRecord(
-                id=candidate.case.id,
-                stage=task.step,
-                text=text,
-                provenance=_provenance(task, reply),
-                dropped=dropped,
-                detail=detail,
-            )
-
-
-def _provenance(task: Task, reply: Reply) -> Provenance:
-    return Provenance(
-        narrator=reply.narrator,
-        prompt_sha256=prompt_sha256(task.text),
-        seed=task.seed,
-        cost_usd=reply.cost_usd,
-        input_tokens=reply.input_tokens,
-        output_tokens=reply.output_tokens,
-        simulated_slip=reply.simulated_slip,
-    )
+            of_reply = {k: v for k, v in reply._asdict().items() if k in Provenance.model_fields}
+            origin = Provenance(prompt_sha256=prompt_sha256(task.text), seed=task.seed, **of_reply)
+            yield stage_record(candidate.case.id, task.step, problem, text=text, provenance=origin)
 
 
 def blocks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -197,9 +159,14 @@ def observe(
 
 
 def observe_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
-    """What the narrator is given: the blind case, and a prompt that does not name the answer."""
-    case, seed = blind(candidate.case, folder), _seed_of(seed, candidate.case, "observe")
-    return Task(observe_prompt(case.context), case.images, seed, case, "observe")
+    """The blind case, and a prompt that does not name the answer.
+
+    Site and age are told where known, and no more.
+    """
+    case, asked = blind(candidate.case, folder), str(WORDING["observe_prompt"])
+    told = [f"{key} {defused(case.context[key])}" for key in CONTEXT_KEYS if case.context.get(key)]
+    text = f"{asked} Told: {', '.join(told)}." if told else asked
+    return Task(text, case.images, _seed_of(seed, candidate.case, "observe"), case, "observe")
 
 
 def blind(case: CaseRecord, folder: Path) -> Case:
@@ -239,11 +206,14 @@ def reason(
 
 
 def reason_task(candidate: Candidate, *, folder: Path, seed: int) -> Task:
-    """What the narrator is given: the observation and the gold diagnosis, and no other fact."""
+    """The observation between marks, the gold diagnosis, and no other fact."""
     case, records = candidate.case, candidate.records
     seen = records["observe"].text if "observe" in records else ""
-    asked, seed = reason_prompt(seen, case.label), _seed_of(seed, case, "reason")
-    return Task(asked, (), seed, blind(case, folder), "reason", seen, case.label)
+    text = str(WORDING["reason_prompt"]).format(
+        diagnosis=defused(case.label), not_supported=NOT_SUPPORTED, description=fence(seen)
+    )
+    seed = _seed_of(seed, case, "reason")
+    return Task(text, (), seed, blind(case, folder), "reason", seen, case.label)
 
 
 def says_not_supported(text: str) -> bool:
@@ -282,14 +252,13 @@ def normalise(candidates: Iterable[Candidate], *, seed: int) -> Iterator[StageRe
     of a doctor gets the sentence of its urgency.
     """
     for candidate in candidates:
+        text, problem = "", None
         try:
-            said = read_reasoning(candidate.text("reason"))
-            text = _canonical(candidate, said, seed)
+            text = _canonical(candidate, read_reasoning(candidate.text("reason")), seed)
         except NarrativeError as error:
-            reason = "no_diagnosis" if error.reason == "no_diagnosis" else "not_readable"
-            yield drop(candidate, "normalise", reason, error.reason)
-        else:
-            yield StageRecord(id=candidate.case.id, stage="normalise", text=text)
+            code = error.reason if error.reason == "no_diagnosis" else "not_readable"
+            problem = (code, error.reason)
+        yield stage_record(candidate.case.id, "normalise", problem, text=text)
 
 
 def read_reasoning(text: str) -> Reasoning:
@@ -298,13 +267,12 @@ def read_reasoning(text: str) -> Reasoning:
     Raises:
         NarrativeError: no reasoning or no conclusion can be told apart.
     """
-    titles = list(_TITLE.finditer(text))
-    if not titles:
+    parts = _parts(text)
+    if not parts:
         found = parse_narrative(text)
         if closeness(found.reasoning, found.diagnosis) is Closeness.EXACT or not found.reasoning:
             raise NarrativeError("not_canonical", "the text sets no reasoning apart")
         return Reasoning(found.reasoning, found.diagnosis, found.differential)
-    parts = _parts(text, titles)
     if not parts.get("diagnosis"):
         raise NarrativeError("no_diagnosis", "the reply has no line `Diagnosis:`")
     if not parts.get("reasoning"):
@@ -317,16 +285,15 @@ def read_reasoning(text: str) -> Reasoning:
     )
 
 
-def _parts(text: str, titles: list[re.Match[str]]) -> dict[str, str]:
+def _parts(text: str) -> dict[str, str]:
     """What stands under each title; what stands before the first one is reasoning."""
-    parts = {"reasoning": text[: titles[0].start()].strip()}
-    ends = [title.start() for title in titles[1:]] + [len(text)]
-    for title, end in zip(titles, ends, strict=True):
-        name = title[1].lower()
+    before, *titled = _TITLE.split(text)
+    parts = {"reasoning": before.strip()} if titled else {}
+    for title, words in zip(titled[::2], titled[1::2], strict=True):
+        name = title.lower()
         key = "differential" if name.startswith("diff") else name.split()[-1]
-        words = text[title.end() : end].strip()
-        if words:
-            parts[key] = words
+        if words.strip():
+            parts[key] = words.strip()
     return parts
 
 
@@ -348,14 +315,10 @@ def _canonical(candidate: Candidate, said: Reasoning, seed: int) -> str:
     others = (name for name in said.differential if closeness(name, diagnosis) < Closeness.SYNONYM)
     reasoning = said.reasoning if said.advice == "" else f"{said.reasoning} {said.advice}"
     if not said.advice and not _ADVISES.search(reasoning):
-        reasoning = f"{reasoning} {_advice(candidate, seed)}"
+        rng = random.Random(f"{seed}:{candidate.case.id}:advice")
+        reasoning = f"{reasoning} {rng.choice(ADVICE[urgency_of(label)])}"
     observation = _LEADING_TITLE.sub("", _one_line(candidate.text("observe")))
     return make_narrative(observation, reasoning, diagnosis, [*others]).text
-
-
-def _advice(candidate: Candidate, seed: int) -> str:
-    rng = random.Random(f"{seed}:{candidate.case.id}:advice")
-    return rng.choice(ADVICE[urgency_of(candidate.case.label)])
 
 
 # Counting words are used of findings too (`several findings`).
@@ -378,10 +341,7 @@ def audit(candidates: Iterable[Candidate], recipe: AuditRecipe) -> Iterator[Stag
     """Whether each canonical narrative stands; the first problem found drops it."""
     for candidate in candidates:
         problem = find_problem(candidate.case, candidate.text("normalise"), recipe)
-        if problem is None:
-            yield StageRecord(id=candidate.case.id, stage="audit")
-        else:
-            yield drop(candidate, "audit", *problem)
+        yield stage_record(candidate.case.id, "audit", problem)
 
 
 def find_problem(case: CaseRecord, text: str, recipe: AuditRecipe) -> Problem | None:

@@ -17,11 +17,10 @@ import hashlib
 import io
 import json
 import logging
-import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +37,7 @@ from skingpt_r1.records import write_bytes_atomic
 from skingpt_r1.render.camera import set_up_camera
 from skingpt_r1.render.case import Plan, plan_case, render
 from skingpt_r1.render.conditions import CONDITIONS
+from skingpt_r1.runs import process_map
 from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels
 
 DATASET = "synthetic"
@@ -142,14 +142,10 @@ def _write_pictures(cases: list[Case], seed: int, size: int, workers: int) -> No
     missing = [i for i, case in enumerate(cases) if not case.images[0].exists()]
     logger.info("rendering %d of %d pictures", len(missing), len(cases))
     paths = [cases[i].images[0] for i in missing]
-    seeds, sizes = [seed] * len(missing), [size] * len(missing)
-    if workers == 1 or len(missing) < 2 * workers:
-        for path, index in zip(paths, missing, strict=True):
-            write_picture(path, index, seed, size)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        list(pool.map(write_picture, paths, missing, seeds, sizes, chunksize=32))
+    draw = partial(write_picture, seed=seed, size=size)
+    with process_map(1 if len(missing) < 2 * workers else workers, chunk=32) as run:
+        for _ in run(draw, paths, missing):
+            pass
 
 
 # Random streams of a lesion beside those of its first picture; see `render.py`.

@@ -28,10 +28,11 @@ from skingpt_r1.dermbench.ablation.compare import (
     BASE,
     FINDINGS,
     UNREADABLE,
-    Diagnosed,
     TrainedSystem,
+    Tried,
     compare,
     folder_name,
+    known_findings,
 )
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
@@ -43,12 +44,12 @@ from skingpt_r1.recipes import Section, read_recipe
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run
 from skingpt_r1.stats.intervals import (
-    NO_INTERVAL,
     Bootstrap,
     Floats,
     Integers,
     Interval,
     bootstrap_weights,
+    per_cent,
     percentile_interval,
     ratio,
 )
@@ -228,9 +229,9 @@ class Measured(NamedTuple):
 
 
 class _Runs(NamedTuple):
-    """What all comparisons gave: system -> its answers and its folders, one for each seed."""
+    """What all comparisons gave: system -> what it said and its folders, one for each seed."""
 
-    answers: dict[str, list[Sequence[Diagnosed]]]
+    tried: dict[str, list[Tried]]
     folders: dict[str, list[str]]
 
 
@@ -313,19 +314,19 @@ def _compare(
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / first[0] / BASE_ANSWERS, target)
     found = compare(systems, folder / place, table="comparison", differences=(), progress=progress)
-    for name, answers in found.answers.items():
+    for name, tried in found.tried.items():
         if name == BASE and first:
             continue
-        trained.answers.setdefault(name, []).append(answers)
+        trained.tried.setdefault(name, []).append(tried)
         run = place if name == BASE else place / folder_name(name)
         trained.folders.setdefault(name, []).append(run.as_posix())
 
 
 def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
-    _refuse_other_cases(trained.answers)
+    _refuse_other_cases(trained.tried)
     boot = Bootstrap(seed=recipe.seeds[0], resamples=recipe.resamples)
     count = len(recipe.seeds)
-    measured = {name: _measured(runs, count) for name, runs in trained.answers.items()}
+    measured = {name: _measured(runs, count) for name, runs in trained.tried.items()}
     rows = [
         _row(
             name,
@@ -345,38 +346,32 @@ def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
     return rows
 
 
-def _measured(runs: Sequence[Sequence[Diagnosed]], count: int) -> dict[str, Measured]:
+def _measured(runs: Sequence[Tried], count: int) -> dict[str, Measured]:
     """Metric -> values; the one run of the plain backbone stands for every seed."""
     all_runs = list(runs) if len(runs) == count else [runs[0]] * count
-    first = all_runs[0]
-    right = np.array([[answer.right for answer in run] for run in all_runs], np.float64)
-    unreadable = np.array(
-        [[answer.unreadable is not None for answer in run] for run in all_runs], np.float64
-    )
-    _, classes = np.unique([answer.label for answer in first], return_inverse=True)
-    whole = np.zeros(len(first), np.int64)
-    groups = [answer.group for answer in first]
+    said = runs[0].said
+    right = np.array([run.said.right for run in all_runs])
+    whole = np.zeros(len(said.labels), np.int64)
     found = {
-        ACCURACY: Measured(right, whole, groups),
-        BALANCED: Measured(right, classes.astype(np.int64), groups),
-        UNREADABLE: Measured(unreadable, whole, groups),
+        ACCURACY: Measured(right, whole, said.groups),
+        BALANCED: Measured(right, said.labels, said.groups),
+        UNREADABLE: Measured(np.array([run.unreadable for run in all_runs]), whole, said.groups),
     }
-    known = [row for row, answer in enumerate(first) if answer.findings is not None]
-    if known:
-        values = [[run[row].findings for row in known] for run in all_runs]
-        own = [groups[row] for row in known]
-        found[FINDINGS] = Measured(np.array(values, np.float64), whole[known], own)
+    if known := known_findings(runs[0]):
+        values = np.array([run.findings[known] for run in all_runs])
+        found[FINDINGS] = Measured(values, whole[known], [said.groups[row] for row in known])
     return found
 
 
-def _refuse_other_cases(answers: Mapping[str, Sequence[Sequence[Diagnosed]]]) -> None:
-    wanted = [answer.case for answer in answers[BASE][0]]
-    for name, runs in answers.items():
+def _refuse_other_cases(tried: Mapping[str, Sequence[Tried]]) -> None:
+    wanted = [answer.id for answer in tried[BASE][0].answers]
+    for name, runs in tried.items():
         for run in runs:
-            if [answer.case for answer in run] != wanted:
+            if [answer.id for answer in run.answers] != wanted:
                 raise RecipeError(
-                    f"cell {name!r} was tried on {len(run)} cases that are not the {len(wanted)} "
-                    f"of {BASE!r}; give all cells the same data.seed, data.split and evaluate.split"
+                    f"cell {name!r} was tried on {len(run.answers)} cases that are not the "
+                    f"{len(wanted)} of {BASE!r}; give all cells the same data.seed, data.split and "
+                    "evaluate.split"
                 )
 
 
@@ -451,11 +446,7 @@ def ablation_markdown(rows: Sequence[AblationRow]) -> str:
 def cell_text(row: AblationRow, metric: str) -> str:
     """`51.6 (45.9 to 57.2)`, in per cent; a dash where the metric is not known."""
     found = row.metrics.get(metric)
-    if found is None:
-        return "-"
-    if found.ends is None:
-        return f"{100 * found.value:.1f} ({NO_INTERVAL})"
-    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in (found.value, *found.ends)))
+    return "-" if found is None else per_cent(found.value, *(found.ends or (None, None)))
 
 
 def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:

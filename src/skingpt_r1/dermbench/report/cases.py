@@ -16,8 +16,8 @@ from skingpt_r1.dermbench.classification.match import MatchedLabel
 from skingpt_r1.dermbench.questions import benchmark_title, data_root
 from skingpt_r1.dermbench.reading import NOT_ASKED, RecordIndex, RunReading, Said, answer_files
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
-from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData
-from skingpt_r1.dermbench.report.wording import of_run, percent
+from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData, ResultTable
+from skingpt_r1.dermbench.report.wording import percent
 from skingpt_r1.dermbench.tables import UNKNOWN, type_name
 from skingpt_r1.errors import ImageError
 from skingpt_r1.llm.ask import picture_uri
@@ -123,13 +123,8 @@ class CaseChunks:
 
     def __init__(self, data: ReportData) -> None:
         self._data = data
-        self._places = {
-            (table.run, table.judge, table.protocol): place
-            for place, table in enumerate(data.scores)
-        }
-        self._rated = [
-            {row.system for row in table.rows if row.kind == "system"} for table in data.scores
-        ]
+        self._boards = data.of("scores")
+        self._places = {(board.run, *board.of): place for place, board in enumerate(self._boards)}
         self._rows: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[Markup]:
@@ -141,38 +136,19 @@ class CaseChunks:
 
     def index(self) -> Markup:
         """What the filters need of every case; to be called after the last chunk."""
-        tables = [
-            of_run(f"{table.judge}, {table.protocol}", table.run) for table in self._data.scores
-        ]
+        tables = [board.title for board in self._boards]
         return script_json(
             {"chunk_size": _CHUNK, "dimensions": DIMENSIONS, "tables": tables, "cases": self._rows}
         )
 
     def _index_row(self, case: ReportCase) -> dict[str, Any]:
-        means = [self._means(case, place) for place in range(len(self._data.scores))]
+        means = [_means(case, board) for board in self._boards]
         return {
             "id": case.id,
             **_shown(case.question),
             "gaps": [_round(max(row) - min(row)) if len(row) > 1 else None for row in means],
             "lows": [_round(min(row)) if row else None for row in means],
         }
-
-    def _means(self, case: ReportCase, place: int) -> list[float]:
-        """Mean score of every scored system on a case; controls and oracles are left aside."""
-        table = self._data.scores[place]
-        if case.run != table.run:
-            return []
-        means = []
-        for answer, _, judgements in case.answers:
-            given = [
-                mean_score(item.scores)
-                for item in judgements
-                if item.scores is not None
-                and (item.judge, item.protocol) == (table.judge, table.protocol)
-            ]
-            if given and answer.system in self._rated[place]:
-                means.append(sum(given) / len(given))
-        return means
 
     def _whole(self, case: ReportCase) -> dict[str, Any]:
         return {
@@ -209,6 +185,22 @@ class CaseChunks:
             "scores": [item.scores[name] for name in DIMENSIONS],
             "mean": _round(mean_score(item.scores)),
         }
+
+
+def _means(case: ReportCase, board: ResultTable) -> list[float]:
+    """Mean score of every scored system on a case; controls and oracles are left aside."""
+    if case.run != board.run:
+        return []
+    means = []
+    for answer, _, judgements in case.answers:
+        given = [
+            mean_score(item.scores)
+            for item in judgements
+            if item.scores is not None and (item.judge, item.protocol) == board.of
+        ]
+        if given and board.systems.get(answer.system) == "system":
+            means.append(sum(given) / len(given))
+    return means
 
 
 def _shown(question: Question) -> dict[str, str]:

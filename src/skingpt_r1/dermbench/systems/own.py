@@ -177,12 +177,12 @@ def weights_sha256(where: str) -> str:
     """
     from skingpt_r1.model.backbone import find_directory
     from skingpt_r1.model.checkpoint import WEIGHTS_FILE, is_adapter
-    from skingpt_r1.model.weight_files import weights_revision
+    from skingpt_r1.model.weight_files import weight_files, weights_revision
 
     folder = find_directory(where)
     if is_adapter(folder):
         return sha256_file(folder / WEIGHTS_FILE)
-    return weights_revision(folder)
+    return weights_revision(weight_files(folder))
 
 
 def short_name(where: str) -> str:
