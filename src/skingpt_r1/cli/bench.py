@@ -132,13 +132,12 @@ def audit(
     ] = None,
 ) -> None:
     """Check the judges of a run: repeats, length, order, own family, clinicians."""
-    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
+    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges, read_judged
 
-    scores = read_scores(folder)
-    found = audit_run(scores)
+    reading = read_judged(folder)
+    found = audit_run(reading)
     if ratings is not None:
-        found += agreement_audits(measure_judges(folder, scores, ratings))
+        found += agreement_audits(measure_judges(reading, ratings))
     for line in audit_lines(found):
         typer.echo(line)
     typer.echo(RESEARCH)
@@ -159,13 +158,11 @@ def agree(
     Ratings belong to answers by the id `SYSTEM/QUESTION`, or by the question's id and the text.
     """
     from skingpt_r1.cli.dermeval import print_rows
-    from skingpt_r1.dermbench.audits import measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
+    from skingpt_r1.dermbench.audits import measure_judges, read_judged
     from skingpt_r1.records import write_results
 
-    found = measure_judges(
-        folder, read_scores(folder), ratings, judges=names or (), resamples=resamples
-    )
+    reading = read_judged(folder)
+    found = measure_judges(reading, ratings, judges=names or (), resamples=resamples)
     for entry in found:
         print_rows(entry.rows, f"{entry.judge}: {len(entry.pairs.ids)} answers")
         typer.echo(
@@ -307,13 +304,12 @@ def find_audits(
 
 
 def _audits_of(folder: Path, ratings: Path | None) -> Sequence[Audit]:
-    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
+    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges, read_judged
 
-    scores = read_scores(folder)
-    found = audit_run(scores)
+    reading = read_judged(folder)
+    found = audit_run(reading)
     if ratings is not None:
-        found += agreement_audits(measure_judges(folder, scores, ratings))
+        found += agreement_audits(measure_judges(reading, ratings))
     return found
 
 

@@ -7,7 +7,7 @@ matched by guess. For research, not for diagnosis.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
-from skingpt_r1.dermbench.judgements import AnswerKey as Key
-from skingpt_r1.dermbench.judgements import JudgedScores, RunScores
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
+from skingpt_r1.dermbench.reading import RunReading, Scale, read_run
 from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
@@ -61,100 +60,132 @@ _FAMILIES: dict[str, str] = {
 }
 
 
-def audit_run(scores: RunScores, *, seed: int = 0) -> list[Audit]:
+Key = tuple[str, str]  # system, question
+
+
+def read_judged(folder: Path) -> RunReading:
+    """Go through a run's folder; see `reading.read_run`.
+
+    Raises:
+        RecordError: as `read_run`, or nothing is judged yet.
+    """
+    reading = read_run(folder)
+    if not reading.judged:
+        raise RecordError(
+            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
+        )
+    return reading
+
+
+def audit_run(reading: RunReading, *, seed: int = 0) -> list[Audit]:
     """Every check of every judge of a run."""
     return [
         audit
-        for judged in scores.judges
+        for scale in sorted(reading.judged)
         for check in (repeat_spread, length_correlation, order_effect, self_preference)
-        for audit in check(scores, judged, seed)
+        for audit in check(reading, scale, seed)
     ]
 
 
-def repeat_spread(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def _means(reading: RunReading, scale: Scale) -> dict[Key, tuple[float, ...]]:
+    """Answer -> the mean of the repeats, dimension by dimension."""
+    return {
+        (system, question): values
+        for system, judged in reading.judged[scale].items()
+        for question, values in judged.means.items()
+    }
+
+
+def _overall(reading: RunReading, scale: Scale) -> dict[Key, float]:
+    """Answer -> the mean over repeats and dimensions."""
+    return {key: sum(values) / len(values) for key, values in _means(reading, scale).items()}
+
+
+def repeat_spread(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
     """Standard deviation of the mean score between repeats of the same answer."""
     spread = {
-        key: float(np.std([np.mean(values) for values in said.values()], ddof=1))
-        for key, said in judged.repeats.items()
-        if len(said) > 1
+        (system, question): float(np.std([np.mean(values) for values in given], ddof=1))
+        for system, judged in reading.judged[scale].items()
+        for question, given in judged.scores.items()
+        if len(given) > 1
     }
     if not spread:
         words = "no answer has the scores of two repeats"
-        yield _audit(judged, REPEATS, "all systems", None, words)
+        yield _audit(scale, REPEATS, "all systems", None, words)
         return
-    found = bootstrap_mean(list(spread.values()), _groups(scores, spread), seed=seed)
+    found = bootstrap_mean(list(spread.values()), _groups(reading, spread), seed=seed)
     far = found.value > SPREAD_FLAG
     words = "repeats differ; judge more often" if far else "repeats agree"
-    yield _audit(judged, REPEATS, "all systems", found, words, flagged=far)
+    yield _audit(scale, REPEATS, "all systems", found, words, flagged=far)
 
 
-def length_correlation(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def length_correlation(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
     """Rank correlation between the length of an answer and its mean score, system by system."""
-    overall = judged.overall
-    for system in scores.systems:
-        keys = [key for key in overall if key[0] == system and key in scores.lengths]
-        lengths = np.array([float(scores.lengths[key]) for key in keys])
+    overall = _overall(reading, scale)
+    for system in reading.systems:
+        said = reading.said[system]
+        keys = [key for key in overall if key[0] == system and said[key[1]].problem is None]
+        lengths = np.array([float(said[question].words) for _, question in keys])
         values = np.array([overall[key] for key in keys])
         if len(keys) < FEWEST or len(set(lengths)) < 2 or len(set(values)) < 2:
             words = "too few answers, or nothing varies"
-            yield _audit(judged, LENGTH, system, None, words)
+            yield _audit(scale, LENGTH, system, None, words)
             continue
-        found = _rank_correlation(lengths, values, _groups(scores, keys), seed)
+        found = _rank_correlation(lengths, values, _groups(reading, keys), seed)
         tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
         more = "longer" if found.value > 0 else "shorter"
         words = f"{more} answers score higher" if tied else "no strong tie to the length"
-        yield _audit(judged, LENGTH, system, found, words, flagged=tied)
+        yield _audit(scale, LENGTH, system, found, words, flagged=tied)
 
 
-def order_effect(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def order_effect(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
     """How much higher the same answers score when the candidate is shown before the reference."""
-    if judged.judge.endswith(CANDIDATE_FIRST):
+    judge, protocol = scale
+    other = (judge + CANDIDATE_FIRST, protocol)
+    if judge.endswith(CANDIDATE_FIRST) or other not in reading.judged:
         return
-    name = judged.judge + CANDIDATE_FIRST
-    both = (item for item in scores.judges if item.protocol == judged.protocol)
-    other = next((item for item in both if item.judge == name), None)
-    if other is None:
-        return
-    usual, turned = judged.overall, other.overall
+    usual, turned = _overall(reading, scale), _overall(reading, other)
     keys = [key for key in usual if key in turned]
     if not keys:
-        yield _audit(judged, ORDER, "all systems", None, "no answer was judged in both orders")
+        yield _audit(scale, ORDER, "all systems", None, "no answer was judged in both orders")
         return
     shift = [turned[key] - usual[key] for key in keys]
-    found = bootstrap_mean(shift, _groups(scores, keys), seed=seed)
+    found = bootstrap_mean(shift, _groups(reading, keys), seed=seed)
     moved = abs(found.value) > SHIFT_FLAG and found.excludes_zero
     words = "the order changes the scores" if moved else "the order changes little"
-    yield _audit(judged, ORDER, "all systems", found, words, flagged=moved)
+    yield _audit(scale, ORDER, "all systems", found, words, flagged=moved)
 
 
-def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def self_preference(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
     """Systems of the judge's own family by name, and what it gives them more than other judges.
 
     The lead of such a system over the systems of other families is compared with its lead under
     the other judges of the same scale; without other judges nothing is measured, and the flag
     stands by the name alone.
     """
-    family = family_of(judged.judge)
-    own = [name for name in scores.systems if family is not None and family_of(name) == family]
-    rest = [name for name in scores.systems if name not in own]
+    judge, protocol = scale
+    family = family_of(judge)
+    own = [name for name in reading.systems if family is not None and family_of(name) == family]
+    rest = [name for name in reading.systems if name not in own]
     others = [
-        entry.overall
-        for entry in scores.judges
-        if entry.protocol == judged.protocol
-        and entry.judge.removesuffix(CANDIDATE_FIRST) != judged.judge.removesuffix(CANDIDATE_FIRST)
-        and family_of(entry.judge) != family
+        _overall(reading, (other, used))
+        for other, used in sorted(reading.judged)
+        if used == protocol
+        and other.removesuffix(CANDIDATE_FIRST) != judge.removesuffix(CANDIDATE_FIRST)
+        and family_of(other) != family
     ]
+    mine = _overall(reading, scale)
     for system in own:
-        gains = _gains(judged.overall, others, system, rest)
+        gains = _gains(mine, others, system, rest)
         if not gains:
             words = f"judge and system are both {family}; compare with another judge"
-            yield _audit(judged, SELF, system, None, words, flagged=True)
+            yield _audit(scale, SELF, system, None, words, flagged=True)
             continue
-        groups = [scores.groups[name] for name in gains]
+        groups = _groups(reading, [(system, question) for question in gains])
         found = bootstrap_mean(list(gains.values()), groups, seed=seed)
         prefers = found.value > SHIFT_FLAG and found.excludes_zero
         words = "scores its own family higher than other judges do" if prefers else "not shown"
-        yield _audit(judged, SELF, system, found, f"both {family}: {words}", flagged=True)
+        yield _audit(scale, SELF, system, found, f"both {family}: {words}", flagged=True)
 
 
 def family_of(name: str) -> str | None:
@@ -206,12 +237,12 @@ def _rank_correlation(
     return found
 
 
-def _groups(scores: RunScores, keys: Sequence[Key] | dict[Key, float]) -> list[str]:
-    return [scores.groups[question] for _, question in keys]
+def _groups(reading: RunReading, keys: Iterable[Key]) -> list[str]:
+    return [reading.questions[reading.place[question]].group for _, question in keys]
 
 
 def _audit(
-    judged: JudgedScores,
+    scale: Scale,
     check: str,
     subject: str,
     measure: Interval | None,
@@ -219,9 +250,9 @@ def _audit(
     *,
     flagged: bool = False,
 ) -> Audit:
-    scale = "" if judged.protocol == "decimals 0-5" else f" ({judged.protocol})"
+    judge, protocol = scale
     return Audit(
-        judge=f"{judged.judge}{scale}",
+        judge=judge if protocol == "decimals 0-5" else f"{judge} ({protocol})",
         check=check,
         subject=subject,
         measure=measure,
@@ -247,8 +278,7 @@ class JudgeAgreement(NamedTuple):
 
 
 def measure_judges(
-    folder: Path,
-    scores: RunScores,
+    reading: RunReading,
     ratings: Path,
     *,
     judges: Sequence[str] = (),
@@ -263,15 +293,15 @@ def measure_judges(
         RecordError: the file breaks its schema, no rating belongs to an answer, or a judge is not
             there.
     """
-    chosen = _chosen(scores, judges)
-    texts = _texts(folder)
+    chosen = _chosen(reading, judges)
+    texts = _texts(reading.folder)
     matched, unmatched = match_ratings(read_ratings(ratings), texts)
     if not matched:
         raise RecordError(
-            f"no rating of {ratings} belongs to an answer of {folder}; ids must be "
+            f"no rating of {ratings} belongs to an answer of {reading.folder}; ids must be "
             "`<system>/<question>`, or the question's id with the text of one answer"
         )
-    return [_measure(judged, scores, matched, unmatched, resamples, seed) for judged in chosen]
+    return [_measure(reading, scale, matched, unmatched, resamples, seed) for scale in chosen]
 
 
 def match_ratings(
@@ -341,9 +371,9 @@ def _in_words(entry: JudgeAgreement) -> str:
     return "; ".join([words, *(f"{count} {what}" for count, what in left if count)])
 
 
-def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:
-    known = [j for j in scores.judges if j.protocol == Protocol.DECIMAL_0_5.value]
-    names = [judged.judge for judged in known]
+def _chosen(reading: RunReading, judges: Sequence[str]) -> list[Scale]:
+    known = [scale for scale in sorted(reading.judged) if scale[1] == Protocol.DECIMAL_0_5.value]
+    names = [judge for judge, _ in known]
     unknown = [name for name in judges if name not in names]
     if unknown or not known:
         raise RecordError(
@@ -351,7 +381,7 @@ def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:
             if unknown
             else "no judge of this run used the scale 0-5, on which clinicians rate"
         )
-    return [judged for judged in known if not judges or judged.judge in judges]
+    return [scale for scale in known if not judges or scale[0] in judges]
 
 
 def _texts(folder: Path) -> dict[Key, str]:
@@ -364,17 +394,18 @@ def _texts(folder: Path) -> dict[Key, str]:
 
 
 def _measure(
-    judged: JudgedScores,
-    scores: RunScores,
+    reading: RunReading,
+    scale: Scale,
     matched: Mapping[Key, RatedText],
     unmatched: int,
     resamples: int,
     seed: int,
 ) -> JudgeAgreement:
-    means = judged.means
+    means = _means(reading, scale)
+    groups = _groups(reading, matched)
     people = {
-        key: replace(item, id=f"{key[0]}/{key[1]}", group=scores.groups[key[1]])
-        for key, item in matched.items()
+        (system, question): replace(item, id=f"{system}/{question}", group=group)
+        for ((system, question), item), group in zip(matched.items(), groups, strict=True)
     }
     judge = [
         replace(item, ratings=(Scores(means[key]),) if key in means else ())
@@ -382,7 +413,6 @@ def _measure(
     ]
     pairs = pair_ratings(judge, list(people.values()))
     rows = measure_agreement(pairs, seed=seed, resamples=resamples)
-    named_rows = tuple(
-        row.model_copy(update={"table": f"{AGREEMENT}: {judged.judge}"}) for row in rows
-    )
-    return JudgeAgreement(judged.judge, pairs, named_rows, unmatched)
+    name = scale[0]
+    named_rows = tuple(row.model_copy(update={"table": f"{AGREEMENT}: {name}"}) for row in rows)
+    return JudgeAgreement(name, pairs, named_rows, unmatched)
