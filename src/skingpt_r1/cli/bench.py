@@ -132,13 +132,9 @@ def audit(
     ] = None,
 ) -> None:
     """Check the judges of a run: repeats, length, order, own family, clinicians."""
-    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges, read_judged
+    from skingpt_r1.dermbench.audits import audit_folder
 
-    reading = read_judged(folder)
-    found = audit_run(reading)
-    if ratings is not None:
-        found += agreement_audits(measure_judges(reading, ratings))
-    for line in audit_lines(found):
+    for line in audit_lines(audit_folder(folder, ratings)):
         typer.echo(line)
     typer.echo(RESEARCH)
 
@@ -289,28 +285,18 @@ def find_audits(
     folders: Sequence[Path], ratings: Path | None = None
 ) -> dict[Path, tuple[Audit, ...]]:
     """Checks of the judges of each run; none where nothing is judged, as in classification."""
-    from skingpt_r1.dermbench.records import JUDGEMENTS
+    from skingpt_r1.dermbench.audits import audit_folder
 
     judged = [path for path in folders if any((path / JUDGEMENTS).glob("*/*.jsonl"))]
     if ratings is None:
-        return {path: tuple(_audits_of(path, None)) for path in judged}
+        return {path: tuple(audit_folder(path)) for path in judged}
     if len(judged) > 1:
         raise RecipeError(
             f"{len(judged)} of the runs are judged ({', '.join(map(str, judged))}), and ratings "
             "are of the answers of one; report that run alone with --ratings"
         )
     # Without a judged run the one that is read says what is missing.
-    return {path: tuple(_audits_of(path, ratings)) for path in judged or folders[:1]}
-
-
-def _audits_of(folder: Path, ratings: Path | None) -> Sequence[Audit]:
-    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges, read_judged
-
-    reading = read_judged(folder)
-    found = audit_run(reading)
-    if ratings is not None:
-        found += agreement_audits(measure_judges(reading, ratings))
-    return found
+    return {path: tuple(audit_folder(path, ratings)) for path in judged or folders[:1]}
 
 
 def report_lines(data: ReportData) -> Iterator[str]:

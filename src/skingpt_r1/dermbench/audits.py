@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from skingpt_r1.dermbench.answers import read_answers, system_names
+from skingpt_r1.dermbench.answers import read_answers
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
 from skingpt_r1.dermbench.reading import RunReading, Scale, read_run
 from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
-from skingpt_r1.ratings.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
+from skingpt_r1.ratings.agreement import SUBJECTS, Pairs, measure_agreement, pair_ratings
 from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
@@ -31,7 +31,7 @@ from skingpt_r1.stats.intervals import (
     resampled_sums,
     spearman,
 )
-from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores
+from skingpt_r1.text.rubric import Protocol, Scores
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -60,6 +60,18 @@ _FAMILIES: dict[str, str] = {
 }
 
 
+class Finding(NamedTuple):
+    """Of whom, the measure, what it means, and whether a reader is warned."""
+
+    subject: str
+    measure: Interval | None
+    verdict: str
+    flagged: bool = False
+
+
+EVERYONE = "all systems"
+
+
 Key = tuple[str, str]  # system, question
 
 
@@ -77,14 +89,23 @@ def read_judged(folder: Path) -> RunReading:
     return reading
 
 
-def audit_run(reading: RunReading, *, seed: int = 0) -> list[Audit]:
+def audit_run(reading: RunReading) -> list[Audit]:
     """Every check of every judge of a run."""
     return [
-        audit
+        Audit(judge=_named(scale), check=check, **finding._asdict())
         for scale in sorted(reading.judged)
-        for check in (repeat_spread, length_correlation, order_effect, self_preference)
-        for audit in check(reading, scale, seed)
+        for check, find in _CHECKS.items()
+        for finding in find(reading, scale)
     ]
+
+
+def audit_folder(folder: Path, ratings: Path | None = None) -> list[Audit]:
+    """The checks of a run, those against a rating file of clinicians included."""
+    reading = read_judged(folder)
+    found = audit_run(reading)
+    if ratings is not None:
+        found += agreement_audits(measure_judges(reading, ratings))
+    return found
 
 
 def _means(reading: RunReading, scale: Scale) -> dict[Key, tuple[float, ...]]:
@@ -101,7 +122,7 @@ def _overall(reading: RunReading, scale: Scale) -> dict[Key, float]:
     return {key: sum(values) / len(values) for key, values in _means(reading, scale).items()}
 
 
-def repeat_spread(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
+def repeat_spread(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Standard deviation of the mean score between repeats of the same answer."""
     spread = {
         (system, question): float(np.std([np.mean(values) for values in given], ddof=1))
@@ -110,53 +131,50 @@ def repeat_spread(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audi
         if len(given) > 1
     }
     if not spread:
-        words = "no answer has the scores of two repeats"
-        yield _audit(scale, REPEATS, "all systems", None, words)
+        yield Finding(EVERYONE, None, "no answer has the scores of two repeats")
         return
-    found = bootstrap_mean(list(spread.values()), _groups(reading, spread), seed=seed)
+    found = bootstrap_mean(list(spread.values()), _groups(reading, spread))
     far = found.value > SPREAD_FLAG
     words = "repeats differ; judge more often" if far else "repeats agree"
-    yield _audit(scale, REPEATS, "all systems", found, words, flagged=far)
+    yield Finding(EVERYONE, found, words, far)
 
 
-def length_correlation(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
+def length_correlation(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Rank correlation between the length of an answer and its mean score, system by system."""
     overall = _overall(reading, scale)
-    for system in reading.systems:
-        said = reading.said[system]
+    for system, said in reading.said.items():
         keys = [key for key in overall if key[0] == system and said[key[1]].problem is None]
         lengths = np.array([float(said[question].words) for _, question in keys])
         values = np.array([overall[key] for key in keys])
         if len(keys) < FEWEST or len(set(lengths)) < 2 or len(set(values)) < 2:
-            words = "too few answers, or nothing varies"
-            yield _audit(scale, LENGTH, system, None, words)
+            yield Finding(system, None, "too few answers, or nothing varies")
             continue
-        found = _rank_correlation(lengths, values, _groups(reading, keys), seed)
+        found = _rank_correlation(lengths, values, _groups(reading, keys))
         tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
         more = "longer" if found.value > 0 else "shorter"
         words = f"{more} answers score higher" if tied else "no strong tie to the length"
-        yield _audit(scale, LENGTH, system, found, words, flagged=tied)
+        yield Finding(system, found, words, tied)
 
 
-def order_effect(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
+def order_effect(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """How much higher the same answers score when the candidate is shown before the reference."""
     judge, protocol = scale
-    other = (judge + CANDIDATE_FIRST, protocol)
-    if judge.endswith(CANDIDATE_FIRST) or other not in reading.judged:
+    turned = judge + CANDIDATE_FIRST, protocol
+    if turned not in reading.judged:
         return
-    usual, turned = _overall(reading, scale), _overall(reading, other)
-    keys = [key for key in usual if key in turned]
+    usual, first = _overall(reading, scale), _overall(reading, turned)
+    keys = [key for key in usual if key in first]
     if not keys:
-        yield _audit(scale, ORDER, "all systems", None, "no answer was judged in both orders")
+        yield Finding(EVERYONE, None, "no answer was judged in both orders")
         return
-    shift = [turned[key] - usual[key] for key in keys]
-    found = bootstrap_mean(shift, _groups(reading, keys), seed=seed)
+    shift = [first[key] - usual[key] for key in keys]
+    found = bootstrap_mean(shift, _groups(reading, keys))
     moved = abs(found.value) > SHIFT_FLAG and found.excludes_zero
     words = "the order changes the scores" if moved else "the order changes little"
-    yield _audit(scale, ORDER, "all systems", found, words, flagged=moved)
+    yield Finding(EVERYONE, found, words, moved)
 
 
-def self_preference(reading: RunReading, scale: Scale, seed: int) -> Iterator[Audit]:
+def self_preference(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Systems of the judge's own family by name, and what it gives them more than other judges.
 
     The lead of such a system over the systems of other families is compared with its lead under
@@ -167,25 +185,33 @@ def self_preference(reading: RunReading, scale: Scale, seed: int) -> Iterator[Au
     family = family_of(judge)
     own = [name for name in reading.systems if family is not None and family_of(name) == family]
     rest = [name for name in reading.systems if name not in own]
-    others = [
-        _overall(reading, (other, used))
-        for other, used in sorted(reading.judged)
-        if used == protocol
-        and other.removesuffix(CANDIDATE_FIRST) != judge.removesuffix(CANDIDATE_FIRST)
-        and family_of(other) != family
-    ]
     mine = _overall(reading, scale)
+    others = [
+        _overall(reading, other)
+        for other in sorted(reading.judged)
+        if other[1] == protocol
+        and other[0].removesuffix(CANDIDATE_FIRST) != judge.removesuffix(CANDIDATE_FIRST)
+        and family_of(other[0]) != family
+    ]
     for system in own:
         gains = _gains(mine, others, system, rest)
         if not gains:
             words = f"judge and system are both {family}; compare with another judge"
-            yield _audit(scale, SELF, system, None, words, flagged=True)
+            yield Finding(system, None, words, flagged=True)
             continue
-        groups = _groups(reading, [(system, question) for question in gains])
-        found = bootstrap_mean(list(gains.values()), groups, seed=seed)
+        groups = _groups(reading, ((system, question) for question in gains))
+        found = bootstrap_mean(list(gains.values()), groups)
         prefers = found.value > SHIFT_FLAG and found.excludes_zero
         words = "scores its own family higher than other judges do" if prefers else "not shown"
-        yield _audit(scale, SELF, system, found, f"both {family}: {words}", flagged=True)
+        yield Finding(system, found, f"both {family}: {words}", flagged=True)
+
+
+_CHECKS = {
+    REPEATS: repeat_spread,
+    LENGTH: length_correlation,
+    ORDER: order_effect,
+    SELF: self_preference,
+}
 
 
 def family_of(name: str) -> str | None:
@@ -222,14 +248,12 @@ def _lead(
     return overall[system, question] - sum(beside) / len(beside)
 
 
-def _rank_correlation(
-    lengths: Floats, values: Floats, groups: Sequence[str], seed: int
-) -> Interval:
+def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) -> Interval:
     """Spearman's correlation; resamples keep the ranks of the whole, so that sums are enough."""
     n = len(lengths)
     x, y = (rankdata(column) - (n + 1) / 2 for column in (lengths, values))
     columns = np.column_stack([np.ones(n), x, y, x * x, y * y, x * y])
-    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups, seed=seed).T
+    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups).T
     scale = np.sqrt((size * xx - sx**2) * (size * yy - sy**2))
     drawn = np.divide(size * xy - sx * sy, scale, out=np.full(len(size), np.nan), where=scale > 0)
     found = percentile_interval(spearman(lengths, values), drawn, n, len(set(groups)))
@@ -241,24 +265,9 @@ def _groups(reading: RunReading, keys: Iterable[Key]) -> list[str]:
     return [reading.questions[reading.place[question]].group for _, question in keys]
 
 
-def _audit(
-    scale: Scale,
-    check: str,
-    subject: str,
-    measure: Interval | None,
-    verdict: str,
-    *,
-    flagged: bool = False,
-) -> Audit:
+def _named(scale: Scale) -> str:
     judge, protocol = scale
-    return Audit(
-        judge=judge if protocol == "decimals 0-5" else f"{judge} ({protocol})",
-        check=check,
-        subject=subject,
-        measure=measure,
-        verdict=verdict,
-        flagged=flagged,
-    )
+    return judge if protocol == Protocol.DECIMAL_0_5.value else f"{judge} ({protocol})"
 
 
 AGREEMENT = "agreement with clinicians"
@@ -278,12 +287,7 @@ class JudgeAgreement(NamedTuple):
 
 
 def measure_judges(
-    reading: RunReading,
-    ratings: Path,
-    *,
-    judges: Sequence[str] = (),
-    resamples: int = 2000,
-    seed: int = 0,
+    reading: RunReading, ratings: Path, *, judges: Sequence[str] = (), resamples: int = 2000
 ) -> list[JudgeAgreement]:
     """Compare judges, all of the scale 0-5 by default, with a rating file of that scale.
 
@@ -294,14 +298,38 @@ def measure_judges(
             there.
     """
     chosen = _chosen(reading, judges)
-    texts = _texts(reading.folder)
+    folder = reading.folder
+    texts = {
+        (system, name): answer.text
+        for system in reading.systems
+        for name, answer in read_answers(folder, system).items()
+        if answer.problem is None
+    }
     matched, unmatched = match_ratings(read_ratings(ratings), texts)
     if not matched:
         raise RecordError(
-            f"no rating of {ratings} belongs to an answer of {reading.folder}; ids must be "
+            f"no rating of {ratings} belongs to an answer of {folder}; ids must be "
             "`<system>/<question>`, or the question's id with the text of one answer"
         )
-    return [_measure(reading, scale, matched, unmatched, resamples, seed) for scale in chosen]
+    people = {
+        (system, question): replace(item, id=f"{system}/{question}", group=group)
+        for ((system, question), item), group in zip(
+            matched.items(), _groups(reading, matched), strict=True
+        )
+    }
+    found = []
+    for scale in chosen:
+        means = _means(reading, scale)
+        judge = [
+            replace(item, ratings=(Scores(means[key]),) if key in means else ())
+            for key, item in people.items()
+        ]
+        pairs = pair_ratings(judge, list(people.values()))
+        table = {"table": f"{AGREEMENT}: {scale[0]}"}
+        rows = measure_agreement(pairs, resamples=resamples)
+        named = tuple(row.model_copy(update=table) for row in rows)
+        found.append(JudgeAgreement(scale[0], pairs, named, unmatched))
+    return found
 
 
 def match_ratings(
@@ -337,28 +365,22 @@ def agreement_audits(found: Sequence[JudgeAgreement]) -> list[Audit]:
 
     A measure that is not defined, such as the kappa of equal scores, has no number.
     """
-    measured = [
-        (
-            entry,
-            {
-                (row.system, row.metric): Interval(row.value, row.low, row.high, row.n)
-                for row in entry.rows
-            },
-        )
-        for entry in found
-    ]
-    return [
-        Audit(
-            judge=entry.judge,
-            check=f"{AGREEMENT}: {metric}",
-            subject=dimension,
-            measure=measures.get((dimension, metric)),
-            verdict=_in_words(entry),
-        )
-        for entry, measures in measured
-        for dimension in (*DIMENSIONS, OVERALL)
-        for metric in SHOWN_METRICS
-    ]
+    audits = []
+    for entry in found:
+        rows = {(row.system, row.metric): row for row in entry.rows}
+        for subject in SUBJECTS:
+            for metric in SHOWN_METRICS:
+                row = rows.get((subject, metric))
+                audits.append(
+                    Audit(
+                        judge=entry.judge,
+                        check=f"{AGREEMENT}: {metric}",
+                        subject=subject,
+                        measure=Interval(row.value, row.low, row.high, row.n) if row else None,
+                        verdict=_in_words(entry),
+                    )
+                )
+    return audits
 
 
 def _in_words(entry: JudgeAgreement) -> str:
@@ -372,47 +394,13 @@ def _in_words(entry: JudgeAgreement) -> str:
 
 
 def _chosen(reading: RunReading, judges: Sequence[str]) -> list[Scale]:
-    known = [scale for scale in sorted(reading.judged) if scale[1] == Protocol.DECIMAL_0_5.value]
-    names = [judge for judge, _ in known]
-    unknown = [name for name in judges if name not in names]
-    if unknown or not known:
-        raise RecordError(
-            f"no judge {unknown[0]!r} on the scale 0-5; there are: {', '.join(names) or 'none'}"
-            if unknown
-            else "no judge of this run used the scale 0-5, on which clinicians rate"
-        )
-    return [scale for scale in known if not judges or scale[0] in judges]
-
-
-def _texts(folder: Path) -> dict[Key, str]:
-    return {
-        (system, name): answer.text
-        for system in system_names(folder)
-        for name, answer in read_answers(folder, system).items()
-        if answer.problem is None
-    }
-
-
-def _measure(
-    reading: RunReading,
-    scale: Scale,
-    matched: Mapping[Key, RatedText],
-    unmatched: int,
-    resamples: int,
-    seed: int,
-) -> JudgeAgreement:
-    means = _means(reading, scale)
-    groups = _groups(reading, matched)
-    people = {
-        (system, question): replace(item, id=f"{system}/{question}", group=group)
-        for ((system, question), item), group in zip(matched.items(), groups, strict=True)
-    }
-    judge = [
-        replace(item, ratings=(Scores(means[key]),) if key in means else ())
-        for key, item in people.items()
-    ]
-    pairs = pair_ratings(judge, list(people.values()))
-    rows = measure_agreement(pairs, seed=seed, resamples=resamples)
-    name = scale[0]
-    named_rows = tuple(row.model_copy(update={"table": f"{AGREEMENT}: {name}"}) for row in rows)
-    return JudgeAgreement(name, pairs, named_rows, unmatched)
+    wanted = Protocol.DECIMAL_0_5.value
+    known = {scale[0]: scale for scale in sorted(reading.judged) if scale[1] == wanted}
+    if not known and not judges:
+        raise RecordError("no judge of this run used the scale 0-5, on which clinicians rate")
+    for name in judges:
+        if name not in known:
+            raise RecordError(
+                f"no judge {name!r} on the scale 0-5; there are: {', '.join(known) or 'none'}"
+            )
+    return [scale for name, scale in known.items() if not judges or name in judges]

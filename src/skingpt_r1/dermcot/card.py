@@ -125,11 +125,6 @@ class Facts(NamedTuple):
     certification: Certification | None
 
     @property
-    def cases(self) -> int:
-        """Number of cases over all splits."""
-        return sum(tally.cases for tally in self.tallies.values())
-
-    @property
     def synthetic(self) -> int:
         """Number of cases with rendered pictures."""
         return sum(tally.synthetic for tally in self.tallies.values())
@@ -161,12 +156,12 @@ class Shard(NamedTuple):
 def write_card(facts: Facts) -> str:
     """The whole card, as Markdown."""
     tags = {WORDING["licence_tags"].get(source.licence, "other") for source in facts.sources}
-    tones = facts.ordered("tone")
+    tones, cases = facts.ordered("tone"), sum(tally.cases for tally in facts.tallies.values())
     return _render(
         "card.md.jinja",
         facts,
         licence=tags.pop() if len(tags) == 1 else "other",
-        size=next((size for most, size in _SIZES if facts.cases < most), "100K<n<1M"),
+        size=next((size for most, size in _SIZES if cases < most), "100K<n<1M"),
         tones=tones,
         tone_rows=[
             [name, *(" + ".join(facts.each("tones", (name, tone))) for tone in tones)]

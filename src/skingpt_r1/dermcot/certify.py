@@ -47,7 +47,6 @@ from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.wording import urgency_of, write_narrative
 
 FOLDER, HISTORY, RATINGS = "certify", "history.jsonl", "ratings.jsonl"
-_JOINT = " + "  # joins several mistakes in a provenance; see `narrators`
 
 
 def history_path(folder: Path) -> Path:
@@ -57,8 +56,7 @@ def history_path(folder: Path) -> Path:
 
 def current_rules(folder: Path) -> CertifyRules:
     """The numbers of the latest decisions; the usual ones before any."""
-    limits = read_history(history_path(folder)).limits
-    return CertifyRules() if limits is None else CertifyRules.model_validate(limits)
+    return CertifyRules.model_validate(read_history(history_path(folder)).limits or {})
 
 
 def export_to_raters(
@@ -73,9 +71,8 @@ def export_to_raters(
         RecordError: the held-out part is not finished.
     """
     check_raters(raters)
-    history, labels, cases = _open(folder), _labels(folder), corpus_cases(folder, "held_out")
-    assigned = assign_raters(labels, history, rules, raters, seed)
-    judged = _judged(folder)
+    history, cases, judged = _open(folder), corpus_cases(folder, "held_out"), _judged(folder)
+    assigned = assign_raters(_labels(folder), history, rules, raters, seed)
     return export_cases(cases, history, rules, assigned, to, judged=judged, seed=seed)
 
 
@@ -87,17 +84,15 @@ def import_ratings(
     Raises:
         DatasetError: see `read_sheet`; or the history is simulated.
     """
-    history, labels = _open(folder), _labels(folder)
+    history, labels, judged = _open(folder), _labels(folder), _judged(folder)
     if history.simulated:
         raise DatasetError(
             f"{folder} has simulated ratings; real ones must not mix with them; build the corpus "
             "in a new folder"
         )
-    judged = _judged(folder)
     event = read_sheet(path, labels, judged, imported_at=imported_at, sound_rows=sound_rows)
     news = tuple(rating for rating in event.ratings if history.is_news(rating))
-    unchanged = len(event.ratings) - len(news)
-    event = event.model_copy(update={"unchanged": unchanged, "ratings": news})
+    event = event.model_copy(update={"unchanged": len(event.ratings) - len(news), "ratings": news})
     append_decisions(append_import(history, event) if news else history, labels, rules)
     return event if news else None
 
@@ -171,7 +166,8 @@ def certified(folder: Path) -> Iterator[Entry]:
         decision = history.decisions.get(record.id)
         if decision is None or decision.state != "certified":
             continue
-        counted = history.basis(decision)
+        # The ratings that it rests on, as far as they are still the current ones.
+        counted = [rating for rating in history.of(record.id) if rating.name in decision.ratings]
         if len(counted) < len(decision.ratings):
             raise DatasetError(
                 f"{folder}: decisions rest on other ratings than there are now; run "
@@ -189,8 +185,8 @@ def slip_of(record: CorpusRecord) -> Damage:
     """
     parts: dict[str, float] = {}
     for provenance in (record.observe, record.reason):
-        slips = provenance.simulated_slip
-        for slip in slips.split(_JOINT) if slips else ():
+        slips = provenance.simulated_slip  # as `narrators.name_slip` joins them
+        for slip in slips.split(" + ") if slips else ():
             kind, _, strength = slip.rpartition(" ")
             try:
                 parts[kind] = max(float(strength), parts.get(kind, 0.0))

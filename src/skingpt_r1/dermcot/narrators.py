@@ -219,9 +219,8 @@ def check_models(recipe: CorpusRecipe, folder: Path, *, max_cost: float | None =
         CostError: a cost limit over calls without a price.
     """
     ledger = Ledger(folder / LEDGER, max_cost)
-    for name in {recipe.narrators.observe, recipe.narrators.reason}:
-        if is_called(name):
-            _open_model(name, recipe, ledger)
+    for name in filter(is_called, {recipe.narrators.observe, recipe.narrators.reason}):
+        _make(name, recipe, folder, ledger)
 
 
 def is_called(name: str) -> bool:
@@ -229,15 +228,11 @@ def is_called(name: str) -> bool:
     return name != OFFLINE and not name.startswith(OWN)
 
 
-def _open_model(name: str, recipe: CorpusRecipe, ledger: Ledger) -> Narrator:
-    wanted = recipe.narrators
-    return open_chat_model(name, api=wanted.api, calls=wanted.calls, ledger=ledger).ask
-
-
 def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narrator:
     check_name(name)
     if is_called(name):
-        return _open_model(name, recipe, ledger)
+        wanted = recipe.narrators
+        return open_chat_model(name, api=wanted.api, calls=wanted.calls, ledger=ledger).ask
     if name.startswith(OWN):
         from skingpt_r1.model.load import load_model
 

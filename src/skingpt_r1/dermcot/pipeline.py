@@ -48,7 +48,6 @@ from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 # Pictures and narrative of each case in, a verdict for each out, in order.
 ScoreFunction = Callable[[Sequence[tuple[tuple[Path, ...], str]]], list[Scores | Unscored]]
 
-
 logger = logging.getLogger(__name__)
 
 SELECTION = "selection.json"
@@ -218,8 +217,7 @@ def _write_part(folder: Path, part: Part, candidates: Iterable[Candidate]) -> in
     if path.exists():
         return sum(1 for _ in iterate_records(path, CorpusRecord))
     partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch()
+    partial.write_bytes(b"")
     count = 0
     for candidate in candidates:
         append_record(partial, _finished(candidate))

@@ -32,14 +32,7 @@ from skingpt_r1.dermcot.card import (
     write_card,
 )
 from skingpt_r1.dermcot.certify import Entry, certified, history_path
-from skingpt_r1.dermcot.corpus import (
-    CorpusRecord,
-    Part,
-    corpus_path,
-    noted_root,
-    picture_root,
-    read_corpus,
-)
+from skingpt_r1.dermcot.corpus import FILES, CorpusRecord, noted_root, picture_root, read_corpus
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import CertifyRules, History, read_history, standing
@@ -159,8 +152,7 @@ def _write(
 
 def _inputs(folder: Path, options: Options) -> dict[str, Any]:
     """What the bytes of a published corpus depend on."""
-    parts: tuple[Part, ...] = ("candidate", "held_out")
-    paths = [*(corpus_path(folder, part) for part in parts), history_path(folder)]
+    paths = [*(folder / name for name in FILES.values()), history_path(folder)]
     return {
         **{path.name: sha256_file(path) if path.is_file() else None for path in paths},
         "name": options.name,

@@ -17,8 +17,6 @@ from skingpt_r1.recipes import Section
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
 
 class CasesRecipe(Section):
     """The cases that narratives are wanted of."""
@@ -55,7 +53,7 @@ class NarratorsRecipe(Section):
     reason: str = OFFLINE
     api: ApiRecipe = ApiRecipe()
     calls: CallsRecipe = CallsRecipe()  # may change when a run continues
-    slips: Share = 0.0
+    slips: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class AuditRecipe(Section):

@@ -54,37 +54,32 @@ def read_hashes(phash: tuple[str, ...]) -> Hashes:
         raise RecordError("a perceptual hash is not 64 hexadecimal digits") from error
 
 
+@dataclass
 class Kept:
-    """What was kept so far, in the rows of a table, and whose it is.
+    """What was kept so far, in the first rows of a table, and whose each row is.
 
     `distances` gives how far new rows are from each row that was kept; up to `limit` they are
     near-duplicates.
     """
 
-    def __init__(
-        self,
-        room: NDArray[Any],
-        distances: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
-        limit: float,
-    ) -> None:
-        self._rows = room
-        self._owners: list[int] = []
-        self._distances = distances
-        self._limit = limit
+    rows: NDArray[Any]
+    distances: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+    limit: float
+    owners: list[int] = field(default_factory=list)
 
     def find(self, new: NDArray[Any]) -> int | None:
         """The owner of the nearest near-duplicate; None when there is none."""
-        if not self._owners:
+        if not self.owners:
             return None
-        distances = self._distances(new, self._rows[: len(self._owners)])
+        distances = self.distances(new, self.rows[: len(self.owners)])
         best = int(distances.argmin())
-        return self._owners[best] if distances[best] <= self._limit else None
+        return self.owners[best] if distances[best] <= self.limit else None
 
     def add(self, new: NDArray[Any], owner: int) -> None:
         """Keep rows."""
-        begin = len(self._owners)
-        self._rows[begin : begin + len(new)] = new
-        self._owners += [owner] * len(new)
+        begin = len(self.owners)
+        self.rows[begin : begin + len(new)] = new
+        self.owners += [owner] * len(new)
 
 
 def kept_texts(capacity: int, similarity: float) -> Kept:

@@ -315,14 +315,10 @@ def _canonical(candidate: Candidate, said: Reasoning, seed: int) -> str:
     others = (name for name in said.differential if closeness(name, diagnosis) < Closeness.SYNONYM)
     reasoning = said.reasoning if said.advice == "" else f"{said.reasoning} {said.advice}"
     if not said.advice and not _ADVISES.search(reasoning):
-        reasoning = f"{reasoning} {_advice(candidate, seed)}"
+        rng = random.Random(f"{seed}:{candidate.case.id}:advice")
+        reasoning = f"{reasoning} {rng.choice(ADVICE[urgency_of(label)])}"
     observation = _LEADING_TITLE.sub("", _one_line(candidate.text("observe")))
     return make_narrative(observation, reasoning, diagnosis, [*others]).text
-
-
-def _advice(candidate: Candidate, seed: int) -> str:
-    rng = random.Random(f"{seed}:{candidate.case.id}:advice")
-    return rng.choice(ADVICE[urgency_of(candidate.case.label)])
 
 
 # Counting words are used of findings too (`several findings`).

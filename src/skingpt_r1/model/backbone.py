@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
@@ -64,7 +64,6 @@ class Family(Protocol):
     def positions(
         self, backbone: Any, input_ids: Tensor, mask: Tensor, grids: Tensor
     ) -> Tensor: ...
-    def output_head(self, backbone: Any) -> nn.Linear: ...
     def lora_targets(self, settings: LoraSettings) -> str: ...
 
 

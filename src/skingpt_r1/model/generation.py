@@ -23,7 +23,6 @@ from transformers import (
 
 from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import refuse_control_tokens
 from skingpt_r1.recipes import Section
 
 ANSWER_OPENS = "<answer>"
@@ -170,12 +169,9 @@ def sum_likelihoods(
         owner = torch.cat([owner, inside])
         rest = [token for answer in answers for token in answer[1:]]
         targets = torch.cat([targets, torch.tensor(rest)])
-    found = (
-        logits_of(states).float().log_softmax(-1).gather(1, targets[:, None].to(last.device))[:, 0]
-    )
-    return torch.zeros(len(answers), device=found.device).index_add_(
-        0, owner.to(found.device), found
-    )
+    likely = logits_of(states).float().log_softmax(-1)
+    found = likely.gather(1, targets[:, None].to(last.device))[:, 0].cpu()
+    return torch.zeros(len(answers)).index_add_(0, owner, found)
 
 
 def _mask(inside: Tensor, length: int, like: Tensor) -> Tensor:
@@ -204,5 +200,5 @@ def check_candidates(candidates: Sequence[str], processor: SkinProcessor) -> lis
     if not labels or not all(labels) or len(set(labels)) != len(labels):
         raise SkinGPTError(f"candidates must be distinct and not empty; got {list(candidates)}")
     for label in labels:
-        refuse_control_tokens(label, f"candidate {label!r}", processor.control_tokens)
+        processor.refuse_control_tokens(label, f"candidate {label!r}")
     return labels

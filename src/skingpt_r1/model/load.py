@@ -89,8 +89,14 @@ def _load_released(folder: Path, device: str | torch.device, dtype: str | torch.
 
     Without it the embeddings are NaN, and `adapters=True` is refused with the reason.
     """
-    state, unexpected = _translate(_read_released(folder))
-    refuse_differences(folder, unexpected=unexpected)
+    published: dict[str, Tensor] = {}
+    for path, headers in weight_files(folder).items():
+        names = [name for name in headers if name.startswith(PREFIXES)]
+        refuse_other_types(path, {name: headers[name] for name in names})
+        with refusing(f"{path} cannot be read"), safe_open(path, "pt") as file:
+            published |= {name: file.get_tensor(name) for name in names}
+    refuse_not_finite(folder, published.items())
+    state = _translate(folder, published)
     config = _released_config(state)
     loaded = load_backbone(folder, device=device, dtype=dtype, foreign_prefixes=PREFIXES)
     model = SkinGPT(loaded, config)
@@ -102,24 +108,12 @@ def _load_released(folder: Path, device: str | torch.device, dtype: str | torch.
     return model
 
 
-def _read_released(folder: Path) -> dict[str, Tensor]:
-    """The adapters' tensors under their published names; only finite numbers are taken."""
-    state: dict[str, Tensor] = {}
-    for path, headers in weight_files(folder).items():
-        names = [name for name in headers if name.startswith(PREFIXES)]
-        refuse_other_types(path, {name: headers[name] for name in names})
-        with refusing(f"{path} cannot be read"), safe_open(path, "pt") as file:
-            state |= {name: file.get_tensor(name) for name in names}
-    refuse_not_finite(folder, state.items())
-    return state
-
-
-def _translate(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by our names, each layer's experts stacked; and published names without meaning."""
+def _translate(folder: Path, published: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by our names, each layer's experts stacked; published names without are refused."""
     ours: dict[str, Tensor] = {}
     experts: dict[str, dict[int, Tensor]] = {}
     unexpected = []
-    for name, value in state.items():
+    for name, value in published.items():
         found = [(re.fullmatch(theirs, name), own) for theirs, own in _NAMES.items()]
         match, own = next((pair for pair in found if pair[0]), (None, ""))
         if match is None:
@@ -128,11 +122,12 @@ def _translate(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
             experts.setdefault(match.expand(own), {})[int(match["expert"])] = value
         else:
             ours[match.expand(own)] = value
+    refuse_differences(folder, unexpected=unexpected)
     for name, parts in experts.items():
         if len({part.shape for part in parts.values()}) > 1:
             raise CheckpointError(f"the experts of {name} in the release have different shapes")
         ours[name] = torch.stack([parts[index] for index in sorted(parts)])
-    return ours, unexpected
+    return ours
 
 
 def _released_config(state: dict[str, Tensor]) -> AdapterConfig:

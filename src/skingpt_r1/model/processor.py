@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
-from skingpt_r1.errors import CheckpointError
+from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.records import read_json
 from skingpt_r1.text.narrative import MARKS
+from skingpt_r1.text.tokens import control_token
 
 TEMPLATE_SECONDS = 2
 TEMPLATE_WAIT_S = 30
@@ -150,8 +151,7 @@ class SkinProcessor:
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of a text as it is; whoever calls checks the length, and names the case."""
-        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False)
-        ids: list[int] = encoded["input_ids"]
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
@@ -172,6 +172,16 @@ class SkinProcessor:
         """The tokenizer's own special tokens, but the tags of narratives."""
         added = self.tokenizer.added_tokens_decoder.values()
         return tuple(str(token) for token in added if token.special and str(token) not in MARKS)
+
+    def refuse_control_tokens(self, text: str, what: str) -> None:
+        """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
+
+        `what` names the text in the message.
+        """
+        if token := control_token(text, self.control_tokens):
+            raise SkinGPTError(
+                f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
+            )
 
     @property
     def end_id(self) -> int:

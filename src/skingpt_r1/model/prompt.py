@@ -1,9 +1,9 @@
 """From a case to token ids: the one prompt that training and diagnosis share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import torch
 from PIL import Image
@@ -13,7 +13,6 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
-from skingpt_r1.text.tokens import control_token
 from skingpt_r1.text.wording import ask, check_context
 
 Picture: TypeAlias = str | Path | Image.Image
@@ -85,34 +84,22 @@ class Example(NamedTuple):
     pictures: Pictures
 
 
-def build_messages(request: Request, also: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The chat of one case: its pictures, then the dermatology prompt with what the asker knows.
+def chat_ids(processor: SkinProcessor, request: Request, grids: Tensor) -> list[int]:
+    """Token ids up to where the model answers: the pictures, then the prompt with what is known.
 
-    `also` are the special tokens of the tokenizer that reads the chat; the text must have none.
+    `grids`, `[images, 3]`, are those of the processed pictures.
     """
     text = request.question or ask(request.context)
-    refuse_control_tokens(text, "the prompt", also)
+    processor.refuse_control_tokens(text, "the prompt")
     content: list[dict[str, str]] = [{"type": "image"}] * len(request.images)
-    return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
-
-
-def refuse_control_tokens(text: str, what: str, also: Iterable[str] = ()) -> None:
-    """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
-
-    `what` names the text in the message; `also` are special tokens of the tokenizer that reads it.
-    """
-    if token := control_token(text, also):
-        raise SkinGPTError(
-            f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
-        )
+    messages = [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+    return processor.tokenize(processor.render_chat(messages, answer_follows=True), grids)
 
 
 def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int], Pictures]:
     """Token ids up to where the model answers, and the processed pictures."""
     pictures = processor.pictures(request.open())
-    messages = build_messages(request, processor.control_tokens)
-    text = processor.render_chat(messages, answer_follows=True)
-    return processor.tokenize(text, pictures.image_grid_thw), pictures
+    return chat_ids(processor, request, pictures.image_grid_thw), pictures
 
 
 def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> PromptBatch:
@@ -130,7 +117,7 @@ def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> Pro
 
 def encode_answer(processor: SkinProcessor, narrative: str) -> list[int]:
     """Token ids of what the model should write: the narrative and the end of turn."""
-    refuse_control_tokens(narrative, "a text to be taught", processor.control_tokens)
+    processor.refuse_control_tokens(narrative, "a text to be taught")
     return [*processor.text_ids(narrative), processor.end_id]
 
 

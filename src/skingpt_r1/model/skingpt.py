@@ -181,7 +181,8 @@ class SkinGPT(nn.Module):
     @property
     def head(self) -> nn.Linear:
         """The frozen output matrix, `[V, D]`."""
-        return self.family.output_head(self.backbone)
+        head: nn.Linear = self.backbone.get_output_embeddings()
+        return head
 
     @property
     def longest_input(self) -> int:
@@ -461,7 +462,7 @@ class SkinGPT(nn.Module):
                 sum_likelihoods(self.backbone, logits_of, cache, last, group, places)
                 for group in answer_groups(answers)
             ]
-        likelihoods = torch.cat(sums).cpu() / torch.tensor([len(answer) for answer in answers])
+        likelihoods = torch.cat(sums) / torch.tensor([len(answer) for answer in answers])
         refuse_numbers("likelihoods", likelihoods)
         return likelihoods
 

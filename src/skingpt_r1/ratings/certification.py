@@ -209,10 +209,6 @@ class History:
         said = (rating.scores, rating.comment, rating.corrected)
         return before is None or said != (before.scores, before.comment, before.corrected)
 
-    def basis(self, decision: Decision) -> list[Rating]:
-        """The ratings that a decision rests on, as far as they are still the current ones."""
-        return [rating for rating in self.of(decision.case) if rating.name in decision.ratings]
-
     def missing(self, case: str, rules: CertifyRules) -> int:
         """How many verdicts a case still needs; a disputed one needs one more."""
         decision = self.decisions.get(case)

@@ -35,9 +35,8 @@ SHOWN_COLUMNS = (CASE, RATER, "images", "site", "age", "narrative")
 COMMENT, CORRECTED = "comment", "corrected_text"
 FILLED_COLUMNS = (*SCORE_COLUMNS, COMMENT, CORRECTED)
 COLUMNS = (*SHOWN_COLUMNS, *FILLED_COLUMNS)
-TABLE, RECORDS, INSTRUCTIONS, PICTURES = (
-    "ratings.csv", "ratings.jsonl", "INSTRUCTIONS.md", "images",
-)  # fmt: skip
+TABLE, RECORDS = "ratings.csv", "ratings.jsonl"
+INSTRUCTIONS, PICTURES = "INSTRUCTIONS.md", "images"
 
 _CODE_DIGITS = 12
 # With these a spreadsheet begins a formula, Asian ones also with the full-width forms.

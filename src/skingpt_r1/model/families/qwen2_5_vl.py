@@ -1,8 +1,8 @@
 """Qwen2.5-VL: all in which this family of backbones differs from others.
 
 What its `config.json` and image settings may say, checked before anything is built from them; how
-a picture becomes patches, tower tokens and language tokens; positions, output head, and where
-low-rank matrices go. `backbone.Family` describes what another family needs.
+a picture becomes patches, tower tokens and language tokens; positions, and where low-rank matrices
+go. `backbone.Family` describes what another family needs.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -87,12 +87,6 @@ def positions(backbone: Backbone, input_ids: Tensor, mask: Tensor, grids: Tensor
         attention_mask=mask,
     )
     return torch.as_tensor(found)
-
-
-def output_head(backbone: Backbone) -> nn.Linear:
-    """The frozen output matrix, hidden states to logits."""
-    head: nn.Linear = backbone.lm_head
-    return head
 
 
 def lora_targets(settings: LoraSettings) -> str:
