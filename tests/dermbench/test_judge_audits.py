@@ -247,7 +247,7 @@ def test_sums_of_ranks_give_the_interval_of_ranking_anew(slope: float) -> None:
     lengths = rng.integers(20, 60, 400).astype(float)
     values = slope * lengths + rng.normal(size=400)
     groups = [str(number // 3) for number in range(400)]
-    fast = _rank_correlation(lengths, values, groups, 0)
+    fast = _rank_correlation(lengths, values, groups)
     slow = bootstrap_statistic(
         lambda chosen: spearman(lengths[chosen], values[chosen]), 400, groups, seed=0
     )

@@ -17,11 +17,11 @@ from scipy.stats import rankdata
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.judgements import AnswerKey as Key
-from skingpt_r1.dermbench.judgements import JudgedScores, RunScores
+from skingpt_r1.dermbench.judgements import JudgedScores, RunScores, read_scores
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
 from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
-from skingpt_r1.ratings.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
+from skingpt_r1.ratings.agreement import SUBJECTS, Pairs, measure_agreement, pair_ratings
 from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
@@ -32,7 +32,7 @@ from skingpt_r1.stats.intervals import (
     resampled_sums,
     spearman,
 )
-from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores
+from skingpt_r1.text.rubric import Protocol, Scores
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -61,17 +61,38 @@ _FAMILIES: dict[str, str] = {
 }
 
 
-def audit_run(scores: RunScores, *, seed: int = 0) -> list[Audit]:
+class Finding(NamedTuple):
+    """Of whom, the measure, what it means, and whether a reader is warned."""
+
+    subject: str
+    measure: Interval | None
+    verdict: str
+    flagged: bool = False
+
+
+EVERYONE = "all systems"
+
+
+def audit_run(scores: RunScores) -> list[Audit]:
     """Every check of every judge of a run."""
     return [
-        audit
+        Audit(judge=_named(judged), check=check, **finding._asdict())
         for judged in scores.judges
-        for check in (repeat_spread, length_correlation, order_effect, self_preference)
-        for audit in check(scores, judged, seed)
+        for check, find in _CHECKS.items()
+        for finding in find(scores, judged)
     ]
 
 
-def repeat_spread(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def audit_folder(folder: Path, ratings: Path | None = None) -> list[Audit]:
+    """The checks of a run, those against a rating file of clinicians included."""
+    scores = read_scores(folder)
+    found = audit_run(scores)
+    if ratings is not None:
+        found += agreement_audits(measure_judges(folder, scores, ratings))
+    return found
+
+
+def repeat_spread(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
     """Standard deviation of the mean score between repeats of the same answer."""
     spread = {
         key: float(np.std([np.mean(values) for values in said.values()], ddof=1))
@@ -79,16 +100,15 @@ def repeat_spread(scores: RunScores, judged: JudgedScores, seed: int) -> Iterato
         if len(said) > 1
     }
     if not spread:
-        words = "no answer has the scores of two repeats"
-        yield _audit(judged, REPEATS, "all systems", None, words)
+        yield Finding(EVERYONE, None, "no answer has the scores of two repeats")
         return
-    found = bootstrap_mean(list(spread.values()), _groups(scores, spread), seed=seed)
+    found = bootstrap_mean(list(spread.values()), _groups(scores, spread))
     far = found.value > SPREAD_FLAG
     words = "repeats differ; judge more often" if far else "repeats agree"
-    yield _audit(judged, REPEATS, "all systems", found, words, flagged=far)
+    yield Finding(EVERYONE, found, words, far)
 
 
-def length_correlation(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def length_correlation(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
     """Rank correlation between the length of an answer and its mean score, system by system."""
     overall = judged.overall
     for system in scores.systems:
@@ -96,38 +116,34 @@ def length_correlation(scores: RunScores, judged: JudgedScores, seed: int) -> It
         lengths = np.array([float(scores.lengths[key]) for key in keys])
         values = np.array([overall[key] for key in keys])
         if len(keys) < FEWEST or len(set(lengths)) < 2 or len(set(values)) < 2:
-            words = "too few answers, or nothing varies"
-            yield _audit(judged, LENGTH, system, None, words)
+            yield Finding(system, None, "too few answers, or nothing varies")
             continue
-        found = _rank_correlation(lengths, values, _groups(scores, keys), seed)
+        found = _rank_correlation(lengths, values, _groups(scores, keys))
         tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
         more = "longer" if found.value > 0 else "shorter"
         words = f"{more} answers score higher" if tied else "no strong tie to the length"
-        yield _audit(judged, LENGTH, system, found, words, flagged=tied)
+        yield Finding(system, found, words, tied)
 
 
-def order_effect(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def order_effect(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
     """How much higher the same answers score when the candidate is shown before the reference."""
-    if judged.judge.endswith(CANDIDATE_FIRST):
-        return
-    name = judged.judge + CANDIDATE_FIRST
-    both = (item for item in scores.judges if item.protocol == judged.protocol)
-    other = next((item for item in both if item.judge == name), None)
+    turned = (judged.judge + CANDIDATE_FIRST, judged.protocol)
+    other = next((j for j in scores.judges if (j.judge, j.protocol) == turned), None)
     if other is None:
         return
-    usual, turned = judged.overall, other.overall
-    keys = [key for key in usual if key in turned]
+    usual, first = judged.overall, other.overall
+    keys = [key for key in usual if key in first]
     if not keys:
-        yield _audit(judged, ORDER, "all systems", None, "no answer was judged in both orders")
+        yield Finding(EVERYONE, None, "no answer was judged in both orders")
         return
-    shift = [turned[key] - usual[key] for key in keys]
-    found = bootstrap_mean(shift, _groups(scores, keys), seed=seed)
+    shift = [first[key] - usual[key] for key in keys]
+    found = bootstrap_mean(shift, _groups(scores, keys))
     moved = abs(found.value) > SHIFT_FLAG and found.excludes_zero
     words = "the order changes the scores" if moved else "the order changes little"
-    yield _audit(judged, ORDER, "all systems", found, words, flagged=moved)
+    yield Finding(EVERYONE, found, words, moved)
 
 
-def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def self_preference(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
     """Systems of the judge's own family by name, and what it gives them more than other judges.
 
     The lead of such a system over the systems of other families is compared with its lead under
@@ -148,13 +164,21 @@ def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Itera
         gains = _gains(judged.overall, others, system, rest)
         if not gains:
             words = f"judge and system are both {family}; compare with another judge"
-            yield _audit(judged, SELF, system, None, words, flagged=True)
+            yield Finding(system, None, words, flagged=True)
             continue
         groups = [scores.groups[name] for name in gains]
-        found = bootstrap_mean(list(gains.values()), groups, seed=seed)
+        found = bootstrap_mean(list(gains.values()), groups)
         prefers = found.value > SHIFT_FLAG and found.excludes_zero
         words = "scores its own family higher than other judges do" if prefers else "not shown"
-        yield _audit(judged, SELF, system, found, f"both {family}: {words}", flagged=True)
+        yield Finding(system, found, f"both {family}: {words}", flagged=True)
+
+
+_CHECKS = {
+    REPEATS: repeat_spread,
+    LENGTH: length_correlation,
+    ORDER: order_effect,
+    SELF: self_preference,
+}
 
 
 def family_of(name: str) -> str | None:
@@ -191,14 +215,12 @@ def _lead(
     return overall[system, question] - sum(beside) / len(beside)
 
 
-def _rank_correlation(
-    lengths: Floats, values: Floats, groups: Sequence[str], seed: int
-) -> Interval:
+def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) -> Interval:
     """Spearman's correlation; resamples keep the ranks of the whole, so that sums are enough."""
     n = len(lengths)
     x, y = (rankdata(column) - (n + 1) / 2 for column in (lengths, values))
     columns = np.column_stack([np.ones(n), x, y, x * x, y * y, x * y])
-    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups, seed=seed).T
+    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups).T
     scale = np.sqrt((size * xx - sx**2) * (size * yy - sy**2))
     drawn = np.divide(size * xy - sx * sy, scale, out=np.full(len(size), np.nan), where=scale > 0)
     found = percentile_interval(spearman(lengths, values), drawn, n, len(set(groups)))
@@ -210,24 +232,9 @@ def _groups(scores: RunScores, keys: Sequence[Key] | dict[Key, float]) -> list[s
     return [scores.groups[question] for _, question in keys]
 
 
-def _audit(
-    judged: JudgedScores,
-    check: str,
-    subject: str,
-    measure: Interval | None,
-    verdict: str,
-    *,
-    flagged: bool = False,
-) -> Audit:
-    scale = "" if judged.protocol == "decimals 0-5" else f" ({judged.protocol})"
-    return Audit(
-        judge=f"{judged.judge}{scale}",
-        check=check,
-        subject=subject,
-        measure=measure,
-        verdict=verdict,
-        flagged=flagged,
-    )
+def _named(judged: JudgedScores) -> str:
+    usual = judged.protocol == Protocol.DECIMAL_0_5.value
+    return judged.judge if usual else f"{judged.judge} ({judged.protocol})"
 
 
 AGREEMENT = "agreement with clinicians"
@@ -253,7 +260,6 @@ def measure_judges(
     *,
     judges: Sequence[str] = (),
     resamples: int = 2000,
-    seed: int = 0,
 ) -> list[JudgeAgreement]:
     """Compare judges, all of the scale 0-5 by default, with a rating file of that scale.
 
@@ -264,14 +270,35 @@ def measure_judges(
             there.
     """
     chosen = _chosen(scores, judges)
-    texts = _texts(folder)
+    texts = {
+        (system, name): answer.text
+        for system in system_names(folder)
+        for name, answer in read_answers(folder, system).items()
+        if answer.problem is None
+    }
     matched, unmatched = match_ratings(read_ratings(ratings), texts)
     if not matched:
         raise RecordError(
             f"no rating of {ratings} belongs to an answer of {folder}; ids must be "
             "`<system>/<question>`, or the question's id with the text of one answer"
         )
-    return [_measure(judged, scores, matched, unmatched, resamples, seed) for judged in chosen]
+    people = {
+        key: replace(item, id=f"{key[0]}/{key[1]}", group=scores.groups[key[1]])
+        for key, item in matched.items()
+    }
+    found = []
+    for judged in chosen:
+        means = judged.means
+        judge = [
+            replace(item, ratings=(Scores(means[key]),) if key in means else ())
+            for key, item in people.items()
+        ]
+        pairs = pair_ratings(judge, list(people.values()))
+        table = {"table": f"{AGREEMENT}: {judged.judge}"}
+        rows = measure_agreement(pairs, resamples=resamples)
+        named = tuple(row.model_copy(update=table) for row in rows)
+        found.append(JudgeAgreement(judged.judge, pairs, named, unmatched))
+    return found
 
 
 def match_ratings(
@@ -307,28 +334,22 @@ def agreement_audits(found: Sequence[JudgeAgreement]) -> list[Audit]:
 
     A measure that is not defined, such as the kappa of equal scores, has no number.
     """
-    measured = [
-        (
-            entry,
-            {
-                (row.system, row.metric): Interval(row.value, row.low, row.high, row.n)
-                for row in entry.rows
-            },
-        )
-        for entry in found
-    ]
-    return [
-        Audit(
-            judge=entry.judge,
-            check=f"{AGREEMENT}: {metric}",
-            subject=dimension,
-            measure=measures.get((dimension, metric)),
-            verdict=_in_words(entry),
-        )
-        for entry, measures in measured
-        for dimension in (*DIMENSIONS, OVERALL)
-        for metric in SHOWN_METRICS
-    ]
+    audits = []
+    for entry in found:
+        rows = {(row.system, row.metric): row for row in entry.rows}
+        for subject in SUBJECTS:
+            for metric in SHOWN_METRICS:
+                row = rows.get((subject, metric))
+                audits.append(
+                    Audit(
+                        judge=entry.judge,
+                        check=f"{AGREEMENT}: {metric}",
+                        subject=subject,
+                        measure=Interval(row.value, row.low, row.high, row.n) if row else None,
+                        verdict=_in_words(entry),
+                    )
+                )
+    return audits
 
 
 def _in_words(entry: JudgeAgreement) -> str:
@@ -342,47 +363,12 @@ def _in_words(entry: JudgeAgreement) -> str:
 
 
 def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:
-    known = [j for j in scores.judges if j.protocol == Protocol.DECIMAL_0_5.value]
-    names = [judged.judge for judged in known]
-    unknown = [name for name in judges if name not in names]
-    if unknown or not known:
-        raise RecordError(
-            f"no judge {unknown[0]!r} on the scale 0-5; there are: {', '.join(names) or 'none'}"
-            if unknown
-            else "no judge of this run used the scale 0-5, on which clinicians rate"
-        )
-    return [judged for judged in known if not judges or judged.judge in judges]
-
-
-def _texts(folder: Path) -> dict[Key, str]:
-    return {
-        (system, name): answer.text
-        for system in system_names(folder)
-        for name, answer in read_answers(folder, system).items()
-        if answer.problem is None
-    }
-
-
-def _measure(
-    judged: JudgedScores,
-    scores: RunScores,
-    matched: Mapping[Key, RatedText],
-    unmatched: int,
-    resamples: int,
-    seed: int,
-) -> JudgeAgreement:
-    means = judged.means
-    people = {
-        key: replace(item, id=f"{key[0]}/{key[1]}", group=scores.groups[key[1]])
-        for key, item in matched.items()
-    }
-    judge = [
-        replace(item, ratings=(Scores(means[key]),) if key in means else ())
-        for key, item in people.items()
-    ]
-    pairs = pair_ratings(judge, list(people.values()))
-    rows = measure_agreement(pairs, seed=seed, resamples=resamples)
-    named_rows = tuple(
-        row.model_copy(update={"table": f"{AGREEMENT}: {judged.judge}"}) for row in rows
-    )
-    return JudgeAgreement(judged.judge, pairs, named_rows, unmatched)
+    known = {j.judge: j for j in scores.judges if j.protocol == Protocol.DECIMAL_0_5.value}
+    if not known and not judges:
+        raise RecordError("no judge of this run used the scale 0-5, on which clinicians rate")
+    for name in judges:
+        if name not in known:
+            raise RecordError(
+                f"no judge {name!r} on the scale 0-5; there are: {', '.join(known) or 'none'}"
+            )
+    return [judged for name, judged in known.items() if not judges or name in judges]

@@ -19,11 +19,11 @@ from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.reading import RunReading, read_run
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.report.data import OVERLAP, Audit, ReportData, ResultTable, measured
+from skingpt_r1.dermbench.report.data import OVERLAP, Audit, Kind, ReportData, ResultTable, measured
 from skingpt_r1.dermbench.systems.card import NOT_A_MODEL
 from skingpt_r1.dermbench.tables import kind_of, label_table, score_table
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.records import read_json
+from skingpt_r1.records import ResultRow, read_json
 from skingpt_r1.runs import RUN
 from skingpt_r1.stats.intervals import Bootstrap, wilson
 
@@ -79,13 +79,14 @@ def _leaks(reading: RunReading) -> Iterator[ResultTable]:
     for question in reading.questions:
         asked[benchmark_title(question)].add(question.id)
     for benchmark, questions in asked.items():
-        found = {name: len(reading.overlapping(name) & questions) for name in reading.systems}
-        kinds = {name: kind_of(reading, name) for name, count in found.items() if count}
-        shares = {name: {OVERLAP: wilson(found[name], len(questions))} for name in kinds}
-        rows = (
-            row for name in kinds for row in measured(f"leaks, {benchmark}", name, shares[name])
-        )
-        if kinds:
+        kinds: dict[str, Kind] = {}
+        rows: list[ResultRow] = []
+        for system in reading.systems:
+            if seen := len(reading.overlapping(system) & questions):
+                kinds[system] = kind_of(reading, system)
+                share = {OVERLAP: wilson(seen, len(questions))}
+                rows += measured(f"leaks, {benchmark}", system, share)
+        if rows:
             yield ResultTable(kind="leaks", of=(benchmark,), systems=kinds, rows=tuple(rows))
 
 
@@ -133,7 +134,10 @@ def summarise_runs(
         RecipeError: a folder is named twice, the baseline is in no run, or a name means another
             system in another run.
     """
-    _refuse_repeated(folders)
+    places = [folder.resolve() for folder in folders]
+    for folder, place in zip(folders, places, strict=True):
+        if places.count(place) > 1:
+            raise RecipeError(f"the run {folder} is named twice; name each run once")
     readings = [read_run(folder) for folder in folders]
     _refuse_other_systems(readings)
     if baseline is not None and not any(baseline in item.systems for item in readings):
@@ -142,13 +146,14 @@ def summarise_runs(
             f"the baseline {baseline!r} is no system of these runs; their systems are "
             f"{', '.join(known) or 'not there yet'}"
         )
+    lost = f"{baseline} was not asked, so that nothing is compared with it."
     parts = [
         summarise_reading(
             reading,
             baseline=baseline if baseline in reading.systems else None,
             boot=boot,
             audits=(audits or {}).get(reading.folder, ()),
-            notes=_without_baseline(reading, baseline),
+            notes=() if baseline in (None, *reading.systems) else (lost,),
             pictures=pictures,
         )
         for reading in readings
@@ -217,19 +222,6 @@ def _names(folders: Sequence[Path], parts: Sequence[ReportData]) -> list[str]:
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
         for place, name in enumerate(names)
     ]
-
-
-def _without_baseline(reading: RunReading, baseline: str | None) -> tuple[str, ...]:
-    if baseline is None or baseline in reading.systems:
-        return ()
-    return (f"{baseline} was not asked, so that nothing is compared with it.",)
-
-
-def _refuse_repeated(folders: Sequence[Path]) -> None:
-    places = [folder.resolve() for folder in folders]
-    for folder, place in zip(folders, places, strict=True):
-        if places.count(place) > 1:
-            raise RecipeError(f"the run {folder} is named twice; name each run once")
 
 
 def _refuse_other_systems(readings: Sequence[RunReading]) -> None:

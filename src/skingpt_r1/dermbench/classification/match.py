@@ -27,44 +27,21 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import without_control_tokens, words_of
+from skingpt_r1.text.tokens import pattern, without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
-_TAG = re.compile(r"<\s?(/?)\s?(think|answer)\w*\b[^<>]{0,60}>", re.IGNORECASE)
+_TAG = pattern("labels", "tag")
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
 _MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
 _TIGHT = re.compile(r"(?<=[a-z]):(?=\w)")
-_NUMBER = re.compile(
-    r"^(?:option\s|choice\s)?[(\[]?(?:\d{1,2}|[a-z])(?:\s?[.)\]:](?=\s?[^\W\d])|\s[-–—]\s)\s*",
-    re.IGNORECASE,
-)
-_SHARE = re.compile(
-    r"[(\[]?\s?(?:(?:confidence|probability|likelihood|certainty)\s?[:=]?\s?)?(?:about\s|~|≈)?"
-    r"(?!0+(?:[.,]0*)?\s?%)\d{1,3}(?:[.,]\d{1,4})?\s?%"
-    r"(?:\s(?:confidence|confident|probability|likelihood|certainty|certain|likely|sure))?\s?[)\]]?"
-    r"|[(\[]\s?(?:very\s)?high\s(?:confidence|probability|certainty|likelihood)\s?[)\]]",
-    re.IGNORECASE,
-)
+_NUMBER = pattern("labels", "number")
+_SHARE = pattern("labels", "share")
 # Words that lead to a name and change nothing about it.
 _LEADING = words_of("before_a_name")
-_CLOSING = re.compile(
-    r"\s(?:is|was|as|seems|appears\sto\sbe|appears|would\sbe)\s(?:clearly\s|indeed\s)?"
-    r"(?:the\s|my\s|our\s|a\s)?(?:(?:single|most|best|main|final|likely|probable|primary|leading"
-    r"|correct|top|strongest|clinical|working)\s){0,3}(?:likely|likeliest|probable|diagnosis|answer|explanation"
-    r"|fit|candidate|match|choice|consideration|favou?red|suspected|impression|option|label)$"
-    r"|\s(?:fits|matches)\sbest$|\sdiagnosis$",
-    re.IGNORECASE,
-)
-_TITLE = re.compile(
-    r"^[\s#>*_-]*(?:\d{1,2}[.)]\s)?[*_]*(?:(?:the|my|our|so|thus|therefore|hence),?\s){0,2}"
-    r"(?:(?:final|primary|most\slikely|likely|leading|main|working|presumptive|provisional"
-    r"|clinical|correct|predicted|best)\s){0,2}(?:answer|diagnosis|dx|impression|conclusion|label"
-    r"|class|classification|category|group|prediction)[\s*_]{0,5}"
-    r"(?:$|(?:[:：=]|[-–—]+>?\s|\sis\b:?)(?P<name>.*))",
-    re.IGNORECASE,
-)
-_SAYS = re.compile(r"\b(?:is|consistent|compatible|suggests|indicates|represents|shows)\b", re.I)
+_CLOSING = pattern("labels", "closing")
+_TITLE = pattern("labels", "title")
+_SAYS = pattern("labels", "says")
 _MOST_LEADING = 15  # words are left out in front of a name
 _LONGEST_BARE = 200  # characters; a longer text is read as a narrative
 _NUM_LINES = 100  # so many last lines are looked at for a stated name
@@ -169,12 +146,9 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no_probabilities": "the answer does not say how likely the candidates are",
     }
 )
-_SEPARATOR = re.compile(
-    r"\s(?:or|and|versus|vs\.?|and/or|plus)\s|[,;/()\n+&]|[.:]\s|\s(?=[(\[]?(?:\d{1,2}|[a-z])[.)\]]\s)",
-    re.IGNORECASE,
-)
-_JOINT = re.compile(r"^\s*(?:or|and|versus|vs\.?)\s", re.IGNORECASE)
-_WITH = re.compile(r"\s(?:with|alongside|overlying)\s", re.IGNORECASE)
+_SEPARATOR = pattern("labels", "separator")
+_JOINT = pattern("labels", "joint")
+_WITH = pattern("labels", "with")
 # Diagnoses that are also signs of another: `rosacea with telangiectasia` is rosacea.
 _SIGNS = frozenset(
     {
@@ -325,14 +299,11 @@ class LabelVerdict(NamedTuple):
 
     Attributes:
         diagnosis: as the answer names it; None when it is unreadable, and `reason` says why.
-        malignancy_known: whether both names are in the taxonomy, so that the two dangerous
-            confusions could be seen.
     """
 
     match: LabelMatch
     diagnosis: str | None = None
     reason: str | None = None
-    malignancy_known: bool = False
 
 
 def judge_label(question: Question, answer: Answer) -> LabelVerdict:
@@ -364,7 +335,6 @@ def compare_labels(named: str, label: str) -> LabelVerdict:
     how = closeness(named, label)
     match = LabelMatch.WRONG if how is Closeness.OTHER else LabelMatch[how.name]
     said, truth = is_malignant(named), is_malignant(label)
-    known = said is not None and truth is not None
-    if match not in (LabelMatch.EXACT, LabelMatch.SYNONYM) and known and said != truth:
+    if not match.is_right and None not in (said, truth) and said != truth:
         match = LabelMatch.MALIGNANT_FOR_BENIGN if said else LabelMatch.BENIGN_FOR_MALIGNANT
-    return LabelVerdict(match, named, None, known)
+    return LabelVerdict(match, named)

@@ -8,7 +8,6 @@ reason.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,14 +20,41 @@ from skingpt_r1.data import load_cases
 from skingpt_r1.data.overlap import known_overlaps
 from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, data_root, source_of, with_pictures
 from skingpt_r1.dermbench.recipe import SYNTHETIC
-from skingpt_r1.dermbench.records import Question, file_stem
+from skingpt_r1.dermbench.records import file_stem
 from skingpt_r1.dermbench.systems.named import CONTROL, NANO, Choice, Workbench
 from skingpt_r1.dermbench.systems.own import short_name, weights_sha256
 from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
-from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, SharedPart, compared, find_shared
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError, RecordError, SkinGPTError, TrainingError
 from skingpt_r1.records import Record, read_json, sha256_file, write_json_atomic
-from skingpt_r1.runs import RUN, Count, Progress, find_root
+from skingpt_r1.runs import RUN, Progress, find_root
+
+NOT_A_MODEL = "a control, which is not trained"
+NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"
+OF_NANO = "the embedded backbone was schooled on drawn scenes without skin, which were not compared"
+
+
+class SystemCard(Record):
+    """A system of a run.
+
+    Attributes:
+        model: what it is; a directory by its last part alone.
+        weights: SHA-256 of the weights that answered; None for other systems.
+        compared: training cases that were compared with the questions; None when they were not.
+        unchecked: why they were not; empty when they were.
+        overlapping: ids of the questions that it was trained on.
+        leaks: what training and questions have in common, one line for each.
+        known: what is known of the data sets without a comparison.
+    """
+
+    system: str
+    model: str
+    weights: str | None = None
+    compared: int | None = None
+    unchecked: str = ""
+    overlapping: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 class Training(NamedTuple):
@@ -143,122 +169,6 @@ _FOLDERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]],
 )
 
 
-class TrainingOverlap(NamedTuple):
-    """What the training of a system and the questions have in common.
-
-    Attributes:
-        unchecked: why nothing was compared; empty when it was.
-        compared: training cases that were compared.
-        leaks: what was found.
-        questions: ids of the questions that are concerned, in their order.
-        known: what is known of the data sets without a comparison.
-    """
-
-    unchecked: str = ""
-    compared: int = 0
-    leaks: tuple[SharedPart, ...] = ()
-    questions: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-
-
-def find_training_overlap(
-    training: Training,
-    questions: Sequence[Question],
-    *,
-    dataset: str,
-    root: Path,
-    folder: Path,
-    max_distance: int,
-    progress: Count | None = None,
-) -> TrainingOverlap:
-    """Everything that a system was trained on and is asked about.
-
-    Args:
-        dataset: that the questions were made from.
-        root: where their pictures are.
-        folder: of the run; keeps the fingerprints of pictures.
-        max_distance: bits of 256 up to which two pictures are near-identical.
-        progress: counts pictures.
-
-    Raises:
-        DatasetError: pictures of the training or of the benchmark cannot be read.
-    """
-    asked = _compared_questions(questions, dataset, root)
-    known = _shared_pictures(training, {source_of(item.case)[0] for item in asked})
-    if training.cases is None:
-        return TrainingOverlap(unchecked=training.reason, known=known)
-    cases = [qualified(item) for item in asked]
-    leaks = find_shared(
-        training.cases,
-        cases,
-        store=folder / FINGERPRINTS,
-        max_distance=max_distance,
-        progress=progress,
-    )
-    owner = {item.case.id: question.id for item, question in zip(cases, questions, strict=True)}
-    concerned = {owner[leak.certified] for leak in leaks}
-    return TrainingOverlap(
-        compared=len(training.cases),
-        leaks=tuple(leaks),
-        questions=tuple(item.id for item in questions if item.id in concerned),
-        known=known,
-    )
-
-
-def _shared_pictures(training: Training, asked: AbstractSet[str]) -> tuple[str, ...]:
-    """What is known of pictures that the training's data sets share with the benchmark's."""
-    return tuple(
-        f"{item.what}: {item.advice}"
-        for item in known_overlaps(training.datasets | asked)
-        if item.datasets & training.datasets and item.datasets & asked
-    )
-
-
-def _compared_questions(questions: Sequence[Question], dataset: str, root: Path) -> list[Compared]:
-    compared = []
-    for question, pictures in with_pictures(questions, root):
-        # The group of a corpus's case begins with the data set that it first came from.
-        source, sign, _ = question.group.partition("/")
-        attributes = {"source": source} if dataset == DERMCOT and sign else {}
-        case = Case(
-            id=question.id,
-            images=pictures,
-            dataset=dataset,
-            group=question.group,
-            attributes=attributes,
-        )
-        compared.append(Compared(case, question.sha256))
-    return compared
-
-
-NOT_A_MODEL = "a control, which is not trained"
-NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"
-OF_NANO = "the embedded backbone was schooled on drawn scenes without skin, which were not compared"
-
-
-class SystemCard(Record):
-    """A system of a run.
-
-    Attributes:
-        model: what it is; a directory by its last part alone.
-        weights: SHA-256 of the weights that answered; None for other systems.
-        compared: training cases that were compared with the questions; None when they were not.
-        unchecked: why they were not; empty when they were.
-        overlapping: ids of the questions that it was trained on.
-        leaks: what training and questions have in common, one line for each.
-        known: what is known of the data sets without a comparison.
-    """
-
-    system: str
-    model: str
-    weights: str | None = None
-    compared: int | None = None
-    unchecked: str = ""
-    overlapping: tuple[str, ...] = ()
-    leaks: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-
-
 def card_path(folder: Path, system: str) -> Path:
     """The file of a system's card."""
     return folder / "systems" / f"{file_stem(system)}.json"
@@ -335,37 +245,72 @@ def _card(
     model = choice.model
     if where is not None and where != NANO:
         model = model.replace(where, short_name(where))
-    if before is not None:
-        if (before.model, before.weights) != (model, weights):
-            raise TrainingError(
-                f"system {choice.name!r} has other weights than those that gave its answers in "
-                f"{bench.folder}; name it otherwise (NAME=...), or choose a new folder"
-            )
-        return before
-    overlap = _overlap(choice, bench, progress)
-    return SystemCard(
-        system=choice.name,
-        model=model,
-        weights=weights,
-        compared=None if overlap.unchecked else overlap.compared,
-        unchecked=overlap.unchecked,
-        overlapping=overlap.questions,
-        leaks=tuple(leak.told("question") for leak in overlap.leaks),
-        known=overlap.known,
+    if before is None:
+        card = SystemCard(system=choice.name, model=model, weights=weights)
+        return compare_training(card, _training(choice, bench), bench, progress)
+    if (before.model, before.weights) != (model, weights):
+        raise TrainingError(
+            f"system {choice.name!r} has other weights than those that gave its answers in "
+            f"{bench.folder}; name it otherwise (NAME=...), or choose a new folder"
+        )
+    return before
+
+
+def compare_training(
+    card: SystemCard, training: Training, bench: Workbench, progress: Progress | None = None
+) -> SystemCard:
+    """The card with everything that the system was trained on and is asked about.
+
+    Raises:
+        DatasetError: pictures of the training or of the benchmark cannot be read.
+    """
+    asked = _compared_questions(bench)
+    sources = {source_of(item.case)[0] for item in asked}
+    known = tuple(
+        f"{item.what}: {item.advice}"
+        for item in known_overlaps(training.datasets | sources)
+        if item.datasets & training.datasets and item.datasets & sources
     )
-
-
-def _overlap(choice: Choice, bench: Workbench, progress: Progress | None) -> TrainingOverlap:
-    data = bench.recipe.data
-    return find_training_overlap(
-        _training(choice, bench),
-        bench.questions,
-        dataset=data.dataset,
-        root=data_root(bench.folder),
-        folder=bench.folder,
+    if training.cases is None:
+        return card.model_copy(update={"unchecked": training.reason, "known": known})
+    cases = [qualified(item) for item in asked]
+    leaks = find_shared(
+        training.cases,
+        cases,
+        store=bench.folder / FINGERPRINTS,
         max_distance=bench.recipe.leaks.picture_distance,
-        progress=None if progress is None else partial(progress, f"leaks: {choice.name}"),
+        progress=None if progress is None else partial(progress, f"leaks: {card.system}"),
     )
+    concerned = {leak.certified for leak in leaks}
+    found = {
+        "compared": len(training.cases),
+        "overlapping": tuple(
+            question.id
+            for item, question in zip(cases, bench.questions, strict=True)
+            if item.case.id in concerned
+        ),
+        "leaks": tuple(leak.told("question") for leak in leaks),
+        "known": known,
+    }
+    return card.model_copy(update=found)
+
+
+def _compared_questions(bench: Workbench) -> list[Compared]:
+    compared = []
+    for question, pictures in with_pictures(bench.questions, data_root(bench.folder)):
+        dataset = bench.recipe.data.dataset
+        # The group of a corpus's case begins with the data set that it first came from.
+        source, sign, _ = question.group.partition("/")
+        attributes = {"source": source} if dataset == DERMCOT and sign else {}
+        case = Case(
+            id=question.id,
+            images=pictures,
+            dataset=dataset,
+            group=question.group,
+            attributes=attributes,
+        )
+        compared.append(Compared(case, question.sha256))
+    return compared
 
 
 def _training(choice: Choice, bench: Workbench) -> Training:
