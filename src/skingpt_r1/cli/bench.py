@@ -217,13 +217,11 @@ def agree(
     Ratings belong to answers by the id `SYSTEM/QUESTION`, or by the question's id and the text.
     """
     from skingpt_r1.cli.dermeval import print_rows
-    from skingpt_r1.dermbench.audits import measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
+    from skingpt_r1.dermbench.audits import measure_judges, read_judged
     from skingpt_r1.records import write_results
 
-    found = measure_judges(
-        folder, read_scores(folder), ratings, judges=names or (), resamples=resamples
-    )
+    reading = read_judged(folder)
+    found = measure_judges(reading, ratings, judges=names or (), resamples=resamples)
     for entry in found:
         print_rows(entry.rows, f"{entry.judge}: {len(entry.pairs.ids)} answers")
         typer.echo(
