@@ -39,12 +39,9 @@ def tower_cells(
         grids = inputs.image_grid_thw
         with model.use_adapters(adapters=False):
             states = model.family.tower_states(
-                model.backbone,
-                inputs.pixel_values.to(model.device),
-                grids.to(model.device),
-                layers,
+                model.backbone, inputs.pixel_values.to(model.device), grids.to(model.device), layers
             )
-        parts = states.float().split(grids.prod(-1).tolist())
+        parts = torch.split(states.float(), grids.prod(-1).tolist())
         cells += [
             _as_cells(part, height, width)
             for part, (_, height, width) in zip(parts, grids.tolist(), strict=True)

@@ -108,7 +108,7 @@ def picture_problem(found: PictureMeasures) -> str | None:
     if found.likeness < LEAST_LIKENESS:
         return "it is noise, not a photo"
     is_paper = found.light > PAPER_LIGHT and found.flat > PAPER_FLAT and found.edges > PAPER_EDGES
-    if found.flat > MOST_FLAT and found.edges >= LEAST_EDGES or is_paper:
+    if (found.flat > MOST_FLAT and found.edges >= LEAST_EDGES) or is_paper:
         return "it is a drawing or a document, not a photo"
     if found.edges < LEAST_EDGES:
         return "it is not sharp enough"

@@ -12,8 +12,7 @@ from typing import Self
 
 import torch
 from PIL import Image
-from pydantic import Field, ValidationError
-from safetensors import SafetensorError
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +22,7 @@ from skingpt_r1.evidence.cells import SIDE, tower_cells
 from skingpt_r1.evidence.gate import World
 from skingpt_r1.model.config import BackboneReference
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.weight_files import problems, refuse_misfits, refuse_not_finite
+from skingpt_r1.model.weight_files import refuse_misfits, refuse_not_finite, refusing
 from skingpt_r1.recipes import Section
 from skingpt_r1.records import read_json
 
@@ -41,8 +40,6 @@ class ReaderConfig(Section):
         layers: of the tower, whose states are read.
         width: inside the reader.
         temperatures: slot -> divides the logits.
-        thresholds: slot -> the probability from which a claim is supported, and up to which it is
-            contradicted; between them it is not checkable.
         world: what the reader was taught on, for people.
     """
 
@@ -50,7 +47,6 @@ class ReaderConfig(Section):
     layers: tuple[int, ...] = Field(min_length=1)
     width: int = Field(default=128, ge=8, le=4096)
     temperatures: dict[str, float] = Field(default_factory=dict)
-    thresholds: dict[str, tuple[float, float]] = Field(default_factory=dict)
     world: str = "unknown pictures"
     backbone: BackboneReference | None = None
 
@@ -115,6 +111,15 @@ class Reader(nn.Module):
             for slot, logits in self(cells).items()
         }
 
+    def claim_probability(self, slot: str, value: str, chances: Tensor) -> Tensor:
+        """`[pictures]`: how likely a claim about a slot is true, from `[pictures, values]`.
+
+        As if half of all claims were true, and the others named one of the other values by chance.
+        """
+        values = self.config.slots[slot]
+        own = chances[:, values.index(value)]
+        return own / (own + (1 - own) / (len(values) - 1))
+
     def read(self, model: SkinGPT, pictures: Sequence[Image.Image]) -> dict[str, Tensor]:
         """The same from pictures, with the backbone that the reader belongs to."""
         return self.probabilities(tower_cells(model, pictures, self.config.layers))
@@ -131,15 +136,13 @@ class Reader(nn.Module):
             name: value.contiguous() if name.startswith("world.") else value.half().contiguous()
             for name, value in self.state_dict().items()
         }
-        try:
+        with refusing(f"the reader cannot be written to {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(settings, indent=2) + "\n"
             (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
             partial = folder / f".{WEIGHTS_FILE}.partial"
             save_file(state, partial, metadata={"format": "pt"})
             partial.replace(folder / WEIGHTS_FILE)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"the reader cannot be written to {folder}: {error}") from error
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, backbone: BackboneReference | None = None) -> Self:
@@ -158,10 +161,8 @@ class Reader(nn.Module):
                 "Use the reader of this backbone, or teach one"
             )
         path = folder / WEIGHTS_FILE
-        try:
+        with refusing(f"{path} cannot be read"):
             state: dict[str, Tensor] = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
         refuse_not_finite(path, (item for item in state.items() if item[0] != "world.limits"))
         if "centre" not in state:
             raise CheckpointError(f"{path} lacks the tensor 'centre'; it is no reader")
@@ -179,10 +180,8 @@ def _read_config(folder: Path) -> ReaderConfig:
             f"{path} has reader_type {settings.get('reader_type')!r:.100}; only readers saved by "
             f"this library ({READER_TYPE!r}) can be loaded"
         )
-    try:
+    with refusing(f"{path} cannot be read"):
         return ReaderConfig.model_validate(settings.get("config"))
-    except ValidationError as error:
-        raise CheckpointError(f"{path} cannot be read: {problems(error)}") from None
 
 
 def indices_of(slots: Mapping[str, Sequence[str]], facts: Sequence[Mapping[str, str]]) -> Tensor:

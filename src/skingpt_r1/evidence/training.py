@@ -1,4 +1,4 @@
-"""Teaching a reader, calibrating it, and choosing the thresholds of its verdicts.
+"""Teaching a reader, and calibrating it.
 
 All on training and validation pictures; test pictures never take part.
 """
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -68,14 +67,12 @@ def teach_reader(
     *,
     epochs: int = 12,
     seed: int = 0,
-    wanted: float = 0.95,
     progress: Count | None = None,
 ) -> Reader:
     """A reader taught on pictures, calibrated on others.
 
     Args:
-        config: slots and width; temperatures and thresholds are filled in.
-        wanted: share of supported claims that should be true, and of contradicted ones false.
+        config: slots and width; temperatures are filled in.
         progress: callback(steps done, steps in all).
 
     Raises:
@@ -93,15 +90,11 @@ def teach_reader(
     known = indices_of(config.slots, validation.facts)
     with torch.no_grad():
         logits = reader(validation.cells)
-    temperatures, thresholds = {}, {}
+    temperatures = {}
     for row, slot in enumerate(config.slots):
         rows = known[:, row] >= 0
         temperatures[slot] = fit_temperature(logits[slot][rows], known[rows, row])
-        chances = (logits[slot][rows] / temperatures[slot]).softmax(-1).numpy()
-        thresholds[slot] = choose_thresholds(chances, known[rows, row].numpy(), wanted)
-    reader.config = config.model_copy(
-        update={"temperatures": temperatures, "thresholds": thresholds}
-    )
+    reader.config = config.model_copy(update={"temperatures": temperatures})
     return reader
 
 
@@ -155,31 +148,3 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     tried = torch.logspace(-0.7, 0.7, 57)
     losses = [functional.cross_entropy(logits / t, targets).item() for t in tried]
     return round(float(tried[int(np.argmin(losses))]), 4)
-
-
-def choose_thresholds(
-    chances: NDArray[np.float32], truth: NDArray[np.int64], wanted: float
-) -> tuple[float, float]:
-    """From which probability a claim is supported, and up to which contradicted.
-
-    Every value of the slot counts as a claim of every picture, a true one as much as all false ones
-    together: what a text claims is true more often than a value drawn by chance.
-
-    Returns:
-        The lowest probability above which `wanted` of the claims are true, and the highest below
-        which `wanted` of them are false; (1, 0) without pictures, which supports nothing.
-    """
-    if not len(truth):
-        return 1.0, 0.0
-    is_true = np.eye(chances.shape[1], dtype=bool)[truth]
-    weights = np.where(is_true, 1.0, 1.0 / (chances.shape[1] - 1))
-    p, hit, weight = chances.ravel(), is_true.ravel(), weights.ravel()
-    order = np.argsort(-p, kind="stable")
-    true_above = np.cumsum((hit * weight)[order]) / np.cumsum(weight[order])
-    back = order[::-1]
-    false_below = np.cumsum((~hit * weight)[back]) / np.cumsum(weight[back])
-    above = np.flatnonzero(true_above >= wanted)
-    below = np.flatnonzero(false_below >= wanted)
-    high = float(p[order[above[-1]]]) if len(above) else 1.0
-    low = float(p[back[below[-1]]]) if len(below) else 0.0
-    return (high, low) if low < high else ((high + low) / 2, (high + low) / 2)

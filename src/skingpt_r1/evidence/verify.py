@@ -4,13 +4,14 @@ For research, not for diagnosis. A claim that no verifier can check is never sup
 reader says of a picture from outside the world that it was taught on means nothing; the gate tells.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from PIL import Image, ImageStat
+from torch import Tensor
 
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.evidence.cells import SIDE
@@ -24,6 +25,8 @@ Verdict = Literal["supported", "contradicted", "not checkable"]
 # What shows in one place of a picture; the other slots are about the whole of it.
 LOCAL_SLOTS = frozenset({"colour", "morphology", "border", "surface", "sign", "shape", "bleeding"})
 BLOCK = 3  # cells of a region's side
+# A claim at least as likely is supported, and contradicted when at most so likely (our choice).
+SUPPORTED, CONTRADICTED = 0.8, 0.2
 UNKNOWN_SLOT = "no verifier knows this kind of finding"
 UNSURE = "the picture does not tell"
 ABOUT_OTHERS = "the text does not state it of this picture"
@@ -97,9 +100,8 @@ class ReaderVerifier:
         self, picture: Image.Image, claims: Sequence[Claim], *, regions: bool = True
     ) -> list[CheckedClaim]:
         """See `Verifier`; the regions cost one pass over `(SIDE - BLOCK + 1)**2` covered copies."""
-        chances = self.reader.read(self.model, [picture])
-        whole = {slot: values[0] for slot, values in chances.items()}
-        checked = [self._check(claim, whole) for claim in claims]
+        chances = self.read_all([picture])
+        checked = [self._check(claim, chances) for claim in claims]
         local = [
             row
             for row, found in enumerate(checked)
@@ -108,31 +110,34 @@ class ReaderVerifier:
         if not (regions and local):
             return checked
         places = list(blocks())
-        covered = self.reader.read(self.model, [cover(picture, place) for place in places])
+        covered = self.read_all([cover(picture, place) for place in places])
         for row in local:
             claim = checked[row].claim
-            value = self.reader.config.slots[claim.slot].index(claim.value)
-            falls = whole[claim.slot][value] - covered[claim.slot][:, value]
-            if checked[row].verdict == "contradicted":
-                falls = -falls
+            before, after = (self._is_true(claim, found) for found in (chances, covered))
+            falls = (before - after) if float(before) >= CONTRADICTED else (after - before)
             checked[row] = checked[row]._replace(region=places[int(torch.argmax(falls))])
         return checked
 
-    def _check(self, claim: Claim, whole: dict[str, torch.Tensor]) -> CheckedClaim:
-        values = self.reader.config.slots.get(claim.slot, ())
+    def read_all(self, pictures: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """Slot -> `[pictures, values]`."""
+        return self.reader.read(self.model, pictures)
+
+    def _is_true(self, claim: Claim, chances: Mapping[str, Tensor]) -> Tensor:
+        """`[pictures]`: how likely the value of a claim is there, stated or denied."""
+        return self.reader.claim_probability(claim.slot, claim.value, chances[claim.slot])
+
+    def _check(self, claim: Claim, chances: Mapping[str, Tensor]) -> CheckedClaim:
         if claim.status not in ("stated", "denied"):
             return CheckedClaim(claim, "not checkable", reason=ABOUT_OTHERS)
-        if claim.value not in values:
+        if claim.value not in self.reader.config.slots.get(claim.slot, ()):
             return CheckedClaim(claim, "not checkable", reason=UNKNOWN_SLOT)
-        high, low = self.reader.config.thresholds.get(claim.slot, (1.0, 0.0))
-        is_value = float(whole[claim.slot][values.index(claim.value)])
-        is_denied = claim.status == "denied"
-        probability = 1 - is_value if is_denied else is_value
+        there = float(self._is_true(claim, chances)[0])
+        probability = 1 - there if claim.status == "denied" else there
         verdict: Verdict = "not checkable"
-        if is_value >= high:
-            verdict = "contradicted" if is_denied else "supported"
-        elif is_value <= low:
-            verdict = "supported" if is_denied else "contradicted"
+        if probability >= SUPPORTED:
+            verdict = "supported"
+        elif probability <= CONTRADICTED:
+            verdict = "contradicted"
         reason = UNSURE if verdict == "not checkable" else ""
         return CheckedClaim(claim, verdict, round(probability, 4), None, reason, self.name)
 

@@ -188,8 +188,8 @@ def _diseases(sentence: str, mentions: list[_Mention] | tuple[()]) -> list[_Ment
 
 
 _SIGN_WORD = re.compile(
-    r"(?i)dry skin|ulcers?|ulceration|scars?|scarring|cysts?|purpura|excoriations?|erythema|telangiectasi\w+"
-    r"|comedones|abscess(?:es)?|blistering|bullous|eruptions?|reactions?|damage|irritation|wounds?"
+    r"(?i)dry skin|ulcers?|ulceration|scars?|scarring|cysts?|purpura|excoriations?|erythema"
+    r"|telangiectasi\w+|comedones|abscess(?:es)?|blistering|bullous|eruptions?|reactions?|damage|irritation|wounds?"
     r"|infections?|fistula|pruritus|malignan\w+|disease|disorder|tumou?rs?|hives|xeros\w+|\w*keratosis"
     r"|moles?|tags?|lichenification|syndrome|hyperplasia|leukonychia|fever|burns?|sclerosis|necrosis"
 )

@@ -82,7 +82,7 @@ def tower_states(
     # The processor lets the patches that are merged follow one another.
     rows = []
     for part, (_, height, width) in zip(
-        states.split(grids.prod(-1).tolist()), grids.tolist(), strict=True
+        torch.split(states, grids.prod(-1).tolist()), grids.tolist(), strict=True
     ):
         blocks = part.view(height // merge, width // merge, merge, merge, -1)
         rows.append(blocks.transpose(1, 2).reshape(height * width, -1))
