@@ -108,6 +108,16 @@ def test_a_second_call_does_no_new_work(finished, systems):
     assert {path: path.read_bytes() for path in kept} == before
 
 
+def test_what_was_stopped_is_asked_for_the_rest_and_ends_the_same(finished, systems):
+    folder, found, _ = finished
+    path = folder / "answers" / "slow.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    again = compare(systems, folder, table="tiny", differences=DIFFERENCES)
+    assert again.rows == found.rows
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     "change", [{"data__count": 48}, {"seed": 9}, {"evaluate__count": 3}], ids=str
 )

@@ -208,8 +208,8 @@ def test_local_answers_are_those_of_the_model(asked_and_local, tiny_folder):
     assert [answer.id for answer in answers] == [item.question.id for item in asked]
     model = load_model(tiny_folder)
     requests = [Request(item.pictures) for item in asked[:4]]
-    texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=12))
-    assert [answer.text for answer in answers[:4]] == texts
+    written = model.write(requests, decoding=Decoding(max_new_tokens=12))
+    assert [answer.text for answer in answers[:4]] == [one.text for one in written]
     for answer in answers:
         assert answer.stop_reason == ("length" if answer.output_tokens == 12 else "stop")
         assert answer.input_tokens > 20

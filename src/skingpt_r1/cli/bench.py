@@ -17,8 +17,8 @@ from skingpt_r1.cli.options import (
     Dtype,
     RecipeFile,
     Settings,
+    all_settings,
     model_recipe,
-    model_settings,
     run_folder,
     staged,
 )
@@ -48,23 +48,82 @@ MovedData = Annotated[
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a benchmark run.")]
 
 
-def add_judging(app: typer.Typer) -> None:
-    """Add the commands to a group."""
-    app.command(
-        "judge",
-        epilog=closing(
-            "skingpt bench judge runs/bench --judge rubric --judge dermeval",
-            "skingpt bench judge runs/bench --judge openai/gpt-5 --repeats 3 --price 1.25 10 "
-            "--max-cost 5",
+bench_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="DermBench: ask systems, judge what they say, and report it.",
+    epilog=closing("skingpt bench run dermbench_demo --out runs/bench"),
+)
+SHOWN = 5
+
+
+@bench_app.command(
+    "run",
+    epilog=closing(
+        "skingpt bench run dermbench_demo --out runs/bench",
+        "skingpt bench run dermbench_demo --out runs/bench "
+        "--system mine=skingpt/runs/mine/adapter --system openai/gpt-5 --max-cost 5",
+    ),
+)
+def run_bench(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]SYSTEM",
+            help="Asked beside those of the recipe; repeatable. `skingpt/nano`, `skingpt/DIR`, "
+            "either with `#plain`, a model that inspect-ai can name, `URL#MODEL`, or "
+            "`control/majority`, `control/reference`, `control/shuffled-images:SYSTEM`, "
+            "`control/blank-images:SYSTEM`.",
         ),
-    )(judge)
-    app.command("audit", epilog=closing("skingpt bench audit runs/bench"))(audit)
-    app.command(
-        "agree",
-        epilog=closing("skingpt bench agree runs/bench clinicians.jsonl --out runs/agreement"),
-    )(agree)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/<name> by default.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
+    ] = None,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-overlap", help="Ask systems that were trained on questions, and mark these."
+        ),
+    ] = False,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Ask every question of every system.
+
+    The same command again continues a stopped run and repeats calls that failed; systems may be
+    added.
+    """
+    from skingpt_r1.dermbench.answers import run_systems
+
+    chosen = load_bench_recipe(recipe, all_settings(settings, device, dtype))
+    folder = run_folder(out, chosen.name)
+    with staged() as progress:
+        tallies = run_systems(
+            chosen,
+            folder,
+            systems=system or (),
+            max_cost=max_cost,
+            allow_overlap=allow_overlap,
+            progress=progress,
+        )
+    for line in answer_lines(tallies):
+        typer.echo(line)
+    typer.echo(f"answers: {folder / 'answers'}")
+    typer.echo(RESEARCH)
 
 
+@bench_app.command(
+    epilog=closing(
+        "skingpt bench judge runs/bench --judge rubric --judge dermeval",
+        "skingpt bench judge runs/bench --judge openai/gpt-5 --repeats 3 --price 1.25 10 "
+        "--max-cost 5",
+    )
+)
 def judge(
     folder: RunDirectory,
     names: Annotated[
@@ -125,6 +184,7 @@ def judge(
     typer.echo(RESEARCH)
 
 
+@bench_app.command(epilog=closing("skingpt bench audit runs/bench"))
 def audit(
     folder: RunDirectory,
     ratings: Annotated[
@@ -139,6 +199,9 @@ def audit(
     typer.echo(RESEARCH)
 
 
+@bench_app.command(
+    epilog=closing("skingpt bench agree runs/bench clinicians.jsonl --out runs/agreement")
+)
 def agree(
     folder: RunDirectory,
     ratings: Annotated[Path, typer.Argument(help="Rating file of clinicians, on the scale 0-5.")],
@@ -154,13 +217,11 @@ def agree(
     Ratings belong to answers by the id `SYSTEM/QUESTION`, or by the question's id and the text.
     """
     from skingpt_r1.cli.dermeval import print_rows
-    from skingpt_r1.dermbench.audits import measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
+    from skingpt_r1.dermbench.audits import measure_judges, read_judged
     from skingpt_r1.records import write_results
 
-    found = measure_judges(
-        folder, read_scores(folder), ratings, judges=names or (), resamples=resamples
-    )
+    reading = read_judged(folder)
+    found = measure_judges(reading, ratings, judges=names or (), resamples=resamples)
     for entry in found:
         print_rows(entry.rows, f"{entry.judge}: {len(entry.pairs.ids)} answers")
         typer.echo(
@@ -220,20 +281,14 @@ def _prices(names: Sequence[str], price: tuple[float, float] | None) -> dict[str
     return {models[0]: Price(input=price[0], output=price[1])}
 
 
-def add_report(app: typer.Typer) -> None:
-    """Add the command to a group."""
-    app.command(
-        "report",
-        epilog=closing(
-            "skingpt bench report runs/bench",
-            "skingpt bench report runs/bench --baseline base --out runs/bench/published "
-            "--no-pictures",
-            "skingpt bench report runs/bench runs/bench_ham10000 runs/bench_pad_ufes_20 "
-            "--out runs/report",
-        ),
-    )(report)
-
-
+@bench_app.command(
+    epilog=closing(
+        "skingpt bench report runs/bench",
+        "skingpt bench report runs/bench --baseline base --out runs/bench/published --no-pictures",
+        "skingpt bench report runs/bench runs/bench_ham10000 runs/bench_pad_ufes_20 "
+        "--out runs/report",
+    )
+)
 def report(
     folders: Annotated[
         list[Path],
@@ -319,80 +374,6 @@ def report_lines(data: ReportData) -> Iterator[str]:
             judge = of_run(audit.judge, audit.run)
             yield f"warning: {judge}, {audit.check}, {audit.subject}: {audit.verdict}"
     yield from data.notes
-
-
-bench_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="DermBench: ask systems, judge what they say, and report it.",
-    epilog=closing("skingpt bench run dermbench_demo --out runs/bench"),
-)
-
-SHOWN = 5
-
-
-@bench_app.command(
-    "run",
-    epilog=closing(
-        "skingpt bench run dermbench_demo --out runs/bench",
-        "skingpt bench run dermbench_demo --out runs/bench "
-        "--system mine=skingpt/runs/mine/adapter --system openai/gpt-5 --max-cost 5",
-    ),
-)
-def run_bench(
-    recipe: RecipeFile,
-    settings: Settings = None,
-    system: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[NAME=]SYSTEM",
-            help="Asked beside those of the recipe; repeatable. `skingpt/nano`, `skingpt/DIR`, "
-            "either with `#plain`, a model that inspect-ai can name, `URL#MODEL`, or "
-            "`control/majority`, `control/reference`, `control/shuffled-images:SYSTEM`, "
-            "`control/blank-images:SYSTEM`.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/<name> by default.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
-    allow_overlap: Annotated[
-        bool,
-        typer.Option(
-            "--allow-overlap", help="Ask systems that were trained on questions, and mark these."
-        ),
-    ] = False,
-    device: Device = None,
-    dtype: Dtype = None,
-) -> None:
-    """Ask every question of every system.
-
-    The same command again continues a stopped run and repeats calls that failed; systems may be
-    added.
-    """
-    from skingpt_r1.dermbench.answers import run_systems
-
-    chosen = load_bench_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
-    folder = run_folder(out, chosen.name)
-    with staged() as progress:
-        tallies = run_systems(
-            chosen,
-            folder,
-            systems=system or (),
-            max_cost=max_cost,
-            allow_overlap=allow_overlap,
-            progress=progress,
-        )
-    for line in answer_lines(tallies):
-        typer.echo(line)
-    typer.echo(f"answers: {folder / 'answers'}")
-    typer.echo(RESEARCH)
-
-
-add_judging(bench_app)
-add_report(bench_app)
 
 
 def answer_lines(tallies: Sequence["SystemTally"]) -> Iterator[str]:

@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.bench import find_audits, report_lines
 from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
 from skingpt_r1.cli.distill import print_ablation
-from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings, staged
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, all_settings, print_table, staged
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import ResultRow
 from skingpt_r1.runs import own_run
-from skingpt_r1.stats.intervals import NO_INTERVAL
+from skingpt_r1.stats.intervals import per_cent
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.ablation.compare import ComparedSystems
@@ -63,7 +61,7 @@ def demo(
     raters certify.
     """
     started = time.monotonic()
-    models = model_settings(device, dtype)
+    models = all_settings((), device, dtype)
     with own_run(out):
         _make_corpus(recipes, out, models)
         ablation = _ablate(recipes, out, models)
@@ -226,40 +224,27 @@ def print_comparison(
         after: system whose narrative is shown second.
     """
     systems = list(comparison.tried)
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(
-        _table(f"{title}, {len(comparison.cases)} unseen pictures", comparison, systems, columns)
-    )
-    differences = list(dict.fromkeys(row.system for row in comparison.rows))
-    paired = [name for name in differences if name not in systems]
+    headings = ["system", *(f"{heading} (95 % interval)" for _, heading in columns)]
+    cells = {
+        (row.system, row.metric): per_cent(row.value, row.low, row.high) for row in comparison.rows
+    }
+
+    def lines(names: Sequence[str]) -> list[list[str]]:
+        return [
+            [name, *(cells.get((name, metric), "-") for metric, _ in columns)] for name in names
+        ]
+
+    unseen = f"{title}, {len(comparison.cases)} unseen pictures"
+    print_table(unseen, headings, lines(systems))
+    paired = dict.fromkeys(row.system for row in comparison.rows if row.system not in systems)
     if paired:
-        console.print(_table("Differences, paired by case", comparison, paired, columns))
+        print_table("Differences, paired by case", headings, lines(list(paired)))
     unreadable = {name: int(tried.unreadable.sum()) for name, tried in comparison.tried.items()}
     if any(unreadable.values()):
         counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
-        console.print(f"Unreadable answers, counted as wrong: {counted}")
+        typer.echo(f"Unreadable answers, counted as wrong: {counted}")
     _print_narratives(comparison, before, after)
     typer.echo(RESEARCH)
-
-
-def _table(
-    title: str, comparison: "ComparedSystems", systems: Sequence[str], columns: Columns
-) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("system")
-    for _, heading in columns:
-        table.add_column(f"{heading} (95 % interval)", justify="right")
-    cells = {(row.system, row.metric): _cell(row) for row in comparison.rows}
-    for name in systems:
-        table.add_row(name, *[cells.get((name, metric), "-") for metric, _ in columns])
-    return table
-
-
-def _cell(row: ResultRow) -> str:
-    text = f"{100 * row.value:.1f}"
-    if row.low is None or row.high is None:
-        return f"{text} ({NO_INTERVAL})"
-    return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
 
 
 def _print_narratives(comparison: "ComparedSystems", before: str, after: str) -> None:
@@ -310,7 +295,7 @@ def real(
     from skingpt_r1.distill.recipe import load_recipe
 
     for dataset, title in DATASETS.items():
-        root = [f"data.root={data / dataset}", *model_settings(device, dtype)]
+        root = [f"data.root={data / dataset}", *all_settings((), device, dtype)]
         systems = [
             TrainedSystem(
                 name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start

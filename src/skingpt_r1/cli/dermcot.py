@@ -16,7 +16,7 @@ from skingpt_r1.cli.options import (
     Dtype,
     RecipeFile,
     Settings,
-    model_settings,
+    all_settings,
     run_folder,
     staged,
 )
@@ -38,24 +38,116 @@ if TYPE_CHECKING:
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a corpus.")]
 
 
-def add_certification(app: typer.Typer) -> None:
-    """Add `certify` and `publish` to the group of commands."""
-    app.command(
-        epilog=closing(
-            "skingpt dermcot certify runs/dermcot --export for_raters --rater a --rater b",
-            "skingpt dermcot certify runs/dermcot --import for_raters/ratings.csv",
-            "skingpt dermcot certify runs/dermcot --simulated",
-        )
-    )(certify)
-    app.command(
-        epilog=closing(
-            "skingpt dermcot publish runs/dermcot --out my_corpus",
-            "skingpt dermcot publish runs/dermcot --out my_corpus --licence folder='CC BY 4.0'",
-            "skingpt dermcot publish runs/dermcot --out my_texts --without-images",
-        )
-    )(publish)
+dermcot_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="DermCoT: make, filter, certify and publish a corpus of reasoning narratives.",
+    epilog=closing("skingpt dermcot build dermcot_demo --out runs/dermcot"),
+)
+
+SHOWN = 12
+NANO = "nano"
 
 
+@dermcot_app.command(
+    "build",
+    epilog=closing(
+        "skingpt dermcot build dermcot_demo --out runs/dermcot",
+        "skingpt dermcot build dermcot_pad_ufes_20 --narrator openai/gpt-5 --dry-run",
+    ),
+)
+def build_corpus(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the corpus; runs/<name> by default.")
+    ] = None,
+    narrator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="`offline`, `own:nano`, `own:DIR`, a model that inspect-ai can name, or "
+            "`URL#MODEL`; for both texts.",
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be asked and paid, and stop.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw and look.")] = 2,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Make a corpus by a recipe: observe, reason, normalise, audit, score, select.
+
+    The same command again continues a stopped run.
+    """
+    from skingpt_r1.dermcot.narrators import check_models, check_name
+    from skingpt_r1.dermcot.pipeline import build
+
+    told = [f"narrators.{step}={narrator}" for step in ("observe", "reason") if narrator]
+    told += all_settings(settings, device, dtype)
+    chosen = read_recipe(CorpusRecipe, recipe, told)
+    for name in (chosen.narrators.observe, chosen.narrators.reason):
+        check_name(name)
+    folder = run_folder(out, chosen.name)
+    if dry_run:
+        for line in dry_run_lines(chosen, folder):
+            typer.echo(line)
+        typer.echo(RESEARCH)
+        return
+    if not corpus_path(folder).is_file():
+        check_models(chosen, folder, max_cost=max_cost)
+        _check_evaluator(chosen.score.evaluator)
+    if judges_unknown_skin(chosen):
+        typer.echo(
+            f"note: the cases are photos, and the evaluator {chosen.score.evaluator!r} "
+            f"{RENDERED_ONLY}; what it keeps is not known to be better. Name one that has learned "
+            "from ratings of photos with --set score.evaluator=DIR",
+            err=True,
+        )
+    with own_run(folder):
+        with staged() as progress:
+            build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
+        _report(folder)
+
+
+@dermcot_app.command(
+    epilog=closing("skingpt dermcot select runs/dermcot --set keep=5000 --set minimum_mean=4")
+)
+def select(folder: CorpusFolder, settings: Settings = None) -> None:
+    """Select again among scored candidates, with other limits.
+
+    The keys are those of the recipe's section `select`; what is not set stays as it was.
+    """
+    from skingpt_r1.dermcot.pipeline import read_selection, select_corpus
+
+    values = set_values(read_selection(folder), settings or ())
+    chosen = check_recipe(SelectRecipe, values, "--set")
+    with own_run(folder):
+        with staged() as progress:
+            select_corpus(folder, chosen, progress)
+        _report(folder)
+
+
+@dermcot_app.command(epilog=closing("skingpt dermcot stats runs/dermcot"))
+def stats(folder: CorpusFolder) -> None:
+    """Count what was kept, what was dropped and why, and what it cost.
+
+    Also works on a corpus that is not finished. Writes nothing.
+    """
+    _print_counts(folder, count_corpus(folder))
+
+
+@dermcot_app.command(
+    epilog=closing(
+        "skingpt dermcot certify runs/dermcot --export for_raters --rater a --rater b",
+        "skingpt dermcot certify runs/dermcot --import for_raters/ratings.csv",
+        "skingpt dermcot certify runs/dermcot --simulated",
+    )
+)
 def certify(
     folder: CorpusFolder,
     export: Annotated[
@@ -108,6 +200,13 @@ def certify(
     typer.echo(RESEARCH)
 
 
+@dermcot_app.command(
+    epilog=closing(
+        "skingpt dermcot publish runs/dermcot --out my_corpus",
+        "skingpt dermcot publish runs/dermcot --out my_corpus --licence folder='CC BY 4.0'",
+        "skingpt dermcot publish runs/dermcot --out my_texts --without-images",
+    )
+)
 def publish(
     folder: CorpusFolder,
     out: Annotated[Path, typer.Option(metavar="NEW", help="Directory of the data set.")],
@@ -194,112 +293,6 @@ def _source_and_terms(word: str) -> tuple[str, str]:
     if not (name and sign and terms.strip()):
         raise typer.BadParameter(f"{word!r} is not SOURCE=TERMS, for example folder='CC BY 4.0'")
     return name, terms.strip()
-
-
-dermcot_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="DermCoT: make, filter, certify and publish a corpus of reasoning narratives.",
-    epilog=closing("skingpt dermcot build dermcot_demo --out runs/dermcot"),
-)
-
-SHOWN = 12
-NANO = "nano"
-
-
-@dermcot_app.command(
-    "build",
-    epilog=closing(
-        "skingpt dermcot build dermcot_demo --out runs/dermcot",
-        "skingpt dermcot build dermcot_pad_ufes_20 --narrator openai/gpt-5 --dry-run",
-    ),
-)
-def build_corpus(
-    recipe: RecipeFile,
-    settings: Settings = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the corpus; runs/<name> by default.")
-    ] = None,
-    narrator: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="`offline`, `own:nano`, `own:DIR`, a model that inspect-ai can name, or "
-            "`URL#MODEL`; for both texts.",
-        ),
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be asked and paid, and stop.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw and look.")] = 2,
-    device: Device = None,
-    dtype: Dtype = None,
-) -> None:
-    """Make a corpus by a recipe: observe, reason, normalise, audit, score, select.
-
-    The same command again continues a stopped run.
-    """
-    from skingpt_r1.dermcot.narrators import check_models, check_name
-    from skingpt_r1.dermcot.pipeline import build
-
-    told = [f"narrators.{step}={narrator}" for step in ("observe", "reason") if narrator]
-    told += model_settings(device, dtype)
-    chosen = read_recipe(CorpusRecipe, recipe, [*(settings or ()), *told])
-    for name in (chosen.narrators.observe, chosen.narrators.reason):
-        check_name(name)
-    folder = run_folder(out, chosen.name)
-    if dry_run:
-        for line in dry_run_lines(chosen, folder):
-            typer.echo(line)
-        typer.echo(RESEARCH)
-        return
-    if not corpus_path(folder).is_file():
-        check_models(chosen, folder, max_cost=max_cost)
-        _check_evaluator(chosen.score.evaluator)
-    if judges_unknown_skin(chosen):
-        typer.echo(
-            f"note: the cases are photos, and the evaluator {chosen.score.evaluator!r} "
-            f"{RENDERED_ONLY}; what it keeps is not known to be better. Name one that has learned "
-            "from ratings of photos with --set score.evaluator=DIR",
-            err=True,
-        )
-    with own_run(folder):
-        with staged() as progress:
-            build(chosen, folder, corpus_tools(chosen, max_cost, workers), progress)
-        _report(folder)
-
-
-@dermcot_app.command(
-    epilog=closing("skingpt dermcot select runs/dermcot --set keep=5000 --set minimum_mean=4")
-)
-def select(folder: CorpusFolder, settings: Settings = None) -> None:
-    """Select again among scored candidates, with other limits.
-
-    The keys are those of the recipe's section `select`; what is not set stays as it was.
-    """
-    from skingpt_r1.dermcot.pipeline import read_selection, select_corpus
-
-    values = set_values(read_selection(folder), settings or ())
-    chosen = check_recipe(SelectRecipe, values, "--set")
-    with own_run(folder):
-        with staged() as progress:
-            select_corpus(folder, chosen, progress)
-        _report(folder)
-
-
-@dermcot_app.command(epilog=closing("skingpt dermcot stats runs/dermcot"))
-def stats(folder: CorpusFolder) -> None:
-    """Count what was kept, what was dropped and why, and what it cost.
-
-    Also works on a corpus that is not finished. Writes nothing.
-    """
-    _print_counts(folder, count_corpus(folder))
-
-
-add_certification(dermcot_app)
 
 
 def stats_lines(counted: CorpusStats) -> Iterator[str]:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from skingpt_r1.cli import RESEARCH, closing
 from skingpt_r1.cli.options import (
@@ -16,8 +14,9 @@ from skingpt_r1.cli.options import (
     RecipeFile,
     RunFolder,
     Settings,
+    all_settings,
     model_recipe,
-    model_settings,
+    print_table,
     run_folder,
     staged,
 )
@@ -59,9 +58,7 @@ def train(
     from skingpt_r1.dermeval.run import train_evaluator
     from skingpt_r1.recipes import read_recipe
 
-    chosen = read_recipe(
-        EvaluatorRecipe, recipe, [*(settings or ()), *model_settings(device, dtype)]
-    )
+    chosen = read_recipe(EvaluatorRecipe, recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         done = train_evaluator(chosen, folder, progress=progress, quiet=not sys.stderr.isatty())
@@ -162,22 +159,17 @@ def print_rows(rows: Sequence[ResultRow], title: str, *, no_ends: str = NO_INTER
         title: above the table.
         no_ends: what stands beside a number without an interval.
     """
-    console = Console(soft_wrap=True, highlight=False)
     systems = list(dict.fromkeys(row.system for row in rows))
     metrics = list(dict.fromkeys(row.metric for row in rows))
     if no_ends and all(row.low is None for row in rows):
         title, no_ends = f"{title}; {no_ends}", ""
     cells = {(row.system, row.metric): _cell(row, no_ends) for row in rows}
     wide = len(metrics) > len(systems) + 4
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for name in systems if wide else metrics:
-        table.add_column(name, justify="right")
-    for line in metrics if wide else systems:
-        across = systems if wide else metrics
-        keys = [(name, line) if wide else (line, name) for name in across]
-        table.add_row(line, *[cells.get(key, "-") for key in keys])
-    console.print(table)
+    if wide:
+        cells = {(metric, system): cell for (system, metric), cell in cells.items()}
+    down, across = (metrics, systems) if wide else (systems, metrics)
+    lines = [[line, *(cells.get((line, name), "-") for name in across)] for line in down]
+    print_table(title, ["", *across], lines)
 
 
 def _cell(row: ResultRow, no_ends: str) -> str:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.options import (
@@ -21,7 +19,8 @@ from skingpt_r1.cli.options import (
     RecipeFile,
     RunFolder,
     Settings,
-    model_settings,
+    all_settings,
+    print_table,
     run_folder,
     staged,
 )
@@ -46,7 +45,7 @@ def distill(
     from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_recipe
 
-    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    chosen = load_recipe(recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         run_recipe(
@@ -72,7 +71,7 @@ def features(
     from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_features
 
-    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    chosen = load_recipe(recipe, all_settings(settings, device, dtype))
     with staged() as progress:
         store = run_features(
             chosen, run_folder(out, chosen.name), features=features, progress=progress
@@ -95,7 +94,7 @@ def ablate(
     from skingpt_r1.dermbench.ablation.run import load_ablation, run_ablation
     from skingpt_r1.recipes import find_recipe
 
-    chosen = load_ablation(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    chosen = load_ablation(recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)
@@ -109,7 +108,7 @@ def print_ablation(rows: Sequence["AblationRow"]) -> None:
     from skingpt_r1.dermbench.ablation.run import cell_text
 
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
-    console = Console(soft_wrap=True, highlight=False)
+    headings = ["cell", *(f"{metric}, % (95 % interval)" for metric in metrics)]
     cells = [row for row in rows if row.runs]
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(s for row in cells for s in row.seeds))
     titles = {
@@ -117,12 +116,6 @@ def print_ablation(rows: Sequence["AblationRow"]) -> None:
         "Differences, paired by seed and case": [row for row in rows if not row.runs],
     }
     for title, part in titles.items():
-        if not part:
-            continue
-        table = Table(title=title, title_justify="left")
-        table.add_column("cell")
-        for metric in metrics:
-            table.add_column(f"{metric}, % (95 % interval)", justify="right")
-        for row in part:
-            table.add_row(row.name, *[cell_text(row, metric) for metric in metrics])
-        console.print(table)
+        if part:
+            lines = [[row.name, *(cell_text(row, metric) for metric in metrics)] for row in part]
+            print_table(title, headings, lines)

@@ -1,9 +1,10 @@
 """Arguments that several commands share.
 
-Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage.
+Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage. The
+one table on a terminal.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -19,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from skingpt_r1.model.config import (
     AUTO,
@@ -62,10 +64,13 @@ Dtype = Annotated[
 ]
 
 
-def model_settings(device: str | None, dtype: str | None) -> list[str]:
-    """The options as changes to the section `models` of a recipe."""
+def all_settings(
+    settings: Sequence[str] | None, device: str | None, dtype: str | None
+) -> list[str]:
+    """Changes to a recipe: those of --set, and the options as its section `models`."""
     given = {"device": device, "dtype": dtype}
-    return [f"models.{key}={value}" for key, value in given.items() if value is not None]
+    chosen = [f"models.{key}={value}" for key, value in given.items() if value is not None]
+    return [*(settings or ()), *chosen]
 
 
 def model_recipe(device: str | None, dtype: str | None) -> ModelRecipe:
@@ -138,3 +143,13 @@ def _bar() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def print_table(title: str, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Print a table on standard output, however wide; names stand left, numbers right."""
+    table = Table(title=title, title_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    for line in lines:
+        table.add_row(*line)
+    Console(soft_wrap=True, highlight=False).print(table)

@@ -29,15 +29,9 @@ from skingpt_r1.dermbench.questions import (
     with_pictures,
 )
 from skingpt_r1.dermbench.recipe import BenchRecipe
-from skingpt_r1.dermbench.records import LEDGER, Answer, Question, file_stem
+from skingpt_r1.dermbench.records import LEDGER, Answer, file_stem
 from skingpt_r1.dermbench.systems.card import SystemCard, check_systems
-from skingpt_r1.dermbench.systems.named import (
-    Choice,
-    System,
-    Workbench,
-    choose_systems,
-    open_system,
-)
+from skingpt_r1.dermbench.systems.named import System, Workbench, choose_systems, open_system
 from skingpt_r1.dermbench.systems.own import one_model_at_a_time
 from skingpt_r1.errors import CostError, NarratorError, RecordError
 from skingpt_r1.llm.budget import PASSING, Ledger
@@ -187,25 +181,27 @@ def run_systems(
         asked = with_pictures(questions, data_root(folder))
         if opened:
             refuse_changed_pictures(asked)
-        _ask_all(opened, asked, folder, progress)
-        return [_tally(cards[choice.name], questions, folder) for choice in choices]
+        kept |= _ask_all(opened.values(), asked, folder, progress)
+        return [_tally(cards[name], len(questions), answers) for name, answers in kept.items()]
 
 
 def _ask_all(
-    opened: dict[Choice, System], asked: Sequence[Asked], folder: Path, progress: Progress | None
-) -> None:
+    systems: Iterable[System], asked: Sequence[Asked], folder: Path, progress: Progress | None
+) -> dict[str, dict[str, Answer]]:
     """A system that fails does not keep the others from being asked."""
+    answers: dict[str, dict[str, Answer]] = {}
     failures: list[NarratorError | CostError] = []
-    for choice, system in opened.items():
-        show = None if progress is None else partial(progress, f"answers: {choice.name}")
+    for system in systems:
+        show = None if progress is None else partial(progress, f"answers: {system.name}")
         try:
-            ask_system(system, asked, folder, show)
+            answers[system.name] = ask_system(system, asked, folder, show)
         except (NarratorError, CostError) as error:
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise NarratorError("\n".join(str(error) for error in failures))
+    return answers
 
 
 def ask_system(
@@ -219,8 +215,6 @@ def ask_system(
     order = [item.question.id for item in asked]
     kept = settle_answers(folder, system.name, order)
     done = {name for name, answer in kept.items() if not is_open(answer)}
-    if done.issuperset(order):
-        return kept
     try:
         for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
             append_record(answers_path(folder, answer.system), answer)
@@ -231,13 +225,11 @@ def ask_system(
     return kept
 
 
-def _tally(card: SystemCard, questions: Sequence[Question], folder: Path) -> SystemTally:
-    answers = settle_answers(folder, card.system, [item.id for item in questions])
-    problems = Counter(answer.problem for answer in answers.values() if answer.problem)
+def _tally(card: SystemCard, asked: int, answers: Mapping[str, Answer]) -> SystemTally:
     return SystemTally(
         card,
-        asked=len(questions),
+        asked=asked,
         answered=sum(answer.problem is None for answer in answers.values()),
-        problems=problems,
+        problems=Counter(answer.problem for answer in answers.values() if answer.problem),
         cut=sum(answer.stop_reason == "length" for answer in answers.values()),
     )

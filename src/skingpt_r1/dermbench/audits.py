@@ -7,7 +7,7 @@ matched by guess. For research, not for diagnosis.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from skingpt_r1.dermbench.answers import read_answers, system_names
-from skingpt_r1.dermbench.judgements import AnswerKey as Key
-from skingpt_r1.dermbench.judgements import JudgedScores, RunScores, read_scores
+from skingpt_r1.dermbench.answers import read_answers
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
+from skingpt_r1.dermbench.reading import RunReading, Scale, read_run
 from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
 from skingpt_r1.ratings.agreement import SUBJECTS, Pairs, measure_agreement, pair_ratings
@@ -59,100 +58,134 @@ class Finding(NamedTuple):
 EVERYONE = "all systems"
 
 
-def audit_run(scores: RunScores) -> list[Audit]:
+Key = tuple[str, str]  # system, question
+
+
+def read_judged(folder: Path) -> RunReading:
+    """Go through a run's folder; see `reading.read_run`.
+
+    Raises:
+        RecordError: as `read_run`, or nothing is judged yet.
+    """
+    reading = read_run(folder)
+    if not reading.judged:
+        raise RecordError(
+            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
+        )
+    return reading
+
+
+def audit_run(reading: RunReading) -> list[Audit]:
     """Every check of every judge of a run."""
     return [
-        Audit(judge=_named(judged), check=check, **finding._asdict())
-        for judged in scores.judges
+        Audit(judge=_named(scale), check=check, **finding._asdict())
+        for scale in sorted(reading.judged)
         for check, find in _CHECKS.items()
-        for finding in find(scores, judged)
+        for finding in find(reading, scale)
     ]
 
 
 def audit_folder(folder: Path, ratings: Path | None = None) -> list[Audit]:
     """The checks of a run, those against a rating file of clinicians included."""
-    scores = read_scores(folder)
-    found = audit_run(scores)
+    reading = read_judged(folder)
+    found = audit_run(reading)
     if ratings is not None:
-        found += agreement_audits(measure_judges(folder, scores, ratings))
+        found += agreement_audits(measure_judges(reading, ratings))
     return found
 
 
-def repeat_spread(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
+def _means(reading: RunReading, scale: Scale) -> dict[Key, tuple[float, ...]]:
+    """Answer -> the mean of the repeats, dimension by dimension."""
+    return {
+        (system, question): values
+        for system, judged in reading.judged[scale].items()
+        for question, values in judged.means.items()
+    }
+
+
+def _overall(reading: RunReading, scale: Scale) -> dict[Key, float]:
+    """Answer -> the mean over repeats and dimensions."""
+    return {key: sum(values) / len(values) for key, values in _means(reading, scale).items()}
+
+
+def repeat_spread(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Standard deviation of the mean score between repeats of the same answer."""
     spread = {
-        key: float(np.std([np.mean(values) for values in said.values()], ddof=1))
-        for key, said in judged.repeats.items()
-        if len(said) > 1
+        (system, question): float(np.std([np.mean(values) for values in given], ddof=1))
+        for system, judged in reading.judged[scale].items()
+        for question, given in judged.scores.items()
+        if len(given) > 1
     }
     if not spread:
         yield Finding(EVERYONE, None, "no answer has the scores of two repeats")
         return
-    found = bootstrap_mean(list(spread.values()), _groups(scores, spread))
+    found = bootstrap_mean(list(spread.values()), _groups(reading, spread))
     far = found.value > SPREAD_FLAG
     words = "repeats differ; judge more often" if far else "repeats agree"
     yield Finding(EVERYONE, found, words, far)
 
 
-def length_correlation(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
+def length_correlation(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Rank correlation between the length of an answer and its mean score, system by system."""
-    overall = judged.overall
-    for system in scores.systems:
-        keys = [key for key in overall if key[0] == system and key in scores.lengths]
-        lengths = np.array([float(scores.lengths[key]) for key in keys])
+    overall = _overall(reading, scale)
+    for system, said in reading.said.items():
+        keys = [key for key in overall if key[0] == system and said[key[1]].problem is None]
+        lengths = np.array([float(said[question].words) for _, question in keys])
         values = np.array([overall[key] for key in keys])
         if len(keys) < FEWEST or len(set(lengths)) < 2 or len(set(values)) < 2:
             yield Finding(system, None, "too few answers, or nothing varies")
             continue
-        found = _rank_correlation(lengths, values, _groups(scores, keys))
+        found = _rank_correlation(lengths, values, _groups(reading, keys))
         tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
         more = "longer" if found.value > 0 else "shorter"
         words = f"{more} answers score higher" if tied else "no strong tie to the length"
         yield Finding(system, found, words, tied)
 
 
-def order_effect(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
+def order_effect(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """How much higher the same answers score when the candidate is shown before the reference."""
-    turned = (judged.judge + CANDIDATE_FIRST, judged.protocol)
-    other = next((j for j in scores.judges if (j.judge, j.protocol) == turned), None)
-    if other is None:
+    judge, protocol = scale
+    turned = judge + CANDIDATE_FIRST, protocol
+    if turned not in reading.judged:
         return
-    usual, first = judged.overall, other.overall
+    usual, first = _overall(reading, scale), _overall(reading, turned)
     keys = [key for key in usual if key in first]
     if not keys:
         yield Finding(EVERYONE, None, "no answer was judged in both orders")
         return
     shift = [first[key] - usual[key] for key in keys]
-    found = bootstrap_mean(shift, _groups(scores, keys))
+    found = bootstrap_mean(shift, _groups(reading, keys))
     moved = abs(found.value) > SHIFT_FLAG and found.excludes_zero
     words = "the order changes the scores" if moved else "the order changes little"
     yield Finding(EVERYONE, found, words, moved)
 
 
-def self_preference(scores: RunScores, judged: JudgedScores) -> Iterator[Finding]:
+def self_preference(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Systems of the judge's own family by name, and what it gives them more than other judges.
 
     The lead of such a system over the systems of other families is compared with its lead under
     the other judges of the same scale; without other judges nothing is measured, and the flag
     stands by the name alone.
     """
-    family = family_of(judged.judge)
-    own = [name for name in scores.systems if family is not None and family_of(name) == family]
-    rest = [name for name in scores.systems if name not in own]
+    judge, protocol = scale
+    family = family_of(judge)
+    own = [name for name in reading.systems if family is not None and family_of(name) == family]
+    rest = [name for name in reading.systems if name not in own]
+    mine = _overall(reading, scale)
     others = [
-        entry.overall
-        for entry in scores.judges
-        if entry.protocol == judged.protocol
-        and entry.judge.removesuffix(CANDIDATE_FIRST) != judged.judge.removesuffix(CANDIDATE_FIRST)
-        and family_of(entry.judge) != family
+        _overall(reading, other)
+        for other in sorted(reading.judged)
+        if other[1] == protocol
+        and other[0].removesuffix(CANDIDATE_FIRST) != judge.removesuffix(CANDIDATE_FIRST)
+        and family_of(other[0]) != family
     ]
     for system in own:
-        gains = _gains(judged.overall, others, system, rest)
+        gains = _gains(mine, others, system, rest)
         if not gains:
             words = f"judge and system are both {family}; compare with another judge"
             yield Finding(system, None, words, flagged=True)
             continue
-        groups = [scores.groups[name] for name in gains]
+        groups = _groups(reading, ((system, question) for question in gains))
         found = bootstrap_mean(list(gains.values()), groups)
         prefers = found.value > SHIFT_FLAG and found.excludes_zero
         words = "scores its own family higher than other judges do" if prefers else "not shown"
@@ -214,13 +247,13 @@ def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) ->
     return found
 
 
-def _groups(scores: RunScores, keys: Sequence[Key] | dict[Key, float]) -> list[str]:
-    return [scores.groups[question] for _, question in keys]
+def _groups(reading: RunReading, keys: Iterable[Key]) -> list[str]:
+    return [reading.questions[reading.place[question]].group for _, question in keys]
 
 
-def _named(judged: JudgedScores) -> str:
-    usual = judged.protocol == Protocol.DECIMAL_0_5.value
-    return judged.judge if usual else f"{judged.judge} ({judged.protocol})"
+def _named(scale: Scale) -> str:
+    judge, protocol = scale
+    return judge if protocol == Protocol.DECIMAL_0_5.value else f"{judge} ({protocol})"
 
 
 AGREEMENT = "agreement with clinicians"
@@ -240,12 +273,7 @@ class JudgeAgreement(NamedTuple):
 
 
 def measure_judges(
-    folder: Path,
-    scores: RunScores,
-    ratings: Path,
-    *,
-    judges: Sequence[str] = (),
-    resamples: int = 2000,
+    reading: RunReading, ratings: Path, *, judges: Sequence[str] = (), resamples: int = 2000
 ) -> list[JudgeAgreement]:
     """Compare judges, all of the scale 0-5 by default, with a rating file of that scale.
 
@@ -255,10 +283,11 @@ def measure_judges(
         RecordError: the file breaks its schema, no rating belongs to an answer, or a judge is not
             there.
     """
-    chosen = _chosen(scores, judges)
+    chosen = _chosen(reading, judges)
+    folder = reading.folder
     texts = {
         (system, name): answer.text
-        for system in system_names(folder)
+        for system in reading.systems
         for name, answer in read_answers(folder, system).items()
         if answer.problem is None
     }
@@ -269,21 +298,23 @@ def measure_judges(
             "`<system>/<question>`, or the question's id with the text of one answer"
         )
     people = {
-        key: replace(item, id=f"{key[0]}/{key[1]}", group=scores.groups[key[1]])
-        for key, item in matched.items()
+        (system, question): replace(item, id=f"{system}/{question}", group=group)
+        for ((system, question), item), group in zip(
+            matched.items(), _groups(reading, matched), strict=True
+        )
     }
     found = []
-    for judged in chosen:
-        means = judged.means
+    for scale in chosen:
+        means = _means(reading, scale)
         judge = [
             replace(item, ratings=(Scores(means[key]),) if key in means else ())
             for key, item in people.items()
         ]
         pairs = pair_ratings(judge, list(people.values()))
-        table = {"table": f"{AGREEMENT}: {judged.judge}"}
+        table = {"table": f"{AGREEMENT}: {scale[0]}"}
         rows = measure_agreement(pairs, resamples=resamples)
         named = tuple(row.model_copy(update=table) for row in rows)
-        found.append(JudgeAgreement(judged.judge, pairs, named, unmatched))
+        found.append(JudgeAgreement(scale[0], pairs, named, unmatched))
     return found
 
 
@@ -348,8 +379,9 @@ def _in_words(entry: JudgeAgreement) -> str:
     return "; ".join([words, *(f"{count} {what}" for count, what in left if count)])
 
 
-def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:
-    known = {j.judge: j for j in scores.judges if j.protocol == Protocol.DECIMAL_0_5.value}
+def _chosen(reading: RunReading, judges: Sequence[str]) -> list[Scale]:
+    wanted = Protocol.DECIMAL_0_5.value
+    known = {scale[0]: scale for scale in sorted(reading.judged) if scale[1] == wanted}
     if not known and not judges:
         raise RecordError("no judge of this run used the scale 0-5, on which clinicians rate")
     for name in judges:
@@ -357,4 +389,4 @@ def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:
             raise RecordError(
                 f"no judge {name!r} on the scale 0-5; there are: {', '.join(known) or 'none'}"
             )
-    return [judged for name, judged in known.items() if not judges or name in judges]
+    return [scale for name, scale in known.items() if not judges or name in judges]

@@ -41,7 +41,7 @@ def summarise_reading(
     run = read_json(reading.folder / RUN)
     chosen = boot or Bootstrap(seed=int(run.get("seed", 0)))
     tables = [
-        *(score_table(reading, scale, chosen) for scale in reading.judged),
+        *(score_table(reading, scale, chosen) for scale, of in reading.judged.items() if of),
         label_table(reading),
         *classification_tables(reading, chosen, baseline),
         *_leaks(reading),

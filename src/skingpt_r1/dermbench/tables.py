@@ -76,7 +76,7 @@ def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ResultTab
     judged = reading.judged[scale]
     systems = [system for system in reading.systems if system in judged]
     kinds = {system: kind_of(reading, system) for system in reading.systems}
-    own = {system: _own_scores(reading, system, judged[system].scores) for system in systems}
+    own = {system: _own_scores(reading, scale, system) for system in systems}
     overall = np.column_stack([own[system].mean(axis=1) for system in systems])
     values = SystemValues(systems, overall, [question.group for question in reading.questions])
     averages = {MEAN_SCORE: means(values, boot)}
@@ -93,7 +93,7 @@ def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ResultTab
         if system in judged and reading.overlapping(system):
             apart = SEEN.format(system)
             kinds[apart] = "oracle"
-            measures[apart] = _seen(reading, system, judged[system].scores, boot)
+            measures[apart] = _seen(reading, scale, system, boot)
     order = sorted(measures, key=lambda system: _mean(measures[system]), reverse=True)
     rows = [row for system in order for row in measured(name, system, measures[system])]
     pairs = compare_pairs(values, boot)
@@ -176,9 +176,9 @@ def _is_positive(label: str) -> bool:
     return label.startswith("malignant") or bool(is_malignant(label))
 
 
-def _own_scores(reading: RunReading, system: str, scores: Floats) -> Floats:
+def _own_scores(reading: RunReading, scale: Scale, system: str) -> Floats:
     """The scores with those of the questions that the system was trained on left out."""
-    own = scores.copy()
+    own = reading.scores(scale, system)
     own[[reading.place[identity] for identity in reading.overlapping(system)]] = np.nan
     return own
 
@@ -188,20 +188,20 @@ def _counts(reading: RunReading, scale: Scale, system: str, own: Floats | None) 
     scored = 0 if own is None else int(np.isfinite(own[:, 0]).sum())
     reasons = count_reasons(reading, scale, system)
     if own is not None:
-        judged = reading.judged[scale][system].scores
-        reasons[TRAINED_ON] = int(np.isfinite(judged[:, 0]).sum()) - scored
+        reasons[TRAINED_ON] = len(reading.judged[scale][system].scores) - scored
     unscored = {reason: count for reason, count in reasons.most_common() if count}
     n = len(reading.questions)
     return {COVERAGE: wilson(scored, n), **counted(UNSCORED, unscored, n)}
 
 
-def _seen(reading: RunReading, system: str, scores: Floats, boot: Bootstrap) -> Measures:
+def _seen(reading: RunReading, scale: Scale, system: str, boot: Bootstrap) -> Measures:
     """The questions that the system was trained on, apart."""
     seen = sorted(reading.place[identity] for identity in reading.overlapping(system))
     groups = [reading.questions[number].group for number in seen]
-    values = np.column_stack([scores[seen], scores[seen].mean(axis=1)])
+    scores = reading.scores(scale, system)[seen]
+    values = np.column_stack([scores, scores.mean(axis=1)])
     found = means(SystemValues([*DIMENSIONS, MEAN_SCORE], values, groups), boot)
-    scored = int(np.isfinite(scores[seen, 0]).sum())
+    scored = int(np.isfinite(scores[:, 0]).sum())
     return {MEAN_SCORE: found.pop(MEAN_SCORE), **found, COVERAGE: wilson(scored, len(seen))}
 
 

@@ -58,6 +58,15 @@ class Decoding(Section):
 GREEDY = Decoding()
 
 
+class GeneratedText(NamedTuple):
+    """A text that a model wrote, and what it took."""
+
+    text: str
+    is_cut: bool  # the model had not ended it
+    input_tokens: int  # read, pictures included
+    output_tokens: int  # written, without the end of turn
+
+
 class Biased(LogitsProcessor):  # type: ignore[misc]  # the library is untyped
     """Adds each case's vocabulary bias, `[cases, V]`, to the logits of every generated token.
 

@@ -34,6 +34,7 @@ from skingpt_r1.model.generation import (
     GREEDY,
     Biased,
     Decoding,
+    GeneratedText,
     RankedDiagnosis,
     answer_groups,
     check_candidates,
@@ -466,16 +467,22 @@ class SkinGPT(nn.Module):
         refuse_numbers("likelihoods", likelihoods)
         return likelihoods
 
-    def generate_batch(
+    def write(
         self, requests: Sequence[Request], *, decoding: Decoding = GREEDY, adapters: bool = True
-    ) -> list[str]:
+    ) -> list[GeneratedText]:
         """One text per request, decoded together."""
         processor = self.needed_processor
         if not requests:
             return []
         batch = encode_prompts(processor, requests)
-        rows = self.generate_ids(batch, decoding, adapters=adapters)
-        return [processor.decode(row) for row in rows]
+        rows = self.generate_ids(batch, decoding, adapters=adapters).tolist()
+        ends = {*self.end_ids, processor.pad_id}
+        written = []
+        for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
+            length = next((place for place, token in enumerate(row) if token in ends), len(row))
+            is_cut = length == len(row)
+            written.append(GeneratedText(processor.decode(row), is_cut, int(read), length))
+        return written
 
     def diagnose(
         self,
@@ -499,7 +506,7 @@ class SkinGPT(nn.Module):
         request = Request.of(images, context)
         if candidates is not None:
             check_candidates(candidates, self.needed_processor)
-        text = self.generate_batch([request], decoding=decoding, adapters=adapters)[0]
+        text = self.write([request], decoding=decoding, adapters=adapters)[0].text
         if candidates is not None:
             reasoning = text.partition(ANSWER_OPENS)[0]
             best = self.weigh(request, reasoning, candidates, adapters=adapters)[0]

@@ -44,12 +44,12 @@ from skingpt_r1.recipes import Section, read_recipe
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run
 from skingpt_r1.stats.intervals import (
-    NO_INTERVAL,
     Bootstrap,
     Floats,
     Integers,
     Interval,
     bootstrap_weights,
+    per_cent,
     percentile_interval,
     ratio,
 )
@@ -446,11 +446,7 @@ def ablation_markdown(rows: Sequence[AblationRow]) -> str:
 def cell_text(row: AblationRow, metric: str) -> str:
     """`51.6 (45.9 to 57.2)`, in per cent; a dash where the metric is not known."""
     found = row.metrics.get(metric)
-    if found is None:
-        return "-"
-    if found.ends is None:
-        return f"{100 * found.value:.1f} ({NO_INTERVAL})"
-    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in (found.value, *found.ends)))
+    return "-" if found is None else per_cent(found.value, *(found.ends or (None, None)))
 
 
 def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:

@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from skingpt_r1.dermbench.answers import answers_path
 from skingpt_r1.dermbench.classification.match import MatchedLabel
 from skingpt_r1.dermbench.questions import benchmark_title, data_root
-from skingpt_r1.dermbench.reading import NOT_ASKED, RecordIndex, RunReading, Said, answer_files
+from skingpt_r1.dermbench.reading import NOT_ASKED, RunReading, Said
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData, ResultTable
 from skingpt_r1.dermbench.report.wording import percent
 from skingpt_r1.dermbench.tables import UNKNOWN, type_name
 from skingpt_r1.errors import ImageError
 from skingpt_r1.llm.ask import picture_uri
+from skingpt_r1.records import record_at
 from skingpt_r1.text.rubric import DIMENSIONS
 
 SHOWN_SIDE = 256  # longest side of a picture in the report, pixels
@@ -33,23 +35,16 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
     With `pictures` those whose licence allows it are embedded.
     """
     root = data_root(reading.folder)
+    paths = {answers_path(reading.folder, system) for system in reading.systems}
+    paths |= {judged.path for systems in reading.judged.values() for judged in systems.values()}
     with ExitStack() as stack:
-        answers = {
-            name: stack.enter_context(index) for name, index in answer_files(reading).items()
-        }
-        judgements = {
-            path: stack.enter_context(RecordIndex(path, Judgement))
-            for path in dict.fromkeys(
-                one.path for systems in reading.judged.values() for one in systems.values()
-            )
-        }
+        files = {path: stack.enter_context(path.open("rb")) for path in paths}
         for question in reading.questions:
             picture, missing = _picture(question, root) if pictures else (None, "not asked for")
             yield ReportCase(
                 question=question,
                 answers=tuple(
-                    _answer(reading, question, name, answers[name], judgements)
-                    for name in reading.systems
+                    _answer(reading, question, system, files) for system in reading.systems
                 ),
                 picture=picture,
                 no_picture=missing,
@@ -57,21 +52,19 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
 
 
 def _answer(
-    reading: RunReading,
-    question: Question,
-    system: str,
-    answers: RecordIndex[Answer],
-    judgements: dict[Path, RecordIndex[Judgement]],
+    reading: RunReading, question: Question, system: str, files: Mapping[Path, BinaryIO]
 ) -> CaseAnswer:
     said = reading.said[system].get(question.id)
     if said is None:
         return CaseAnswer(Answer(system=system, id=question.id, text="", problem=NOT_ASKED))
-    given = []
-    for systems in reading.judged.values():
-        if system in systems:
-            index = judgements[systems[system].path]
-            given += [index.at(place) for place in systems[system].places.get(question.id, [])]
-    return CaseAnswer(answers.at(said.place), _outcome(said, question.label), tuple(given))
+    answer = record_at(files[answers_path(reading.folder, system)], said.place, Answer)
+    given = [
+        record_at(files[systems[system].path], place, Judgement)
+        for systems in reading.judged.values()
+        if system in systems
+        for place in systems[system].places.get(question.id, [])
+    ]
+    return CaseAnswer(answer, _outcome(said, question.label), tuple(given))
 
 
 def _outcome(said: Said, label: str) -> str | None:
