@@ -261,7 +261,7 @@ def cases_of(recipe: QuestionsRecipe, seed: int, folder: Path) -> list[Case]:
 def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[Question]:
     cases = cases_of(recipe.data, recipe.seed, folder)
     _refuse_repeated(cases)
-    problems = []
+    problems: list[str] = []
     for number, case in enumerate(cases, 1):
         problems += filter(None, map(_unreadable, _present(case)))
         if progress is not None:
