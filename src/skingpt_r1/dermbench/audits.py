@@ -32,6 +32,7 @@ from skingpt_r1.stats.intervals import (
     spearman,
 )
 from skingpt_r1.text.rubric import Protocol, Scores
+from skingpt_r1.text.tokens import vocabulary
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -42,22 +43,7 @@ LENGTH_FLAG = 0.3  # rank correlation
 SHIFT_FLAG = 0.1  # points
 FEWEST = 5  # answers below which nothing is said
 
-# Families of models, by the words in their names.
-_FAMILIES: dict[str, str] = {
-    "gpt": r"gpt-?\d|chatgpt|\bo[134](?:-|\b)|openai/",
-    "claude": r"claude|anthropic/",
-    "gemini": r"gemini|gemma|google/",
-    "qwen": r"qwen|vision-r1|qwq",
-    "deepseek": r"deepseek",
-    "llama": r"llama|llava",
-    "mistral": r"mistral|mixtral|pixtral",
-    "intern": r"internvl|internlm",
-    "grok": r"grok",
-    "kimi": r"kimi|moonshot",
-    "glm": r"\bglm|chatglm",
-    "huatuo": r"huatuo",
-    "skingpt": r"skingpt|dermeval",
-}
+_FAMILIES: dict[str, str] = vocabulary()["families"]
 
 
 class Finding(NamedTuple):
