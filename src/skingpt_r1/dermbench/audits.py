@@ -214,24 +214,23 @@ def _gains(
     mine: dict[Key, float], others: Sequence[dict[Key, float]], system: str, rest: Sequence[str]
 ) -> dict[str, float]:
     """Question -> lead of the system under this judge less its mean lead under the others."""
-    gains: dict[str, float] = {}
-    for name in sorted({question for _, question in mine}):
-        lead = _lead(mine, system, rest, name)
-        theirs = [
-            found for other in others if (found := _lead(other, system, rest, name)) is not None
-        ]
-        if lead is not None and theirs:
-            gains[name] = lead - sum(theirs) / len(theirs)
+    own, *theirs = (_leads(overall, system, rest) for overall in (mine, *others))
+    gains = {}
+    for question in sorted(own):
+        beside = [leads[question] for leads in theirs if question in leads]
+        if beside:
+            gains[question] = own[question] - sum(beside) / len(beside)
     return gains
 
 
-def _lead(
-    overall: dict[Key, float], system: str, rest: Sequence[str], question: str
-) -> float | None:
-    beside = [overall[other, question] for other in rest if (other, question) in overall]
-    if (system, question) not in overall or not beside:
-        return None
-    return overall[system, question] - sum(beside) / len(beside)
+def _leads(overall: dict[Key, float], system: str, rest: Sequence[str]) -> dict[str, float]:
+    """Question -> score of the system less the mean of the rest."""
+    leads = {}
+    for (name, question), value in overall.items():
+        beside = [overall[other, question] for other in rest if (other, question) in overall]
+        if name == system and beside:
+            leads[question] = value - sum(beside) / len(beside)
+    return leads
 
 
 def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) -> Interval:
