@@ -71,7 +71,7 @@ def _answer(
 def _outcome(said: Said, label: str) -> str | None:
     """How what is named stands to the label; in classification also what is the likeliest."""
     if said.verdict is not None:
-        return said.verdict.match.value
+        return said.verdict.value
     if said.matched is None:
         return None
     named = _named(said.matched, label)
