@@ -32,7 +32,7 @@ from skingpt_r1.stats.intervals import (
     spearman,
 )
 from skingpt_r1.text.rubric import Protocol, Scores
-from skingpt_r1.text.tokens import vocabulary
+from skingpt_r1.text.tokens import VOCABULARY
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -43,7 +43,7 @@ LENGTH_FLAG = 0.3  # rank correlation
 SHIFT_FLAG = 0.1  # points
 FEWEST = 5  # answers below which nothing is said
 
-_FAMILIES: dict[str, str] = vocabulary()["families"]
+_FAMILIES: dict[str, str] = VOCABULARY["families"]
 
 
 class Finding(NamedTuple):
