@@ -32,7 +32,7 @@ from skingpt_r1.stats.intervals import (
     spearman,
 )
 from skingpt_r1.text.rubric import Protocol, Scores
-from skingpt_r1.text.tokens import vocabulary
+from skingpt_r1.text.tokens import VOCABULARY
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -43,7 +43,7 @@ LENGTH_FLAG = 0.3  # rank correlation
 SHIFT_FLAG = 0.1  # points
 FEWEST = 5  # answers below which nothing is said
 
-_FAMILIES: dict[str, str] = vocabulary()["families"]
+_FAMILIES: dict[str, str] = VOCABULARY["families"]
 
 
 class Finding(NamedTuple):
@@ -56,9 +56,24 @@ class Finding(NamedTuple):
 
 
 EVERYONE = "all systems"
-
-
 Key = tuple[str, str]  # system, question
+
+
+def audit_run(reading: RunReading, ratings: Path | None = None) -> list[Audit]:
+    """Every check of every judge of a run, those against clinicians' ratings included.
+
+    Raises:
+        RecordError: as `measure_judges`.
+    """
+    found = [
+        Audit(judge=_named(scale), check=check, **finding._asdict())
+        for scale in sorted(reading.judged)
+        for check, find in _CHECKS.items()
+        for finding in find(reading, scale)
+    ]
+    if ratings is not None:
+        found += agreement_audits(measure_judges(reading, ratings))
+    return found
 
 
 def read_judged(folder: Path) -> RunReading:
@@ -68,30 +83,16 @@ def read_judged(folder: Path) -> RunReading:
         RecordError: as `read_run`, or nothing is judged yet.
     """
     reading = read_run(folder)
-    if not reading.judged:
-        raise RecordError(
-            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
-        )
+    _refuse_unjudged(reading)
     return reading
 
 
-def audit_run(reading: RunReading) -> list[Audit]:
-    """Every check of every judge of a run."""
-    return [
-        Audit(judge=_named(scale), check=check, **finding._asdict())
-        for scale in sorted(reading.judged)
-        for check, find in _CHECKS.items()
-        for finding in find(reading, scale)
-    ]
-
-
-def audit_folder(folder: Path, ratings: Path | None = None) -> list[Audit]:
-    """The checks of a run, those against a rating file of clinicians included."""
-    reading = read_judged(folder)
-    found = audit_run(reading)
-    if ratings is not None:
-        found += agreement_audits(measure_judges(reading, ratings))
-    return found
+def _refuse_unjudged(reading: RunReading) -> None:
+    if not reading.judged:
+        raise RecordError(
+            f"{reading.folder} has no judgements yet; judge with `skingpt bench judge "
+            f"{reading.folder.name}` first"
+        )
 
 
 def _means(reading: RunReading, scale: Scale) -> dict[Key, tuple[float, ...]]:
@@ -214,24 +215,23 @@ def _gains(
     mine: dict[Key, float], others: Sequence[dict[Key, float]], system: str, rest: Sequence[str]
 ) -> dict[str, float]:
     """Question -> lead of the system under this judge less its mean lead under the others."""
-    gains: dict[str, float] = {}
-    for name in sorted({question for _, question in mine}):
-        lead = _lead(mine, system, rest, name)
-        theirs = [
-            found for other in others if (found := _lead(other, system, rest, name)) is not None
-        ]
-        if lead is not None and theirs:
-            gains[name] = lead - sum(theirs) / len(theirs)
+    own, *theirs = (_leads(overall, system, rest) for overall in (mine, *others))
+    gains = {}
+    for question in sorted(own):
+        beside = [leads[question] for leads in theirs if question in leads]
+        if beside:
+            gains[question] = own[question] - sum(beside) / len(beside)
     return gains
 
 
-def _lead(
-    overall: dict[Key, float], system: str, rest: Sequence[str], question: str
-) -> float | None:
-    beside = [overall[other, question] for other in rest if (other, question) in overall]
-    if (system, question) not in overall or not beside:
-        return None
-    return overall[system, question] - sum(beside) / len(beside)
+def _leads(overall: dict[Key, float], system: str, rest: Sequence[str]) -> dict[str, float]:
+    """Question -> score of the system less the mean of the rest."""
+    leads = {}
+    for (name, question), value in overall.items():
+        beside = [overall[other, question] for other in rest if (other, question) in overall]
+        if name == system and beside:
+            leads[question] = value - sum(beside) / len(beside)
+    return leads
 
 
 def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) -> Interval:
@@ -283,6 +283,7 @@ def measure_judges(
         RecordError: the file breaks its schema, no rating belongs to an answer, or a judge is not
             there.
     """
+    _refuse_unjudged(reading)
     chosen = _chosen(reading, judges)
     folder = reading.folder
     texts = {

@@ -160,7 +160,7 @@ def label_table(reading: RunReading) -> ResultTable | None:
     for system in reading.systems:
         seen = reading.overlapping(system)
         found = Counter(
-            said.verdict.match.value
+            said.verdict.value
             for identity, said in reading.said[system].items()
             if said.verdict and identity not in seen
         )

@@ -10,16 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, FiniteFloat
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.errors import DatasetError, RecordError
+from skingpt_r1.recipes import package_yaml
 from skingpt_r1.records import Record, ResultRow, iterate_records
 from skingpt_r1.runs import find_root, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -31,9 +29,7 @@ Stratum = tuple[str, str, str]  # diagnosis, body site, skin tone
 UNKNOWN = "unknown"
 Problem = tuple[str, str]  # why a case is dropped: a code of `REASONS`, and detail for a person
 
-WORDING: Mapping[str, Any] = MappingProxyType(
-    yaml.safe_load((files("skingpt_r1.dermcot") / "words.yaml").read_text("utf-8"))
-)
+WORDING: Mapping[str, Any] = package_yaml("dermcot/words.yaml")
 REASONS: Mapping[str, str] = WORDING["reasons"]  # code -> why a case was dropped
 
 

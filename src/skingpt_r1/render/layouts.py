@@ -38,7 +38,7 @@ from skingpt_r1.render.camera import set_up_camera
 from skingpt_r1.render.case import Plan, plan_case, render
 from skingpt_r1.render.conditions import CONDITIONS
 from skingpt_r1.runs import process_map
-from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels
+from skingpt_r1.text.taxonomy import Diagnosis, canonical, diagnoses, match_label
 
 DATASET = "synthetic"
 NOTE = "synthetic.json"
@@ -162,12 +162,6 @@ class Shot(NamedTuple):
     plan: Plan
 
 
-def label_of(condition: str, labels: Sequence[str]) -> str | None:
-    """The label of a set that a rendered condition has; None where the set has no class for it."""
-    found = fitting_labels(condition, labels)
-    return found[0] if len(found) == 1 else None
-
-
 def make_shots(
     labels: Sequence[str], modality: str, number: int, seed: int, *, twice: float = 0.0
 ) -> list[Shot]:
@@ -180,7 +174,7 @@ def make_shots(
     """
     if number < 1 or seed < 0:
         raise DatasetError(f"cannot render count={number}, seed={seed}; at least 1 and 0")
-    named = [(place, label_of(item.name, labels)) for place, item in enumerate(CONDITIONS)]
+    named = [(place, match_label(item.name, labels)) for place, item in enumerate(CONDITIONS)]
     turns = cycle([_lesions(place, label, modality, seed) for place, label in named if label])
     shots: list[Shot] = []
     while len(shots) < number:
@@ -325,11 +319,12 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
         source = f"rendered:{seed}/{shot.lesion}"
         name = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
         plans[f"images/{name}.jpg"] = shot.plan
-        nine = _nine_parts(shot.label)
+        entry = _entry(shot.label)
         rows.append({
             "md5hash": name, "fitzpatrick_scale": str(shot.plan.fitzpatrick),
-            "fitzpatrick_centaur": "-1", "label": shot.label, "nine_partition_label": nine,
-            "three_partition_label": _three_parts(nine), "qc": "", "url": source,
+            "fitzpatrick_centaur": "-1", "label": shot.label,
+            "nine_partition_label": entry.nine_partition,
+            "three_partition_label": entry.three_partition, "qc": "", "url": source,
             "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
         })  # fmt: skip
     _write(folder, fitzpatrick17k.READER.name, "fitzpatrick17k.csv", rows, plans, seed, size)
@@ -360,16 +355,10 @@ def _elevation(shot: Shot) -> str:
     return "UNK" if morphology in _NEITHER else str(morphology not in _FLAT)
 
 
-def _nine_parts(label: str) -> str:
+def _entry(label: str) -> Diagnosis:
     name = canonical(label)
     assert name is not None, "every label of the set is in the taxonomy"
-    return diagnoses()[name].nine_partition
-
-
-def _three_parts(nine: str) -> str:
-    """As the published table has it: benign and malignant are of tumours, the rest is neither."""
-    first = nine.partition(" ")[0]
-    return first if first in ("benign", "malignant") else "non-neoplastic"
+    return diagnoses()[name]
 
 
 def _write(

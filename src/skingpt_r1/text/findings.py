@@ -9,18 +9,15 @@ not stated.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.text.tokens import pattern, vocabulary
+from skingpt_r1.text.tokens import VOCABULARY, pattern
 
 # slot -> value -> words that name it; the first is the preferred one.
-WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        slot: {value: tuple(names) for value, names in values.items()}
-        for slot, values in vocabulary()["findings"].items()
-    }
-)
+WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    slot: {value: tuple(names) for value, names in values.items()}
+    for slot, values in VOCABULARY["findings"].items()
+}
 # What a rendered case always knows; the other slots come from the metadata of real data sets.
 RENDERED_SLOTS = (
     "count", "size", "colour", "morphology", "border", "surface", "arrangement", "distribution",
@@ -85,7 +82,7 @@ def is_negated(sentence: str) -> bool:
 
 Sign = tuple[str, str]
 _SIGN = "sign"  # in place of the slot of a further sign
-_FURTHER: Mapping[str, str] = vocabulary()["signs"]
+_FURTHER: Mapping[str, str] = VOCABULARY["signs"]
 _NAMES = tuple(_FURTHER)
 # One pattern for all: the text is gone through once, whatever the number of signs.
 _ANY_SIGN = re.compile(

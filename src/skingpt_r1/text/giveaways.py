@@ -18,7 +18,7 @@ from functools import cache
 from skingpt_r1.text.conclusions import names_disease
 from skingpt_r1.text.findings import WORDS, is_negated, read_findings, statements
 from skingpt_r1.text.taxonomy import canonical, diagnoses, normalise
-from skingpt_r1.text.tokens import pattern, vocabulary, without_invisible
+from skingpt_r1.text.tokens import VOCABULARY, pattern, without_invisible
 from skingpt_r1.text.values import given_text, truth
 
 # Names this long do not turn up by chance when the spaces of a text are left out.
@@ -56,7 +56,7 @@ def names_of(diagnosis: str) -> tuple[str, ...]:
         kin |= {name for name, entry in table.items() if found in entry.parents}
         names |= {normalise(other) for name in kin for other in (name, *table[name].synonyms)}
     words = {word for name in names for word in name.split()}
-    for noun, adjectives in vocabulary()["adjectives"].items():
+    for noun, adjectives in VOCABULARY["adjectives"].items():
         if normalise(noun) in words:
             names |= set(map(normalise, adjectives))
     return tuple(sorted(names - _FINDING_WORDS - {""}, key=lambda name: (-len(name), name)))
@@ -65,7 +65,7 @@ def names_of(diagnosis: str) -> tuple[str, ...]:
 # What only a person can tell: its name, the words that tell it, the columns that record it.
 _HISTORY: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (name, re.compile(rf"\b(?:{'|'.join(kind['words'])})\b", re.IGNORECASE), tuple(kind["columns"]))
-    for name, kind in vocabulary()["history"].items()
+    for name, kind in VOCABULARY["history"].items()
 )
 _AGE = re.compile(r"\b(\d{1,3})[\s-]years?[\s-]old\b|\bage[d]?\s+(\d{1,3})\b", re.IGNORECASE)
 _FUTURE = pattern("giveaways", "future")
@@ -120,7 +120,7 @@ _LONGEST_WORD = 60
 _LONGEST_TEXT = 50_000  # characters that are looked at; no judge reads more
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 # A text of nothing but these words says nothing clinical, in whatever order they stand.
-_EMPTY_WORDS = frozenset(_WORD.findall(vocabulary()["empty"]))
+_EMPTY_WORDS = frozenset(_WORD.findall(VOCABULARY["empty"]))
 _EMPTY_HAN = pattern("content", "empty_han")
 _FAULT = pattern("content", "fault")
 _PAGE = re.compile(r"\s*(?:<!doctype html|<html|<\?xml)", re.IGNORECASE)

@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from skingpt_r1.errors import NarrativeError
@@ -41,23 +40,10 @@ from skingpt_r1.text.sections import (
     texts_of,
 )
 from skingpt_r1.text.taxonomy import canonical
-from skingpt_r1.text.tokens import control_token, pattern, readings
+from skingpt_r1.text.tokens import VOCABULARY, control_token, pattern, readings
 
 # reason code -> what it means; every NarrativeError carries one of these.
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "empty": "the text has no words",
-        "refusal": "the writer declines to answer",
-        "truncated": "the text breaks off before a conclusion",
-        "no_diagnosis": "no sentence concludes with a diagnosis",
-        "several_diagnoses": "the conclusion leaves several diagnoses open",
-        "contradictory": "two conclusions exclude each other",
-        "normal_skin": "the conclusion is that nothing is wrong",
-        "insufficient_information": "the writer says that too little is known to conclude",
-        "other_language": "the text is in another language than English",
-        "not_canonical": "a field cannot be part of the canonical form",
-    }
-)
+REASONS: Mapping[str, str] = VOCABULARY["narrative_reasons"]
 MARKS = ("<think>", "</think>", "<answer>", "</answer>")
 _TITLES = ("Observation:", "Reasoning:", "Differential:")
 
@@ -160,21 +146,8 @@ def _fail(reason: str) -> NoReturn:
     raise NarrativeError(reason, f"{REASONS[reason]} ({reason}); no diagnosis was read")
 
 
-# Narratives that are written as a JSON object: what a key tells.
-_ROLES = {
-    "diagnosis": {
-        "diagnosis", "diagnoses", "final_diagnosis", "primary_diagnosis", "main_diagnosis",
-        "most_likely_diagnosis", "leading_diagnosis", "final_answer", "answer", "label",
-        "prediction", "dx",
-    },
-    "differential": {
-        "differential", "differentials", "differential_diagnosis", "differential_diagnoses", "ddx",
-        "alternatives", "other_diagnoses",
-    },
-    "observation": {"observation", "observations", "findings", "description"},
-    "reasoning": {"reasoning", "analysis", "rationale", "explanation", "thought", "thinking"},
-}  # fmt: skip
-_ROLE = {name: role for role, names in _ROLES.items() for name in names}
+# What a key of a narrative that is written as a JSON object tells.
+_ROLE = {name: role for role, names in VOCABULARY["roles"].items() for name in names.split()}
 _NAMES_OF_A_NAME = ("name", "diagnosis", "label", "condition", "disease")
 _MOST_FAILURES = 20  # braces that open no object; behind so many there is none
 

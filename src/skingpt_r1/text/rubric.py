@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from skingpt_r1.text.tokens import pattern, plain_digits
+from skingpt_r1.text.tokens import VOCABULARY, pattern, plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
 from skingpt_r1.text.verdicts import (
     PLACES,
@@ -28,28 +28,9 @@ from skingpt_r1.text.verdicts import (
     title_name,
 )
 
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "empty": "the reply, or the judged text, has no words",
-        "refusal": "the judge declines to score",
-        "truncated": "the reply breaks off inside its verdict",
-        "incomplete": "one or more dimensions have no score",
-        "ambiguous": "a score has two meanings, or no denominator where others have one",
-        "out_of_range": "a score lies outside the protocol",
-        "not_integer": "a score has decimals where the protocol wants integers",
-        "no_scores": "the reply has no score",
-        "too_long": "the judged text is longer than the judge can read",
-        "no_content": "the judged text says nothing clinical; `detail` says what it is",
-    }
-)
+REASONS: Mapping[str, str] = VOCABULARY["unscored_reasons"]
 # flag -> what is unusual about a reply whose scores count nevertheless.
-FLAGS: Mapping[str, str] = MappingProxyType(
-    {
-        "declined_first": "the reply begins by declining, and scores after that",
-        "mended_json": "its JSON was not quite valid",
-        "no_mark": "it does not carry the mark that it was asked for",
-    }
-)
+FLAGS: Mapping[str, str] = VOCABULARY["flags"]
 
 
 class Protocol(Enum):

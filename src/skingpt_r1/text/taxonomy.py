@@ -17,20 +17,14 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.text.tokens import package_text, pattern, words_of
+from skingpt_r1.recipes import PACKAGE
+from skingpt_r1.text.tokens import VOCABULARY, pattern, words_of
 
 LONGEST_NAME = 300  # characters; a longer text is no name
 _MOST_WORDS = 12  # of a name
 _MOST_QUALIFIERS = 8  # are left out on each side
 _MOST_WORDS_BESIDE = 6  # of unknown words in front of a bracket that has the name
 
-_SPELLINGS = (
-    ("haem", "hem"), ("naev", "nev"), ("oedema", "edema"), ("tumour", "tumor"), ("rrhoe", "rrhe"),
-    ("leucopl", "leukopl"), ("aemi", "emi"), ("hydraden", "hidraden"), ("ised ", "ized "),
-    ("nevi ", "nevus "), ("oses ", "osis "), ("iases ", "iasis "), ("lentigines ", "lentigo "),
-    ("omata ", "oma "), ("itides ", "itis "), ("metastases ", "metastasis "), ("sses ", "ss "),
-    ("uses ", "us "), ("rucae ", "ruca "), ("injuries ", "injury "), ("rashes ", "rash "),
-)  # fmt: skip
 _DOUBT = frozenset({"likely", "probable", "probably", "possible", "suspected", "presumed"})
 # In front of a name or behind it; none of them makes another disease of what is named.
 _QUALIFIERS = _DOUBT | words_of("qualifiers")
@@ -126,7 +120,8 @@ def _index() -> _Index:
 
 
 def _rows(name: str) -> list[list[str]]:
-    return [line.split("\t") for line in package_text(name).splitlines()[1:]]
+    lines = (PACKAGE / "text" / name).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines[1:]]
 
 
 def _ancestors(name: str, rows: Mapping[str, list[str]]) -> tuple[str, ...]:
@@ -147,7 +142,7 @@ def normalise(name: str) -> str:
     """A name in small letters, without accents, punctuation, plural and British spelling."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = " ".join(re.sub(r"[^a-z0-9.]+", " ", plain.replace("'", "")).split()).strip(" .") + " "
-    for old, new in _SPELLINGS:
+    for old, new in VOCABULARY["spellings"].items():
         plain = plain.replace(old, new)
     return " ".join(re.sub(r"(?<=\w\w\w)(?<!s)(?<!u)(?<!i)s$", "", word) for word in plain.split())
 

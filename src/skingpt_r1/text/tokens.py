@@ -9,11 +9,11 @@ room (`words.yaml`) and its long regular expressions (`patterns.yaml`).
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
+from skingpt_r1.recipes import package_yaml
+
+VOCABULARY: Mapping[str, Any] = package_yaml("text/words.yaml")  # word lists and wordings
 
 # What a person cannot see in a text: characters without width, direction marks, fillers,
 # variation selectors and tags.
@@ -53,28 +53,11 @@ _FENCE_MARKS = re.compile(r"\[\s*[/\\]?\s*[tт][eе][xх][tт]\s*\]", re.IGNOREC
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|#]|(?<!\w)_|_(?!\w)")  # an underscore in a word is no markup
 
 
-def package_text(name: str) -> str:
-    """A data file of this room."""
-    return files("skingpt_r1.text").joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def vocabulary() -> Mapping[str, Any]:
-    """The word lists and wordings of `words.yaml`, by name."""
-    lists: dict[str, Any] = yaml.safe_load(package_text("words.yaml"))
-    return lists
-
-
-@cache
-def _patterns() -> Mapping[str, Mapping[str, str]]:
-    lists: dict[str, dict[str, str]] = yaml.safe_load(package_text("patterns.yaml"))
-    return lists
-
-
 def pattern(chapter: str, name: str, **parts: str) -> re.Pattern[str]:
     """A regular expression of `patterns.yaml`; `parts` replace further `@names@` in it."""
-    texts = {key: "".join(text.splitlines()) for key, text in _patterns()[chapter].items()} | parts
-    text = texts[name]
+    chapters = package_yaml("text/patterns.yaml")
+    texts = {key: "".join(text.splitlines()) for key, text in chapters[chapter].items()} | parts
+    text: str = texts[name]
     while found := re.search(r"@(\w+)@", text):
         text = text.replace(found[0], texts[found[1]])
     return re.compile(text)
@@ -82,7 +65,7 @@ def pattern(chapter: str, name: str, **parts: str) -> re.Pattern[str]:
 
 def words_of(name: str) -> frozenset[str]:
     """A word list of `words.yaml`."""
-    return frozenset(vocabulary()[name].split())
+    return frozenset(VOCABULARY[name].split())
 
 
 def without_invisible(text: str, *, in_name: bool = False) -> str:

@@ -12,18 +12,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
-from skingpt_r1.text.tokens import pattern, plain_digits, vocabulary, without_invisible
+from skingpt_r1.text.tokens import VOCABULARY, pattern, plain_digits, without_invisible
 
-_WORDS = MappingProxyType(
-    {
-        "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
-        "eight": 8, "nine": 9, "ten": 10, "twenty": 20, "hundred": 100,
-    }
-)  # fmt: skip
+_WORDS: Mapping[str, int] = VOCABULARY["numbers"]
 _WORD = "|".join(_WORDS)
 _NUMBER = pattern("verdicts", "number", word=_WORD)
 _DENOMINATOR = pattern("verdicts", "denominator", word=_WORD)
@@ -124,13 +118,11 @@ DIMENSIONS = (
 )  # fmt: skip
 
 # Every name of a dimension -> its place; None for the overall score.
-PLACES: Mapping[str, int | None] = MappingProxyType(
-    {
-        alias: DIMENSIONS.index(name) if name in DIMENSIONS else None
-        for name, aliases in vocabulary()["dimensions"].items()
-        for alias in (*aliases, name.lower())
-    }
-)
+PLACES: Mapping[str, int | None] = {
+    alias: DIMENSIONS.index(name) if name in DIMENSIONS else None
+    for name, aliases in VOCABULARY["dimensions"].items()
+    for alias in (*aliases, name.lower())
+}
 _TITLE = pattern("verdicts", "title")
 _OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
 _LONGEST_LINE = 4000
