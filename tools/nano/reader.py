@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from skingpt_r1.evidence.cells import spread_layers
-from skingpt_r1.evidence.load import NANO_READER
-from skingpt_r1.evidence.reader import ReaderConfig
-from skingpt_r1.evidence.training import ABSENT, LESION, PRESENT, label_pictures, teach_reader
+from skingpt_r1.evidence.reader import ABSENT, LESION, PRESENT, ReaderConfig
+from skingpt_r1.evidence.training import label_pictures, teach_reader
+from skingpt_r1.evidence.verify import NANO_READER
 from skingpt_r1.model.load import load_model
 from skingpt_r1.render.camera import take_picture
 from skingpt_r1.render.case import plan_case, render

@@ -101,8 +101,6 @@ def picture_problem(found: PictureMeasures) -> str | None:
     """Why no model should speak about a picture; None when nothing speaks against it."""
     if found.light < LEAST_LIGHT:
         return "it is too dark"
-    if found.light > MOST_LIGHT:
-        return "it is overexposed"
     if found.contrast < LEAST_CONTRAST:
         return "it is one plain colour"
     if found.likeness < LEAST_LIKENESS:
@@ -110,6 +108,8 @@ def picture_problem(found: PictureMeasures) -> str | None:
     is_paper = found.light > PAPER_LIGHT and found.flat > PAPER_FLAT and found.edges > PAPER_EDGES
     if (found.flat > MOST_FLAT and found.edges >= LEAST_EDGES) or is_paper:
         return "it is a drawing or a document, not a photo"
+    if found.light > MOST_LIGHT:
+        return "it is overexposed"
     if found.edges < LEAST_EDGES:
         return "it is not sharp enough"
     if found.skin < LEAST_SKIN:
@@ -122,7 +122,7 @@ _SCALES = (1, 2, 4, 8)
 
 
 def texture(picture: Image.Image) -> Tensor:
-    """How a picture is made, not what it shows: `[67]`.
+    """How a picture is made, not what it shows: `[68]`.
 
     Strength, direction and peakedness of the edges of luminance and of two colour differences at
     four scales, and how they go together. Camera, compression and drawing leave their traces here.

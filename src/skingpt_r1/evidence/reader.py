@@ -28,6 +28,7 @@ from skingpt_r1.records import read_json
 
 CONFIG_FILE, WEIGHTS_FILE = "reader_config.json", "reader.safetensors"
 READER_TYPE = "skingpt_r1_reader"
+LESION, PRESENT, ABSENT = "lesion", "present", "absent"  # a slot of its own, for the gate
 _QUERIES = 2  # for each slot
 _INNER = 96
 
@@ -51,7 +52,7 @@ class ReaderConfig(Section):
     backbone: BackboneReference | None = None
 
 
-class Reader(nn.Module):
+class FindingReader(nn.Module):
     """Cells of a picture to logits of every slot.
 
     Args:
@@ -152,7 +153,7 @@ class Reader(nn.Module):
             CheckpointError: there is none, it is damaged, or it belongs to another backbone.
         """
         folder = Path(folder)
-        config = _read_config(folder)
+        config = read_reader_config(folder)
         taught = config.backbone
         if backbone is not None and taught is not None and taught.revision != backbone.revision:
             raise CheckpointError(
@@ -172,7 +173,8 @@ class Reader(nn.Module):
         return reader
 
 
-def _read_config(folder: Path) -> ReaderConfig:
+def read_reader_config(folder: Path) -> ReaderConfig:
+    """The settings of a saved reader; raises as `FindingReader.from_pretrained` does."""
     path = folder / CONFIG_FILE
     settings = read_json(path, CheckpointError)
     if settings.get("reader_type") != READER_TYPE:

@@ -131,9 +131,7 @@ def region_rows(
     hits: list[float] = []
     owner: list[int] = []
     for number, (picture, known) in enumerate(zip(pictures, facts, strict=True)):
-        slots = [
-            slot for slot in known if slot in LOCAL_SLOTS & verifier.reader.config.slots.keys()
-        ]
+        slots = [slot for slot in known if slot in LOCAL_SLOTS & readable]
         covered = verifier.read_all([picture, *(cover(picture, place) for place in places)])
         chosen = {}
         for slot in slots:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from skingpt_r1.errors import TrainingError
 from skingpt_r1.evidence.cells import tower_cells
 from skingpt_r1.evidence.gate import texture
-from skingpt_r1.evidence.reader import Reader, ReaderConfig, indices_of
+from skingpt_r1.evidence.reader import FindingReader, ReaderConfig, indices_of
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.runs import Count
 
@@ -29,12 +29,11 @@ PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 SMOOTHING = 0.05
 UNKNOWN = -100
-LESION, PRESENT, ABSENT = "lesion", "present", "absent"  # a slot of its own, for the gate
 
 Facts = Sequence[Mapping[str, str]]
 
 
-class Labelled(NamedTuple):
+class KnownPictures(NamedTuple):
     """Pictures, and what is known of each: slot -> value."""
 
     cells: Tensor  # [pictures, SIDE**2, W], float16
@@ -47,7 +46,7 @@ def label_pictures(
     layers: Sequence[int],
     pictures: Iterable[tuple[Image.Image, Mapping[str, str]]],
     progress: Callable[[int], None] | None = None,
-) -> Labelled:
+) -> KnownPictures:
     """Run the tower over pictures, a few at a time; `progress` is callback(done)."""
     cells, textures, facts = [], [], []
     rest = iter(pictures)
@@ -57,18 +56,18 @@ def label_pictures(
         facts += [known for _, known in batch]
         if progress is not None:
             progress(len(facts))
-    return Labelled(torch.cat(cells), torch.stack(textures), facts)
+    return KnownPictures(torch.cat(cells), torch.stack(textures), facts)
 
 
 def teach_reader(
     config: ReaderConfig,
-    taught: Labelled,
-    validation: Labelled,
+    taught: KnownPictures,
+    validation: KnownPictures,
     *,
     epochs: int = 12,
     seed: int = 0,
     progress: Count | None = None,
-) -> Reader:
+) -> FindingReader:
     """A reader taught on pictures, calibrated on others.
 
     Args:
@@ -81,7 +80,7 @@ def teach_reader(
     targets = indices_of(config.slots, taught.facts)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        reader = Reader(config, taught.cells.shape[-1])
+        reader = FindingReader(config, taught.cells.shape[-1])
         _normalise(reader, taught.cells)
         _fit(reader, taught.cells, targets, epochs, progress)
     reader.eval().requires_grad_(False)
@@ -98,14 +97,14 @@ def teach_reader(
     return reader
 
 
-def _normalise(reader: Reader, cells: Tensor) -> None:
+def _normalise(reader: FindingReader, cells: Tensor) -> None:
     some = cells[: 64 * BATCH].float()
     reader.centre.copy_(some.mean((0, 1)))
     reader.spread.copy_(some.std((0, 1)) + 1e-5)
 
 
 def _fit(
-    reader: Reader, cells: Tensor, targets: Tensor, epochs: int, progress: Count | None
+    reader: FindingReader, cells: Tensor, targets: Tensor, epochs: int, progress: Count | None
 ) -> None:
     reader.train()
     batches = max(1, len(cells) // BATCH)

@@ -5,6 +5,7 @@ reader says of a picture from outside the world that it was taught on means noth
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -14,8 +15,19 @@ from PIL import Image, ImageStat
 from torch import Tensor
 
 from skingpt_r1.data.intake import open_image
-from skingpt_r1.evidence.cells import SIDE
-from skingpt_r1.evidence.reader import Reader
+from skingpt_r1.errors import CheckpointError
+from skingpt_r1.evidence.cells import SIDE, tower_cells
+from skingpt_r1.evidence.gate import ASSESSED, measure_picture, picture_problem, texture
+from skingpt_r1.evidence.reader import (
+    ABSENT,
+    CONFIG_FILE,
+    LESION,
+    FindingReader,
+    read_reader_config,
+)
+from skingpt_r1.model.backbone import NANO
+from skingpt_r1.model.config import AUTO
+from skingpt_r1.model.load import load_model
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.text.claims import Claim, read_claims
 from skingpt_r1.text.narrative import Narrative
@@ -92,7 +104,7 @@ class ReaderVerifier:
         reader: taught on known findings or concept labels.
     """
 
-    def __init__(self, model: SkinGPT, reader: Reader) -> None:
+    def __init__(self, model: SkinGPT, reader: FindingReader) -> None:
         self.model, self.reader = model, reader
         self.name = f"reader of {reader.config.world}"
 
@@ -118,6 +130,19 @@ class ReaderVerifier:
             checked[row] = checked[row]._replace(region=places[int(torch.argmax(falls))])
         return checked
 
+    def problem_of(self, picture: Image.Image) -> str | None:
+        """Why this verifier can say nothing about a picture; None when it can."""
+        cells = tower_cells(self.model, [picture], self.reader.config.layers)
+        if not bool(self.reader.world.holds(texture(picture)[None], cells)):
+            return (
+                f"it is not like the pictures that were learned from ({self.reader.config.world})"
+            )
+        chances = self.reader.probabilities(cells).get(LESION)
+        if chances is None:
+            return None
+        absent = self.reader.config.slots[LESION].index(ABSENT)
+        return "nothing is seen on the skin" if float(chances[0, absent]) > 0.5 else None
+
     def read_all(self, pictures: Sequence[Image.Image]) -> dict[str, Tensor]:
         """Slot -> `[pictures, values]`."""
         return self.reader.read(self.model, pictures)
@@ -142,6 +167,17 @@ class ReaderVerifier:
         return CheckedClaim(claim, verdict, round(probability, 4), None, reason, self.name)
 
 
+def assess(pictures: Sequence[Image.Image], verifier: ReaderVerifier | None = None) -> str:
+    """Whether pictures can be assessed: `assessed`, or `cannot assess: ` and the reason.
+
+    With a verifier also whether they are of the world that it was taught on, and show a lesion.
+    """
+    problem = next(filter(None, (picture_problem(measure_picture(p)) for p in pictures)), None)
+    if problem is None and verifier is not None:
+        problem = next(filter(None, map(verifier.problem_of, pictures)), None)
+    return ASSESSED if problem is None else f"cannot assess: {problem}"
+
+
 def verify(
     pictures: str | Path | Sequence[str | Path],
     text: str | Narrative,
@@ -162,14 +198,29 @@ def verify(
         ImageError: a picture cannot be read.
     """
     if verifiers is None:
-        from skingpt_r1.evidence.load import load_verifier
-
         verifiers = load_verifier()
     asked = verifiers if isinstance(verifiers, Sequence) else [verifiers]
     paths = [pictures] if isinstance(pictures, str | Path) else pictures
     opened = [open_image(path) for path in paths]
     claims = read_claims(text.text if isinstance(text, Narrative) else text)
-    return check_claims(opened, claims, asked, regions=regions)
+    return assess_claims(opened, claims, asked, regions=regions)[1]
+
+
+def assess_claims(
+    pictures: Sequence[Image.Image],
+    claims: Sequence[Claim],
+    verifiers: Sequence[Verifier],
+    *,
+    regions: bool = True,
+) -> tuple[str, list[CheckedClaim]]:
+    """Whether the pictures can be assessed, and the claims; none is checkable where they cannot."""
+    readers = (item for item in verifiers if isinstance(item, ReaderVerifier))
+    assessment = assess(pictures, next(readers, None))
+    if assessment != ASSESSED:
+        return assessment, [
+            CheckedClaim(claim, "not checkable", reason=assessment) for claim in claims
+        ]
+    return assessment, check_claims(pictures, claims, verifiers, regions=regions)
 
 
 def check_claims(
@@ -228,3 +279,37 @@ def rim_colour(picture: Image.Image) -> tuple[int, ...]:
     inner = np.zeros(pixels.shape[:2], dtype=bool)
     inner[edge:-edge, edge:-edge] = True
     return tuple(int(value) for value in pixels[~inner].mean(0).round())
+
+
+NANO_READER = Path(__file__).resolve().parent / "weights"
+
+
+def load_verifier(
+    name_or_dir: str | Path = NANO,
+    model: SkinGPT | None = None,
+    *,
+    device: str | torch.device = AUTO,
+    dtype: str | torch.dtype = AUTO,
+) -> ReaderVerifier:
+    """A verifier that reads the tower of a backbone. For research, not for diagnosis.
+
+    Args:
+        name_or_dir: `nano`, or a folder that `FindingReader.save_pretrained` wrote.
+        model: any model on the backbone of the reader; that backbone is loaded when None, with
+            device and number format as in `load_model`.
+
+    Raises:
+        CheckpointError: there is no reader, or the model has another backbone.
+    """
+    folder = NANO_READER if str(name_or_dir) == NANO else Path(name_or_dir)
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give `nano`, or a reader's folder")
+    if model is None:
+        taught = read_reader_config(folder).backbone
+        model = _backbone(NANO if taught is None else taught.name, device, dtype)
+    return ReaderVerifier(model, FindingReader.from_pretrained(folder, model.config.backbone))
+
+
+@lru_cache(maxsize=1)
+def _backbone(name: str, device: str | torch.device, dtype: str | torch.dtype) -> SkinGPT:
+    return load_model(name, device=device, dtype=dtype)

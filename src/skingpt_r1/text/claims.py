@@ -14,10 +14,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
-import yaml
-
+from skingpt_r1.recipes import package_yaml
 from skingpt_r1.text.taxonomy import disease_mentions
-from skingpt_r1.text.tokens import package_text
 
 Status = Literal["stated", "denied", "hedged", "other"]
 
@@ -51,8 +49,22 @@ class _Mention(NamedTuple):
 
 @cache
 def _tables() -> Mapping[str, Any]:
-    tables: dict[str, Any] = yaml.safe_load(package_text("claims.yaml"))
+    tables: dict[str, Any] = package_yaml("text/claims.yaml")
     return tables
+
+
+# Concept of SkinCon, item of the seven-point checklist -> slot and value.
+SKINCON: Mapping[str, tuple[str, str]] = {
+    name: (slot, value) for name, (slot, value) in _tables()["skincon"].items()
+}
+CHECKLIST: Mapping[str, tuple[str, str]] = {
+    name: (slot, value) for name, (slot, value) in _tables()["checklist"].items()
+}
+
+
+def claim_values() -> Mapping[str, frozenset[str]]:
+    """Slot -> the values that can be claimed."""
+    return {slot: frozenset(values) for slot, values in _tables()["concepts"].items()}
 
 
 def _expression(text: str) -> str:
