@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from skingpt_r1.recipes import PACKAGE
-from skingpt_r1.text.tokens import VOCABULARY, pattern, words_of
+from skingpt_r1.text.tokens import VOCABULARY, patterns, words_of
 
 LONGEST_NAME = 300  # characters; a longer text is no name
 _MOST_WORDS = 12  # of a name
@@ -35,12 +35,8 @@ _LINK = re.compile(rf"\s(?:{'|'.join(sorted(_LINKS))}|of the|in(?! situ))\b")
 _BEFORE_PART = (_QUALIFIERS | _LINKS | {"in", "of", "to", "into", "by", "and"}) - (
     _DOUBT | {"consistent", "without", "not", "no", "rather"}
 )
-_REMARK = re.compile(r"[,;:.]\s|\s[-–—]\s|\n")
+_RE = patterns("taxonomy")
 _MALIGNANT_WORDS, _DENIES = words_of("malignant"), words_of("denies")
-_DENIED_AFTER = re.compile(
-    r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|(?:less |un)likely|like)\b"
-)
-_TAKEN_BACK = pattern("taxonomy", "taken_back")
 _UNNAMED = ""  # a cancer without a name
 
 
@@ -287,7 +283,7 @@ def _read(name: str, labels: Container[str] = ()) -> _Reading | None:
 def _before_remark(name: str, labels: Container[str]) -> _Reading | None:
     """What a name says in front of its first stop, unless the remark names something else."""
     name = name.strip()
-    stop = _REMARK.search(name)
+    stop = _RE["remark"].search(name)
     head = None if stop is None else _read(name[: stop.start()], labels)
     if stop is None or head is None:
         return None
@@ -372,7 +368,7 @@ def _with_rest(head: _Reading, rest: str) -> _Reading | None:
     parts = _parts_of(rest)
     own = {line for name in head.names for line in _index().lines[name]}
     is_denied = any(part.name in own for part in parts if part.is_denied)
-    if is_denied or (not parts and _TAKEN_BACK.search(rest)):
+    if is_denied or (not parts and _RE["taken_back"].search(rest)):
         return None
     is_malignant = not _index().malignant.isdisjoint(head.names)
     grave = [part for part in parts if part.name in _grave() and not part.is_denied]
@@ -424,7 +420,7 @@ def _malignant_abbreviation(word: str) -> str | None:
 
 
 def _is_denied(before: list[str], after: list[str]) -> bool:
-    if _DENIED_AFTER.match(" ".join(after[:6])):
+    if _RE["denied_after"].match(" ".join(after[:6])):
         return True
     for word in before[-1:-6:-1]:
         if word in ("but", "with") or word.startswith(("exclu", "rul")):

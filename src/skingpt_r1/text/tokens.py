@@ -9,6 +9,7 @@ room (`words.yaml`) and its long regular expressions (`patterns.yaml`).
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from skingpt_r1.recipes import package_yaml
@@ -53,14 +54,16 @@ _FENCE_MARKS = re.compile(r"\[\s*[/\\]?\s*[tт][eе][xх][tт]\s*\]", re.IGNOREC
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|#]|(?<!\w)_|_(?!\w)")  # an underscore in a word is no markup
 
 
-def pattern(chapter: str, name: str, **parts: str) -> re.Pattern[str]:
-    """A regular expression of `patterns.yaml`; `parts` replace further `@names@` in it."""
-    chapters = package_yaml("text/patterns.yaml")
-    texts = {key: "".join(text.splitlines()) for key, text in chapters[chapter].items()} | parts
-    text: str = texts[name]
-    while found := re.search(r"@(\w+)@", text):
-        text = text.replace(found[0], texts[found[1]])
-    return re.compile(text)
+@cache
+def patterns(chapter: str, **parts: str) -> dict[str, re.Pattern[str]]:
+    """The regular expressions of a chapter of `patterns.yaml`; `parts` are further `@names@`."""
+    lines = package_yaml("text/patterns.yaml")[chapter].items()
+    texts = {name: "".join(text.splitlines()) for name, text in lines} | parts
+
+    def whole(text: str) -> str:
+        return re.sub(r"@(\w+)@", lambda found: whole(texts[found[1]]), text)
+
+    return {name: re.compile(whole(text)) for name, text in texts.items()}
 
 
 def words_of(name: str) -> frozenset[str]:

@@ -27,21 +27,21 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import pattern, without_control_tokens, words_of
+from skingpt_r1.text.tokens import patterns, without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
-_TAG = pattern("labels", "tag")
+_TAG = patterns("labels")["tag"]
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
 _MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
 _TIGHT = re.compile(r"(?<=[a-z]):(?=\w)")
-_NUMBER = pattern("labels", "number")
-_SHARE = pattern("labels", "share")
+_NUMBER = patterns("labels")["number"]
+_SHARE = patterns("labels")["share"]
 # Words that lead to a name and change nothing about it.
 _LEADING = words_of("before_a_name")
-_CLOSING = pattern("labels", "closing")
-_TITLE = pattern("labels", "title")
-_SAYS = pattern("labels", "says")
+_CLOSING = patterns("labels")["closing"]
+_TITLE = patterns("labels")["title"]
+_SAYS = patterns("labels")["says"]
 _MOST_LEADING = 15  # words are left out in front of a name
 _LONGEST_BARE = 200  # characters; a longer text is read as a narrative
 _NUM_LINES = 100  # so many last lines are looked at for a stated name
@@ -146,9 +146,9 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no_probabilities": "the answer does not say how likely the candidates are",
     }
 )
-_SEPARATOR = pattern("labels", "separator")
-_JOINT = pattern("labels", "joint")
-_WITH = pattern("labels", "with")
+_SEPARATOR = patterns("labels")["separator"]
+_JOINT = patterns("labels")["joint"]
+_WITH = patterns("labels")["with"]
 # Diagnoses that are also signs of another: `rosacea with telangiectasia` is rosacea.
 _SIGNS = frozenset(
     {

@@ -19,7 +19,7 @@ from skingpt_r1.text.giveaways import named_in
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.taxonomy import Closeness, canonical, closeness
-from skingpt_r1.text.tokens import pattern, words_of
+from skingpt_r1.text.tokens import patterns, words_of
 
 
 def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
@@ -32,17 +32,17 @@ def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
 
 Gravity = Literal["mild", "serious", "grave"]
 
-_SAFE = pattern("advice", "safe")
+_SAFE = patterns("advice")["safe"]
 _UNSAFE: Mapping[Gravity, re.Pattern[str]] = MappingProxyType(
     {
-        "grave": pattern("advice", "grave"),
-        "serious": pattern("advice", "serious"),
-        "mild": pattern("advice", "mild"),
+        "grave": patterns("advice")["grave"],
+        "serious": patterns("advice")["serious"],
+        "mild": patterns("advice")["mild"],
     }
 )
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(\n+)")  # line breaks stay between the sentences
-_WARNING = pattern("advice", "warning")
-_COMMAND = pattern("advice", "command")
+_WARNING = patterns("advice")["warning"]
+_COMMAND = patterns("advice")["command"]
 
 
 class Advice(NamedTuple):
@@ -88,7 +88,7 @@ def _gravity(sentence: str) -> Gravity | None:
     return gravity
 
 
-_TO_THE_JUDGE = pattern("advice", "to_the_judge", dimensions="|".join(DIMENSIONS).lower())
+_TO_THE_JUDGE = patterns("advice", dimensions="|".join(DIMENSIONS).lower())["to_the_judge"]
 
 
 def without_appeals(text: str) -> str:
