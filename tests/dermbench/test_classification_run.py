@@ -15,7 +15,7 @@ from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.report.rows import report_rows, write_report
 from skingpt_r1.dermbench.summary import summarise_runs
-from skingpt_r1.dermbench.systems.named import Majority, Reference
+from skingpt_r1.dermbench.systems.named import majority, reference
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.render.layouts import LAYOUTS
 from skingpt_r1.stats.intervals import Bootstrap
@@ -90,12 +90,12 @@ def test_controls_can_be_read_in_every_set(name, form):
         for label in labels.labels
     ]  # fmt: skip
     asked = [Asked(question, ()) for question in questions]
-    for question, answer in zip(questions, Reference("r").answer(asked, ()), strict=True):
+    for question, answer in zip(questions, reference("r").answer(asked, ()), strict=True):
         assert match_answer(answer, labels).label == question.label
         if form == "candidates":
             assert likeliest(answer, labels).label == question.label
     # Every label is equally common here: the control still says one and no tie.
-    said = list(Majority("m", questions).answer(asked, ()))
+    said = list(majority("m", questions).answer(asked, ()))
     (words,) = {answer.text for answer in said}
     named = match_answer(said[0], labels).label
     assert named == min(labels.labels)
@@ -110,7 +110,7 @@ def test_a_reference_that_is_missing_is_still_told_where_one_is_repeated():
         id="1", benchmark="dermbench", group="1", form="narrative", prompt="x", images=(),
         sha256=(), label="wart",
     )  # fmt: skip
-    (answer,) = Reference("r").answer([Asked(question, ())], ())
+    (answer,) = reference("r").answer([Asked(question, ())], ())
     assert (answer.text, answer.problem) == ("", "no_reference")
 
 

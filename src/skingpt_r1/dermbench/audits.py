@@ -32,6 +32,7 @@ from skingpt_r1.stats.intervals import (
     spearman,
 )
 from skingpt_r1.text.rubric import Protocol, Scores
+from skingpt_r1.text.tokens import VOCABULARY
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -42,22 +43,7 @@ LENGTH_FLAG = 0.3  # rank correlation
 SHIFT_FLAG = 0.1  # points
 FEWEST = 5  # answers below which nothing is said
 
-# Families of models, by the words in their names.
-_FAMILIES: dict[str, str] = {
-    "gpt": r"gpt-?\d|chatgpt|\bo[134](?:-|\b)|openai/",
-    "claude": r"claude|anthropic/",
-    "gemini": r"gemini|gemma|google/",
-    "qwen": r"qwen|vision-r1|qwq",
-    "deepseek": r"deepseek",
-    "llama": r"llama|llava",
-    "mistral": r"mistral|mixtral|pixtral",
-    "intern": r"internvl|internlm",
-    "grok": r"grok",
-    "kimi": r"kimi|moonshot",
-    "glm": r"\bglm|chatglm",
-    "huatuo": r"huatuo",
-    "skingpt": r"skingpt|dermeval",
-}
+_FAMILIES: dict[str, str] = VOCABULARY["families"]
 
 
 class Finding(NamedTuple):
@@ -228,24 +214,23 @@ def _gains(
     mine: dict[Key, float], others: Sequence[dict[Key, float]], system: str, rest: Sequence[str]
 ) -> dict[str, float]:
     """Question -> lead of the system under this judge less its mean lead under the others."""
-    gains: dict[str, float] = {}
-    for name in sorted({question for _, question in mine}):
-        lead = _lead(mine, system, rest, name)
-        theirs = [
-            found for other in others if (found := _lead(other, system, rest, name)) is not None
-        ]
-        if lead is not None and theirs:
-            gains[name] = lead - sum(theirs) / len(theirs)
+    own, *theirs = (_leads(overall, system, rest) for overall in (mine, *others))
+    gains = {}
+    for question in sorted(own):
+        beside = [leads[question] for leads in theirs if question in leads]
+        if beside:
+            gains[question] = own[question] - sum(beside) / len(beside)
     return gains
 
 
-def _lead(
-    overall: dict[Key, float], system: str, rest: Sequence[str], question: str
-) -> float | None:
-    beside = [overall[other, question] for other in rest if (other, question) in overall]
-    if (system, question) not in overall or not beside:
-        return None
-    return overall[system, question] - sum(beside) / len(beside)
+def _leads(overall: dict[Key, float], system: str, rest: Sequence[str]) -> dict[str, float]:
+    """Question -> score of the system less the mean of the rest."""
+    leads = {}
+    for (name, question), value in overall.items():
+        beside = [overall[other, question] for other in rest if (other, question) in overall]
+        if name == system and beside:
+            leads[question] = value - sum(beside) / len(beside)
+    return leads
 
 
 def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) -> Interval:

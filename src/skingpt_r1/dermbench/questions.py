@@ -26,7 +26,7 @@ from skingpt_r1.dermbench.classification.labels import LabelSet, find_label_set,
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, QuestionsRecipe
 from skingpt_r1.dermbench.records import Form, Question
 from skingpt_r1.dermcot.card import OWN_LICENCE, sources_of
-from skingpt_r1.distill.data import narratives_of
+from skingpt_r1.distill.data import choose, narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
 from skingpt_r1.render.layouts import rendered_layout, write_cases
@@ -255,19 +255,15 @@ def cases_of(recipe: QuestionsRecipe, seed: int, folder: Path) -> list[Case]:
             f"{recipe.dataset} has no labelled case of the part {recipe.split}; it has "
             f"{len(cases)} cases in all; name another part with data.split"
         )
-    if recipe.count is None or recipe.count >= len(labelled):
-        return labelled
-    from skingpt_r1.distill.data import choose
-
     return choose(labelled, recipe.count, recipe.seed)
 
 
 def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[Question]:
     cases = cases_of(recipe.data, recipe.seed, folder)
     _refuse_repeated(cases)
-    problems = []
+    problems: list[str] = []
     for number, case in enumerate(cases, 1):
-        problems += _unreadable(_present(case))
+        problems += filter(None, map(_unreadable, _present(case)))
         if progress is not None:
             progress("questions", number, len(cases))
     if problems:
@@ -275,8 +271,8 @@ def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[
     root = folder / PICTURES if recipe.data.root is None else recipe.data.root
     questions = _questions(cases, recipe, root)
     if rendered_layout(root) is not None:
-        terms = {"licence": RENDERED, "embeddable": True}
-        questions = [item.model_copy(update=terms) for item in questions]
+        rendered = {"licence": RENDERED, "embeddable": True}
+        questions = [item.model_copy(update=rendered) for item in questions]
     without = sum(not question.images for question in questions)
     if without:
         logger.warning("%d of %d questions have no picture", without, len(questions))
@@ -324,14 +320,12 @@ def _refuse_repeated(cases: Sequence[Case]) -> None:
         raise DatasetError("the cases of a benchmark must have unique ids", repeated)
 
 
-def _unreadable(images: Sequence[Path]) -> list[str]:
-    problems = []
-    for path in images:
-        try:
-            open_image(path)
-        except ImageError as error:
-            problems.append(str(error))
-    return problems
+def _unreadable(path: Path) -> str | None:
+    try:
+        open_image(path)
+    except ImageError as error:
+        return str(error)
+    return None
 
 
 def narrative_question(case: Case, root: Path, prompt: str | None = None) -> Question:

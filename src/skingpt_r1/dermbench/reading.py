@@ -15,7 +15,7 @@ import numpy as np
 from skingpt_r1.dermbench.answers import answers_path, is_open, system_names
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS, LabelSet
 from skingpt_r1.dermbench.classification.match import (
-    LabelVerdict,
+    LabelMatch,
     MatchedLabel,
     judge_label,
     likeliest,
@@ -45,7 +45,7 @@ class Said(NamedTuple):
         matched: the label that the text names, for classification.
         weighed: the likeliest candidate, where candidates are weighed.
         chances: probabilities in the order of the label set.
-        verdict: the diagnosis beside the label, for narratives.
+        verdict: how the diagnosis stands to the label, for narratives.
     """
 
     place: int
@@ -55,7 +55,7 @@ class Said(NamedTuple):
     matched: MatchedLabel | None = None
     weighed: MatchedLabel | None = None
     chances: tuple[float, ...] | None = None
-    verdict: LabelVerdict | None = None
+    verdict: LabelMatch | None = None
 
 
 @dataclass
@@ -192,7 +192,7 @@ def _read_answers(
 def _said(where: int, question: Question, answer: Answer, labels: LabelSet | None) -> Said:
     first = Said(where, answer.sha256, answer.problem, len(answer.text.split()))
     if labels is None:
-        return first._replace(verdict=judge_label(question, answer))
+        return first._replace(verdict=judge_label(question, answer).match)
     weighed, chances = None, None
     if question.form == "candidates":
         weighed = likeliest(answer, labels)

@@ -98,14 +98,14 @@ def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ResultTab
     rows = [row for system in order for row in measured(name, system, measures[system])]
     pairs = compare_pairs(values, boot)
     rows += [row for pair in pairs for row in compared(name, pair, DIFFERENCE)]
-    ends, every = (Protocol(scale[1]).low, Protocol(scale[1]).high), range(len(reading.questions))
-    tones = [
-        found
-        for column, system in enumerate(systems)
-        for found in tone_tables(
-            reading, every, overall[:, column], boot, system=system, metric=MEAN_SCORE, ends=ends
-        )
-    ]
+    every, protocol = range(len(reading.questions)), Protocol(scale[1])
+    tones = tone_tables(
+        reading,
+        [(system, every, overall[:, column]) for column, system in enumerate(systems)],
+        boot,
+        metric=MEAN_SCORE,
+        ends=(protocol.low, protocol.high),
+    )
     rows += [row for tone, found in tones for row in measured(name, tone.system, found)]
     return ResultTable(
         kind="scores",
@@ -121,34 +121,33 @@ def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ResultTab
 
 def tone_tables(
     reading: RunReading,
-    numbers: Sequence[int],
-    values: Floats,
+    said: Iterable[tuple[str, Sequence[int], Floats]],
     boot: Bootstrap,
     *,
-    system: str,
     metric: str,
     ends: tuple[float, float],
 ) -> list[tuple[ToneTable, Measures]]:
-    """One system's metric by skin tone and by Fitzpatrick type, where the data know either.
+    """A metric of systems by skin tone and by Fitzpatrick type, where the data know either.
 
-    There is one value, or NaN, for each of the questions with these numbers; `ends` are the
-    smallest and largest possible value.
+    Of each system, the numbers of its questions, and a value (or NaN) for each of these; `ends`
+    are the smallest and largest possible value.
     """
-    questions = [reading.questions[number] for number in numbers]
-    groups = [item.group for item in questions]
-    positives = [_is_positive(item.label) for item in questions]
-    named = {
-        SKIN_TONE: [tone_name(item.tone) for item in questions],
-        SKIN_TYPE: [type_name(item.fitzpatrick) for item in questions],
-    }
-    return [
-        by_skin(
-            ToneTable(system=system, metric=metric, scale=scale, high=ends[1]),
-            values, names, groups, positives, low=ends[0], boot=boot,
-        )
-        for scale, names in named.items()
-        if set(names) - {UNKNOWN}
-    ]  # fmt: skip
+    found = []
+    for system, numbers, values in said:
+        questions = [reading.questions[number] for number in numbers]
+        groups = [item.group for item in questions]
+        positives = [_is_positive(item.label) for item in questions]
+        named = {
+            SKIN_TONE: [tone_name(item.tone) for item in questions],
+            SKIN_TYPE: [type_name(item.fitzpatrick) for item in questions],
+        }
+        for scale, names in named.items():
+            if set(names) - {UNKNOWN}:
+                table = ToneTable(system=system, metric=metric, scale=scale, high=ends[1])
+                found.append(
+                    by_skin(table, values, names, groups, positives, low=ends[0], boot=boot)
+                )
+    return found
 
 
 def label_table(reading: RunReading) -> ResultTable | None:
@@ -161,7 +160,7 @@ def label_table(reading: RunReading) -> ResultTable | None:
     for system in reading.systems:
         seen = reading.overlapping(system)
         found = Counter(
-            said.verdict.match.value
+            said.verdict.value
             for identity, said in reading.said[system].items()
             if said.verdict and identity not in seen
         )

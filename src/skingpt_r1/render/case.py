@@ -14,16 +14,14 @@ from PIL import Image, ImageDraw
 
 from skingpt_r1.render.camera import MODALITIES, Camera, set_up_camera, take_picture
 from skingpt_r1.render.conditions import CONDITIONS, Condition, draw_findings
-from skingpt_r1.render.lesions import draw_lesions
+from skingpt_r1.render.lesions import draw_lesion
 from skingpt_r1.render.skin import bare_skin
 
 # Diameters in pixels of a 112-pixel picture; the classes are clearly apart.
-DIAMETERS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {"small": (12, 16), "medium": (22, 30), "large": (40, 60)}
-)
-NUMBERS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"one": (1, 1), "few": (3, 5), "many": (9, 16)}
-)
+DIAMETERS: Mapping[str, tuple[float, float]] = {
+    "small": (12, 16), "medium": (22, 30), "large": (40, 60),
+}  # fmt: skip
+NUMBERS: Mapping[str, tuple[int, int]] = {"one": (1, 1), "few": (3, 5), "many": (9, 16)}
 
 Floats = NDArray[np.float64]
 Spots = NDArray[np.float64]  # [number, 3]: x, y and radius
@@ -98,7 +96,7 @@ def _linear(radii: Floats, field: Circle, rng: np.random.Generator) -> Spots:
     return np.array(spots)
 
 
-_ARRANGEMENTS = MappingProxyType({"scattered": _scattered, "grouped": _grouped, "linear": _linear})
+_ARRANGEMENTS = {"scattered": _scattered, "grouped": _grouped, "linear": _linear}
 
 
 def place_lesions(findings: Mapping[str, str], rng: np.random.Generator, field: Circle) -> Spots:
@@ -166,8 +164,9 @@ def render(plan: Plan, size: int = 112) -> NDArray[np.uint8]:
     """The RGB picture [size, size, 3] of a plan; the scene does not depend on the size."""
     rng = np.random.default_rng(plan.drawing_seed)
     canvas = bare_skin(rng, plan.fitzpatrick, size=size, texture=plan.camera.texture)
-    spots = [(float(x), float(y), float(r)) for x, y, r in plan.spots * canvas.scale]
-    draw_lesions(canvas, spots, plan.findings, plan.condition.marks, rng)
+    for x, y, radius in plan.spots * canvas.scale:
+        spot = (float(x), float(y), float(radius))
+        draw_lesion(canvas, spot, plan.findings, plan.condition.marks, rng)
     return take_picture(canvas, plan.camera, rng)
 
 

@@ -228,11 +228,8 @@ class Measured(NamedTuple):
     groups: Sequence[str]
 
 
-class _Runs(NamedTuple):
-    """What all comparisons gave: system -> what it said and its folders, one for each seed."""
-
-    tried: dict[str, list[Tried]]
-    folders: dict[str, list[str]]
+# System -> the folder of its run and what it said, for each seed.
+Runs = dict[str, list[tuple[str, Tried]]]
 
 
 def run_ablation(
@@ -260,15 +257,17 @@ def _run_planned(
     if recipe.corpus is not None:
         wanted = [cell.corpus for cell in recipe.cells]
         corpora = published_corpora(recipe.corpus, folder, ["filtered", *wanted])
-    trained = _Runs({}, {})
+    runs: Runs = {}
     for seed, systems in planned.items():
         for corpus in dict.fromkeys(cell.corpus for cell in recipe.cells):
             chosen = [_taught(system, corpora.get(corpus)) for system in systems[corpus]]
             place = Path(f"seed_{seed}") / corpus
             show = progress and partial(_show, progress, f"seed {seed}, {corpus}")
-            _compare(chosen, folder, place, trained, show)
-    rows = _rows(recipe, trained)
-    _write(rows, folder)
+            _compare(chosen, folder, place, runs, show)
+    rows = _rows(recipe, runs)
+    write_results(folder, ablation_rows(rows))
+    write_json_atomic(folder / "ablation.json", [row._asdict() for row in rows])
+    write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
     return rows
 
 
@@ -304,39 +303,34 @@ def _compare(
     systems: Sequence[TrainedSystem],
     folder: Path,
     place: Path,
-    trained: _Runs,
+    runs: Runs,
     progress: Progress | None,
 ) -> None:
     # The plain backbone says the same whatever the seed, so that it is asked once.
-    first = trained.folders.get(BASE)
+    asked = BASE in runs
     target = folder / place / BASE_ANSWERS
-    if first and not target.exists():
+    if asked and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / first[0] / BASE_ANSWERS, target)
+        shutil.copy2(folder / runs[BASE][0][0] / BASE_ANSWERS, target)
     found = compare(systems, folder / place, table="comparison", differences=(), progress=progress)
     for name, tried in found.tried.items():
-        if name == BASE and first:
-            continue
-        trained.tried.setdefault(name, []).append(tried)
-        run = place if name == BASE else place / folder_name(name)
-        trained.folders.setdefault(name, []).append(run.as_posix())
+        if name != BASE:
+            runs.setdefault(name, []).append(((place / folder_name(name)).as_posix(), tried))
+        elif not asked:
+            runs[BASE] = [(place.as_posix(), tried)]
 
 
-def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
-    _refuse_other_cases(trained.tried)
+def _rows(recipe: AblationRecipe, runs: Runs) -> list[AblationRow]:
+    _refuse_other_cases(runs)
     boot = Bootstrap(seed=recipe.seeds[0], resamples=recipe.resamples)
-    count = len(recipe.seeds)
-    measured = {name: _measured(runs, count) for name, runs in trained.tried.items()}
-    rows = [
-        _row(
-            name,
-            measured[name],
-            trained.folders[name],
-            recipe.seeds if name != BASE else recipe.seeds[:1],
-            boot,
-        )
-        for name in (BASE, *(cell.name for cell in recipe.cells))
-    ]
+    # The one run of the plain backbone stands for every seed.
+    same = {BASE: runs[BASE] * len(recipe.seeds)}
+    measured = {name: _measured([tried for _, tried in of]) for name, of in (runs | same).items()}
+    rows = []
+    for name in (BASE, *(cell.name for cell in recipe.cells)):
+        folders = [folder for folder, _ in runs[name]]
+        seeds = recipe.seeds[: len(folders)]
+        rows.append(_row(name, measured[name], folders, seeds, boot))
     for better, worse in recipe.differences:
         pairs = {
             metric: difference(measured[better][metric], measured[worse][metric])
@@ -346,39 +340,30 @@ def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
     return rows
 
 
-def _measured(runs: Sequence[Tried], count: int) -> dict[str, Measured]:
-    """Metric -> values; the one run of the plain backbone stands for every seed."""
-    all_runs = list(runs) if len(runs) == count else [runs[0]] * count
+def _measured(runs: Sequence[Tried]) -> dict[str, Measured]:
     said = runs[0].said
-    right = np.array([run.said.right for run in all_runs])
+    right = np.array([run.said.right for run in runs])
     whole = np.zeros(len(said.labels), np.int64)
     found = {
         ACCURACY: Measured(right, whole, said.groups),
         BALANCED: Measured(right, said.labels, said.groups),
-        UNREADABLE: Measured(np.array([run.unreadable for run in all_runs]), whole, said.groups),
+        UNREADABLE: Measured(np.array([run.unreadable for run in runs]), whole, said.groups),
     }
     if known := known_findings(runs[0]):
-        values = np.array([run.findings[known] for run in all_runs])
+        values = np.array([run.findings[known] for run in runs])
         found[FINDINGS] = Measured(values, whole[known], [said.groups[row] for row in known])
     return found
 
 
-def _refuse_other_cases(tried: Mapping[str, Sequence[Tried]]) -> None:
-    wanted = [answer.id for answer in tried[BASE][0].answers]
-    for name, runs in tried.items():
-        for run in runs:
-            if [answer.id for answer in run.answers] != wanted:
-                raise RecipeError(
-                    f"cell {name!r} was tried on {len(run.answers)} cases that are not the "
-                    f"{len(wanted)} of {BASE!r}; give all cells the same data.seed, data.split and "
-                    "evaluate.split"
-                )
-
-
-def _write(rows: Sequence[AblationRow], folder: Path) -> None:
-    write_results(folder, ablation_rows(rows))
-    write_json_atomic(folder / "ablation.json", [row._asdict() for row in rows])
-    write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
+def _refuse_other_cases(runs: Runs) -> None:
+    wanted = [answer.id for answer in runs[BASE][0][1].answers]
+    for name, (_, tried) in ((name, run) for name, of in runs.items() for run in of):
+        if [answer.id for answer in tried.answers] != wanted:
+            raise RecipeError(
+                f"cell {name!r} was tried on {len(tried.answers)} cases that are not the "
+                f"{len(wanted)} of {BASE!r}; give all cells the same data.seed, data.split and "
+                "evaluate.split"
+            )
 
 
 def _show(progress: Progress, prefix: str, stage: str, done: int, total: int) -> None:

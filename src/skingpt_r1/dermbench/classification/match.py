@@ -27,7 +27,7 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import patterns, without_control_tokens, words_of
+from skingpt_r1.text.tokens import VOCABULARY, patterns, without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
@@ -150,12 +150,7 @@ _SEPARATOR = patterns("labels")["separator"]
 _JOINT = patterns("labels")["joint"]
 _WITH = patterns("labels")["with"]
 # Diagnoses that are also signs of another: `rosacea with telangiectasia` is rosacea.
-_SIGNS = frozenset(
-    {
-        "telangiectasia", "scar", "acne scar", "hyperpigmentation", "hypopigmentation", "purpura",
-        "abrasion ulceration or injury", "xerosis", "hematoma", "striae",
-    }
-)  # fmt: skip
+_SIGNS = frozenset(VOCABULARY["diagnoses_that_are_signs"])
 # By the number of diagnoses that a name says which fits no label.
 _UNMATCHED = ("unknown_name", "not_a_label", "several_labels")
 # Reasons after which a title such as `Diagnosis:` is looked for.

@@ -120,10 +120,8 @@ def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> ResultTable:
     known = [system for system in systems if system.is_measured]
     for system in known:
         rows += measured(name, system.name, _class_measures(system, boot))
-    tones = [found for system in known for found in tone_tables(
-        item.reading, system.numbers, system.said.right, boot,
-        system=system.name, metric=ACCURACY, ends=(0.0, 1.0),
-    )]  # fmt: skip
+    answers = [(system.name, system.numbers, system.said.right) for system in known]
+    tones = tone_tables(item.reading, answers, boot, metric=ACCURACY, ends=(0.0, 1.0))
     calibrations = [found for system in known for found in _calibration(system, boot)]
     for tone, means in tones:
         rows += measured(name, tone.system, means)
@@ -149,11 +147,12 @@ def _metrics(system: _System, asked: int, boot: Bootstrap) -> Measures:
 
 
 def _class_measures(system: _System, boot: Bootstrap) -> Measures:
-    return {
-        f"{metric}, {score.label}": value
-        for score in class_scores(system.said, boot)
-        for metric, value in zip(CLASS_METRICS, score[2:], strict=True)
-    }
+    found: Measures = {}
+    for score in class_scores(system.said, boot):
+        values = (score.recall, score.precision, score.f1)
+        for metric, value in zip(CLASS_METRICS, values, strict=True):
+            found[f"{metric}, {score.label}"] = value
+    return found
 
 
 def _rest(
@@ -205,8 +204,8 @@ def _system(item: _Set, name: str) -> _System:
         [item.reading.questions[number].group for number in kept],
         np.array(rows, dtype=np.float64) if given else None,
     )
-    measured = bool(kept) and (given or not item.weighed)
-    return _System(name, tuple(kept), predictions, reasons, measured)
+    is_measured = bool(kept) and (given or not item.weighed)
+    return _System(name, tuple(kept), predictions, reasons, is_measured)
 
 
 def _right(item: _Set, systems: Sequence[_System]) -> SystemValues:

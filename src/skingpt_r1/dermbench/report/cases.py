@@ -3,8 +3,9 @@
 Texts are read again from the run's files; only one chunk of cases is in memory at a time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -70,7 +71,7 @@ def _answer(
 def _outcome(said: Said, label: str) -> str | None:
     """How what is named stands to the label; in classification also what is the likeliest."""
     if said.verdict is not None:
-        return said.verdict.match.value
+        return said.verdict.value
     if said.matched is None:
         return None
     named = _named(said.matched, label)
@@ -139,8 +140,8 @@ class CaseChunks:
         return {
             "id": case.id,
             **_shown(case.question),
-            "gaps": [_round(max(row) - min(row)) if len(row) > 1 else None for row in means],
-            "lows": [_round(min(row)) if row else None for row in means],
+            "gaps": [round(max(row) - min(row), 4) if len(row) > 1 else None for row in means],
+            "lows": [round(min(row), 4) if row else None for row in means],
         }
 
     def _whole(self, case: ReportCase) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class CaseChunks:
             row["rationales"] = [item.rationales.get(name) for name in DIMENSIONS]
         return row | {
             "scores": [item.scores[name] for name in DIMENSIONS],
-            "mean": _round(mean_score(item.scores)),
+            "mean": round(mean_score(item.scores), 4),
         }
 
 
@@ -209,10 +210,5 @@ def mean_score(scores: Mapping[str, float]) -> float:
     return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
 
 
-def script_json(content: Mapping[str, Any] | Sequence[Any]) -> Markup:
-    """JSON that can stand inside a script element whatever its texts hold, `</script>` included."""
-    return htmlsafe_json_dumps(content, ensure_ascii=False, separators=(",", ":"))
-
-
-def _round(value: float) -> float:
-    return round(value, 4)
+# JSON that can stand inside a script element whatever its texts hold, `</script>` included.
+script_json = partial(htmlsafe_json_dumps, ensure_ascii=False, separators=(",", ":"))

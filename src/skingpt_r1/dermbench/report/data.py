@@ -28,7 +28,6 @@ NO_LABEL = "no label"
 FOUND_BY = "id, group, file or picture"
 OVERLAP = f"overlap, {FOUND_BY}"
 DIFFERENCE, HOLM = "difference of the mean score", "p after Holm's correction"
-
 CLASS_METRICS = ("recall", "precision", "F1")  # of each class
 
 

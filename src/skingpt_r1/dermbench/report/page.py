@@ -65,7 +65,6 @@ def page_pieces(data: ReportData) -> Iterator[str]:
         script=script,
         style=style,
         script_hash=f"sha256-{digest}",
-        sections=_sections(data),
         glances=wording.glances(data),
         version=versions().get("skingpt-r1", ""),
     )
@@ -116,7 +115,7 @@ def _environment(**options: Any) -> Environment:
     environment.filters |= {function.__name__: function for function in words}
     shared = (
         wording.signed, wording.difference, wording.is_shown, wording.better, wording.unscored,
-        along, place, series, heat, row_sums, most_confused, highest_risk, risk_at, at_most,
+        along, place, series, heat, most_confused, highest_risk, risk_at, at_most,
         gain_over,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in shared}
@@ -140,24 +139,6 @@ def _environment(**options: Any) -> Environment:
         "bottom": _BOTTOM,
     }
     return environment
-
-
-def _sections(data: ReportData) -> list[tuple[str, str]]:
-    optional = (
-        (data.of("scores"), "scores", "Six dimensions"),
-        (data.of("labels"), "labels", "Diagnosis against label"),
-        (data.of("classification"), "classification", "Classification"),
-        (data.audits, "audits", "Judge audits"),
-        (data.of("leaks"), "leaks", "Overlap with training data"),
-        (data.num_cases, "cases", "Cases"),
-    )
-    shown = [(anchor, name) for content, anchor, name in optional if content]
-    return [("overview", "Overview"), *shown, ("method", "How to read this")]
-
-
-def row_sums(confusion: Confusion) -> list[int]:
-    """Cases of each label."""
-    return [sum(row) for row in confusion.counts]
 
 
 def heat(value: int, total: int) -> int:

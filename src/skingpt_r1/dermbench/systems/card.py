@@ -7,7 +7,7 @@ DermCoT corpus as it was built, or one as it was published. What cannot be told 
 reason.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -73,11 +73,18 @@ class Training(NamedTuple):
 
 def read_training(folder: Path) -> Training:
     """The training cases that a folder tells of: an adapter, the run that made it, or a corpus."""
-    read = next((read for is_one, read in _FOLDERS if is_one(folder)), None)
-    if read is None:
-        return Training(None, reason="its folder does not tell what it was trained on")
+    run = _run_folder(folder)
     try:
-        cases = read(folder)
+        if run is not None:
+            cases = _of_run(run)
+        elif corpus_path(folder).is_file():
+            root = noted_root(folder)
+            cases = [compared(record, root) for record in read_corpus(folder)]
+        elif any((folder / "data").glob("train-*.parquet")):
+            published = load_cases(DERMCOT, folder)
+            cases = _compared([case for case in published if case.split is Split.TRAIN])
+        else:
+            return Training(None, reason="its folder does not tell what it was trained on")
     except SkinGPTError as error:
         first = str(error).splitlines()[0]
         return Training(None, reason=f"its training cases cannot be read: {first}")
@@ -114,13 +121,11 @@ def _recipe(folder: Path) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _of_run(folder: Path) -> list[Compared]:
+def _of_run(run: Path) -> list[Compared]:
     """The cases of a distillation, and of those that its adapters began with."""
     from skingpt_r1.distill.data import load_parts
     from skingpt_r1.distill.recipe import make_recipe
 
-    run = _run_folder(folder)
-    assert run is not None
     recipe = make_recipe(_recipe(run), f"{run.name}/{RUN}")
     # Measured findings are for the narratives; here they would cost time and change nothing.
     changes: dict[str, object] = {"measure": False}
@@ -129,8 +134,8 @@ def _of_run(folder: Path) -> list[Compared]:
     elif (root := find_root(run, Path.is_dir)) is not None:
         changes["root"] = root
     cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
-    if recipe.start is not None:
-        cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
+    if recipe.start is not None and (start := _run_folder(recipe.start)) is not None:
+        cases += _of_run(start)
     return list({(item.case.dataset, item.case.id): item for item in cases}.values())
 
 
@@ -146,27 +151,6 @@ def _drawn(run: Path, root: Path | None) -> Path:
         if (place / "metadata.jsonl").is_file():
             return place
     raise DatasetError("the pictures that the run drew are not there any more")
-
-
-def _of_build(folder: Path) -> list[Compared]:
-    root = noted_root(folder)
-    return [compared(record, root) for record in read_corpus(folder)]
-
-
-def _of_published(folder: Path) -> list[Compared]:
-    cases = load_cases(DERMCOT, folder)
-    return _compared([case for case in cases if case.split is Split.TRAIN])
-
-
-def _is_published(folder: Path) -> bool:
-    return next((folder / "data").glob("train-*.parquet"), None) is not None
-
-
-_FOLDERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], ...] = (
-    (lambda folder: _run_folder(folder) is not None, _of_run),
-    (lambda folder: corpus_path(folder).is_file(), _of_build),
-    (_is_published, _of_published),
-)
 
 
 def card_path(folder: Path, system: str) -> Path:
@@ -211,30 +195,19 @@ def check_systems(
         path = card_path(bench.folder, choice.name)
         before = read_card(bench.folder, choice.name) if path.exists() else None
         card = before
-        if before is None or choice in opened:
+        if card is None or choice in opened:
             card = _card(choice, bench, before, progress)
-        assert card is not None
-        if not allow_overlap:
-            refuse_overlap(card)
+        if card.overlapping and not allow_overlap:
+            raise DatasetError(
+                f"system {card.system!r} was trained on {len(card.overlapping)} of the questions, "
+                "so its scores would be too good; leave it or these cases out, or mark them and "
+                "go on with --allow-overlap",
+                [*card.leaks, *(f"known: {line}" for line in card.known)],
+            )
         if card != before:
             write_json_atomic(path, card)
         cards[choice.name] = card
     return cards
-
-
-def refuse_overlap(card: SystemCard) -> None:
-    """Stop where a system was trained on questions.
-
-    Raises:
-        DatasetError: naming what the two have in common, and what is known of the data sets.
-    """
-    if card.overlapping:
-        raise DatasetError(
-            f"system {card.system!r} was trained on {len(card.overlapping)} of the questions, so "
-            "its scores would be too good; leave it or these cases out, or mark them and go on "
-            "with --allow-overlap",
-            [*card.leaks, *(f"known: {line}" for line in card.known)],
-        )
 
 
 def _card(
