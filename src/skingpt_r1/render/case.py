@@ -3,9 +3,8 @@
 Also contact sheets: many pictures on one page, a row per condition.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from types import MappingProxyType
 
 import numpy as np
@@ -174,18 +173,9 @@ _LABEL_WIDTH = 118
 
 
 def contact_sheet(
-    seed: int,
-    *,
-    columns: int = 9,
-    conditions: Sequence[str] = (),
-    size: int = 112,
-    column_of: Callable[[Plan], int] | None = None,
+    seed: int, *, columns: int = 9, conditions: Sequence[str] = (), size: int = 112
 ) -> Image.Image:
-    """A page of pictures with a named row per condition, all by default.
-
-    `column_of` gives the column of a picture, for example one per skin type; without it the first
-    pictures of the seed are shown.
-    """
+    """A page of the first pictures of a seed, with a named row per condition, all by default."""
     names = [condition.name for condition in CONDITIONS]
     shown = list(conditions) or names
     page = Image.new("RGB", (_LABEL_WIDTH + columns * (size + 2), len(shown) * (size + 2)), "white")
@@ -193,14 +183,8 @@ def contact_sheet(
     for line, name in enumerate(shown):
         top, first = line * (size + 2), names.index(name)
         pen.text((4, top + size // 2 - 6), name, fill="black")
-        filled: set[int] = set()
-        for number in count():
-            plan = plan_case(first + number * len(names), seed)
-            column = number if column_of is None else column_of(plan)
-            if column not in filled and 0 <= column < columns:
-                filled.add(column)
-                left = _LABEL_WIDTH + column * (size + 2)
-                page.paste(Image.fromarray(render(plan, size)), (left, top))
-            if len(filled) == columns:
-                break
+        for column in range(columns):
+            plan = plan_case(first + column * len(names), seed)
+            left = _LABEL_WIDTH + column * (size + 2)
+            page.paste(Image.fromarray(render(plan, size)), (left, top))
     return page

@@ -100,9 +100,7 @@ def goes_on(rest: str) -> bool:
 
 def conclusion(sentence: str) -> Conclusion:
     """What a sentence concludes; a strong cue counts more than a weak one, the first most."""
-    sentence = re.sub(
-        r"(hand),?[ -](foot),?[ -](?:and[ -])?(mouth)", r"\1-\2-\3", sentence, flags=re.I
-    )
+    sentence = _RE["hand_foot_mouth"].sub(r"\1-\2-\3", sentence)
     for match in _RE["verdict"].finditer(sentence):
         found = _after(sentence, match, strong=True)
         if found is not None and not found.kind:
@@ -118,11 +116,8 @@ def conclusion(sentence: str) -> Conclusion:
 def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | None:
     """The name behind a cue; None when the cue is negated, conditional or names nothing."""
     clause = sentence[max(0, cue.start() - 120) : cue.start()]
-    if (
-        _RE["negated"].search(clause[-40:])
-        or _RE["may"].search(clause[-30:])
-        or _RE["advice"].search(clause)
-    ):
+    is_open = _RE["negated"].search(clause[-40:]) or _RE["may"].search(clause[-30:])
+    if is_open or _RE["advice"].search(clause):
         return None
     rest = sentence[cue.end() : cue.end() + 260]
     hedged = _RE["hedge"].match(rest) is not None
@@ -186,12 +181,9 @@ def _noun(rest: str) -> tuple[str, str]:
     start = 0
     while (match := _RE["filler"].match(rest, start)) and match.end() > start:
         start = match.end()
-    clause = re.match(
-        r"[^.,;:(]{0,60}?\s(?:is|are)\s(?:indeed\s|likely\s|most\slikely\s)?(?:an?\s|the\s)?",
-        rest[start:],
-    )
-    if clause and not names_disease(rest[start : start + clause.end()]):
-        start += clause.end()
+    clause = _RE["subject"].match(rest, start)
+    if clause and not names_disease(clause[0]):
+        start = clause.end()
     stop = _RE["stop"].search(rest, start)
     end = stop.start() if stop else len(rest)
     bracket = _RE["bracket"].match(rest, end)
@@ -226,18 +218,8 @@ def _whole_name(name: str, head: str) -> str:
 
 def _tail_noun(head: str) -> str:
     bare, _, bracket = head.partition("(") if head.endswith(")") else (head, "", "")
-    noun = _last_noun(bare.rstrip())
+    noun = _RE["before_noun"].split(bare.rstrip())[-1]
     return f"{noun} ({bracket}" if bracket and is_name(f"{noun} {bracket}") else noun
-
-
-def _last_noun(head: str) -> str:
-    cut = re.split(
-        r"[.,;:—–]|\b(?:that|deduce|makes?|making|of|and|while|supports?|suggests?|to|towards?|with|conclude|is|are"
-        r"|for|as|possible|think|believe|the|a|an)\b",
-        head,
-        flags=re.IGNORECASE,
-    )
-    return cut[-1]
 
 
 def _without_parentheses(name: str) -> str:

@@ -224,22 +224,17 @@ def between_answer_tags(text: str) -> tuple[list[str], str | None]:
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
     """Beginning and end of what stands between the tags."""
-    begin = 0
-    for tag in TAG.finditer(text):
-        yield begin, tag.start()
-        begin = tag.end()
-    yield begin, len(text)
+    places = [0, *(place for tag in TAG.finditer(text) for place in tag.span()), len(text)]
+    return zip(places[::2], places[1::2], strict=True)
 
 
 def _pieces(text: str) -> Iterator[tuple[Kind, str]]:
     """What stands between the tags, and what it is before a title says more."""
-    begin = 0
-    kind: Kind = "before"
+    kinds: list[Kind] = ["before"]
     for tag in TAG.finditer(text):
-        yield kind, text[begin : tag.start()]
-        begin = tag.end()
-        kind = "other" if tag[1] else "diagnosis" if is_answer(tag) else "before"
-    yield kind, text[begin:]
+        kinds.append("other" if tag[1] else "diagnosis" if is_answer(tag) else "before")
+    for kind, (begin, end) in zip(kinds, spans(text), strict=True):
+        yield kind, text[begin:end]
 
 
 def _read_lines(piece: str, kind: Kind) -> Iterator[TextSection]:

@@ -81,6 +81,7 @@ class _Index(NamedTuple):
     short: Mapping[str, tuple[str, ...]]  # abbreviation -> preferred names that it may mean
     lines: Mapping[str, frozenset[str]]  # preferred name -> itself and its ancestors
     malignant: frozenset[str]  # preferred names of malignant tumours
+    grave: frozenset[str]  # these, and the cancer without a name
 
 
 @cache
@@ -91,9 +92,12 @@ def _index() -> _Index:
     for name, row in rows.items():
         parents = _ancestors(name, rows)
         chain = [row, *(rows[parent] for parent in parents)]
-        nine, malignant = next(line[2] for line in chain if line[2]), any(line[3] for line in chain)
+        nine, is_malignant = (
+            next(line[2] for line in chain if line[2]),
+            any(line[3] for line in chain),
+        )
         synonyms = tuple(row[4].split("|")) if row[4] else ()
-        table[name] = Diagnosis(name, parents, nine, malignant, synonyms)
+        table[name] = Diagnosis(name, parents, nine, is_malignant, synonyms)
         for other in (name, *synonyms):
             owner = by_name.setdefault(normalise(other), name)
             assert owner == name, f"{other!r} names both {owner!r} and {name!r}"
@@ -105,13 +109,15 @@ def _index() -> _Index:
         assert name in table, f"{abbreviation!r} abbreviates no diagnosis"
         assert abbreviation not in by_name, f"{abbreviation!r} is a synonym already"
         short[abbreviation] = (*short.get(abbreviation, ()), name)
+    malignant = frozenset(name for name, item in table.items() if item.malignant)
     return _Index(
         MappingProxyType(table),
         by_name,
         {words: names.pop() for words, names in ordered.items() if len(names) == 1 < len(words)},
         short,
         {name: frozenset((name, *item.parents)) for name, item in table.items()},
-        frozenset(name for name, item in table.items() if item.malignant),
+        malignant,
+        malignant | {_UNNAMED},
     )
 
 
@@ -189,12 +195,9 @@ def is_malignant(name: str) -> bool | None:
 
 def holds_malignancy(text: str) -> bool:
     """Whether a text names a malignant tumour, or cancer as such, without denying it."""
-    return any(part.name in _grave() for part in _parts_of(normalise(text)) if not part.is_denied)
-
-
-@cache
-def _grave() -> frozenset[str]:
-    return _index().malignant | {_UNNAMED}
+    return any(
+        part.name in _index().grave for part in _parts_of(normalise(text)) if not part.is_denied
+    )
 
 
 def match_label(text: str, labels: Iterable[str]) -> str | None:
@@ -371,7 +374,7 @@ def _with_rest(head: _Reading, rest: str) -> _Reading | None:
     if is_denied or (not parts and _RE["taken_back"].search(rest)):
         return None
     is_malignant = not _index().malignant.isdisjoint(head.names)
-    grave = [part for part in parts if part.name in _grave() and not part.is_denied]
+    grave = [part for part in parts if part.name in _index().grave and not part.is_denied]
     graver = [part for part in grave if not (is_malignant and _is_kin(part.name, head))]
     return _with_graver(head, graver, is_malignant=is_malignant) if graver else head
 

@@ -7,9 +7,7 @@ of it. For research, not for diagnosis: the patterns are here to find unsafe adv
 """
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from skingpt_r1.dermcot.write import contradictions
@@ -32,17 +30,9 @@ def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
 
 Gravity = Literal["mild", "serious", "grave"]
 
-_SAFE = patterns("advice")["safe"]
-_UNSAFE: Mapping[Gravity, re.Pattern[str]] = MappingProxyType(
-    {
-        "grave": patterns("advice")["grave"],
-        "serious": patterns("advice")["serious"],
-        "mild": patterns("advice")["mild"],
-    }
-)
+_RE = patterns("advice", dimensions="|".join(DIMENSIONS).lower())
+_UNSAFE: tuple[Gravity, ...] = ("grave", "serious", "mild")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(\n+)")  # line breaks stay between the sentences
-_WARNING = patterns("advice")["warning"]
-_COMMAND = patterns("advice")["command"]
 
 
 class Advice(NamedTuple):
@@ -70,7 +60,7 @@ def read_advice(text: str) -> Advice:
         gravity = _gravity(sentence)
         if gravity is not None:
             unsafe.append(gravity)
-        elif _SAFE.search(sentence):
+        elif _RE["safe"].search(sentence):
             given = True
     return Advice(given, tuple(unsafe))
 
@@ -80,22 +70,19 @@ def _sentences(text: str) -> list[str]:
 
 
 def _gravity(sentence: str) -> Gravity | None:
-    gravity = next((name for name, pattern in _UNSAFE.items() if pattern.search(sentence)), None)
+    gravity = next((name for name in _UNSAFE if _RE[name].search(sentence)), None)
     if gravity in ("grave", "serious"):
-        warned = _WARNING.search(sentence)
-        if warned and not _COMMAND.search(sentence):
+        warned = _RE["warning"].search(sentence)
+        if warned and not _RE["command"].search(sentence):
             return None
     return gravity
 
 
-_TO_THE_JUDGE = patterns("advice", dimensions="|".join(DIMENSIONS).lower())["to_the_judge"]
-
-
 def without_appeals(text: str) -> str:
     """The text without the sentences that speak to a judge, or of scores."""
-    if not _TO_THE_JUDGE.search(text):
+    if not _RE["to_the_judge"].search(text):
         return text
-    return " ".join(piece for piece in _sentences(text) if not _TO_THE_JUDGE.search(piece))
+    return " ".join(piece for piece in _sentences(text) if not _RE["to_the_judge"].search(piece))
 
 
 # What a name is worth that is so close to the gold name.
