@@ -228,11 +228,13 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
     return zip(places[::2], places[1::2], strict=True)
 
 
+def _kind_behind(tag: re.Match[str]) -> Kind:
+    return "other" if tag[1] else "diagnosis" if is_answer(tag) else "before"
+
+
 def _pieces(text: str) -> Iterator[tuple[Kind, str]]:
     """What stands between the tags, and what it is before a title says more."""
-    kinds: list[Kind] = ["before"]
-    for tag in TAG.finditer(text):
-        kinds.append("other" if tag[1] else "diagnosis" if is_answer(tag) else "before")
+    kinds: list[Kind] = ["before", *map(_kind_behind, TAG.finditer(text))]
     for kind, (begin, end) in zip(kinds, spans(text), strict=True):
         yield kind, text[begin:end]
 

@@ -92,10 +92,8 @@ def _index() -> _Index:
     for name, row in rows.items():
         parents = _ancestors(name, rows)
         chain = [row, *(rows[parent] for parent in parents)]
-        nine, is_malignant = (
-            next(line[2] for line in chain if line[2]),
-            any(line[3] for line in chain),
-        )
+        nine = next(line[2] for line in chain if line[2])
+        is_malignant = any(line[3] for line in chain)
         synonyms = tuple(row[4].split("|")) if row[4] else ()
         table[name] = Diagnosis(name, parents, nine, is_malignant, synonyms)
         for other in (name, *synonyms):
@@ -195,9 +193,8 @@ def is_malignant(name: str) -> bool | None:
 
 def holds_malignancy(text: str) -> bool:
     """Whether a text names a malignant tumour, or cancer as such, without denying it."""
-    return any(
-        part.name in _index().grave for part in _parts_of(normalise(text)) if not part.is_denied
-    )
+    stated = (part.name for part in _parts_of(normalise(text)) if not part.is_denied)
+    return not _index().grave.isdisjoint(stated)
 
 
 def match_label(text: str, labels: Iterable[str]) -> str | None:

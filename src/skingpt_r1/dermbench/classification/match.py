@@ -74,9 +74,8 @@ def bare_name(answer: Answer) -> str | None:
         return None
     else:
         *_, name = _RE["tag"].split(answer.text)
-        closed = [
-            tag[1] == "/" and tag[2].lower() == "think" for tag in _RE["tag"].finditer(answer.text)
-        ]
+        tags = _RE["tag"].finditer(answer.text)
+        closed = [tag[1] == "/" and tag[2].lower() == "think" for tag in tags]
         name = name if all(closed[-1:]) else ""
     name = name.strip(_MARKS_OF_NO_QUESTION)
     return name if name.strip(_MARKS) and len(name) <= _LONGEST_BARE and "\n" not in name else None
