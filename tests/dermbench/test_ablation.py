@@ -16,7 +16,6 @@ from skingpt_r1.dermbench.ablation.run import (
     AblationRecipe,
     Measured,
     ablation_markdown,
-    difference,
     load_ablation,
     over_seeds,
     run_ablation,
@@ -217,7 +216,7 @@ def test_seeds_that_disagree_widen_the_interval():
     disagree = over_seeds(item, BOOT)
     assert disagree.high - disagree.low > 2 * (agree.high - agree.low)
     assert disagree.low <= apart.mean(axis=1).min() + 0.1
-    same = over_seeds(difference(item, item), BOOT)
+    same = over_seeds(item - item, BOOT)
     assert tuple(same) == (0.0, 0.0, 0.0, 200)
 
 

@@ -9,7 +9,7 @@ from made_report import made_report
 from made_run import write_card, write_run
 
 from skingpt_r1.dermbench.reading import read_run
-from skingpt_r1.dermbench.report.data import Audit, ReportData
+from skingpt_r1.dermbench.report.data import ReportData
 from skingpt_r1.dermbench.report.page import markdown
 from skingpt_r1.dermbench.report.rows import write_report
 from skingpt_r1.dermbench.report.wording import figure, glances
@@ -35,9 +35,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(folders):
-    audit = Audit(judge="rubric 1", check="x", subject="all", measure=None, verdict="fine")
-    audits = {folders[0]: (audit,)}
-    return summarise_runs(folders, boot=BOOT, baseline="base", audits=audits, notes=("mine",))
+    return summarise_runs(folders, boot=BOOT, baseline="base", notes=("mine",))
 
 
 def test_tables_are_those_of_each_run(folders, summary):
@@ -53,7 +51,9 @@ def test_tables_are_those_of_each_run(folders, summary):
         ("ham10000", HAM), ("ham10000", HAM), ("fitzpatrick17k_9", PARTS),
     ]  # fmt: skip
     assert {table.run for table in summary.of("labels")} == {BOARD}
-    assert [audit.run for audit in summary.audits] == [BOARD]
+    assert {(audit.judge, audit.run) for audit in summary.audits} == {
+        ("rubric 1", BOARD), ("judge-1 (integers 1-5)", BOARD),
+    }  # fmt: skip
     assert summary.notes[-1] == "mine"
 
 

@@ -192,9 +192,9 @@ def audit(
     ] = None,
 ) -> None:
     """Check the judges of a run: repeats, length, order, own family, clinicians."""
-    from skingpt_r1.dermbench.audits import audit_folder
+    from skingpt_r1.dermbench.audits import audit_run, read_judged
 
-    for line in audit_lines(audit_folder(folder, ratings)):
+    for line in audit_lines(audit_run(read_judged(folder), ratings)):
         typer.echo(line)
     typer.echo(RESEARCH)
 
@@ -326,9 +326,7 @@ def report(
 
     if out is None and len(folders) > 1:
         raise RecipeError(f"a report of {len(folders)} runs needs a folder of its own; give --out")
-    data = summarise_runs(
-        folders, baseline=baseline, audits=find_audits(folders, ratings), pictures=pictures
-    )
+    data = summarise_runs(folders, baseline=baseline, ratings=ratings, pictures=pictures)
     written = write_report(data, folders[0] if out is None else out)
     for line in report_lines(data):
         typer.echo(line)
@@ -336,24 +334,6 @@ def report(
     typer.echo(f"tables:  {written.markdown}")
     typer.echo(f"results: {written.results}")
     typer.echo(RESEARCH)
-
-
-def find_audits(
-    folders: Sequence[Path], ratings: Path | None = None
-) -> dict[Path, tuple[Audit, ...]]:
-    """Checks of the judges of each run; none where nothing is judged, as in classification."""
-    from skingpt_r1.dermbench.audits import audit_folder
-
-    judged = [path for path in folders if any((path / JUDGEMENTS).glob("*/*.jsonl"))]
-    if ratings is None:
-        return {path: tuple(audit_folder(path)) for path in judged}
-    if len(judged) > 1:
-        raise RecipeError(
-            f"{len(judged)} of the runs are judged ({', '.join(map(str, judged))}), and ratings "
-            "are of the answers of one; report that run alone with --ratings"
-        )
-    # Without a judged run the one that is read says what is missing.
-    return {path: tuple(audit_folder(path, ratings)) for path in judged or folders[:1]}
 
 
 def report_lines(data: ReportData) -> Iterator[str]:

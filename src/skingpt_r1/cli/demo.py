@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skingpt_r1.cli import RESEARCH
-from skingpt_r1.cli.bench import find_audits, report_lines
+from skingpt_r1.cli.bench import report_lines
 from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
 from skingpt_r1.cli.distill import print_ablation
 from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, all_settings, print_table, staged
@@ -179,7 +179,7 @@ def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]")
     from skingpt_r1.dermbench.report.rows import write_report
     from skingpt_r1.dermbench.summary import summarise_runs
 
-    data = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
+    data = summarise_runs(folders, baseline=BASE)
     write_report(data, out / "report", more=ablation, results=out)
     return data
 

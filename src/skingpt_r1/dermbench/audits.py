@@ -56,9 +56,24 @@ class Finding(NamedTuple):
 
 
 EVERYONE = "all systems"
-
-
 Key = tuple[str, str]  # system, question
+
+
+def audit_run(reading: RunReading, ratings: Path | None = None) -> list[Audit]:
+    """Every check of every judge of a run, those against clinicians' ratings included.
+
+    Raises:
+        RecordError: as `measure_judges`.
+    """
+    found = [
+        Audit(judge=_named(scale), check=check, **finding._asdict())
+        for scale in sorted(reading.judged)
+        for check, find in _CHECKS.items()
+        for finding in find(reading, scale)
+    ]
+    if ratings is not None:
+        found += agreement_audits(measure_judges(reading, ratings))
+    return found
 
 
 def read_judged(folder: Path) -> RunReading:
@@ -68,30 +83,16 @@ def read_judged(folder: Path) -> RunReading:
         RecordError: as `read_run`, or nothing is judged yet.
     """
     reading = read_run(folder)
-    if not reading.judged:
-        raise RecordError(
-            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
-        )
+    _refuse_unjudged(reading)
     return reading
 
 
-def audit_run(reading: RunReading) -> list[Audit]:
-    """Every check of every judge of a run."""
-    return [
-        Audit(judge=_named(scale), check=check, **finding._asdict())
-        for scale in sorted(reading.judged)
-        for check, find in _CHECKS.items()
-        for finding in find(reading, scale)
-    ]
-
-
-def audit_folder(folder: Path, ratings: Path | None = None) -> list[Audit]:
-    """The checks of a run, those against a rating file of clinicians included."""
-    reading = read_judged(folder)
-    found = audit_run(reading)
-    if ratings is not None:
-        found += agreement_audits(measure_judges(reading, ratings))
-    return found
+def _refuse_unjudged(reading: RunReading) -> None:
+    if not reading.judged:
+        raise RecordError(
+            f"{reading.folder} has no judgements yet; judge with `skingpt bench judge "
+            f"{reading.folder.name}` first"
+        )
 
 
 def _means(reading: RunReading, scale: Scale) -> dict[Key, tuple[float, ...]]:
@@ -282,6 +283,7 @@ def measure_judges(
         RecordError: the file breaks its schema, no rating belongs to an answer, or a judge is not
             there.
     """
+    _refuse_unjudged(reading)
     chosen = _chosen(reading, judges)
     folder = reading.folder
     texts = {

@@ -64,6 +64,16 @@ class _History:
         self.last = record.unscored
         self.unreadable += record.scores is None and record.unscored not in PASSING
 
+    def is_open(self, answer: Answer, judge: Judge) -> bool:
+        """Whether the answer is to be judged, for the first time or again."""
+        if self.scored:
+            return False
+        if answer.problem is not None or self.last == NO_REFERENCE:
+            return self.last is None
+        if self.last in PASSING:
+            return not self.asked_now
+        return self.unreadable < judge.most_attempts
+
 
 def judge_folder(folder: Path, judge: str, protocol: str) -> Path:
     """The folder of a judge's judgements; each scale has its own."""
@@ -145,20 +155,30 @@ def _judge_system(
     progress: Count | None,
 ) -> JudgedSystem:
     histories = _read_histories(path, system, {item.question.id for item in asked}, answers)
-    keys = [
-        (item, repeat) for item in asked if item.question.id in answers for repeat in range(repeats)
+    tasks = [
+        (
+            JudgeTask(question, answers[question.id], repeat, pictures),
+            histories[question.id, repeat],
+        )
+        for question, pictures in asked
+        if question.id in answers
+        for repeat in range(repeats)
     ]
     show = progress or (lambda done, total: None)
-    while waiting := list(_open_tasks(keys, answers, histories, judge)):
-        done = len(keys) - len(waiting)
+    while waiting := [
+        task._replace(attempt=history.unreadable)
+        for task, history in tasks
+        if history.is_open(task.answer, judge)
+    ]:
+        done = len(tasks) - len(waiting)
         for number, record in enumerate(_judgements(judge, waiting), done + 1):
             append_record(path, record)
             history = histories[record.id, record.repeat]
             history.add(record)
             history.asked_now = True
-            show(number, len(keys))
-    show(len(keys), len(keys))
-    judged = [histories[item.question.id, repeat] for item, repeat in keys]
+            show(number, len(tasks))
+    show(len(tasks), len(tasks))
+    judged = [history for _, history in tasks]
     return JudgedSystem(
         system,
         asked=len(asked) * repeats,
@@ -177,29 +197,6 @@ def _read_histories(
         if record.id in answers and record.answer_sha256 == answers[record.id].sha256:
             histories[record.id, record.repeat].add(record)
     return histories
-
-
-def _open_tasks(
-    keys: Sequence[tuple[Asked, int]],
-    answers: dict[str, Answer],
-    histories: dict[_Key, _History],
-    judge: Judge,
-) -> Iterator[JudgeTask]:
-    for (question, pictures), repeat in keys:
-        answer = answers[question.id]
-        history = histories[question.id, repeat]
-        if _is_open(answer, history, judge):
-            yield JudgeTask(question, answer, repeat, pictures, history.unreadable)
-
-
-def _is_open(answer: Answer, history: _History, judge: Judge) -> bool:
-    if history.scored:
-        return False
-    if answer.problem is not None or history.last == NO_REFERENCE:
-        return history.last is None
-    if history.last in PASSING:
-        return not history.asked_now
-    return history.unreadable < judge.most_attempts
 
 
 def _judgements(judge: Judge, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:

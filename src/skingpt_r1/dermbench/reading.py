@@ -126,7 +126,8 @@ def read_run(folder: Path) -> RunReading:
         raise RecordError(f"{folder}: question ids appear twice; they must be unique in a run")
     systems = tuple(system_names(folder))
     sets = label_sets_of(questions)
-    said = {system: _read_answers(folder, system, questions, place, sets) for system in systems}
+    asked = {question.id: question for question in questions}
+    said = {name: _read_answers(answers_path(folder, name), asked, sets) for name in systems}
     judged = _read_judgements(folder, place, said)
     cards = {name: read_card(folder, name) for name in systems if card_path(folder, name).exists()}
     return RunReading(folder, questions, place, systems, said, judged, cards)
@@ -149,39 +150,27 @@ def label_sets_of(questions: list[Question]) -> dict[str, LabelSet]:
 
 def count_reasons(reading: RunReading, scale: Scale, system: str) -> Counter[str]:
     """Why questions have no score, the overlap with the training apart."""
-    judged = reading.judged[scale].get(system)
+    judged = reading.judged[scale].get(system, Judged(reading.folder))
     reasons: Counter[str] = Counter()
     for question in reading.questions:
-        if judged is not None and question.id in judged.scores:
-            continue
-        reasons[_reason(reading.said[system].get(question.id), judged, question.id)] += 1
+        said = reading.said[system].get(question.id)
+        if said is None:
+            reasons[NOT_ASKED] += 1
+        elif question.id not in judged.scores:
+            reasons[judged.reasons.get(question.id, said.problem or NOT_JUDGED)] += 1
     return reasons
 
 
-def _reason(said: Said | None, judged: Judged | None, identity: str) -> str:
-    if said is None:
-        return NOT_ASKED
-    if judged is not None and identity in judged.reasons:
-        return judged.reasons[identity]
-    return said.problem or NOT_JUDGED
-
-
 def _read_answers(
-    folder: Path,
-    system: str,
-    questions: list[Question],
-    place: dict[str, int],
-    sets: dict[str, LabelSet],
+    path: Path, questions: Mapping[str, Question], sets: Mapping[str, LabelSet]
 ) -> dict[str, Said]:
-    path = answers_path(folder, system)
-
     def read() -> Iterator[tuple[str, bool, Said]]:
         for where, answer in iterate_places(path, Answer):
-            if answer.id not in place:
+            question = questions.get(answer.id)
+            if question is None:
                 raise RecordError(
                     f"{path} answers question {answer.id!r}, which the run does not have"
                 )
-            question = questions[place[answer.id]]
             said = _said(where, question, answer, sets.get(question.benchmark))
             yield answer.id, is_open(answer), said
 

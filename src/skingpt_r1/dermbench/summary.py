@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from skingpt_r1.dermbench.audits import audit_run
 from skingpt_r1.dermbench.classification.tables import classification_tables
 from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.reading import RunReading, read_run
@@ -115,7 +116,7 @@ def summarise_runs(
     *,
     baseline: str | None = None,
     boot: Bootstrap | None = None,
-    audits: Mapping[Path, tuple[Audit, ...]] | None = None,
+    ratings: Path | None = None,
     notes: tuple[str, ...] = (),
     pictures: bool = True,
 ) -> ReportData:
@@ -125,14 +126,14 @@ def summarise_runs(
         baseline: a system that the others are compared with in classification, in the runs that
             have it.
         boot: each run has its own seed by default.
-        audits: folder -> checks of its judges.
+        ratings: a rating file of clinicians about the answers of the one run that is judged.
         notes: what a reader must know besides.
         pictures: embed the pictures whose licence allows it.
 
     Raises:
-        RecordError: a folder holds no run, or a file breaks its schema.
-        RecipeError: a folder is named twice, the baseline is in no run, or a name means another
-            system in another run.
+        RecordError: a folder holds no run, a file breaks its schema, or no rating belongs to it.
+        RecipeError: a folder is named twice, the baseline is in no run, a name means another
+            system in another run, or ratings are given for several judged runs.
     """
     places = [folder.resolve() for folder in folders]
     for folder, place in zip(folders, places, strict=True):
@@ -146,13 +147,21 @@ def summarise_runs(
             f"the baseline {baseline!r} is no system of these runs; their systems are "
             f"{', '.join(known) or 'not there yet'}"
         )
+    judged = [item for item in readings if item.judged]
+    if ratings is not None and len(judged) > 1:
+        raise RecipeError(
+            f"{len(judged)} of the runs are judged ({', '.join(str(j.folder) for j in judged)}), "
+            "and ratings are of the answers of one; report that run alone with --ratings"
+        )
+    # Without a judged run the first one says what is missing.
+    rated = None if ratings is None else [*judged, *readings][0]
     lost = f"{baseline} was not asked, so that nothing is compared with it."
     parts = [
         summarise_reading(
             reading,
             baseline=baseline if baseline in reading.systems else None,
             boot=boot,
-            audits=(audits or {}).get(reading.folder, ()),
+            audits=tuple(audit_run(reading, ratings if reading is rated else None)),
             notes=() if baseline in (None, *reading.systems) else (lost,),
             pictures=pictures,
         )

@@ -66,6 +66,12 @@ class Tried(NamedTuple):
     unreadable: Floats
     findings: Floats
 
+    @property
+    def known(self) -> list[int]:
+        """The rows of the cases of which findings are known."""
+        found: list[int] = np.flatnonzero(~np.isnan(self.findings)).tolist()
+        return found
+
 
 class TrainedSystem(NamedTuple):
     """One row of the table: how it is made, and the feature store that it may share with others.
@@ -104,21 +110,10 @@ def compare(
     Raises:
         RecipeError: the recipes differ in data, seed or evaluation.
     """
-    with own_run(folder):
-        placed = [_placed(system, folder) for system in systems]
-        return _compare(placed, folder, table, differences, progress)
-
-
-def _compare(
-    systems: Sequence[TrainedSystem],
-    folder: Path,
-    table: str,
-    differences: Sequence[tuple[str, str]],
-    progress: Progress | None,
-) -> ComparedSystems:
     from skingpt_r1.distill.data import load_parts
     from skingpt_r1.distill.run import run_recipe
 
+    systems = [_placed(system, folder) for system in systems]
     first = systems[0].recipe
     for name, recipe, *_ in systems:
         if (recipe.data, recipe.seed, recipe.evaluate) != (first.data, first.seed, first.evaluate):
@@ -126,21 +121,24 @@ def _compare(
                 f"{name} differs from {systems[0].name} in data, seed or evaluate; a table needs "
                 "the same cases for all its rows"
             )
-    measuring = None if progress is None else partial(progress, "measuring")
-    parts = load_parts(first.data, folder / "pictures", measuring)
-    cases = _unseen(first, parts)
-    tried = {BASE: _try(BASE, first, cases, folder, progress, trained=None)}
-    for name, recipe, features, _ in systems:
-        own, store = folder / folder_name(name), folder / "features" / features
-        run_recipe(recipe, own, features=store, parts=parts, progress=progress)
-        tried[name] = _try(name, recipe, cases, folder, progress, trained=own / "adapter")
-    boot = Bootstrap(first.seed, first.evaluate.resamples)
-    rows = [row for name, found in tried.items() for row in result_rows(table, name, found, boot)]
-    for better, worse in differences:
-        pair = (better, tried[better]), (worse, tried[worse])
-        rows += difference_rows(table, *pair, boot)
-    write_results(folder, rows)
-    return ComparedSystems(rows, cases, tried)
+    with own_run(folder):
+        measuring = None if progress is None else partial(progress, "measuring")
+        parts = load_parts(first.data, folder / "pictures", measuring)
+        cases = _unseen(first, parts)
+        tried = {BASE: _try(BASE, first, cases, folder, progress, trained=None)}
+        for name, recipe, features, _ in systems:
+            own, store = folder / folder_name(name), folder / "features" / features
+            run_recipe(recipe, own, features=store, parts=parts, progress=progress)
+            tried[name] = _try(name, recipe, cases, folder, progress, trained=own / "adapter")
+        boot = Bootstrap(first.seed, first.evaluate.resamples)
+        rows = []
+        for name, found in tried.items():
+            rows += result_rows(table, name, found, boot)
+        for better, worse in differences:
+            pair = (better, tried[better]), (worse, tried[worse])
+            rows += difference_rows(table, *pair, boot)
+        write_results(folder, rows)
+        return ComparedSystems(rows, cases, tried)
 
 
 def _placed(system: TrainedSystem, folder: Path) -> TrainedSystem:
@@ -226,12 +224,6 @@ def _is_readable(text: str) -> bool:
     return True
 
 
-def known_findings(tried: Tried) -> list[int]:
-    """The rows of the cases of which findings are known."""
-    found: list[int] = np.flatnonzero(~np.isnan(tried.findings)).tolist()
-    return found
-
-
 def result_rows(table: str, system: str, tried: Tried, boot: Bootstrap) -> list[ResultRow]:
     """The numbers of one system with 95 % intervals, resampled by group."""
     groups = tried.said.groups
@@ -241,7 +233,7 @@ def result_rows(table: str, system: str, tried: Tried, boot: Bootstrap) -> list[
         BALANCED: metrics[BALANCED],
         UNREADABLE: bootstrap_share(tried.unreadable, groups, **boot._asdict()),
     }
-    if known := known_findings(tried):
+    if known := tried.known:
         own = [groups[row] for row in known]
         values[FINDINGS] = bootstrap_mean(tried.findings[known], own, **boot._asdict())
     return [
@@ -267,7 +259,7 @@ def difference_rows(
         ACCURACY: paired_difference(ours.said.right, theirs.said.right, groups, **options),
         BALANCED: balanced_difference(ours.said, theirs.said, boot),
     }
-    if known := known_findings(ours):
+    if known := ours.known:
         own = [groups[row] for row in known]
         pair = ours.findings[known], theirs.findings[known]
         values[FINDINGS] = paired_difference(*pair, own, **options)

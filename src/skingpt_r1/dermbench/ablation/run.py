@@ -32,7 +32,6 @@ from skingpt_r1.dermbench.ablation.compare import (
     Tried,
     compare,
     folder_name,
-    known_findings,
 )
 from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
 from skingpt_r1.dermcot.pipeline import SELECTION, read_selection, select_corpus
@@ -227,6 +226,16 @@ class Measured(NamedTuple):
     classes: Integers
     groups: Sequence[str]
 
+    def __sub__(self, other: Self) -> Self:
+        """Paired by seed and case."""
+        return self._replace(values=self.values - other.values)
+
+    def means(self, sums: Floats, weights: Floats) -> Floats:
+        """The mean of each row of `[rows, n]` sums and weights."""
+        member = np.eye(int(self.classes.max()) + 1)[self.classes]
+        found: Floats = np.nanmean(ratio(sums @ member, weights @ member), axis=1)
+        return found
+
 
 # System -> the folder of its run and what it said, for each seed.
 Runs = dict[str, list[tuple[str, Tried]]]
@@ -243,31 +252,22 @@ def run_ablation(
     """
     # All recipes are read before anything is trained.
     planned = {seed: _plan(recipe, recipes, seed) for seed in recipe.seeds}
-    with own_run(folder):
-        return _run_planned(recipe, planned, folder, progress)
-
-
-def _run_planned(
-    recipe: AblationRecipe,
-    planned: Mapping[int, dict[Corpus, list[TrainedSystem]]],
-    folder: Path,
-    progress: Progress | None,
-) -> list[AblationRow]:
     corpora: dict[Corpus, Path] = {}
-    if recipe.corpus is not None:
-        wanted = [cell.corpus for cell in recipe.cells]
-        corpora = published_corpora(recipe.corpus, folder, ["filtered", *wanted])
     runs: Runs = {}
-    for seed, systems in planned.items():
-        for corpus in dict.fromkeys(cell.corpus for cell in recipe.cells):
-            chosen = [_taught(system, corpora.get(corpus)) for system in systems[corpus]]
-            place = Path(f"seed_{seed}") / corpus
-            show = progress and partial(_show, progress, f"seed {seed}, {corpus}")
-            _compare(chosen, folder, place, runs, show)
-    rows = _rows(recipe, runs)
-    write_results(folder, ablation_rows(rows))
-    write_json_atomic(folder / "ablation.json", [row._asdict() for row in rows])
-    write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
+    with own_run(folder):
+        if recipe.corpus is not None:
+            wanted = [cell.corpus for cell in recipe.cells]
+            corpora = published_corpora(recipe.corpus, folder, ["filtered", *wanted])
+        for seed, systems in planned.items():
+            for corpus, cells in systems.items():
+                chosen = [_taught(system, corpora.get(corpus)) for system in cells]
+                place = Path(f"seed_{seed}") / corpus
+                show = progress and partial(_show, progress, f"seed {seed}, {corpus}")
+                _compare(chosen, folder, place, runs, show)
+        rows = _rows(recipe, runs)
+        write_results(folder, ablation_rows(rows))
+        write_json_atomic(folder / "ablation.json", [row._asdict() for row in rows])
+        write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
     return rows
 
 
@@ -332,10 +332,8 @@ def _rows(recipe: AblationRecipe, runs: Runs) -> list[AblationRow]:
         seeds = recipe.seeds[: len(folders)]
         rows.append(_row(name, measured[name], folders, seeds, boot))
     for better, worse in recipe.differences:
-        pairs = {
-            metric: difference(measured[better][metric], measured[worse][metric])
-            for metric in measured[better]
-        }
+        other = measured[worse]
+        pairs = {metric: item - other[metric] for metric, item in measured[better].items()}
         rows.append(_row(f"{better} - {worse}", pairs, (), recipe.seeds, boot))
     return rows
 
@@ -349,7 +347,7 @@ def _measured(runs: Sequence[Tried]) -> dict[str, Measured]:
         BALANCED: Measured(right, said.labels, said.groups),
         UNREADABLE: Measured(np.array([run.unreadable for run in runs]), whole, said.groups),
     }
-    if known := known_findings(runs[0]):
+    if known := runs[0].known:
         values = np.array([run.findings[known] for run in runs])
         found[FINDINGS] = Measured(values, whole[known], [said.groups[row] for row in known])
     return found
@@ -384,28 +382,24 @@ def _row(
         tuple(seeds),
         max(item.values.shape[1] for item in metrics.values()),
         {metric: interval for metric, interval in found.items() if interval is not None},
-        {metric: _by_seed(item) for metric, item in metrics.items()},
+        {
+            metric: tuple(item.means(item.values, np.ones_like(item.values)).tolist())
+            for metric, item in metrics.items()
+        },
     )
-
-
-def difference(better: Measured, worse: Measured) -> Measured:
-    """Paired by seed and case."""
-    return better._replace(values=better.values - worse.values)
 
 
 def over_seeds(item: Measured, boot: Bootstrap) -> Interval | None:
     """The mean with an interval over seeds and groups of cases."""
-    values, classes, groups = item
-    num_seeds, n = values.shape
-    member = np.eye(int(classes.max()) + 1)[classes]
+    num_seeds, n = item.values.shape
     generator = np.random.default_rng([boot.seed, num_seeds])
     drawn: list[Floats] = []
-    for weights in bootstrap_weights(n, groups, **boot._asdict()):
+    for weights in bootstrap_weights(n, item.groups, **boot._asdict()):
         chosen = generator.integers(0, num_seeds, (len(weights), num_seeds))
         share = (chosen[:, :, None] == np.arange(num_seeds)).mean(axis=1)
-        drawn.append(_class_means((share @ values) * weights, weights, member))
-    value = float(_class_means(values.mean(axis=0)[None], np.ones((1, n)), member)[0])
-    return percentile_interval(value, np.concatenate(drawn), n, len(set(groups)))
+        drawn.append(item.means((share @ item.values) * weights, weights))
+    value = float(item.means(item.values.mean(axis=0)[None], np.ones((1, n)))[0])
+    return percentile_interval(value, np.concatenate(drawn), n, len(set(item.groups)))
 
 
 def ablation_rows(rows: Sequence[AblationRow]) -> list[ResultRow]:
@@ -432,15 +426,3 @@ def cell_text(row: AblationRow, metric: str) -> str:
     """`51.6 (45.9 to 57.2)`, in per cent; a dash where the metric is not known."""
     found = row.metrics.get(metric)
     return "-" if found is None else per_cent(found.value, *(found.ends or (None, None)))
-
-
-def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:
-    hits, counts = sums @ member, weights @ member
-    found: Floats = np.nanmean(ratio(hits, counts), axis=1)
-    return found
-
-
-def _by_seed(item: Measured) -> tuple[float, ...]:
-    member = np.eye(int(item.classes.max()) + 1)[item.classes]
-    ones = np.ones_like(item.values)
-    return tuple(_class_means(item.values, ones, member).tolist())
