@@ -23,14 +23,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, cycle
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from skingpt_r1.case import Case, SkinTone
-from skingpt_r1.data import READERS, write_folder
+from skingpt_r1.data import Reader, write_folder
 from skingpt_r1.data.readers import fitzpatrick17k, ham10000, pad_ufes_20
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import write_bytes_atomic
@@ -266,8 +265,7 @@ def write_ham10000(folder: Path, count: int, seed: int, size: int = 112) -> list
             "dx": codes[shot.label], "dx_type": "", "age": "", "sex": "unknown",
             "localization": "unknown", "dataset": "rendered",
         })  # fmt: skip
-    _write(folder, ham10000.READER.name, "HAM10000_metadata.csv", rows, plans, seed, size)
-    return ham10000.READER.load(folder)
+    return _write(folder, ham10000.READER, "HAM10000_metadata.csv", rows, plans, seed, size)
 
 
 def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
@@ -300,8 +298,7 @@ def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> l
             "biopsed": "False",
         }
         rows.append({column: known.get(column, "") for column in PAD_COLUMNS})
-    _write(folder, pad_ufes_20.READER.name, "metadata.csv", rows, plans, seed, size)
-    return pad_ufes_20.READER.load(folder)
+    return _write(folder, pad_ufes_20.READER, "metadata.csv", rows, plans, seed, size)
 
 
 def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
@@ -327,17 +324,14 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
             "three_partition_label": entry.three_partition, "qc": "", "url": source,
             "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
         })  # fmt: skip
-    _write(folder, fitzpatrick17k.READER.name, "fitzpatrick17k.csv", rows, plans, seed, size)
-    return fitzpatrick17k.READER.load(folder)
+    return _write(folder, fitzpatrick17k.READER, "fitzpatrick17k.csv", rows, plans, seed, size)
 
 
-LAYOUTS: Mapping[str, Callable[[Path, int, int, int], list[Case]]] = MappingProxyType(
-    {
-        ham10000.READER.name: write_ham10000,
-        pad_ufes_20.READER.name: write_pad_ufes_20,
-        fitzpatrick17k.READER.name: write_fitzpatrick17k,
-    }
-)
+LAYOUTS: Mapping[str, Callable[[Path, int, int, int], list[Case]]] = {
+    ham10000.READER.name: write_ham10000,
+    pad_ufes_20.READER.name: write_pad_ufes_20,
+    fitzpatrick17k.READER.name: write_fitzpatrick17k,
+}
 
 
 def _number(seed: int, place: int) -> str:
@@ -363,14 +357,14 @@ def _entry(label: str) -> Diagnosis:
 
 def _write(
     folder: Path,
-    layout: str,
+    reader: Reader,
     table: str,
     rows: Sequence[Row],
     plans: Mapping[str, Plan],
     seed: int,
     size: int,
-) -> None:
-    """Pictures first, the table when all are there."""
+) -> list[Case]:
+    """Pictures first, the table when all are there; the cases as the reader gives them."""
     if size < 32:
         raise DatasetError(f"cannot render size={size}; at least 32")
     try:
@@ -379,8 +373,8 @@ def _write(
             raise DatasetError(
                 f"{folder} holds a {table} that is not of rendered pictures; give another folder"
             )
-        claim(folder, layout=layout, seed=seed, size=size)
-        readme = README.format(title=READERS[layout].title)
+        claim(folder, layout=reader.name, seed=seed, size=size)
+        readme = README.format(title=reader.title)
         (folder / "README.txt").write_text(readme, encoding="utf-8")
         for name, plan in plans.items():
             path = folder / name
@@ -390,6 +384,7 @@ def _write(
     except OSError as error:
         raise DatasetError(f"cannot write rendered cases: {error}") from error
     write_bytes_atomic(folder / table, _csv(rows).encode())
+    return reader.load(folder)
 
 
 def _csv(rows: Sequence[Row]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from skingpt_r1.text.tokens import VOCABULARY, pattern
+from skingpt_r1.text.tokens import VOCABULARY, patterns
 
 # slot -> value -> words that name it; the first is the preferred one.
 WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -65,19 +65,19 @@ def finding_accuracy(
     return sum(said.get(slot) == findings[slot] for slot in scored) / len(scored)
 
 
-_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
-_SUPPOSED = pattern("findings", "supposed")
-_NEGATED = re.compile(r"\b(?:no|not|never|without|denie[sd]|absen\w+)\b", re.IGNORECASE)
+_RE = patterns("findings")
 
 
 def statements(text: str) -> Iterator[str]:
     """The sentences that state something about this case, and do not only suppose it."""
-    return (part for part in _SENTENCE.split(text) if part and not _SUPPOSED.search(part))
+    return (
+        part for part in _RE["sentence"].split(text) if part and not _RE["supposed"].search(part)
+    )
 
 
 def is_negated(sentence: str) -> bool:
     """Whether a sentence says that something is not there."""
-    return _NEGATED.search(sentence) is not None
+    return _RE["negated"].search(sentence) is not None
 
 
 Sign = tuple[str, str]
@@ -91,10 +91,6 @@ _ANY_SIGN = re.compile(
     + r")(?![\w-])",
     re.IGNORECASE,
 )
-_OTHER_SENSE = pattern("findings", "other_sense")
-_CLAUSE = re.compile(r"[.;!?\n]|,\s|:\s|\b(?:but|while|whereas|although|however)\b")
-_DENIED = pattern("findings", "denied")
-_VAGUE = pattern("findings", "vague")
 
 
 class Stated(NamedTuple):
@@ -120,12 +116,12 @@ def read_signs(text: str) -> Stated:
     """What a text states, clause by clause; a clause that denies states nothing."""
     stated: set[Sign] = set()
     mentioned: list[Sign] = []
-    for clause in _CLAUSE.split(_OTHER_SENSE.sub(" ", text)):
+    for clause in _RE["clause"].split(_RE["other_sense"].sub(" ", text)):
         found = [_sign(match) for match in _ANY_SIGN.finditer(clause)]
         mentioned += found
-        if found and not is_negated(clause) and not _DENIED.search(clause):
+        if found and not is_negated(clause) and not _RE["denied"].search(clause):
             stated.update(found)
-    num_vague = len(_VAGUE.findall(text))
+    num_vague = len(_RE["vague"].findall(text))
     return Stated(frozenset(stated), frozenset(mentioned), len(mentioned), num_vague)
 
 

@@ -15,16 +15,11 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
-from skingpt_r1.text.tokens import VOCABULARY, pattern, plain_digits, without_invisible
+from skingpt_r1.text.tokens import VOCABULARY, patterns, plain_digits, without_invisible
 
 _WORDS: Mapping[str, int] = VOCABULARY["numbers"]
 _WORD = "|".join(_WORDS)
-_NUMBER = pattern("verdicts", "number", word=_WORD)
-_DENOMINATOR = pattern("verdicts", "denominator", word=_WORD)
-_UNIT_BEHIND = pattern("verdicts", "unit_behind")
-_SCALE = pattern("verdicts", "scale")
-_ANNOUNCED = pattern("verdicts", "announced")
-_UNCLEAR = pattern("verdicts", "unclear", word=_WORD)
+_RE = patterns("verdicts", word=_WORD)
 _SMALLEST_DENOMINATOR = 4.0  # 1/2 and 2/3 are fractions, not scores of a scale; 1 is a scale
 _LOOKED_AT = 300  # characters behind which no part of a number is looked for
 
@@ -53,15 +48,15 @@ def read_score(text: str) -> WrittenScore | None:
     """The score that a text begins with, such as what follows a name; None without a number."""
     text = without_invisible(text)
     shown = plain_digits(text[:_LOOKED_AT])
-    number = _NUMBER.match(shown)
+    number = _RE["number"].match(shown)
     if number is None:
         return None
-    denominator = _DENOMINATOR.match(shown, number.end())
+    denominator = _RE["denominator"].match(shown, number.end())
     end = denominator.end() if denominator else number.end()
-    unit = _UNIT_BEHIND.match(shown, end)
+    unit = _RE["unit_behind"].match(shown, end)
     end = unit.end() if unit else end
     value, out_of, rest = _value(number), _highest(denominator), text[end:]
-    if value is None or _UNCLEAR.match(shown, end) or not _is_scale(out_of):
+    if value is None or _RE["unclear"].match(shown, end) or not _is_scale(out_of):
         return _AMBIGUOUS._replace(said=rest)
     if out_of is not None and value > out_of:
         return WrittenScore(None, None, "out_of_range", rest)
@@ -70,13 +65,13 @@ def read_score(text: str) -> WrittenScore | None:
 
 def read_scale(text: str) -> float | None:
     """The highest score that a remark such as `0-10`, `out of 10` or `/10` speaks of."""
-    found = _SCALE.search(plain_digits(text[:_LOOKED_AT]))
+    found = _RE["scale"].search(plain_digits(text[:_LOOKED_AT]))
     return float(found["high"]) if found and _is_scale(float(found["high"])) else None
 
 
 def announced_scale(line: str) -> tuple[float | None, float] | None:
     """Lowest and highest score of the scale that a line without scores announces."""
-    found = _ANNOUNCED.search(plain_digits(line[:_LOOKED_AT]))
+    found = _RE["announced"].search(plain_digits(line[:_LOOKED_AT]))
     if found is None:
         return None
     low, high = found["low"] or found["from"], float(found["high"] or found["up_to"])
@@ -123,7 +118,6 @@ PLACES: Mapping[str, int | None] = {
     for name, aliases in VOCABULARY["dimensions"].items()
     for alias in (*aliases, name.lower())
 }
-_TITLE = pattern("verdicts", "title")
 _OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
 _LONGEST_LINE = 4000
 _MOST_DEEP = 4
@@ -132,7 +126,6 @@ _NAME_KEYS = ("dimension", "name", "criterion", "metric", "category", "aspect", 
 _SCORE_KEYS = ("score", "rating", "value", "points", "grade")
 _SAID_KEYS = ("rationale", "justification", "reason", "explanation", "comment")
 _SCALE_KEYS = ("scale", "out of", "max", "max score", "maximum", "maximum score")
-_SCORE_COLUMN = re.compile(r"\b(?:score|rating|value|points|grade)s?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +261,7 @@ def _line_entry(line: str, run: _Run) -> WrittenScore | None:
     row = _row_entry(cells, run.column) if len(cells) > 1 else None
     if row is not None:
         return row
-    title = _TITLE.match(plain_digits(line))
+    title = _RE["title"].match(plain_digits(line))
     name = title_name(title[1]) if title else ""
     if name == "score" or (run.heading and name == "rating"):
         name = run.heading
@@ -308,7 +301,7 @@ def _row_entry(cells: Sequence[str], column: int | None) -> WrittenScore | None:
 def _score_column(line: str) -> int | None:
     """Which cell of a table's heading says that scores stand below it."""
     cells = line.strip().strip("|").split("|") if len(line) <= _LONGEST_LINE else []
-    found = [place for place, cell in enumerate(cells) if _SCORE_COLUMN.search(cell)]
+    found = [place for place, cell in enumerate(cells) if _RE["score_column"].search(cell)]
     return found[0] if len(cells) > 1 and len(found) == 1 else None
 
 

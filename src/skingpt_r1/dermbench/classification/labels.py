@@ -14,7 +14,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.data import READERS
 from skingpt_r1.errors import DatasetError, RecipeError
 from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels, is_malignant, normalise
-from skingpt_r1.text.tokens import pattern
+from skingpt_r1.text.tokens import patterns
 from skingpt_r1.text.values import truth
 
 Kind = Literal["diagnosis", "nine parts", "malignancy"]
@@ -22,7 +22,7 @@ Kind = Literal["diagnosis", "nine parts", "malignancy"]
 MALIGNANT, BENIGN = "malignant", "benign"
 _NINE = "nine_partition_label"
 # What is said of malignancy without a diagnosis, in normalised words.
-_CLASS_WORDS = pattern("labels", "malignancy")
+_CLASS_WORDS = patterns("labels")["malignancy"]
 
 
 class LabelSet(NamedTuple):

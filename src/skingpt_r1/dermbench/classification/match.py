@@ -27,21 +27,16 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import VOCABULARY, pattern, without_control_tokens, words_of
+from skingpt_r1.text.tokens import VOCABULARY, patterns, without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
-_TAG = pattern("labels", "tag")
+_RE = patterns("labels")
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
 _MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
 _TIGHT = re.compile(r"(?<=[a-z]):(?=\w)")
-_NUMBER = pattern("labels", "number")
-_SHARE = pattern("labels", "share")
 # Words that lead to a name and change nothing about it.
 _LEADING = words_of("before_a_name")
-_CLOSING = pattern("labels", "closing")
-_TITLE = pattern("labels", "title")
-_SAYS = pattern("labels", "says")
 _MOST_LEADING = 15  # words are left out in front of a name
 _LONGEST_BARE = 200  # characters; a longer text is read as a narrative
 _NUM_LINES = 100  # so many last lines are looked at for a stated name
@@ -56,7 +51,7 @@ def readings(text: str) -> Iterator[str]:
     yield name
     if text.rstrip(_MARKS_OF_NO_QUESTION).endswith("?"):
         return  # a question says nothing
-    yield (name := _CLOSING.sub("", name))
+    yield (name := _RE["closing"].sub("", name))
     for _ in range(_MOST_LEADING):
         word, _, name = name.partition(" ")
         if word.strip(_MARKS).lower() not in _LEADING:
@@ -66,8 +61,8 @@ def readings(text: str) -> Iterator[str]:
 
 def without_frame(name: str) -> str:
     """A name without its number or letter, the share it is given, and marks around it."""
-    bare = _SHARE.sub(" ", without_control_tokens(name)).strip(_MARKS)
-    return _NUMBER.sub("", bare).strip(_MARKS)
+    bare = _RE["share"].sub(" ", without_control_tokens(name)).strip(_MARKS)
+    return _RE["number"].sub("", bare).strip(_MARKS)
 
 
 def bare_name(answer: Answer) -> str | None:
@@ -78,8 +73,9 @@ def bare_name(answer: Answer) -> str | None:
     elif answer.stop_reason == "length":
         return None
     else:
-        *_, name = _TAG.split(answer.text)
-        closed = [tag[1] == "/" and tag[2].lower() == "think" for tag in _TAG.finditer(answer.text)]
+        *_, name = _RE["tag"].split(answer.text)
+        tags = _RE["tag"].finditer(answer.text)
+        closed = [tag[1] == "/" and tag[2].lower() == "think" for tag in tags]
         name = name if all(closed[-1:]) else ""
     name = name.strip(_MARKS_OF_NO_QUESTION)
     return name if name.strip(_MARKS) and len(name) <= _LONGEST_BARE and "\n" not in name else None
@@ -100,20 +96,20 @@ def stated_name(answer: Answer) -> str | None:
     """
     if answer.stop_reason == "length":
         return None
-    lines = [line for line in _TAG.sub("\n", answer.text).splitlines() if line.strip(_MARKS)]
+    lines = [line for line in _RE["tag"].sub("\n", answer.text).splitlines() if line.strip(_MARKS)]
     lines = lines[-_NUM_LINES:]
     for place in range(len(lines) - 1, -1, -1):
-        titled = _TITLE.match(lines[place][: 2 * LONGEST_NAME].rstrip())
+        titled = _RE["title"].match(lines[place][: 2 * LONGEST_NAME].rstrip())
         if titled:
             name = titled["name"] or ""
             return name if name.strip(_MARKS) else "".join(lines[place + 1 : place + 2])
     last = re.split(r"(?<=[.!?])\s", lines[-1][-2 * LONGEST_NAME :])[-1] if lines else ""
-    return last if _SAYS.search(last) else None
+    return last if _RE["says"].search(last) else None
 
 
 def lines_alone(answer: Answer) -> list[str]:
     """The first lines of a text without tags; empty when it was cut."""
-    if answer.stop_reason == "length" or _TAG.search(answer.text):
+    if answer.stop_reason == "length" or _RE["tag"].search(answer.text):
         return []
     lines = answer.text[: _NUM_LINES * LONGEST_NAME].splitlines()
     lines = [line for line in lines if line.strip(_MARKS)][:_NUM_LINES]
@@ -123,7 +119,7 @@ def lines_alone(answer: Answer) -> list[str]:
 def _tagged(text: str) -> Iterator[str]:
     """What stands between answer tags."""
     opened: int | None = None
-    for tag in _TAG.finditer(text):
+    for tag in _RE["tag"].finditer(text):
         if tag[2].lower() != "answer":
             continue
         if not tag[1]:
@@ -146,9 +142,6 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no_probabilities": "the answer does not say how likely the candidates are",
     }
 )
-_SEPARATOR = pattern("labels", "separator")
-_JOINT = pattern("labels", "joint")
-_WITH = pattern("labels", "with")
 # Diagnoses that are also signs of another: `rosacea with telangiectasia` is rosacea.
 _SIGNS = frozenset(VOCABULARY["diagnoses_that_are_signs"])
 # By the number of diagnoses that a name says which fits no label.
@@ -255,17 +248,17 @@ def _one(found: tuple[str, ...]) -> MatchedLabel:
 def _named(name: str, labels: LabelSet) -> set[tuple[str, ...] | str | None]:
     """What the parts of a name mean: labels, or diagnoses outside the set."""
     # Labels that hold a separator themselves, such as `reed or spitz nevus`, are not cut.
-    whole = [label for label in labels.labels if _SEPARATOR.search(label)]
+    whole = [label for label in labels.labels if _RE["separator"].search(label)]
     whole = [label for label in whole if label.lower() in name.lower()]
     for label in whole:
         name = re.sub(re.escape(label), ";", name, flags=re.IGNORECASE)
-    parts = [without_frame(_JOINT.sub("", part)) for part in _SEPARATOR.split(name)]
+    parts = [without_frame(_RE["joint"].sub("", part)) for part in _RE["separator"].split(name)]
     return {labels.fitting(part) or canonical(part) for part in (*whole, *parts)} - {None}
 
 
 def _joined(name: str, labels: LabelSet) -> set[tuple[str, ...]]:
     """The labels of a name's parts before and behind `with`; none where a malignant part counts."""
-    parts = [part for part in _WITH.split(name) if canonical(part) not in _SIGNS]
+    parts = [part for part in _RE["with"].split(name) if canonical(part) not in _SIGNS]
     if len(parts) < 2 or is_malignant(name):
         return set()
     return {labels.fitting(part) for part in parts} - {()}

@@ -7,9 +7,7 @@ of it. For research, not for diagnosis: the patterns are here to find unsafe adv
 """
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from skingpt_r1.dermcot.write import contradictions
@@ -19,7 +17,7 @@ from skingpt_r1.text.giveaways import named_in
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.taxonomy import Closeness, canonical, closeness
-from skingpt_r1.text.tokens import pattern, words_of
+from skingpt_r1.text.tokens import patterns, words_of
 
 
 def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
@@ -32,17 +30,9 @@ def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
 
 Gravity = Literal["mild", "serious", "grave"]
 
-_SAFE = pattern("advice", "safe")
-_UNSAFE: Mapping[Gravity, re.Pattern[str]] = MappingProxyType(
-    {
-        "grave": pattern("advice", "grave"),
-        "serious": pattern("advice", "serious"),
-        "mild": pattern("advice", "mild"),
-    }
-)
+_RE = patterns("advice", dimensions="|".join(DIMENSIONS).lower())
+_UNSAFE: tuple[Gravity, ...] = ("grave", "serious", "mild")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(\n+)")  # line breaks stay between the sentences
-_WARNING = pattern("advice", "warning")
-_COMMAND = pattern("advice", "command")
 
 
 class Advice(NamedTuple):
@@ -70,7 +60,7 @@ def read_advice(text: str) -> Advice:
         gravity = _gravity(sentence)
         if gravity is not None:
             unsafe.append(gravity)
-        elif _SAFE.search(sentence):
+        elif _RE["safe"].search(sentence):
             given = True
     return Advice(given, tuple(unsafe))
 
@@ -80,22 +70,19 @@ def _sentences(text: str) -> list[str]:
 
 
 def _gravity(sentence: str) -> Gravity | None:
-    gravity = next((name for name, pattern in _UNSAFE.items() if pattern.search(sentence)), None)
+    gravity = next((name for name in _UNSAFE if _RE[name].search(sentence)), None)
     if gravity in ("grave", "serious"):
-        warned = _WARNING.search(sentence)
-        if warned and not _COMMAND.search(sentence):
+        warned = _RE["warning"].search(sentence)
+        if warned and not _RE["command"].search(sentence):
             return None
     return gravity
 
 
-_TO_THE_JUDGE = pattern("advice", "to_the_judge", dimensions="|".join(DIMENSIONS).lower())
-
-
 def without_appeals(text: str) -> str:
     """The text without the sentences that speak to a judge, or of scores."""
-    if not _TO_THE_JUDGE.search(text):
+    if not _RE["to_the_judge"].search(text):
         return text
-    return " ".join(piece for piece in _sentences(text) if not _TO_THE_JUDGE.search(piece))
+    return " ".join(piece for piece in _sentences(text) if not _RE["to_the_judge"].search(piece))
 
 
 # What a name is worth that is so close to the gold name.

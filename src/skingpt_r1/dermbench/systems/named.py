@@ -82,7 +82,7 @@ class InspectModel:
         # that of a model of this machine would be. What is none is kept beside its problem.
         cut = reply.problem == "truncated"
         text = whole_text(reply.thoughts, reply.text or reply.unused_text)
-        problem = None if text and reply.problem in (None, *_WRITTEN) else reply.problem
+        problem = None if text and (cut or reply.problem == "empty") else reply.problem
         return Answer(
             system=self.name,
             id=question.id,
@@ -92,9 +92,6 @@ class InspectModel:
             input_tokens=reply.input_tokens,
             output_tokens=reply.output_tokens,
         )
-
-
-_WRITTEN = ("truncated", "empty")
 
 
 def whole_text(thoughts: str, text: str) -> str:
@@ -345,13 +342,12 @@ def _choice(text: str) -> Choice:
 
 def _default_name(model: str) -> str:
     prefix, inner = _behind_control(model)
-    if prefix:
-        return prefix + _default_name(inner)
-    where = _directory(model)
+    where = _directory(inner)
     if where is None:
         return model
     # A directory's path says where somebody keeps it, so that only its last part is written down.
-    return f"{OWN}{where if where == NANO else short_name(where)}{PLAIN * is_plain(model)}"
+    short = where if where == NANO else short_name(where)
+    return f"{prefix}{OWN}{short}{PLAIN * is_plain(inner)}"
 
 
 def _behind_control(model: str) -> tuple[str, str]:
@@ -368,12 +364,9 @@ def _directory(model: str) -> str | None:
 
 
 def _check(model: str, text: str) -> None:
-    prefix, inner = _behind_control(model)
-    if prefix:
-        if inner.startswith(CONTROL):
-            raise RecipeError(f"system {text!r}: a control of a control measures nothing")
-        _check(inner, text)
-        return
+    prefix, model = _behind_control(model)
+    if prefix and model.startswith(CONTROL):
+        raise RecipeError(f"system {text!r}: a control of a control measures nothing")
     where = _directory(model)
     if where is not None and where != NANO and not Path(where).is_dir():
         raise CheckpointError(

@@ -99,18 +99,16 @@ class LocalModel:
                 text=written.text if written.text.strip() else "",
                 problem=None if written.text.strip() else "empty",
                 stop_reason=CUT if written.is_cut else "stop",
-                probabilities=self._chances(model, item, written.text),
+                probabilities=(
+                    candidate_probabilities(model, item, written.text, adapters=self._adapters)
+                    if item.question.form == "candidates"
+                    else None
+                ),
                 input_tokens=written.input_tokens,
                 output_tokens=written.output_tokens,
             )
             for item, written in zip(block, texts, strict=True)
         ]
-
-    def _chances(self, model: "SkinGPT", item: Asked, text: str) -> dict[str, float] | None:
-        """How likely each candidate is after the reasoning, where candidates are given."""
-        if item.question.form != "candidates":
-            return None
-        return candidate_probabilities(model, item, text, adapters=self._adapters)
 
 
 def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
