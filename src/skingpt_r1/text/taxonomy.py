@@ -441,7 +441,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 def disease_mentions(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of the names of diagnoses in a text, the longest first, from left to right."""
     words = list(_WORD.finditer(text))
-    named = pattern("conclusions", "disease")
+    named = patterns("conclusions")["disease"]
     row = 0
     while row < len(words):
         for last in range(min(len(words), row + _MOST_WORDS) - 1, row - 1, -1):
