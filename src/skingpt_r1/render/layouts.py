@@ -43,21 +43,6 @@ NOTE = "synthetic.json"
 logger = logging.getLogger(__name__)
 
 
-def _case(folder: Path, index: int, seed: int, size: int) -> Case:
-    plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
-    return Case(
-        id=name,
-        images=(folder / "images" / f"{name}.png",),
-        dataset=DATASET,
-        group=name,
-        label=plan.condition.name,
-        fitzpatrick=plan.fitzpatrick,
-        tone=SkinTone.from_fitzpatrick(plan.fitzpatrick),
-        findings=plan.findings,
-        attributes={**plan.attributes, "size_px": str(size)},
-    )
-
-
 def write_picture(path: Path, index: int, seed: int, size: int) -> None:
     """Draw picture number `index` of a seed into a PNG file that appears when it is complete."""
     save_picture(path, plan_case(index, seed), size)
@@ -103,7 +88,18 @@ def _note(folder: Path) -> dict[str, Any] | None:
 def iterate_cases(folder: Path, count: int, seed: int, size: int = 112) -> Iterator[Case]:
     """The cases that `write_cases` writes, without drawing anything."""
     for index in range(count):
-        yield _case(folder, index, seed, size)
+        plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
+        yield Case(
+            id=name,
+            images=(folder / "images" / f"{name}.png",),
+            dataset=DATASET,
+            group=name,
+            label=plan.condition.name,
+            fitzpatrick=plan.fitzpatrick,
+            tone=SkinTone.from_fitzpatrick(plan.fitzpatrick),
+            findings=plan.findings,
+            attributes={**plan.attributes, "size_px": str(size)},
+        )
 
 
 def write_cases(

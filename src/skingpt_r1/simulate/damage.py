@@ -83,15 +83,11 @@ def misname(
     chosen = alike
     if not looks_alike:
         rest = [name for name in names if name not in alike]
-        chosen = [name for name in rest if _swaps_malignancy(name, diagnosis) == errs_gravely]
+        chosen = [name for name in rest if (_course(name) != _course(diagnosis)) == errs_gravely]
     named = rng.choice(chosen)
     right = (diagnosis,) if is_listed else ()
     listed = [name for name in (*differential, *names) if name not in (named, diagnosis)]
     return named, tuple(dict.fromkeys((*right, *listed)))[: len(differential)]
-
-
-def _swaps_malignancy(named: str, diagnosis: str) -> bool:
-    return bool(is_malignant(named)) != bool(is_malignant(diagnosis))
 
 
 def _overlap(first: str, second: str) -> float:
