@@ -433,3 +433,28 @@ def _is_denied(before: list[str], after: list[str]) -> bool:
 def _is_stated(before: list[str], after: list[str]) -> bool:
     goes_on = not after or _LINK.match(" " + " ".join(after[:3])) is not None
     return goes_on and _BEFORE_PART.issuperset(before)
+
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
+
+
+def disease_mentions(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of the names of diagnoses in a text, the longest first, from left to right."""
+    words = list(_WORD.finditer(text))
+    named = patterns("conclusions")["disease"]
+    row = 0
+    while row < len(words):
+        for last in range(min(len(words), row + _MOST_WORDS) - 1, row - 1, -1):
+            start, end = words[row].start(), words[last].end()
+            joined = all(
+                text[one.end() : two.start()].strip(" -,") == ""
+                for one, two in zip(words[row:last], words[row + 1 : last + 1], strict=True)
+            )
+            if joined and (
+                normalise(text[start:end]) in _index().by_name
+                or (row == last and named.fullmatch(text[start:end]))
+            ):
+                yield start, end
+                row = last
+                break
+        row += 1

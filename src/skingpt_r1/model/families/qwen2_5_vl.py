@@ -6,7 +6,7 @@ go. `backbone.Family` describes what another family needs.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
@@ -59,6 +59,34 @@ def merge(backbone: Backbone, pre_merger: Tensor, grids: Tensor) -> Tensor:
     )
     merged: Tensor = backbone.model.visual.merger(pre_merger.to(backbone.dtype))
     return merged[torch.argsort(window_index.to(merged.device))]
+
+
+def tower_states(
+    backbone: Backbone, pixel_values: Tensor, grids: Tensor, layers: Sequence[int]
+) -> Tensor:
+    """What layers of the tower emit, side by side: `[patches, len(layers) * C]`, row by row."""
+    vision = backbone.config.vision_config
+    output = backbone.model.visual(
+        pixel_values.to(backbone.dtype), grid_thw=grids, output_hidden_states=True
+    )
+    states = torch.cat([output.hidden_states[layer + 1] for layer in layers], dim=-1)
+    merge = vision.spatial_merge_size
+    window_index, _ = get_vision_window_index(
+        grids,
+        spatial_merge_size=merge,
+        window_size=vision.window_size,
+        patch_size=vision.patch_size,
+    )
+    grouped = states.view(-1, merge**2, states.shape[-1])
+    states = grouped[torch.argsort(window_index.to(states.device))].flatten(0, 1)
+    # The processor lets the patches that are merged follow one another.
+    rows = []
+    for part, (_, height, width) in zip(
+        torch.split(states, grids.prod(-1).tolist()), grids.tolist(), strict=True
+    ):
+        blocks = part.view(height // merge, width // merge, merge, merge, -1)
+        rows.append(blocks.transpose(1, 2).reshape(height * width, -1))
+    return torch.cat(rows)
 
 
 def patch_width(backbone: Backbone) -> int:
