@@ -14,17 +14,12 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One rendered condition.
+    """One rendered condition."""
 
-    Attributes:
-        name: the diagnosis, as the label of the case.
-        weights: slot -> value -> how often; the weights of a slot add up to one.
-        marks: details that the eight findings do not name; see `lesions.py`.
-    """
-
-    name: str
+    name: str  # the diagnosis, as the label of the case
+    # slot -> value -> how often; the weights of a slot add up to one
     weights: Mapping[str, Weights] = field(hash=False)
-    marks: frozenset[str] = frozenset()
+    marks: frozenset[str] = frozenset()  # details beside the eight findings; see `lesions.py`
 
 
 _DATA: Mapping[str, Any] = package_yaml("render/conditions.yaml")

@@ -7,9 +7,8 @@ say what it is. Numbers have ten digits and more, which no published id has.
 
 A layout gets the conditions that the set has a label for, taken in the way in which its pictures
 are. A lesion may be photographed twice: findings, place and outline are the same, light and optics
-are not. Such pictures are of one lesion and must never be split.
-
-Rendered cases as a folder of PNG files with `metadata.jsonl`, in the layout of plain folders.
+are not. Such pictures are of one lesion and must never be split. `write_cases` writes PNG files
+with `metadata.jsonl`, the layout of plain folders.
 """
 
 import csv
@@ -23,7 +22,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, cycle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -42,21 +41,6 @@ from skingpt_r1.text.taxonomy import Diagnosis, canonical, diagnoses, match_labe
 DATASET = "synthetic"
 NOTE = "synthetic.json"
 logger = logging.getLogger(__name__)
-
-
-def _case(folder: Path, index: int, seed: int, size: int) -> Case:
-    plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
-    return Case(
-        id=name,
-        images=(folder / "images" / f"{name}.png",),
-        dataset=DATASET,
-        group=name,
-        label=plan.condition.name,
-        fitzpatrick=plan.fitzpatrick,
-        tone=SkinTone.from_fitzpatrick(plan.fitzpatrick),
-        findings=plan.findings,
-        attributes={**plan.attributes, "size_px": str(size)},
-    )
 
 
 def write_picture(path: Path, index: int, seed: int, size: int) -> None:
@@ -80,31 +64,42 @@ def claim(folder: Path, **note: str | int) -> None:
     Raises:
         DatasetError: the folder was made with another seed, size or layout.
     """
-    path = folder / NOTE
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != note:
-            raise DatasetError(
-                f"folder {folder.name!r} holds rendered pictures made with {found}, asked for"
-                f" {note}; give the same values, or another folder"
-            )
-        return
-    write_bytes_atomic(path, f"{json.dumps(note)}\n".encode())
+    found = _note(folder)
+    if found is None:
+        write_bytes_atomic(folder / NOTE, f"{json.dumps(note)}\n".encode())
+    elif found != note:
+        raise DatasetError(
+            f"folder {folder.name!r} holds rendered pictures made with {found}, asked for"
+            f" {note}; give the same values, or another folder"
+        )
 
 
 def rendered_layout(folder: Path) -> str | None:
     """The data set in whose layout a folder of rendered pictures is written; None for others."""
-    path = folder / NOTE
-    if not path.is_file():
-        return None
-    layout = json.loads(path.read_text(encoding="utf-8")).get("layout")
+    layout = (_note(folder) or {}).get("layout")
     return None if layout is None else str(layout)
+
+
+def _note(folder: Path) -> dict[str, Any] | None:
+    path = folder / NOTE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def iterate_cases(folder: Path, count: int, seed: int, size: int = 112) -> Iterator[Case]:
     """The cases that `write_cases` writes, without drawing anything."""
     for index in range(count):
-        yield _case(folder, index, seed, size)
+        plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
+        yield Case(
+            id=name,
+            images=(folder / "images" / f"{name}.png",),
+            dataset=DATASET,
+            group=name,
+            label=plan.condition.name,
+            fitzpatrick=plan.fitzpatrick,
+            tone=SkinTone.from_fitzpatrick(plan.fitzpatrick),
+            findings=plan.findings,
+            attributes={**plan.attributes, "size_px": str(size)},
+        )
 
 
 def write_cases(

@@ -1,17 +1,13 @@
-"""Narratives damaged in known ways at known strengths, and the scores that they deserve.
+"""Narratives damaged in known ways at known strengths, the scores that they deserve, and raters.
 
-Every damage can be found in picture and text alone; its words are in `damage.yaml`. The scores
-are simulated and our own choice: `true_scores` says how far each strength lowers each dimension.
-A wrong diagnosis is graver when it does not look alike, when the right name is not considered, and
-most when it takes a malignant disease for a harmless one or the reverse.
+Every damage can be found in picture and text alone; words and numbers are in `damage.yaml` and our
+own choice. A wrong diagnosis is graver when it does not look alike, when the right name is not
+considered, and most when it takes a malignant disease for a harmless one or the reverse.
+
+Simulated raters are formulas, not people: true scores with a lasting bias and noise. Their notes
+on a narrative, in the form of `format_notes`, come from the rendered case and the known damage: an
+evaluator that writes such notes first has its comparison on paper before a score depends on it.
 For research, not for diagnosis.
-
-Simulated raters: formulas, not people. For research, not for diagnosis.
-
-They give the true scores with a lasting bias and with noise, whose sizes are our choice. They also
-write notes on damaged narratives, in the form of `format_notes`: an evaluator that writes such
-notes first has its comparison on paper before a score depends on it. The notes are true: they come
-from the rendered case and the known damage.
 """
 
 import math
@@ -87,15 +83,11 @@ def misname(
     chosen = alike
     if not looks_alike:
         rest = [name for name in names if name not in alike]
-        chosen = [name for name in rest if _swaps_malignancy(name, diagnosis) == errs_gravely]
+        chosen = [name for name in rest if (_course(name) != _course(diagnosis)) == errs_gravely]
     named = rng.choice(chosen)
     right = (diagnosis,) if is_listed else ()
     listed = [name for name in (*differential, *names) if name not in (named, diagnosis)]
     return named, tuple(dict.fromkeys((*right, *listed)))[: len(differential)]
-
-
-def _swaps_malignancy(named: str, diagnosis: str) -> bool:
-    return bool(is_malignant(named)) != bool(is_malignant(diagnosis))
 
 
 def _overlap(first: str, second: str) -> float:
@@ -160,12 +152,9 @@ _SENTENCE_END = re.compile(r"(?<=\.) ")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is wrong with a narrative.
+    """What is wrong with a narrative."""
 
-    Attributes:
-        parts: kind -> strength, above 0 and up to 1; empty when nothing is wrong.
-    """
-
+    # kind -> strength, above 0 and up to 1; empty when nothing is wrong
     parts: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

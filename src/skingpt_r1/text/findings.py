@@ -7,7 +7,7 @@ not stated.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -51,18 +51,12 @@ def check_findings(findings: Mapping[str, str]) -> list[str]:
     ]
 
 
-def finding_accuracy(
-    text: str, findings: Mapping[str, str], slots: Iterable[str] | None = None
-) -> float:
-    """Share of the true findings that a text names rightly; one it does not mention is wrong.
-
-    By default all slots of `findings` count.
-    """
-    scored = [slot for slot in (slots or findings) if slot in findings]
-    if not scored:
+def finding_accuracy(text: str, findings: Mapping[str, str]) -> float:
+    """Share of the true findings that a text names rightly; one it does not mention is wrong."""
+    if not findings:
         raise ValueError("no known finding to compare with")
     said = read_findings(text)
-    return sum(said.get(slot) == findings[slot] for slot in scored) / len(scored)
+    return sum(said.get(slot) == value for slot, value in findings.items()) / len(findings)
 
 
 _RE = patterns("findings")

@@ -4,10 +4,9 @@ A diagnosis is given away by its name, a synonym, a kind of it or an adjective. 
 that only a person can tell are allowed where the case records them, else they are invented.
 A hit names its kind, never the words.
 
-Whether a text says anything clinical at all, before anybody judges how well it says it.
-
-Blank fields, placeholders, headings alone, messages of servers and programs, and refusals say
-nothing. A short answer (`melanoma`, `Dx: BCC`) says something; so does what is not recognised.
+Also whether a text says anything clinical at all: blank fields, placeholders, headings alone,
+messages of servers and programs, and refusals do not. A short answer (`melanoma`, `Dx: BCC`) says
+something; so does what is not recognised.
 """
 
 import re

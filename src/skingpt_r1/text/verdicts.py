@@ -122,10 +122,7 @@ _OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECA
 _LONGEST_LINE = 4000
 _MOST_DEEP = 4
 _LOOKED_BACK = 200  # characters in front of an object that may say what its scores mean
-_NAME_KEYS = ("dimension", "name", "criterion", "metric", "category", "aspect", "title", "label")
-_SCORE_KEYS = ("score", "rating", "value", "points", "grade")
-_SAID_KEYS = ("rationale", "justification", "reason", "explanation", "comment")
-_SCALE_KEYS = ("scale", "out of", "max", "max score", "maximum", "maximum score")
+_KEYS: Mapping[str, Sequence[str]] = VOCABULARY["verdict_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +382,7 @@ def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterato
             yield from _json_entries(item, highest, depth=depth + 1)
         return
     highest = _json_scale(content) or highest
-    named = title_name(_text_under(content, _NAME_KEYS))
+    named = title_name(_text_under(content, _KEYS["name"]))
     if named in PLACES and _score_under(content) is not None:
         yield from _json_entry(PLACES[named], content, highest)
         return
@@ -400,7 +397,7 @@ def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterato
 def _json_entry(dimension: int | None, value: Any, highest: float | None) -> Iterator[WrittenScore]:
     said = ""
     if isinstance(value, Fields):
-        said, highest = _text_under(value, _SAID_KEYS), _json_scale(value) or highest
+        said, highest = _text_under(value, _KEYS["said"]), _json_scale(value) or highest
         value = _score_under(value)
     score = read_score(value) if isinstance(value, str) else None
     if score is not None:
@@ -424,10 +421,10 @@ def _text_under(fields: Fields, keys: Sequence[str]) -> str:
 
 def _score_under(fields: Fields) -> str | None:
     """The score of an object; None where there is none, or two."""
-    found = _under(fields, _SCORE_KEYS)
+    found = _under(fields, _KEYS["score"])
     return found[0] if len(found) == 1 and isinstance(found[0], str) else None
 
 
 def _json_scale(fields: Fields) -> float | None:
-    said = _text_under(fields, _SCALE_KEYS).strip()
+    said = _text_under(fields, _KEYS["scale"]).strip()
     return read_scale(said) or (read_scale(f"/{said}") if said.isdecimal() else None)
