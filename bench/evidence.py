@@ -8,17 +8,11 @@ import argparse
 from pathlib import Path
 
 import torch
-from PIL import Image
 
-from skingpt_r1.evidence.tables import claim_rows, gate_rows, region_rows
+from skingpt_r1.evidence.tables import rendered_rows
 from skingpt_r1.evidence.verify import load_verifier
 from skingpt_r1.records import write_results
-from skingpt_r1.render.case import plan_case, render
-from skingpt_r1.render.others import other_pictures
 from skingpt_r1.stats.intervals import Bootstrap
-from skingpt_r1.text.findings import RENDERED_SLOTS
-
-SEED = 60_001  # of no picture that the reader was taught on
 
 
 def main() -> None:
@@ -28,13 +22,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/evidence"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    plans = [plan_case(index, SEED) for index in range(given.pictures)]
-    pictures = [Image.fromarray(render(plan)) for plan in plans]
-    facts = [dict(plan.findings) for plan in plans]
-    verifier, boot = load_verifier(), Bootstrap(0, 1000)
-    rows = claim_rows(verifier, pictures, facts, slots=RENDERED_SLOTS, boot=boot)
-    rows += region_rows(verifier, pictures[: given.regions], facts[: given.regions], boot)
-    rows += gate_rows(pictures, other_pictures(60, 5), boot)
+    rows = rendered_rows(
+        load_verifier(),
+        pictures=given.pictures,
+        regions=given.regions,
+        others=60,
+        boot=Bootstrap(0, 1000),
+    )
     given.out.mkdir(parents=True, exist_ok=True)
     write_results(given.out, rows)
     for row in rows:

@@ -3,7 +3,16 @@
 import pytest
 
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.evidence.tables import GREY, OTHER, OWN, claim_rows, gate_rows, region_rows
+from skingpt_r1.evidence.tables import (
+    GREY,
+    OTHER,
+    OWN,
+    claim_rows,
+    gate_rows,
+    region_rows,
+    rendered_rows,
+    support_rows,
+)
 from skingpt_r1.render.others import KINDS, other_pictures
 from skingpt_r1.stats.intervals import Bootstrap
 from skingpt_r1.text.findings import RENDERED_SLOTS
@@ -40,3 +49,20 @@ def test_the_gate_is_counted_kind_by_kind(pictures):
 def test_nothing_known_is_an_error(verifier, pictures):
     with pytest.raises(DatasetError, match="without known findings"):
         claim_rows(verifier, pictures[:2], [{}, {}], slots=RENDERED_SLOTS, boot=BOOT)
+
+
+def test_what_systems_state_is_held_against_their_pictures(verifier, pictures, facts):
+    true = [f"A {known['colour']} lesion with {known['border']} borders." for known in facts]
+    texts = {"true": true, "moved": true[5:] + true[:5], "silent": ["" for _ in facts]}
+    rows = {(r.system, r.metric): r for r in support_rows(verifier, pictures, texts, BOOT)}
+    assert {system for system, _ in rows} == {"true", "moved"}
+    assert rows["true", "claims supported"].value >= 0.85
+    assert rows["true", "claims contradicted"].value <= 0.05
+    assert rows["true", "claims supported, another picture"].value <= 0.5
+    assert rows["moved", "claims supported"].value <= 0.5
+    assert rows["true", "claims supported"].n == 2 * len(pictures)
+
+
+def test_all_tables_on_rendered_pictures(verifier):
+    rows = rendered_rows(verifier, pictures=8, regions=2, others=1, boot=BOOT)
+    assert {row.table for row in rows} == {"claims", "regions", "gate"}

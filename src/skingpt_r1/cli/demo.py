@@ -23,7 +23,7 @@ from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, all_settings, pr
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import ResultRow
 from skingpt_r1.runs import own_run
-from skingpt_r1.stats.intervals import per_cent
+from skingpt_r1.stats.intervals import Bootstrap, per_cent
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.ablation.compare import ComparedSystems
@@ -69,9 +69,12 @@ def demo(
             _run_dermbench(recipes, out, models),
             *(_classify(recipes, out, name, models) for name in SETS),
         ]
-        data = _report(folders, out, ablation)
+        evidence = _evidence(folders[0])
+        data = _report(folders, out, [*ablation, *evidence])
     typer.echo("")
     for line in (*report_lines(data), *_ratio_lines(data)):
+        typer.echo(line)
+    for line in _evidence_lines(evidence):
         typer.echo(line)
     _print_case(out / "dermbench")
     typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
@@ -172,6 +175,34 @@ def _ask(recipe: Path, folder: Path, settings: Sequence[str], systems: Sequence[
     chosen = load_bench_recipe(recipe, [*settings, batch, "systems=[]"])
     with staged() as progress:
         run_systems(chosen, folder, systems=systems, progress=progress)
+
+
+def _evidence(folder: Path) -> "list[ResultRow]":
+    """Try the verifier and the gate, and hold what the systems said against the pictures."""
+    from skingpt_r1.data.intake import open_image
+    from skingpt_r1.dermbench.answers import read_answers
+    from skingpt_r1.dermbench.questions import data_root, read_questions, with_pictures
+    from skingpt_r1.evidence.tables import rendered_rows, support_rows
+    from skingpt_r1.evidence.verify import load_verifier
+
+    verifier, boot = load_verifier(device="cpu"), Bootstrap(0, 500)
+    asked = with_pictures(read_questions(folder), data_root(folder))
+    pictures = [open_image(item.pictures[0]) for item in asked]
+    said = {name: read_answers(folder, name) for name in (*SYSTEMS, "reference")}
+    texts = {
+        name: [answers[item.question.id].text for item in asked] for name, answers in said.items()
+    }
+    rows = rendered_rows(verifier, pictures=160, regions=40, others=50, boot=boot)
+    return rows + support_rows(verifier, pictures, texts, boot)
+
+
+def _evidence_lines(rows: "Sequence[ResultRow]") -> Iterator[str]:
+    """The main figures, each with its control."""
+    yield "\nEvidence: claims held against the picture (unseen rendered cases)"
+    for row in rows:
+        if row.metric.startswith(("AUC of true", "own region", "other pictures", "claims ")):
+            ends = "" if row.low is None else f" ({row.low:.2f} to {row.high:.2f})"
+            yield f"    {row.system}, {row.metric}: {row.value:.2f}{ends}"
 
 
 def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]") -> "ReportData":

@@ -22,6 +22,8 @@ from skingpt_r1.evidence.verify import (
     rim_colour,
 )
 from skingpt_r1.records import ResultRow
+from skingpt_r1.render.case import plan_case, render
+from skingpt_r1.render.others import other_pictures
 from skingpt_r1.stats.intervals import (
     Bootstrap,
     Floats,
@@ -30,6 +32,8 @@ from skingpt_r1.stats.intervals import (
     bootstrap_statistic,
     calibration_error,
 )
+from skingpt_r1.text.claims import read_claims
+from skingpt_r1.text.findings import RENDERED_SLOTS
 
 Facts = Sequence[Mapping[str, str]]
 OWN, OTHER, GREY = "own picture", "another picture", "grey picture"
@@ -169,3 +173,63 @@ def gate_rows(
 
 def _is_refused(picture: Image.Image) -> int:
     return int(picture_problem(measure_picture(picture)) is not None)
+
+
+SEED = 60_001  # of no picture that the embedded reader was taught on
+
+
+def rendered_rows(
+    verifier: ReaderVerifier, *, pictures: int, regions: int, others: int, boot: Bootstrap
+) -> list[ResultRow]:
+    """All three tables on rendered pictures: so many, of these so many for the deletion test.
+
+    `others` pictures of each kind that is no skin picture are shown to the gate.
+    """
+    plans = [plan_case(index, SEED) for index in range(pictures)]
+    drawn = [Image.fromarray(render(plan)) for plan in plans]
+    facts = [plan.findings for plan in plans]
+    return [
+        *claim_rows(verifier, drawn, facts, slots=RENDERED_SLOTS, boot=boot),
+        *region_rows(verifier, drawn[:regions], facts[:regions], boot),
+        *gate_rows(drawn, other_pictures(others, SEED), boot),
+    ]
+
+
+def support_rows(
+    verifier: ReaderVerifier,
+    pictures: Sequence[Image.Image],
+    texts: Mapping[str, Sequence[str]],
+    boot: Bootstrap,
+) -> list[ResultRow]:
+    """Table `support`: of what systems state of pictures, how much is supported, contradicted.
+
+    The control holds the same texts against the next picture.
+
+    Args:
+        verifier: checks; claims of slots that it does not know are left out.
+        pictures: one of each case.
+        texts: system -> its text about each case; an empty one claims nothing.
+        boot: of the intervals, by picture.
+    """
+    chances = verifier.read_all(pictures)
+    rows: list[ResultRow] = []
+    for system, said in texts.items():
+        shares: dict[str, list[float]] = {"supported": [], "contradicted": [], OTHER: []}
+        owner: list[int] = []
+        for number, text in enumerate(said):
+            for claim in read_claims(text):
+                own, other = (
+                    verifier.check_read(claim, chances, (number + shift) % len(pictures))
+                    for shift in (0, 1)
+                )
+                if own.probability is None:
+                    continue
+                shares["supported"].append(own.verdict == "supported")
+                shares["contradicted"].append(own.verdict == "contradicted")
+                shares[OTHER].append(other.verdict == "supported")
+                owner.append(number)
+        for metric, hits in shares.items() if owner else ():
+            name = f"supported, {OTHER}" if metric == OTHER else metric
+            found = bootstrap_share(np.array(hits, np.float64), owner, **boot._asdict())
+            rows.append(found.row("support", system, f"claims {name}"))
+    return rows

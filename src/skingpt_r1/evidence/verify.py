@@ -113,7 +113,7 @@ class ReaderVerifier:
     ) -> list[CheckedClaim]:
         """See `Verifier`; the regions cost one pass over `(SIDE - BLOCK + 1)**2` covered copies."""
         chances = self.read_all([picture])
-        checked = [self._check(claim, chances) for claim in claims]
+        checked = [self.check_read(claim, chances) for claim in claims]
         local = [
             row
             for row, found in enumerate(checked)
@@ -151,12 +151,15 @@ class ReaderVerifier:
         """`[pictures]`: how likely the value of a claim is there, stated or denied."""
         return self.reader.claim_probability(claim.slot, claim.value, chances[claim.slot])
 
-    def _check(self, claim: Claim, chances: Mapping[str, Tensor]) -> CheckedClaim:
+    def check_read(
+        self, claim: Claim, chances: Mapping[str, Tensor], picture: int = 0
+    ) -> CheckedClaim:
+        """One claim, without a region, from what `read_all` gave of a picture."""
         if claim.status not in ("stated", "denied"):
             return CheckedClaim(claim, "not checkable", reason=ABOUT_OTHERS)
         if claim.value not in self.reader.config.slots.get(claim.slot, ()):
             return CheckedClaim(claim, "not checkable", reason=UNKNOWN_SLOT)
-        there = float(self._is_true(claim, chances)[0])
+        there = float(self._is_true(claim, chances)[picture])
         probability = 1 - there if claim.status == "denied" else there
         verdict: Verdict = "not checkable"
         if probability >= SUPPORTED:
