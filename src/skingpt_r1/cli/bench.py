@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skingpt_r1.cli import RESEARCH, closing
+from skingpt_r1.cli import closing, finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
+    MaxCost,
     RecipeFile,
     Settings,
     model_recipe,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from skingpt_r1.dermbench.answers import SystemTally
     from skingpt_r1.dermbench.judgements import JudgedSystem
     from skingpt_r1.dermbench.judges.judge import Judge
-    from skingpt_r1.dermbench.report.data import Audit
     from skingpt_r1.dermbench.systems.card import SystemCard
 
 
@@ -48,23 +48,101 @@ MovedData = Annotated[
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a benchmark run.")]
 
 
-def add_judging(app: typer.Typer) -> None:
-    """Add the commands to a group."""
-    app.command(
-        "judge",
-        epilog=closing(
-            "skingpt bench judge runs/bench --judge rubric --judge dermeval",
-            "skingpt bench judge runs/bench --judge openai/gpt-5 --repeats 3 --price 1.25 10 "
-            "--max-cost 5",
+bench_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="DermBench: ask systems, judge what they say, and report it.",
+    epilog=closing("skingpt bench run dermbench_demo --out runs/bench"),
+)
+
+SHOWN = 5
+
+
+@bench_app.command(
+    "run",
+    epilog=closing(
+        "skingpt bench run dermbench_demo --out runs/bench",
+        "skingpt bench run dermbench_demo --out runs/bench "
+        "--system mine=skingpt/runs/mine/adapter --system openai/gpt-5 --max-cost 5",
+    ),
+)
+def run_bench(
+    recipe: RecipeFile,
+    settings: Settings = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]SYSTEM",
+            help="Asked beside those of the recipe; repeatable. `skingpt/nano`, `skingpt/DIR`, "
+            "either with `#plain`, a model that inspect-ai can name, `URL#MODEL`, or "
+            "`control/majority`, `control/reference`, `control/shuffled-images:SYSTEM`, "
+            "`control/blank-images:SYSTEM`.",
         ),
-    )(judge)
-    app.command("audit", epilog=closing("skingpt bench audit runs/bench"))(audit)
-    app.command(
-        "agree",
-        epilog=closing("skingpt bench agree runs/bench clinicians.jsonl --out runs/agreement"),
-    )(agree)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/<name> by default.")
+    ] = None,
+    max_cost: MaxCost = None,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-overlap", help="Ask systems that were trained on questions, and mark these."
+        ),
+    ] = False,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Ask every question of every system.
+
+    The same command again continues a stopped run and repeats calls that failed; systems may be
+    added.
+    """
+    from skingpt_r1.dermbench.answers import run_systems
+
+    chosen = load_bench_recipe(recipe, model_settings(device, dtype, settings))
+    folder = run_folder(out, chosen.name)
+    with staged() as progress:
+        tallies = run_systems(
+            chosen,
+            folder,
+            systems=system or (),
+            max_cost=max_cost,
+            allow_overlap=allow_overlap,
+            progress=progress,
+        )
+    finish(*answer_lines(tallies), f"answers: {folder / 'answers'}")
 
 
+def answer_lines(tallies: Sequence["SystemTally"]) -> Iterator[str]:
+    """What became of the questions, a few lines for each system."""
+    for tally in tallies:
+        cut = f", {tally.cut:,} of them cut" if tally.cut else ""
+        yield f"{tally.card.system}: {tally.answered:,} of {tally.asked:,} answered{cut}"
+        for problem, number in tally.problems.most_common():
+            yield f"    {number:,} without an answer: {problem}"
+        yield from _overlap_lines(tally.card)
+
+
+def _overlap_lines(card: "SystemCard") -> Iterator[str]:
+    if card.unchecked:
+        yield f"    overlap with its training: not checked; {card.unchecked}"
+    elif card.overlapping:
+        yield f"    trained on {len(card.overlapping):,} of the questions, which are marked:"
+        yield from (f"      {line}" for line in card.leaks[:SHOWN])
+        if len(card.leaks) > SHOWN:
+            yield f"      and {len(card.leaks) - SHOWN:,} more"
+    else:
+        yield f"    overlap with its training: none in {card.compared:,} cases"
+    yield from (f"    known: {line}" for line in card.known)
+
+
+@bench_app.command(
+    epilog=closing(
+        "skingpt bench judge runs/bench --judge rubric --judge dermeval",
+        "skingpt bench judge runs/bench --judge openai/gpt-5 --repeats 3 --price 1.25 10 "
+        "--max-cost 5",
+    )
+)
 def judge(
     folder: RunDirectory,
     names: Annotated[
@@ -93,9 +171,7 @@ def judge(
         tuple[float, float] | None,
         typer.Option(metavar="IN OUT", help="Of a language model, USD per million tokens."),
     ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
+    max_cost: MaxCost = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
@@ -121,10 +197,10 @@ def judge(
         for one in [open_judge(name, options, ledger) for name in chosen]:
             for line in _judge_all(folder, one, system, repeats):
                 typer.echo(line)
-    typer.echo(f"judgements: {folder / JUDGEMENTS}")
-    typer.echo(RESEARCH)
+    finish(f"judgements: {folder / JUDGEMENTS}")
 
 
+@bench_app.command(epilog=closing("skingpt bench audit runs/bench"))
 def audit(
     folder: RunDirectory,
     ratings: Annotated[
@@ -132,18 +208,12 @@ def audit(
     ] = None,
 ) -> None:
     """Check the judges of a run: repeats, length, order, own family, clinicians."""
-    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
-
-    scores = read_scores(folder)
-    found = audit_run(scores)
-    if ratings is not None:
-        found += agreement_audits(measure_judges(folder, scores, ratings))
-    for line in audit_lines(found):
-        typer.echo(line)
-    typer.echo(RESEARCH)
+    finish(*audit_lines(_audits_of(folder, ratings)))
 
 
+@bench_app.command(
+    epilog=closing("skingpt bench agree runs/bench clinicians.jsonl --out runs/agreement")
+)
 def agree(
     folder: RunDirectory,
     ratings: Annotated[Path, typer.Argument(help="Rating file of clinicians, on the scale 0-5.")],
@@ -176,7 +246,7 @@ def agree(
         with own_run(out):
             write_results(out, [row for entry in found for row in entry.rows])
         typer.echo(f"results: {out / 'results.json'}")
-    typer.echo(RESEARCH)
+    finish()
 
 
 def _judge_all(
@@ -225,20 +295,14 @@ def _prices(names: Sequence[str], price: tuple[float, float] | None) -> dict[str
     return {models[0]: Price(input=price[0], output=price[1])}
 
 
-def add_report(app: typer.Typer) -> None:
-    """Add the command to a group."""
-    app.command(
-        "report",
-        epilog=closing(
-            "skingpt bench report runs/bench",
-            "skingpt bench report runs/bench --baseline base --out runs/bench/published "
-            "--no-pictures",
-            "skingpt bench report runs/bench runs/bench_ham10000 runs/bench_pad_ufes_20 "
-            "--out runs/report",
-        ),
-    )(report)
-
-
+@bench_app.command(
+    epilog=closing(
+        "skingpt bench report runs/bench",
+        "skingpt bench report runs/bench --baseline base --out runs/bench/published --no-pictures",
+        "skingpt bench report runs/bench runs/bench_ham10000 runs/bench_pad_ufes_20 "
+        "--out runs/report",
+    )
+)
 def report(
     folders: Annotated[
         list[Path],
@@ -280,20 +344,18 @@ def report(
         folders, baseline=baseline, audits=find_audits(folders, ratings), pictures=pictures
     )
     written = write_report(data, folders[0] if out is None else out)
-    for line in report_lines(data):
-        typer.echo(line)
-    typer.echo(f"page:    {written.page}")
-    typer.echo(f"tables:  {written.markdown}")
-    typer.echo(f"results: {written.results}")
-    typer.echo(RESEARCH)
+    finish(
+        *report_lines(data),
+        f"page:    {written.page}",
+        f"tables:  {written.markdown}",
+        f"results: {written.results}",
+    )
 
 
 def find_audits(
     folders: Sequence[Path], ratings: Path | None = None
 ) -> dict[Path, tuple[Audit, ...]]:
     """Checks of the judges of each run; none where nothing is judged, as in classification."""
-    from skingpt_r1.dermbench.records import JUDGEMENTS
-
     judged = [path for path in folders if any((path / JUDGEMENTS).glob("*/*.jsonl"))]
     if ratings is None:
         return {path: tuple(_audits_of(path, None)) for path in judged}
@@ -336,100 +398,3 @@ def report_lines(data: ReportData) -> Iterator[str]:
             judge = of_run(audit.judge, audit.run)
             yield f"warning: {judge}, {audit.check}, {audit.subject}: {audit.verdict}"
     yield from data.notes
-
-
-bench_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="DermBench: ask systems, judge what they say, and report it.",
-    epilog=closing("skingpt bench run dermbench_demo --out runs/bench"),
-)
-
-SHOWN = 5
-
-
-@bench_app.command(
-    "run",
-    epilog=closing(
-        "skingpt bench run dermbench_demo --out runs/bench",
-        "skingpt bench run dermbench_demo --out runs/bench "
-        "--system mine=skingpt/runs/mine/adapter --system openai/gpt-5 --max-cost 5",
-    ),
-)
-def run_bench(
-    recipe: RecipeFile,
-    settings: Settings = None,
-    system: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[NAME=]SYSTEM",
-            help="Asked beside those of the recipe; repeatable. `skingpt/nano`, `skingpt/DIR`, "
-            "either with `#plain`, a model that inspect-ai can name, `URL#MODEL`, or "
-            "`control/majority`, `control/reference`, `control/shuffled-images:SYSTEM`, "
-            "`control/blank-images:SYSTEM`.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/<name> by default.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
-    allow_overlap: Annotated[
-        bool,
-        typer.Option(
-            "--allow-overlap", help="Ask systems that were trained on questions, and mark these."
-        ),
-    ] = False,
-    device: Device = None,
-    dtype: Dtype = None,
-) -> None:
-    """Ask every question of every system.
-
-    The same command again continues a stopped run and repeats calls that failed; systems may be
-    added.
-    """
-    from skingpt_r1.dermbench.answers import run_systems
-
-    chosen = load_bench_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
-    folder = run_folder(out, chosen.name)
-    with staged() as progress:
-        tallies = run_systems(
-            chosen,
-            folder,
-            systems=system or (),
-            max_cost=max_cost,
-            allow_overlap=allow_overlap,
-            progress=progress,
-        )
-    for line in answer_lines(tallies):
-        typer.echo(line)
-    typer.echo(f"answers: {folder / 'answers'}")
-    typer.echo(RESEARCH)
-
-
-add_judging(bench_app)
-add_report(bench_app)
-
-
-def answer_lines(tallies: Sequence["SystemTally"]) -> Iterator[str]:
-    """What became of the questions, a few lines for each system."""
-    for tally in tallies:
-        cut = f", {tally.cut:,} of them cut" if tally.cut else ""
-        yield f"{tally.card.system}: {tally.answered:,} of {tally.asked:,} answered{cut}"
-        for problem, number in tally.problems.most_common():
-            yield f"    {number:,} without an answer: {problem}"
-        yield from _overlap_lines(tally.card)
-
-
-def _overlap_lines(card: "SystemCard") -> Iterator[str]:
-    if card.unchecked:
-        yield f"    overlap with its training: not checked; {card.unchecked}"
-    elif card.overlapping:
-        yield f"    trained on {len(card.overlapping):,} of the questions, which are marked:"
-        yield from (f"      {line}" for line in card.leaks[:SHOWN])
-        if len(card.leaks) > SHOWN:
-            yield f"      and {len(card.leaks) - SHOWN:,} more"
-    else:
-        yield f"    overlap with its training: none in {card.compared:,} cases"
-    yield from (f"    known: {line}" for line in card.known)

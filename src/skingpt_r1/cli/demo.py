@@ -9,19 +9,17 @@ Printing a comparison: the table of systems, the differences, one narrative befo
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from skingpt_r1.cli import RESEARCH
+from skingpt_r1.cli import finish
 from skingpt_r1.cli.bench import find_audits, report_lines
 from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
 from skingpt_r1.cli.distill import print_ablation
-from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings, staged
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings, print_table, staged
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import ResultRow
 from skingpt_r1.runs import own_run
@@ -76,10 +74,11 @@ def demo(
     for line in (*report_lines(data), *_ratio_lines(data)):
         typer.echo(line)
     _print_case(out / "dermbench")
-    typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
-    typer.echo(f"results: {out / 'results.json'}")
-    typer.echo(f"{(time.monotonic() - started) / 60:.1f} minutes")
-    typer.echo(RESEARCH)
+    finish(
+        f"\nreport: {out / 'report' / 'report.html'}",
+        f"results: {out / 'results.json'}",
+        f"{(time.monotonic() - started) / 60:.1f} minutes",
+    )
 
 
 def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
@@ -203,9 +202,14 @@ def _print_case(folder: Path) -> None:
     from skingpt_r1.dermbench.questions import read_questions
 
     first = read_questions(folder)[0]
-    typer.echo(f"\nThe first unseen case, {first.images[0]}: {first.label}")
-    for name in (BASE, BEST):
-        typer.echo(f"\n{name}:\n  {read_answers(folder, name)[first.id].text}")
+    texts = {name: read_answers(folder, name)[first.id].text for name in (BASE, BEST)}
+    _print_narratives(first.images[0], first.label, texts)
+
+
+def _print_narratives(picture: str, label: str, texts: Mapping[str, str]) -> None:
+    typer.echo(f"\nThe first unseen case, {picture}: {label}")
+    for system, text in texts.items():
+        typer.echo(f"\n{system}:\n  {text}")
 
 
 Columns = Sequence[tuple[str, str]]
@@ -224,36 +228,29 @@ def print_comparison(
         after: system whose narrative is shown second.
     """
     systems = list(comparison.answers)
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(
-        _table(f"{title}, {len(comparison.cases)} unseen pictures", comparison, systems, columns)
-    )
+    headings = ["system", *(f"{heading} (95 % interval)" for _, heading in columns)]
+    cells = {(row.system, row.metric): _cell(row) for row in comparison.rows}
     differences = list(dict.fromkeys(row.system for row in comparison.rows))
     paired = [name for name in differences if name not in systems]
-    if paired:
-        console.print(_table("Differences, paired by case", comparison, paired, columns))
+    titles = {
+        f"{title}, {len(comparison.cases)} unseen pictures": systems,
+        "Differences, paired by case": paired,
+    }
+    for above, names in titles.items():
+        lines = [[name, *(cells.get((name, key), "-") for key, _ in columns)] for name in names]
+        if lines:
+            print_table(above, headings, lines)
     unreadable = {
         name: sum(answer.unreadable is not None for answer in answers)
         for name, answers in comparison.answers.items()
     }
     if any(unreadable.values()):
         counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
-        console.print(f"Unreadable answers, counted as wrong: {counted}")
-    _print_narratives(comparison, before, after)
-    typer.echo(RESEARCH)
-
-
-def _table(
-    title: str, comparison: "ComparedSystems", systems: Sequence[str], columns: Columns
-) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("system")
-    for _, heading in columns:
-        table.add_column(f"{heading} (95 % interval)", justify="right")
-    cells = {(row.system, row.metric): _cell(row) for row in comparison.rows}
-    for name in systems:
-        table.add_row(name, *[cells.get((name, metric), "-") for metric, _ in columns])
-    return table
+        typer.echo(f"Unreadable answers, counted as wrong: {counted}")
+    case = comparison.cases[0]
+    texts = {name: comparison.answers[name][0].text for name in (before, after)}
+    _print_narratives(case.images[0].name, case.label, texts)
+    finish("")
 
 
 def _cell(row: ResultRow) -> str:
@@ -261,15 +258,6 @@ def _cell(row: ResultRow) -> str:
     if row.low is None or row.high is None:
         return f"{text} ({NO_INTERVAL})"
     return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
-
-
-def _print_narratives(comparison: "ComparedSystems", before: str, after: str) -> None:
-    """The first case of the test set, whatever came out."""
-    case = comparison.cases[0]
-    typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")
-    for name in (before, after):
-        typer.echo(f"\n{name}:\n  {comparison.answers[name][0].text}")
-    typer.echo("")
 
 
 # Without matrices in the tower, which the demo's strongest row has.

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from skingpt_r1.cli import RESEARCH, closing
+from skingpt_r1.cli import closing, finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
@@ -18,6 +16,7 @@ from skingpt_r1.cli.options import (
     Settings,
     model_recipe,
     model_settings,
+    print_table,
     run_folder,
     staged,
 )
@@ -59,9 +58,7 @@ def train(
     from skingpt_r1.dermeval.run import train_evaluator
     from skingpt_r1.recipes import read_recipe
 
-    chosen = read_recipe(
-        EvaluatorRecipe, recipe, [*(settings or ()), *model_settings(device, dtype)]
-    )
+    chosen = read_recipe(EvaluatorRecipe, recipe, model_settings(device, dtype, settings))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         done = train_evaluator(chosen, folder, progress=progress, quiet=not sys.stderr.isatty())
@@ -69,9 +66,7 @@ def train(
     if export is not None:
         export_evaluator(done.adapter, export, evaluator_card(chosen, done.model.config, done.rows))
         typer.echo(f"exported:  {export}")
-    typer.echo(f"evaluator: {done.adapter}")
-    typer.echo(f"results:   {folder / 'results.json'}")
-    typer.echo(RESEARCH)
+    finish(f"evaluator: {done.adapter}", f"results:   {folder / 'results.json'}")
 
 
 @dermeval_app.command(
@@ -114,8 +109,7 @@ def score(
     reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(done.unscored.items()))
     typer.echo(f"{done.scored} scored, {sum(done.unscored.values())} unscored {reasons}".rstrip())
     print_rows(done.rows, "Mean scores", no_ends="")
-    typer.echo(f"ratings: {done.path}")
-    typer.echo(RESEARCH)
+    finish(f"ratings: {done.path}")
 
 
 @dermeval_app.command(
@@ -151,7 +145,7 @@ def agree(
             draw_bland_altman(pairs, out / "bland_altman.png", (first.stem, second.stem))
             write_results(out, rows)
         typer.echo(f"results: {out / 'results.json'}; picture: {out / 'bland_altman.png'}")
-    typer.echo(RESEARCH)
+    finish()
 
 
 def print_rows(rows: Sequence[ResultRow], title: str, *, no_ends: str = NO_INTERVAL) -> None:
@@ -162,22 +156,18 @@ def print_rows(rows: Sequence[ResultRow], title: str, *, no_ends: str = NO_INTER
         title: above the table.
         no_ends: what stands beside a number without an interval.
     """
-    console = Console(soft_wrap=True, highlight=False)
     systems = list(dict.fromkeys(row.system for row in rows))
     metrics = list(dict.fromkeys(row.metric for row in rows))
     if no_ends and all(row.low is None for row in rows):
         title, no_ends = f"{title}; {no_ends}", ""
     cells = {(row.system, row.metric): _cell(row, no_ends) for row in rows}
     wide = len(metrics) > len(systems) + 4
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for name in systems if wide else metrics:
-        table.add_column(name, justify="right")
-    for line in metrics if wide else systems:
-        across = systems if wide else metrics
+    down, across = (metrics, systems) if wide else (systems, metrics)
+    lines = []
+    for line in down:
         keys = [(name, line) if wide else (line, name) for name in across]
-        table.add_row(line, *[cells.get(key, "-") for key in keys])
-    console.print(table)
+        lines.append([line, *(cells.get(key, "-") for key in keys)])
+    print_table(title, ["", *across], lines)
 
 
 def _cell(row: ResultRow, no_ends: str) -> str:

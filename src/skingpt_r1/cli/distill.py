@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from skingpt_r1.cli import RESEARCH
+from skingpt_r1.cli import finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
@@ -22,6 +20,7 @@ from skingpt_r1.cli.options import (
     RunFolder,
     Settings,
     model_settings,
+    print_table,
     run_folder,
     staged,
 )
@@ -46,15 +45,14 @@ def distill(
     from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_recipe
 
-    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    chosen = load_recipe(recipe, model_settings(device, dtype, settings))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         run_recipe(
             chosen, folder, features=features, progress=progress, quiet=not sys.stderr.isatty()
         )
-    typer.echo(f"adapter: {folder / 'adapter'}")
-    typer.echo(f"try it:  skingpt diagnose photo.jpg --model {folder / 'adapter'}")
-    typer.echo(RESEARCH)
+    adapter = folder / "adapter"
+    finish(f"adapter: {adapter}", f"try it:  skingpt diagnose photo.jpg --model {adapter}")
 
 
 def features(
@@ -72,7 +70,7 @@ def features(
     from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_features
 
-    chosen = load_recipe(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    chosen = load_recipe(recipe, model_settings(device, dtype, settings))
     with staged() as progress:
         store = run_features(
             chosen, run_folder(out, chosen.name), features=features, progress=progress
@@ -95,13 +93,12 @@ def ablate(
     from skingpt_r1.dermbench.ablation.run import load_ablation, run_ablation
     from skingpt_r1.recipes import find_recipe
 
-    chosen = load_ablation(recipe, [*(settings or ()), *model_settings(device, dtype)])
+    chosen = load_ablation(recipe, model_settings(device, dtype, settings))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)
     print_ablation(rows)
-    typer.echo(f"results: {folder / 'results.json'}; runs of each cell: {folder / 'ablation.md'}")
-    typer.echo(RESEARCH)
+    finish(f"results: {folder / 'results.json'}; runs of each cell: {folder / 'ablation.md'}")
 
 
 def print_ablation(rows: Sequence["AblationRow"]) -> None:
@@ -109,7 +106,7 @@ def print_ablation(rows: Sequence["AblationRow"]) -> None:
     from skingpt_r1.dermbench.ablation.run import cell_text
 
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
-    console = Console(soft_wrap=True, highlight=False)
+    headings = ["cell", *(f"{metric}, % (95 % interval)" for metric in metrics)]
     cells = [row for row in rows if row.runs]
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(s for row in cells for s in row.seeds))
     titles = {
@@ -117,12 +114,6 @@ def print_ablation(rows: Sequence["AblationRow"]) -> None:
         "Differences, paired by seed and case": [row for row in rows if not row.runs],
     }
     for title, part in titles.items():
-        if not part:
-            continue
-        table = Table(title=title, title_justify="left")
-        table.add_column("cell")
-        for metric in metrics:
-            table.add_column(f"{metric}, % (95 % interval)", justify="right")
-        for row in part:
-            table.add_row(row.name, *[cell_text(row, metric) for metric in metrics])
-        console.print(table)
+        lines = [[row.name, *(cell_text(row, metric) for metric in metrics)] for row in part]
+        if lines:
+            print_table(title, headings, lines)

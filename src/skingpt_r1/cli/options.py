@@ -1,9 +1,9 @@
-"""Arguments that several commands share.
+"""Arguments that several commands share, and the tables that they print.
 
 Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from skingpt_r1.model.config import (
     AUTO,
@@ -49,7 +50,12 @@ FeatureFolder = Annotated[
     Path | None,
     typer.Option("--features", help="Folder of stored features, to share; in the run by default."),
 ]
-
+MaxCost = Annotated[
+    float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
+]
+MaxDistance = Annotated[
+    int, typer.Option(min=0, max=256, help="Bits of 256 in which near-identical may differ.")
+]
 Device = Annotated[
     str | None, typer.Option(metavar="NAME", help=f"Where models go: {DEVICES}. auto by default.")
 ]
@@ -62,10 +68,13 @@ Dtype = Annotated[
 ]
 
 
-def model_settings(device: str | None, dtype: str | None) -> list[str]:
-    """The options as changes to the section `models` of a recipe."""
+def model_settings(
+    device: str | None, dtype: str | None, settings: Sequence[str] | None = None
+) -> list[str]:
+    """The options as changes to the section `models` of a recipe, after those of --set."""
     given = {"device": device, "dtype": dtype}
-    return [f"models.{key}={value}" for key, value in given.items() if value is not None]
+    models = [f"models.{key}={value}" for key, value in given.items() if value is not None]
+    return [*(settings or ()), *models]
 
 
 def model_recipe(device: str | None, dtype: str | None) -> ModelRecipe:
@@ -82,6 +91,28 @@ def model_recipe(device: str | None, dtype: str | None) -> ModelRecipe:
 def run_folder(out: Path | None, name: str) -> Path:
     """The folder of a run: as asked for, or by the recipe's name."""
     return Path("runs") / name if out is None else out
+
+
+def split_pair(word: str, form: str) -> tuple[str, str]:
+    """Both sides of an argument with a `=`; the form is told where one is missing.
+
+    Raises:
+        typer.BadParameter: it has no such sides.
+    """
+    name, _, value = word.partition("=")
+    if not (name.strip() and value.strip()):
+        raise typer.BadParameter(f"{word!r} is not {form}")
+    return name, value
+
+
+def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table whose first column names the rows."""
+    table = Table(title=title, title_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=True, highlight=False).print(table)
 
 
 T = TypeVar("T")
