@@ -62,7 +62,7 @@ def main() -> None:
     ratios, worst = [], 0.0
     for index in range(arguments.cases):
         request = Request((Image.fromarray(render(plan_case(index, 5))),))
-        reasoning = model.generate_batch([request])[0].partition(ANSWER_OPENS)[0]
+        reasoning = model.write([request])[0].text.partition(ANSWER_OPENS)[0]
         opening = tokens(f"{reasoning}{ANSWER_OPENS}")
         batch = encode_prompts(processor, [request])
         start = time.perf_counter()

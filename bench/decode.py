@@ -20,8 +20,8 @@ from skingpt_r1.render.case import plan_case, render
 
 def decode(model: SkinGPT, requests: list[Request], adapters: bool) -> tuple[float, list[str]]:
     start = time.perf_counter()
-    texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=128), adapters=adapters)
-    return time.perf_counter() - start, texts
+    written = model.write(requests, decoding=Decoding(max_new_tokens=128), adapters=adapters)
+    return time.perf_counter() - start, [one.text for one in written]
 
 
 def main() -> None:

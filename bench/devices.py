@@ -47,10 +47,10 @@ def main() -> None:
         model = load_model(arguments.model, device=device, dtype=dtype)
         evaluator = load_evaluator(arguments.evaluator, device=device, dtype=dtype)
         # The first call in a number format loads its kernels, which takes seconds.
-        model.generate_batch(requests, decoding=Decoding(max_new_tokens=160))
+        model.write(requests, decoding=Decoding(max_new_tokens=160))
         list(judge(evaluator, [(requests[0].images, "A red papule: wart.")], brief=True))
         start = time.perf_counter()
-        texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=160))
+        texts = [one.text for one in model.write(requests, decoding=Decoding(max_new_tokens=160))]
         written = len(texts) / (time.perf_counter() - start)
         items = [(request.images, text) for request, text in zip(requests, texts, strict=True)]
         start = time.perf_counter()

@@ -10,7 +10,7 @@ a model that learns from fewer mistakes should name more findings and diagnoses 
 import argparse
 from pathlib import Path
 
-from skingpt_r1.dermbench.ablation.compare import Diagnosed, TrainedSystem, compare, difference_rows
+from skingpt_r1.dermbench.ablation.compare import TrainedSystem, Tried, compare, difference_rows
 from skingpt_r1.dermbench.ablation.run import by_chance
 from skingpt_r1.dermcot.corpus import CorpusRecord, read_corpus
 from skingpt_r1.dermcot.publish import Options, publish
@@ -30,16 +30,14 @@ def slips(folder: Path) -> str:
     return f"{len(records):,} narratives, {made:,} with a simulated slip"
 
 
-def distilled(
-    recipe: Path, root: Path, folder: Path, seed: int
-) -> tuple[list[Diagnosed], list[ResultRow]]:
+def distilled(recipe: Path, root: Path, folder: Path, seed: int) -> tuple[Tried, list[ResultRow]]:
     settings = [
         "data.dataset=dermcot", f"data.root={root}", "data.split=official",
         "data.narratives=given", f"seed={seed}",
     ]  # fmt: skip
     system = TrainedSystem("adapter", load_recipe(recipe, settings), "features")
     found = compare([system], folder, table="filter_gain", differences=())
-    return list(found.answers["adapter"]), found.rows
+    return found.tried["adapter"], found.rows
 
 
 def main() -> None:

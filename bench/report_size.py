@@ -21,8 +21,6 @@ from PIL import Image
 
 from skingpt_r1.case import SkinTone
 from skingpt_r1.dermbench.answers import answers_path
-from skingpt_r1.dermbench.audits import audit_run
-from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.records import Answer, Judgement, Question, file_stem
 from skingpt_r1.dermbench.report.rows import write_report
 from skingpt_r1.dermbench.summary import summarise_runs
@@ -134,9 +132,8 @@ def make_run(folder: Path, count: int) -> None:
 
 def measure(folder: Path) -> None:
     start, worked = time.perf_counter(), time.process_time()
-    audits = tuple(audit_run(read_scores(folder)))
     notes = ("All texts, scores and pictures are made up.",)
-    data = summarise_runs([folder], audits={folder: audits}, notes=notes)
+    data = summarise_runs([folder], notes=notes)
     summarised = time.perf_counter()
     written = write_report(data, folder)
     end, worked = time.perf_counter(), time.process_time() - worked

@@ -18,7 +18,9 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from skingpt_r1.distill.losses import Term
 from skingpt_r1.distill.objective import stored_text_term
 from skingpt_r1.model.adapters.visual import VisualOutput
-from skingpt_r1.model.config import AdapterConfig, VisualConfig
+from skingpt_r1.model.backbone import Backbone
+from skingpt_r1.model.config import AdapterConfig, BackboneReference, VisualConfig
+from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.skingpt import SkinGPT
 
 SEVEN_B = {
@@ -65,7 +67,9 @@ def make_model(toy: bool, device: str, dtype: torch.dtype) -> SkinGPT:
         backbone = Qwen2_5_VLForConditionalGeneration(config).eval()
         torch.set_default_dtype(torch.float32)
     visual = VisualConfig(features="tower", embed_dim=64 if toy else 1024)
-    return SkinGPT(backbone, AdapterConfig(visual=visual)).to(device)
+    reference = BackboneReference(name="random", revision="")
+    loaded = Backbone(backbone, qwen2_5_vl, None, reference)
+    return SkinGPT(loaded, AdapterConfig(visual=visual)).to(device)
 
 
 def make_batch(model: SkinGPT, cases: int, side: int, answer: int) -> dict[str, torch.Tensor]:

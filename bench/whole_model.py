@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skingpt_r1.distill.features import StoredCase
 from skingpt_r1.distill.losses import (
+    IGNORED,
     UNKNOWN_TONE,
     Term,
     Terms,
@@ -21,7 +22,7 @@ from skingpt_r1.distill.losses import (
 )
 from skingpt_r1.distill.objective import Batch
 from skingpt_r1.model.processor import SkinProcessor, pad_rows
-from skingpt_r1.model.prompt import IGNORED, Request, encode_example
+from skingpt_r1.model.prompt import Request, encode_example
 from skingpt_r1.model.skingpt import SkinGPT
 
 
@@ -30,12 +31,14 @@ def encode_whole(processor: SkinProcessor, items: Sequence[StoredCase]) -> Batch
     examples = [
         encode_example(processor, Request.of_case(item.case), item.narrative) for item in items
     ]
-    rows = [example.input_ids for example in examples]
+    rows = [example.prompt + example.answer for example in examples]
+    labels = [[IGNORED] * len(example.prompt) + example.answer for example in examples]
+    input_ids, mask = pad_rows(rows, processor.pad_id, "right")
     teachers = [item.teacher for item in items if item.teacher is not None]
     batch = {
-        "input_ids": pad_rows(rows, processor.pad_id, left=False),
-        "labels": pad_rows([example.labels for example in examples], IGNORED, left=False),
-        "attention_mask": pad_rows([[1] * len(row) for row in rows], 0, left=False),
+        "input_ids": input_ids,
+        "labels": pad_rows(labels, IGNORED, "right")[0],
+        "attention_mask": mask,
         "pixel_values": torch.cat([example.pictures.pixel_values for example in examples]),
         "grids": torch.cat([example.pictures.image_grid_thw for example in examples]),
         "images": torch.tensor([len(item.case.images) for item in items]),

@@ -33,10 +33,8 @@ TEXTS = [
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen2.5-VL directory with random weights, tokenizer and processor files."""
     torch = pytest.importorskip("torch")
-    from tools.nano.tokenizer import save_tokenizer, train_tokenizer
+    from tools.nano.tokenizer import make_image_processor, save_tokenizer, train_tokenizer
     from transformers import Qwen2_5_VLForConditionalGeneration
-
-    from skingpt_r1.model.processor import make_image_processor
 
     folder = tmp_path_factory.mktemp("tiny") / "backbone"
     tokenizer = train_tokenizer(TEXTS, 512)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import fingerprint
-from skingpt_r1.dermcot.corpus import CorpusRecord, Part, Provenance, corpus_path, relative
+from skingpt_r1.dermcot.corpus import CorpusRecord, Part, Provenance, corpus_path
 from skingpt_r1.records import append_records
 from skingpt_r1.render.layouts import write_cases
+from skingpt_r1.runs import picture_name
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.wording import urgency_of, write_narrative
 
@@ -26,7 +27,7 @@ def record_of(case: Case, folder: Path, part: Part, **changes: object) -> Corpus
         "dataset": case.dataset,
         "group": case.group,
         "part": part,
-        "images": tuple(relative(path, folder) for path in case.images),
+        "images": tuple(picture_name(path, folder) for path in case.images),
         "sha256": tuple(item.file for item in prints),
         "phash": tuple(item.hash.tobytes().hex() for item in prints),
         "diagnosis": case.label,

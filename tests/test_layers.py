@@ -13,6 +13,7 @@ LEVELS = {
     "dermcot": 5,
     "dermeval": 5,
     "distill": 4,
+    "evidence": 4,
     "model": 3,
     "simulate": 3,
     "ratings": 3,
@@ -29,7 +30,7 @@ LEVELS = {
     "errors": 0,
 }
 SIBLINGS = {("dermcot", "dermeval"), ("dermeval", "dermcot")}
-TORCH_UNITS = {"model", "distill", "dermeval"}
+TORCH_UNITS = {"model", "distill", "evidence", "dermeval"}
 GRAPH = import_graph()
 
 

@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import (
     append_record,
+    iterate_places,
     iterate_records,
     mend_records,
     read_json,
     read_records,
+    record_at,
     write_json_atomic,
 )
 
@@ -53,6 +55,21 @@ def test_a_record_that_breaks_the_schema_is_told_when_it_is_reached(tmp_path):
     assert next(rows).text == "a"
     with pytest.raises(RecordError, match=r"lines\.jsonl, line 2: field number"):
         next(rows)
+
+
+@pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf", b"\n\n"], ids=["plain", "mark", "blank"])
+def test_a_record_is_read_again_by_its_place(tmp_path, head):
+    path = tmp_path / "lines.jsonl"
+    write(path, ["ä", "b", "c"])
+    path.write_bytes(head + path.read_bytes() + b'{"torn')
+    found = list(iterate_places(path, Line))
+    assert [record for _, record in found] == read_records(path, Line)
+    with path.open("rb") as file:
+        assert [record_at(file, place, Line) for place, _ in found[::-1]] == [
+            record for _, record in found[::-1]
+        ]
+        with pytest.raises(RecordError, match=r"lines\.jsonl, byte \d+: "):
+            record_at(file, found[1][0] + 1, Line)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

@@ -18,7 +18,15 @@ import pytest
 from owned_folder import HOLD, Hold
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.records import Record, read_records, start_run
-from skingpt_r1.runs import LOCK, find_root, note_root, own_run, run_in_order, same_root
+from skingpt_r1.runs import (
+    LOCK,
+    find_root,
+    note_root,
+    own_run,
+    picture_name,
+    run_in_order,
+    same_root,
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -270,3 +278,11 @@ def test_records_of_other_units_are_refused(tmp_path: Path, units: list[str]) ->
     with pytest.raises(RecordError, match="where another one belongs"):
         run_in_order(path, Unit, lambda: units, lambda at: decide(at, 1))
     assert path.read_bytes() == before
+
+
+def test_pictures_are_named_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    picture = tmp_path / "pictures" / "a.png"
+    folder = tmp_path / "run" / "deep"
+    name = picture_name(picture, folder)
+    assert name == "../../pictures/a.png"
+    assert (folder / name).resolve() == picture.resolve()

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from skingpt_r1.case import Case, SkinTone, Split
     from skingpt_r1.data import load_cases
+    from skingpt_r1.evidence.verify import CheckedClaim, load_verifier, verify
     from skingpt_r1.model.load import load_model
     from skingpt_r1.model.skingpt import SkinGPT
+    from skingpt_r1.text.claims import Claim, read_claims
     from skingpt_r1.text.narrative import Narrative, parse_narrative
     from skingpt_r1.text.rubric import Scores, Unscored, parse_scores
 
@@ -19,6 +21,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Case",
+    "CheckedClaim",
+    "Claim",
     "Narrative",
     "Scores",
     "SkinGPT",
@@ -27,12 +31,17 @@ __all__ = [
     "Unscored",
     "load_cases",
     "load_model",
+    "load_verifier",
     "parse_narrative",
     "parse_scores",
+    "read_claims",
+    "verify",
 ]
 
 _HOME = {
     "Case": "case",
+    "CheckedClaim": "evidence.verify",
+    "Claim": "text.claims",
     "Narrative": "text.narrative",
     "Scores": "text.rubric",
     "SkinGPT": "model.skingpt",
@@ -41,8 +50,11 @@ _HOME = {
     "Unscored": "text.rubric",
     "load_cases": "data",
     "load_model": "model.load",
+    "load_verifier": "evidence.verify",
     "parse_narrative": "text.narrative",
     "parse_scores": "text.rubric",
+    "read_claims": "text.claims",
+    "verify": "evidence.verify",
 }
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -12,9 +13,16 @@ from pydantic_core import ErrorDetails
 from skingpt_r1.errors import RecipeError
 
 EXTENDS = "extends"
+PACKAGE = Path(__file__).parent
 # The recipes of the package; also in an installed wheel.
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES = PACKAGE / "recipes"
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
+
+
+@cache
+def package_yaml(name: str) -> Any:
+    """The values of a YAML file of the package, such as `text/words.yaml`."""
+    return yaml.safe_load((PACKAGE / name).read_text("utf-8"))
 
 
 class Section(BaseModel):

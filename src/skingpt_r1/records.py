@@ -21,7 +21,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_jsonable_python
@@ -178,16 +178,28 @@ def iterate_records(path: Path, record_type: type[RecordT]) -> Iterator[RecordT]
     Raises:
         RecordError: the file is missing, or a line other than a torn last one breaks the schema.
     """
+    return (record for _, record in iterate_places(path, record_type))
+
+
+def iterate_places(path: Path, record_type: type[RecordT]) -> Iterator[tuple[int, RecordT]]:
+    """As `iterate_records`, each with the byte where its line begins."""
     adapter = TypeAdapter(record_type)
     try:
         with path.open("rb") as file:
             for row, line in numbered_lines(file, path):
                 if line.endswith(b"\n") or _is_object(line):
-                    yield _validate(adapter, line, path, row)
+                    place = file.tell() - len(line)
+                    yield place, _validate(adapter, line, f"{path}, line {row}")
                 else:
                     logger.warning("%s: the last line is torn and was left out", path.name)
     except OSError as error:
         raise _cannot("read", path, error) from error
+
+
+def record_at(file: BinaryIO, place: int, record_type: type[RecordT]) -> RecordT:
+    """The record whose line begins at a byte of an open file."""
+    file.seek(place)
+    return _validate(TypeAdapter(record_type), file.readline(), f"{file.name}, byte {place}")
 
 
 def counting(
@@ -390,11 +402,11 @@ def _plain_mapping(value: object) -> dict[Any, Any]:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _validate(adapter: TypeAdapter[Any], line: bytes, path: Path, row: int) -> Any:
+def _validate(adapter: TypeAdapter[RecordT], line: bytes, where: str) -> RecordT:
     try:
         return adapter.validate_json(line, strict=True, extra="forbid")
     except ValidationError as error:
-        raise RecordError(f"{path}, line {row}: {_first_problem(error)}") from error
+        raise RecordError(f"{where}: {_first_problem(error)}") from error
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -5,17 +5,22 @@ process. The system frees the lock of a process that was killed, however it ende
 left of the file is no obstacle; a command that ends takes the file away.
 
 Records name pictures from the root of their data. Where that is, `places.json` says, by its path
-and from the run's folder, so that either may move and both may move together.
+and from the run's folder, so that either may move and both may move together. Work that is done in
+several processes ends with the one that began it.
 """
 
 import errno
 import logging
+import multiprocessing
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,7 @@ from skingpt_r1.records import (
     iterate_records,
     mend_records,
     read_json,
+    sha256_file,
     write_json_atomic,
 )
 
@@ -91,6 +97,27 @@ def own_run(folder: Path) -> Iterator[None]:
         for path in made:
             with suppress(OSError):  # what holds a file stays
                 path.rmdir()
+
+
+def picture_name(path: Path, folder: Path) -> str:
+    """A picture's path as records name it: from the root of its data, or their file, with `/`."""
+    if path.is_relative_to(folder):  # also where it is a link to somewhere else
+        return path.relative_to(folder).as_posix()
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def picture_paths(names: Iterable[str], folder: Path) -> tuple[Path, ...]:
+    """The picture files that a record names from a folder."""
+    return tuple(folder / name for name in names)
+
+
+def changed_pictures(name: str, paths: Sequence[Path], sha256: Sequence[str]) -> Iterator[str]:
+    """Why pictures are not those of these hashes, a line for each; `name` says whose they are."""
+    for path, sha in zip(paths, sha256, strict=True):
+        if not path.is_file():
+            yield f"{name}: no picture {path.name}"
+        elif sha256_file(path) != sha:
+            yield f"{name}: {path.name} is another file now"
 
 
 def note_root(folder: Path, root: Path) -> None:
@@ -176,6 +203,32 @@ def run_in_order(
     for number, record in enumerate(islice(work(start), done - start, None), done + 1):
         append_record(path, record)
         report(number, total)
+
+
+@contextmanager
+def process_map(workers: int, chunk: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` in processes that end with this one; where one is enough, `map` itself.
+
+    They take `chunk` items at a time.
+    """
+    if workers == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        yield partial(pool.map, chunksize=chunk)
+
+
+def _end_with_parent() -> None:
+    """A killed run cannot tell its processes to stop; they notice by themselves."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _lock(place: Path, asked: Path) -> FileLock:

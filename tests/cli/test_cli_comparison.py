@@ -7,7 +7,8 @@ import pytest
 from skingpt_r1.case import Case
 from skingpt_r1.cli import RESEARCH
 from skingpt_r1.cli.demo import print_comparison
-from skingpt_r1.dermbench.ablation.compare import BASE, ComparedSystems, Diagnosed, diagnosed
+from skingpt_r1.dermbench.ablation.compare import BASE, ComparedSystems, Tried, read_tried
+from skingpt_r1.dermbench.records import Answer
 from skingpt_r1.records import ResultRow
 from skingpt_r1.text.narrative import make_narrative
 
@@ -19,11 +20,17 @@ CASES = [
 ]
 
 
-def said(case: Case, diagnosis: str | None) -> Diagnosed:
-    if diagnosis is None:
-        return diagnosed(case, "no words of note", ["wart", "nevus"])
-    text = make_narrative("A lesion.", f"It looks like {diagnosis}.", diagnosis).text
-    return diagnosed(case, text, ["wart", "nevus"])
+def tried(*diagnoses: str | None) -> Tried:
+    return read_tried(
+        CASES, [said(case, name) for case, name in zip(CASES, diagnoses, strict=True)]
+    )
+
+
+def said(case: Case, diagnosis: str | None) -> Answer:
+    text = "no words of note"
+    if diagnosis is not None:
+        text = make_narrative("A lesion.", f"It looks like {diagnosis}.", diagnosis).text
+    return Answer(system="s", id=case.id, text=text)
 
 
 def row(system: str, metric: str, value: float, *interval: float) -> ResultRow:
@@ -35,7 +42,6 @@ def row(system: str, metric: str, value: float, *interval: float) -> ResultRow:
 
 @pytest.fixture
 def comparison() -> ComparedSystems:
-    first, second = CASES
     return ComparedSystems(
         rows=[
             row(BASE, ACCURACY, 0.0, 0.0, 0.123),
@@ -44,10 +50,7 @@ def comparison() -> ComparedSystems:
             row("adapted - base", ACCURACY, 0.5, -0.125, 0.75),
         ],
         cases=CASES,
-        answers={
-            BASE: [said(first, None), said(second, None)],
-            "adapted": [said(first, "wart"), said(second, "nevus")],
-        },
+        tried={BASE: tried(None, None), "adapted": tried("wart", "nevus")},
     )
 
 
@@ -85,7 +88,7 @@ def test_unreadable_answers_are_counted(
 def test_nothing_is_said_of_unreadable_answers_when_there_are_none(
     comparison: ComparedSystems, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    comparison.answers[BASE] = comparison.answers["adapted"]
+    comparison.tried[BASE] = comparison.tried["adapted"]
     assert "Unreadable" not in "\n".join(printed(comparison, capsys))
 
 
@@ -95,5 +98,5 @@ def test_the_first_case_before_and_after(
     text = "\n".join(printed(comparison, capsys))
     assert "The first unseen case, 0.png: wart" in text
     assert "base:\n  no words of note" in text
-    assert f"adapted:\n  {comparison.answers['adapted'][0].text}" in text
+    assert f"adapted:\n  {comparison.tried['adapted'].answers[0].text}" in text
     assert text.rstrip().endswith(RESEARCH)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from skingpt_r1.cli.main import run
-from skingpt_r1.cli.options import model_recipe, model_settings
+from skingpt_r1.cli.options import all_settings, model_recipe
 
 COMMANDS = {
     "diagnose": ["diagnose", "photo.png"],
@@ -77,6 +77,7 @@ def test_the_dtype_of_scores_is_part_of_their_run(
 
 
 def test_what_is_not_given_leaves_the_recipe_alone() -> None:
-    assert model_settings(None, None) == []
-    assert model_settings("cuda:1", "fp32") == ["models.device=cuda:1", "models.dtype=fp32"]
+    assert all_settings(None, None, None) == []
+    given = ["models.device=cuda:1", "models.dtype=fp32"]
+    assert all_settings(["seed=1"], "cuda:1", "fp32") == ["seed=1", *given]
     assert model_recipe(None, None).model_dump() == {"device": "auto", "dtype": "auto"}

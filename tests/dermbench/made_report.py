@@ -4,6 +4,7 @@ import base64
 import random
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import combinations
 
 from PIL import Image
 
@@ -11,24 +12,25 @@ from skingpt_r1.case import SkinTone
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.dermbench.report.data import (
     LABEL_OUTCOMES,
+    OVERLAP,
     Audit,
     Calibration,
     CaseAnswer,
-    Classification,
-    ClassifierRow,
     Confusion,
-    LabelRow,
-    Leak,
     ReportCase,
     ReportData,
-    ScoreTable,
-    SystemScores,
-    ToneRow,
+    ResultTable,
+    SkinGroup,
     ToneTable,
+    at_most,
+    compared,
+    counted,
+    measured,
 )
-from skingpt_r1.stats.classification import AURC, BRIER, ECE, Abstention, Bin, ClassScore
+from skingpt_r1.records import ResultRow
+from skingpt_r1.stats.classification import BRIER, ECE, Bin
 from skingpt_r1.stats.comparison import Comparison
-from skingpt_r1.stats.intervals import Interval
+from skingpt_r1.stats.intervals import Interval, wilson
 from skingpt_r1.text.rubric import DIMENSIONS
 
 HOSTILE = '</script><script>window.stolen = 1</script><img src=x onerror="window.stolen = 2">'
@@ -51,41 +53,40 @@ def around(value: float, half: float, n: int) -> Interval:
     return Interval(value, value - half, value + half, n)
 
 
-def made_scores(judge: str, protocol: str, n: int) -> ScoreTable:
-    means = {name: 4.1 - 0.45 * at for at, name in enumerate(SYSTEMS)}
-    means["control/reference"] = 4.9
-    order = sorted(means, key=lambda name: -means[name])
+def made_scores(judge: str, protocol: str, n: int) -> ResultTable:
+    name = f"scores, {judge}, {protocol}"
+    overall = {name: 4.1 - 0.45 * at for at, name in enumerate(SYSTEMS)}
+    overall["control/reference"] = 4.9
+    order = sorted(overall, key=lambda name: -overall[name])
     kinds = dict(zip(SYSTEMS, KINDS, strict=True))
-    rows = [
-        SystemScores(
-            system=name,
-            kind=kinds[name],
-            overall=around(means[name], 0.08, n),
-            dimensions={
-                part: around(min(means[name] + 0.1 * (place - 3), 4.95), 0.12, n)
-                for place, part in enumerate(DIMENSIONS)
-            },
-            rank=around(float(place), 0.4, n) if kinds[name] == "system" else None,
-            scored=n - 3,
-            asked=n,
-            unscored={"timeout": 2, "refusal": 1},
-            cut=place % 2,
-        )
-        for place, name in enumerate(order)
-    ]
-    rows.append(
-        SystemScores(
-            system="silent", overall=None, dimensions={}, scored=0, asked=n, unscored={"empty": n}
-        )
-    )
-    pairs = [
-        made_pair(first, second, means[first] - means[second], n)
-        for place, first in enumerate(order)
-        for second in order[place + 1 :]
-    ]
-    tones = tuple(made_tones(name, "mean score", 5.0, n) for name in order[:3])
-    return ScoreTable(
-        judge=judge, protocol=protocol, rows=tuple(rows), pairs=tuple(pairs), tones=tones
+    rows = []
+    for place, system in enumerate(order):
+        dimensions = {
+            part: around(min(overall[system] + 0.1 * (at - 3), 4.95), 0.12, n)
+            for at, part in enumerate(DIMENSIONS)
+        }
+        rank = around(float(place), 0.4, n) if kinds[system] == "system" else None
+        counts = {
+            "coverage": wilson(n - 3, n),
+            **counted("unscored", {"timeout": 2, "refusal": 1}, n),
+        }
+        found = {"mean score": around(overall[system], 0.08, n), **dimensions, "rank": rank}
+        rows += measured(name, system, {**found, **counts})
+    silent = {"coverage": wilson(0, n), **counted("unscored", {"empty": n}, n)}
+    rows += measured(name, "silent", silent)
+    pairs = list(combinations(order, 2))
+    for first, second in pairs:
+        pair = made_pair(first, second, overall[first] - overall[second], n)
+        rows += compared(name, pair, "difference of the mean score")
+    tones = [made_tones(name, "mean score", 5.0, n) for name in order[:3]]
+    return ResultTable(
+        kind="scores",
+        of=(judge, protocol),
+        systems={system: kinds.get(system, "system") for system in (*order, "silent")},
+        rows=(*rows, *tone_rows(name, tones)),
+        pairs=tuple(pairs),
+        cut={name: place % 2 for place, name in enumerate(order)},
+        tones=tuple(tone for tone, _ in tones),
     )
 
 
@@ -94,41 +95,48 @@ def made_pair(first: str, second: str, gap: float, n: int) -> Comparison:
     return Comparison(first, second, around(gap, 0.5, n), "paired bootstrap", p / 10, p)
 
 
-def made_tones(system: str, metric: str, high: float, n: int) -> ToneTable:
+def made_tones(system: str, metric: str, high: float, n: int) -> tuple[ToneTable, dict]:
     groups = (
-        ToneRow("light", n, n // 5, n, around(0.8 * high, 0.03 * high, n)),
-        ToneRow("medium", n // 2, 0, n // 2 - 1, around(0.74 * high, 0.05 * high, n // 2 - 1)),
-        ToneRow("dark", 4, 0, 4, around(0.6 * high, 0.3 * high, 4)),
-        ToneRow("unknown", 0, 0, 0, None),
+        SkinGroup("light", n, n // 5, n),
+        SkinGroup("medium", n // 2, 0, n // 2 - 1),
+        SkinGroup("dark", 4, 0, 4),
+        SkinGroup("unknown", 0, 0, 0),
     )
-    gap = Interval(0.2 * high, -0.1 * high, 0.5 * high, n)
-    parity = Interval(0.75, 0.6, 0.9, n)
-    return ToneTable(
-        system=system, metric=metric, rows=groups, worst="dark", gap=gap, parity=parity, high=high
+    table = ToneTable(
+        system=system, metric=metric, scale="skin tone", groups=groups, worst="dark", high=high
     )
+    return table, {
+        table.mean("light"): around(0.8 * high, 0.03 * high, n),
+        table.mean("medium"): around(0.74 * high, 0.05 * high, n // 2 - 1),
+        table.mean("dark"): around(0.6 * high, 0.3 * high, 4),
+        table.gap: Interval(0.2 * high, -0.1 * high, 0.5 * high, n),
+        table.parity: Interval(0.75, 0.6, 0.9, n),
+    }
 
 
-def made_classification(benchmark: str, classes: tuple[str, ...], n: int) -> Classification:
+def tone_rows(name: str, tones: list[tuple[ToneTable, dict]]) -> list[ResultRow]:
+    return [row for tone, means in tones for row in measured(name, tone.system, means)]
+
+
+def made_classification(benchmark: str, classes: tuple[str, ...], n: int) -> ResultTable:
+    name = f"classification, {benchmark}, candidates"
     rng = random.Random(3)
     names = list(SYSTEMS)[:5]
-    rows = [
-        ClassifierRow(
-            system=name,
-            kind=KINDS[place],
-            metrics={
-                "accuracy": around(0.71 - 0.1 * place, 0.03, n),
-                "balanced accuracy": around(0.66 - 0.1 * place, 0.04, n),
-                "macro-F1": around(0.62 - 0.1 * place, 0.04, n),
-                "top-3": None if place == 3 else around(0.9 - 0.1 * place, 0.02, n),
-            },
-            asked=n,
-            unread=place,
-            gain=None if name == "base" else made_pair(name, "base", 0.9 - 0.4 * place, n),
-        )
-        for place, name in enumerate(names)
-    ]
+    rows = []
+    for place, system in enumerate(names):
+        metrics = {
+            "accuracy": around(0.71 - 0.1 * place, 0.03, n),
+            "balanced accuracy": around(0.66 - 0.1 * place, 0.04, n),
+            "macro-F1": around(0.62 - 0.1 * place, 0.04, n),
+            "top-3 accuracy": None if place == 3 else around(0.9 - 0.1 * place, 0.02, n),
+            "no label": wilson(place, n),
+        }
+        rows += measured(name, system, metrics)
+        if system != "base":
+            pair = made_pair(system, "base", 0.9 - 0.4 * place, n)
+            rows += compared(name, pair, "gain over base", system)
     confusions = []
-    for name in names[:2]:
+    for system in names[:2]:
         counts = [
             tuple(
                 rng.randint(20, 60) if row == column else rng.randint(0, 9)
@@ -137,18 +145,26 @@ def made_classification(benchmark: str, classes: tuple[str, ...], n: int) -> Cla
             for row in range(len(classes))
         ]
         half = around(0.5, 0.1, 30)
-        scores = tuple(ClassScore(label, 30, half, half, None) for label in classes)
-        confusions.append(
-            Confusion(system=name, classes=classes, counts=tuple(counts), scores=scores)
-        )
-    calibrations = [made_calibration(name, 0.05 * place, n) for place, name in enumerate(names)]
-    return Classification(
-        benchmark=benchmark,
-        form="candidates",
+        for label in classes:
+            rows += measured(name, system, {f"recall, {label}": half, f"precision, {label}": half})
+        confusions.append(Confusion(system=system, classes=classes, counts=tuple(counts)))
+    tones = [made_tones(system, "accuracy", 1.0, n) for system in names[:2]]
+    rows += tone_rows(name, tones)
+    calibrations = [made_calibration(system, 0.05 * at, n) for at, system in enumerate(names)]
+    for place, system in enumerate(names):
+        measures = {BRIER: around(0.3, 0.02, n), ECE: around(0.05 + 0.05 * place, 0.02, n)}
+        measures[at_most("coverage", 0.2)] = around(0.6, 0.05, n // 2)
+        measures[at_most("risk", 0.2)] = around(0.18, 0.04, n // 3)
+        rows += measured(name, system, measures)
+    return ResultTable(
+        kind="classification",
+        of=(benchmark, "candidates"),
+        systems=dict(zip(names, KINDS, strict=False)),
         rows=tuple(rows),
         baseline="base",
+        test="paired bootstrap",
         confusions=tuple(confusions),
-        tones=tuple(made_tones(name, "accuracy", 1.0, n) for name in names[:2]),
+        tones=tuple(tone for tone, _ in tones),
         calibrations=tuple(calibrations),
     )
 
@@ -166,12 +182,24 @@ def made_calibration(system: str, off: float, n: int) -> Calibration:
         for at in range(3, 10)
     )
     risk = tuple((step / 20, off + 0.4 * (step / 20) ** 2) for step in range(1, 21))
-    tried = (
-        Abstention(0.05, None, None, None),
-        Abstention(0.2, 0.7, around(0.6, 0.05, n // 2), around(0.18, 0.04, n // 3)),
+    return Calibration(system=system, bins=bins, risk=risk, thresholds={0.05: None, 0.2: 0.7})
+
+
+def made_labels() -> ResultTable:
+    counts = [30, 8, 6, 5, 7, 2, 1, 1]
+    shares = {
+        outcome: wilson(count, 60) for outcome, count in zip(LABEL_OUTCOMES, counts, strict=True)
+    }
+    rows = (row for system in SYSTEMS for row in measured("labels", system, shares))
+    systems = dict(zip(SYSTEMS, KINDS, strict=True))
+    return ResultTable(kind="labels", systems=systems, rows=tuple(rows))
+
+
+def made_leaks() -> ResultTable:
+    rows = measured("leaks, dermbench", "base", {OVERLAP: wilson(2, 60)})
+    return ResultTable(
+        kind="leaks", of=("dermbench",), systems={"base": "system"}, rows=tuple(rows)
     )
-    measures = {BRIER: around(0.3, 0.02, n), ECE: around(0.05 + off, 0.02, n), AURC: None}
-    return Calibration(system=system, measures=measures, bins=bins, risk=risk, abstentions=tried)
 
 
 def made_cases(
@@ -248,29 +276,22 @@ def tiny_picture() -> str:
 
 def made_report(number: int = 60) -> ReportData:
     """Everything at once."""
-    counts = [30, 8, 6, 5, 7, 2, 1, 1]
     return ReportData(
         title=f"DermBench, made up {HOSTILE}",
         facts={"Seed": "0", "Data": "made-up text, no patients", "Commit": "0" * 40},
         systems={**SYSTEMS, "silent": "says nothing"},
-        scores=tuple(made_scores(judge, protocol, number) for judge, protocol in JUDGES),
-        labels=tuple(
-            LabelRow(system=name, outcomes=dict(zip(LABEL_OUTCOMES, counts, strict=True)), n=60)
-            for name in SYSTEMS
-        ),
-        classifications=(
+        tables=(
+            *(made_scores(judge, protocol, number) for judge, protocol in JUDGES),
+            made_labels(),
             made_classification("ham10000", HAM, 400),
             made_classification("fitzpatrick17k", tuple(f"class {n}" for n in range(40)), 900),
+            made_leaks(),
         ),
         audits=(
             Audit(judge="openai/judge-1", check="repeat spread", subject="all systems",
                   measure=around(0.21, 0.04, 60), verdict="two repeats differ by this much"),
             Audit(judge="openai/judge-1", check="self-preference", subject="openai/gpt-<5>",
                   measure=None, verdict="judge and system are of one family", flagged=True),
-        ),
-        leaks=(
-            Leak(system="base", benchmark="dermbench", cases=2, asked=60, found_by="hash",
-                 treatment="scored, and shown apart"),
         ),
         notes=("All texts and scores are made up.", f"Simulated raters. {HOSTILE}"),
         num_cases=number,

@@ -16,13 +16,14 @@ from skingpt_r1.dermbench.ablation.run import (
     AblationRecipe,
     Measured,
     ablation_markdown,
-    difference,
     load_ablation,
     over_seeds,
     run_ablation,
 )
+from skingpt_r1.dermbench.answers import read_answers
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.recipes import RECIPES
+from skingpt_r1.render.case import plan_case
 from skingpt_r1.stats.intervals import Bootstrap, bootstrap_mean, bootstrap_statistic
 
 BOOT = Bootstrap(seed=2, resamples=400)
@@ -83,14 +84,20 @@ def test_every_cell_names_its_runs_and_they_are_there(finished):
 def test_numbers_are_those_of_the_answers(finished):
     folder, rows = finished
     for row in rows[1:3]:
-        name = row.runs[0].rpartition("/")[2]
         seen = []
         for seed in (0, 3):
-            path = folder / f"seed_{seed}" / "filtered" / "answers" / f"{name}.jsonl"
-            answers = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-            seen.append(np.mean([answer["right"] for answer in answers]))
+            answers = read_answers(folder / f"seed_{seed}" / "filtered", row.name)
+            assert len(answers) == 16
+            seen.append(np.mean([is_right(answer) for answer in answers.values()]))
         assert row.by_seed[ACCURACY] == pytest.approx(seen)
         assert row.metrics[ACCURACY].value == pytest.approx(np.mean(seen))
+
+
+def is_right(answer):
+    """By the number in the id, and without the code under test."""
+    _, seed, index = answer.id.split("-")
+    label = plan_case(int(index), int(seed)).condition.name
+    return answer.text.partition("<answer>")[2].partition("</answer>")[0].strip() == label
 
 
 def test_results_rows(finished):
@@ -209,7 +216,7 @@ def test_seeds_that_disagree_widen_the_interval():
     disagree = over_seeds(item, BOOT)
     assert disagree.high - disagree.low > 2 * (agree.high - agree.low)
     assert disagree.low <= apart.mean(axis=1).min() + 0.1
-    same = over_seeds(difference(item, item), BOOT)
+    same = over_seeds(item - item, BOOT)
     assert tuple(same) == (0.0, 0.0, 0.0, 200)
 
 

@@ -40,12 +40,13 @@ def finished(systems, tmp_path_factory):
 
 def test_every_system_answers_the_same_cases(finished):
     _, found, _ = finished
-    assert list(found.answers) == [BASE, "slow", "Fast: + text"]
+    assert list(found.tried) == [BASE, "slow", "Fast: + text"]
     names = [case.id for case in found.cases]
     assert len(names) == 4
-    for answers in found.answers.values():
-        assert [answer.case for answer in answers] == names
-        assert [answer.label for answer in answers] == [case.label for case in found.cases]
+    for tried in found.tried.values():
+        assert [answer.id for answer in tried.answers] == names
+        labels = [tried.said.classes[row] for row in tried.said.labels]
+        assert labels == [case.label for case in found.cases]
 
 
 def test_results_are_written(finished):
@@ -61,10 +62,10 @@ def test_results_are_written(finished):
         "Fast: + text - slow",
     ]
     metrics = {(row["system"], row["metric"]): row for row in written}
-    for name, answers in found.answers.items():
+    for name, tried in found.tried.items():
         row = metrics[name, ACCURACY]
-        assert row["value"] == sum(answer.right for answer in answers) / len(answers)
-        assert row["n"] == len(answers)
+        assert row["value"] == tried.said.right.mean()
+        assert row["n"] == len(tried.answers)
 
 
 def test_features_are_computed_once(finished):
@@ -87,7 +88,7 @@ def test_each_system_has_its_own_folder_and_the_pictures_are_shared(finished):
     }
     assert {path.name for path in (folder / "answers").iterdir()} == {
         "base.jsonl",
-        "fast_text.jsonl",
+        "Fast-+-text.jsonl",
         "slow.jsonl",
     }
 
@@ -100,9 +101,21 @@ def test_a_second_call_does_no_new_work(finished, systems):
     stages = Stages()
     again = compare(systems, folder, table="tiny", differences=DIFFERENCES, progress=stages)
     assert again.rows == found.rows
-    assert again.answers == found.answers
+    assert {name: tried.answers for name, tried in again.tried.items()} == {
+        name: tried.answers for name, tried in found.tried.items()
+    }
     assert not [name for name in stages.names if name.startswith(("features", "answers"))]
     assert {path: path.read_bytes() for path in kept} == before
+
+
+def test_what_was_stopped_is_asked_for_the_rest_and_ends_the_same(finished, systems):
+    folder, found, _ = finished
+    path = folder / "answers" / "slow.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    again = compare(systems, folder, table="tiny", differences=DIFFERENCES)
+    assert again.rows == found.rows
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,21 @@ from small_bench import bench_recipe
 from skingpt_r1.case import Case
 from skingpt_r1.dermbench.answers import run_systems
 from skingpt_r1.dermbench.questions import data_root, prepare_questions
+from skingpt_r1.dermbench.recipe import LeakRecipe
+from skingpt_r1.dermbench.records import LEDGER
 from skingpt_r1.dermbench.systems.card import (
+    SystemCard,
     Training,
-    find_training_overlap,
+    compare_training,
     qualified,
     read_card,
     read_training,
 )
+from skingpt_r1.dermbench.systems.named import Workbench
 from skingpt_r1.dermcot.disjoint import Compared
 from skingpt_r1.distill.recipe import make_recipe
 from skingpt_r1.errors import DatasetError
+from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.records import sha256_file
 from skingpt_r1.render.layouts import write_cases
 
@@ -50,15 +55,11 @@ def a_run(folder, *, seed, count=6, split="all"):
 
 
 def overlap_with(training, folder, recipe, distance=40):
-    questions = prepare_questions(recipe, folder)
-    return find_training_overlap(
-        training,
-        questions,
-        dataset=recipe.data.dataset,
-        root=data_root(folder),
-        folder=folder,
-        max_distance=distance,
+    recipe = recipe.model_copy(update={"leaks": LeakRecipe(picture_distance=distance)})
+    bench = Workbench(
+        recipe, folder, prepare_questions(recipe, folder), Ledger(folder / LEDGER), None
     )
+    return compare_training(SystemCard(system="x", model="x"), training, bench)
 
 
 def test_a_system_trained_on_questions_is_refused(tmp_path):
@@ -87,7 +88,7 @@ def test_training_on_other_cases_is_no_leak(tmp_path):
     training = read_training(a_run(tmp_path / "trained", seed=78))
     assert len(training.cases) == 6
     found = overlap_with(training, tmp_path / "bench", bench_recipe(), distance=0)
-    assert (found.compared, found.leaks, found.questions, found.unchecked) == (6, (), (), "")
+    assert (found.compared, found.leaks, found.overlapping, found.unchecked) == (6, (), (), "")
 
 
 def test_the_same_picture_under_another_name(tmp_path):
@@ -107,10 +108,14 @@ def test_the_same_picture_under_another_name(tmp_path):
     ]
     training = Training([qualified(item) for item in cases], frozenset(("folder",)))
     found = overlap_with(training, tmp_path / "bench", recipe)
-    assert {questions[2].id, questions[4].id} <= set(found.questions)
-    kinds = {(leak.kind, leak.training) for leak in found.leaks}
-    assert ("identical file", "folder/copied") in kinds
-    assert ("near-identical", "folder/squeezed") in kinds
+    assert {questions[2].id, questions[4].id} <= set(found.overlapping)
+    assert any(
+        line.startswith("identical file: training case 'folder/copied'") for line in found.leaks
+    )
+    assert any(
+        line.startswith("near-identical (") and "training case 'folder/squeezed'" in line
+        for line in found.leaks
+    )
 
 
 def compared_case(dataset, name, group, **attributes):
@@ -141,7 +146,7 @@ def test_known_overlaps_are_shown(tmp_path):
     found = overlap_with(training, tmp_path / "bench", recipe)
     assert any("never train on SkinCoT and report DermBench" in line for line in found.known)
     nothing = overlap_with(Training(None, reason="x"), tmp_path / "bench", recipe)
-    assert (nothing.unchecked, nothing.known) == ("x", ())
+    assert (nothing.compared, nothing.unchecked, nothing.known) == (None, "x", ())
 
 
 def test_what_cannot_be_told_is_said(tmp_path):

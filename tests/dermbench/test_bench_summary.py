@@ -11,8 +11,9 @@ from skingpt_r1.dermbench.reading import NOT_ASKED, NOT_JUDGED, read_run
 from skingpt_r1.dermbench.records import Answer, Judgement
 from skingpt_r1.dermbench.report.cases import CaseChunks, report_cases
 from skingpt_r1.dermbench.report.rows import report_rows, write_report
+from skingpt_r1.dermbench.report.wording import better, difference, hits, is_shown
 from skingpt_r1.dermbench.summary import summarise_runs
-from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON, label_rows
+from skingpt_r1.dermbench.tables import SEEN, TRAINED_ON, label_table
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.records import append_records, read_records
 from skingpt_r1.stats.intervals import Bootstrap
@@ -27,16 +28,13 @@ def run(tmp_path):
     return tmp_path
 
 
-def rows_of(table):
-    return {row.system: row for row in table.rows}
-
-
 def test_one_table_for_each_judge_and_scale(run) -> None:
     data = summarise_runs([run], boot=BOOT)
-    assert [(table.judge, table.protocol) for table in data.scores] == sorted(
+    boards = data.of("scores")
+    assert [table.of for table in boards] == sorted(
         ((judge, protocol) for judge, protocol, _ in JUDGES), key=lambda item: item[0]
     )
-    assert {table.judge: table.judged_on for table in data.scores} == {
+    assert {table.of[0]: table.judged_on for table in boards} == {
         "rubric 1": "",
         "judge-1": "2026-11-20",
     }
@@ -44,27 +42,27 @@ def test_one_table_for_each_judge_and_scale(run) -> None:
 
 def test_means_are_those_of_the_files(run) -> None:
     data = summarise_runs([run], boot=BOOT)
-    for table in data.scores:
-        for system, row in rows_of(table).items():
+    for table in data.of("scores"):
+        for system in table.systems:
             name = system.replace("/", "-")
-            path = run / "judgements" / table.judge.replace(" ", "-") / f"{name}.jsonl"
+            path = run / "judgements" / table.of[0].replace(" ", "-") / f"{name}.jsonl"
             scored = [item for item in read_records(path, Judgement) if item.scores]
-            assert row.scored == len(scored)
+            assert hits(table.cell(system, "coverage")) == len(scored)
             expected = sum(item.scores["Safety"] for item in scored) / len(scored)
-            assert row.dimensions["Safety"].value == pytest.approx(expected)
+            assert table.cell(system, "Safety").value == pytest.approx(expected)
             total = sum(sum(item.scores.values()) / 6 for item in scored) / len(scored)
-            assert row.overall.value == pytest.approx(total)
+            assert table.cell(system, "mean score").value == pytest.approx(total)
 
 
 def test_every_question_is_scored_or_explained(run) -> None:
     data = summarise_runs([run], boot=BOOT)
-    for table in data.scores:
-        assert set(rows_of(table)) == set(SYSTEMS)
-        for row in table.rows:
-            assert row.asked == 40
-            assert row.scored + sum(row.unscored.values()) == 40
-        lost = rows_of(table)["lost"]
-        assert {NOT_ASKED, NOT_JUDGED, "refusal"} <= set(lost.unscored)
+    for table in data.of("scores"):
+        assert set(table.systems) == set(SYSTEMS)
+        for system in table.systems:
+            coverage = table.cell(system, "coverage")
+            assert coverage.n == 40
+            assert hits(coverage) + sum(table.counts(system, "unscored").values()) == 40
+        assert {NOT_ASKED, NOT_JUDGED, "refusal"} <= set(table.counts("lost", "unscored"))
     assert any("not asked yet" in note for note in data.notes)
 
 
@@ -72,46 +70,50 @@ def test_a_system_that_was_never_judged_has_a_row_without_numbers(run) -> None:
     for path in (run / "judgements").glob("*/middling.jsonl"):
         path.unlink()
     summary = summarise_runs([run], boot=BOOT)
-    for table in summary.scores:
-        row = rows_of(table)["middling"]
-        assert (row.overall, row.dimensions, row.rank, row.scored) == (None, {}, None, 0)
-        assert row.unscored == {NOT_JUDGED: 40}
-        assert not [pair for pair in table.pairs if "middling" in (pair.first, pair.second)]
+    for table in summary.of("scores"):
+        found = {row.metric: row.value for row in table.rows if row.system == "middling"}
+        assert found == {"coverage": 0, f"unscored, {NOT_JUDGED}": 40}
+        assert list(table.systems)[-1] == "middling"
+        assert not [pair for pair in table.pairs if "middling" in pair]
     write_report(summary, run / "report")
 
 
 def test_controls_are_not_ranked_and_the_best_is_first(run) -> None:
-    table = summarise_runs([run], boot=BOOT).scores[0]
-    rows = rows_of(table)
-    assert rows["good"].rank.value == 1
-    assert rows["base"].rank.value == 4
-    assert rows["control/majority"].kind == "control"
-    assert rows["control/majority"].rank is None
-    assert rows["control/reference"].kind == "oracle"
-    overall = [row.overall.value for row in table.rows]
+    table = summarise_runs([run], boot=BOOT).of("scores")[0]
+    assert table.cell("good", "rank").value == 1
+    assert table.cell("base", "rank").value == 4
+    assert table.systems["control/majority"] == "control"
+    assert table.cell("control/majority", "rank") is None
+    assert table.systems["control/reference"] == "oracle"
+    overall = [table.cell(system, "mean score").value for system in table.systems]
     assert overall == sorted(overall, reverse=True)
-    pairs = {(pair.first, pair.second): pair for pair in table.pairs}
-    assert len(pairs) == 15
-    assert pairs["base", "good"].words == "good"
+    assert len(set(table.pairs)) == 15
+    assert ("base", "good") in table.pairs
+    assert better("base", "good", *difference(table, "base", "good")) == "good"
 
 
 def test_the_label_stands_beside_the_opinion(run) -> None:
-    rows = {row.system: row for row in summarise_runs([run], boot=BOOT).labels}
-    assert rows["control/reference"].outcomes["exact"] == 40
-    assert sum(rows["lost"].outcomes.values()) == rows["lost"].n < 40
-    assert rows["lost"].outcomes["unreadable"] > 0
-    assert rows["base"].outcomes["benign for malignant"] > 0
+    (table,) = summarise_runs([run], boot=BOOT).of("labels")
+    assert hits(table.cell("control/reference", "exact")) == 40
+    lost = [row for row in table.rows if row.system == "lost"]
+    assert sum(map(hits, lost)) == table.size("lost") < 40
+    assert hits(table.cell("lost", "unreadable")) > 0
+    assert hits(table.cell("base", "benign for malignant")) > 0
 
 
 def test_every_skin_group_has_a_row(run) -> None:
-    table = summarise_runs([run], boot=BOOT).scores[0]
-    names = {(item.scale, row.name) for item in table.tones for row in item.rows}
+    table = summarise_runs([run], boot=BOOT).of("scores")[0]
+    names = {(item.scale, group.name) for item in table.tones for group in item.groups}
     assert ("skin tone", "unknown") in names
     assert ("Fitzpatrick type", "VI") in names
     tones = [item for item in table.tones if item.scale == "skin tone"]
     assert [item.system for item in tones] == list(table_systems(table))
-    assert all(sum(row.n for row in item.rows) == 40 for item in tones)
-    assert sum(row.positives for row in tones[0].rows) == 8
+    assert all(sum(group.n for group in item.groups) == 40 for item in tones)
+    assert sum(group.positives for group in tones[0].groups) == 8
+    for item in tones:
+        for group in item.groups:
+            mean = table.cell(item.system, item.mean(group.name))
+            assert (0 if mean is None else mean.n) == group.scored
 
 
 def table_systems(table):
@@ -184,47 +186,54 @@ def test_a_repeat_counts_with_its_mean_and_a_retry_replaces_what_was_unscored(tm
         [judged("case-0", 0, 4.0), judged("case-0", 1, 2.0), judged("case-1", 0, None),
          judged("case-1", 0, 5.0), judged("case-1", 0, 1.0)],
     )  # fmt: skip
-    table = next(t for t in summarise_runs([tmp_path], boot=BOOT).scores if t.judge == "rubric 1")
-    (row,) = table.rows
-    assert row.overall.value == pytest.approx((3.0 + 5.0) / 2)
-    assert (row.scored, row.unscored) == (2, {})
+    boards = summarise_runs([tmp_path], boot=BOOT).of("scores")
+    table = next(board for board in boards if board.of[0] == "rubric 1")
+    assert list(table.systems) == ["good"]
+    assert table.cell("good", "mean score").value == pytest.approx((3.0 + 5.0) / 2)
+    assert hits(table.cell("good", "coverage")) == 2
+    assert table.counts("good", "unscored") == {}
 
 
 def test_what_a_system_was_trained_on_is_shown_apart(run) -> None:
     write_card(run, "good", overlapping=("case-0", "case-1"))
     data = summarise_runs([run], boot=BOOT)
-    rows = rows_of(data.scores[0])
-    apart = rows[SEEN.format("good")]
-    assert (apart.asked, apart.rank) == (2, None)
-    assert rows["good"].unscored[TRAINED_ON] == apart.scored
-    assert rows["good"].scored + sum(rows["good"].unscored.values()) == 40
-    (leak,) = data.leaks
-    assert (leak.system, leak.cases, leak.asked) == ("good", 2, 40)
+    board, apart = data.of("scores")[0], SEEN.format("good")
+    assert board.cell(apart, "rank") is None
+    seen, own = board.cell(apart, "coverage"), board.cell("good", "coverage")
+    unscored = board.counts("good", "unscored")
+    assert seen.n == 2
+    assert unscored[TRAINED_ON] == hits(seen)
+    assert hits(own) + sum(unscored.values()) == 40
+    (leak,) = data.of("leaks")
+    (row,) = leak.rows
+    assert (row.system, hits(row), row.n) == ("good", 2, 40)
 
 
 @pytest.mark.parametrize("form", ["label", "candidates", "narrative"])
 def test_classification(tmp_path, form) -> None:
     write_run(tmp_path, cases=84, benchmark="ham10000", form=form)
     summary = summarise_runs([tmp_path], boot=BOOT, baseline="base")
-    parts = summary.classifications
+    parts = summary.of("classification")
     assert len(parts) == (2 if form == "candidates" else 1)
     for part in parts:
-        rows = {row.system: row for row in part.rows}
-        assert rows["control/reference"].metrics["accuracy"].value == 1.0
-        assert rows["good"].gain.is_shown
-        assert rows["base"].gain is None
-        assert rows["lost"].asked == 84
-        assert rows["lost"].unread > 0
+        assert part.cell("control/reference", "accuracy").value == 1.0
+        assert is_shown(part.cell("good", "p after Holm's correction"))
+        assert part.cell("base", "gain over base") is None
+        no_label = part.cell("lost", "no label")
+        assert no_label.n == 84
+        assert hits(no_label) > 0
         matrix = next(item for item in part.confusions if item.system == "lost")
         assert sum(map(sum, matrix.counts)) == 84
-        assert sum(row[-1] for row in matrix.counts) == rows["lost"].unread
-        assert ("top-3 accuracy" in rows["good"].metrics) is (part.form == "candidate likelihood")
+        assert sum(row[-1] for row in matrix.counts) == hits(no_label)
+        weighed = part.of[1] == "candidate likelihood"
+        assert (part.cell("good", "top-3 accuracy") is not None) is weighed
         reasons = {row.metric for row in report_rows(summary) if row.system == "lost"}
         assert "unmatched, not asked yet" in reasons
         assert "unmatched, refusal" in reasons
     calibrated = parts[-1].calibrations
     assert bool(calibrated) is (form == "candidates")
-    assert all(0 <= item.measures["calibration error"].value <= 1 for item in calibrated)
+    errors = [parts[-1].cell(item.system, "calibration error") for item in calibrated]
+    assert all(0 <= error.value <= 1 for error in errors)
 
 
 def test_results_and_report_are_written(run, tmp_path_factory) -> None:
@@ -238,8 +247,7 @@ def test_results_and_report_are_written(run, tmp_path_factory) -> None:
 
 def test_the_same_run_gives_the_same_numbers(run) -> None:
     first, second = (summarise_runs([run], boot=BOOT) for _ in range(2))
-    assert first.scores == second.scores
-    assert first.labels == second.labels
+    assert first.tables == second.tables
 
 
 def test_bad_runs(run, tmp_path_factory) -> None:
@@ -281,6 +289,6 @@ def test_labels_of_the_run() -> None:
 def test_diagnoses_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path):
     write_run(tmp_path, cases=6, systems=("good", "base"))
     write_card(tmp_path, "good", overlapping=("case-0", "case-3"))
-    rows = {row.system: row for row in label_rows(read_run(tmp_path))}
-    assert (rows["good"].n, rows["base"].n) == (4, 6)
-    assert sum(rows["good"].outcomes.values()) == 4
+    table = label_table(read_run(tmp_path))
+    assert (table.size("good"), table.size("base")) == (4, 6)
+    assert sum(hits(row) for row in table.rows if row.system == "good") == 4

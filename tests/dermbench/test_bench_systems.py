@@ -14,11 +14,11 @@ from skingpt_r1.dermbench.records import Answer, Question, file_stem
 from skingpt_r1.dermbench.systems.named import (
     BLANK_LEVEL,
     Choice,
-    Majority,
     OtherPictures,
-    Reference,
     blanked,
     choose_systems,
+    majority,
+    reference,
     shuffled,
 )
 from skingpt_r1.dermbench.systems.own import LocalModel, short_name
@@ -115,18 +115,18 @@ def test_short_names():
 def test_majority_says_the_commonest_label():
     questions = [question("1"), question("2", "acne"), question("3", "acne")]
     asked = [Asked(item, ()) for item in questions]
-    answers = list(Majority("m", questions).answer(asked, {"2"}))
+    answers = list(majority("m", questions).answer(asked, {"2"}))
     assert [answer.id for answer in answers] == ["1", "3"]
     assert parse_narrative(answers[0].text).diagnosis == "acne"
-    tied = Majority("m", [question("1", "b"), question("2", "a")])
+    tied = majority("m", [question("1", "b"), question("2", "a")])
     assert "<answer> a </answer>" in next(tied.answer(asked, ())).text
 
 
 def test_controls_weigh_candidates():
     questions = [question("1", "wart", form="candidates", candidates=("acne", "wart"))]
     asked = [Asked(questions[0], ())]
-    (common,) = Majority("m", questions).answer(asked, ())
-    (right,) = Reference("r").answer(asked, ())
+    (common,) = majority("m", questions).answer(asked, ())
+    (right,) = reference("r").answer(asked, ())
     assert common.probabilities == {"acne": 0.0, "wart": 1.0}
     assert right.probabilities == {"acne": 0.0, "wart": 1.0}
     assert right.text == "wart"
@@ -134,7 +134,7 @@ def test_controls_weigh_candidates():
 
 def test_reference_is_repeated_and_its_lack_is_told():
     asked = [Asked(question("1", reference="so it is"), ()), Asked(question("2"), ())]
-    said, lacking = Reference("r").answer(asked, ())
+    said, lacking = reference("r").answer(asked, ())
     assert (said.text, said.problem) == ("so it is", None)
     assert (lacking.text, lacking.problem) == ("", "no_reference")
 
@@ -208,8 +208,8 @@ def test_local_answers_are_those_of_the_model(asked_and_local, tiny_folder):
     assert [answer.id for answer in answers] == [item.question.id for item in asked]
     model = load_model(tiny_folder)
     requests = [Request(item.pictures) for item in asked[:4]]
-    texts = model.generate_batch(requests, decoding=Decoding(max_new_tokens=12))
-    assert [answer.text for answer in answers[:4]] == texts
+    written = model.write(requests, decoding=Decoding(max_new_tokens=12))
+    assert [answer.text for answer in answers[:4]] == [one.text for one in written]
     for answer in answers:
         assert answer.stop_reason == ("length" if answer.output_tokens == 12 else "stop")
         assert answer.input_tokens > 20

@@ -15,7 +15,7 @@ from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import Question
 from skingpt_r1.dermbench.report.rows import report_rows, write_report
 from skingpt_r1.dermbench.summary import summarise_runs
-from skingpt_r1.dermbench.systems.named import Majority, Reference
+from skingpt_r1.dermbench.systems.named import majority, reference
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.render.layouts import LAYOUTS
 from skingpt_r1.stats.intervals import Bootstrap
@@ -59,18 +59,19 @@ def test_every_form_with_every_kind_of_system(layouts, form, tmp_path, tiny_fold
 
     summary = summarise_runs([tmp_path], boot=BOOT, baseline="tiny")
     commonest = max(Counter(q.label for q in prepare_questions(recipe, tmp_path)).values())
-    for part in summary.classifications:
-        rows = {row.system: row for row in part.rows}
-        assert rows["control/reference"].metrics["accuracy"].value == 1.0
-        assert rows["control/majority"].metrics["accuracy"].value == commonest / NUMBER
-        assert rows["control/reference"].kind == "oracle"
-        assert {rows[name].kind for name in ("control/majority", "blank", "other")} == {"control"}
-        assert all(row.asked == NUMBER for row in part.rows)
+    parts = summary.of("classification")
+    for part in parts:
+        assert part.cell("control/reference", "accuracy").value == 1.0
+        assert part.cell("control/majority", "accuracy").value == commonest / NUMBER
+        assert part.systems["control/reference"] == "oracle"
+        assert {part.systems[name] for name in ("control/majority", "blank", "other")} == {
+            "control"
+        }
+        assert {part.cell(name, "no label").n for name in part.systems} == {NUMBER}
         assert all(sum(map(sum, matrix.counts)) == NUMBER for matrix in part.confusions)
         assert len(part.confusions) == len(systems)
-    forms = [part.form for part in summary.classifications]
-    assert len(forms) == (2 if form == "candidates" else 1)
-    assert {table.scale for table in summary.classifications[0].tones} == {
+    assert len({part.of for part in parts}) == (2 if form == "candidates" else 1)
+    assert {table.scale for table in parts[0].tones} == {
         "skin tone", "Fitzpatrick type",
     }  # fmt: skip
     page = write_report(summary, tmp_path / "report").page.read_text("utf-8")
@@ -89,12 +90,12 @@ def test_controls_can_be_read_in_every_set(name, form):
         for label in labels.labels
     ]  # fmt: skip
     asked = [Asked(question, ()) for question in questions]
-    for question, answer in zip(questions, Reference("r").answer(asked, ()), strict=True):
+    for question, answer in zip(questions, reference("r").answer(asked, ()), strict=True):
         assert match_answer(answer, labels).label == question.label
         if form == "candidates":
             assert likeliest(answer, labels).label == question.label
     # Every label is equally common here: the control still says one and no tie.
-    said = list(Majority("m", questions).answer(asked, ()))
+    said = list(majority("m", questions).answer(asked, ()))
     (words,) = {answer.text for answer in said}
     named = match_answer(said[0], labels).label
     assert named == min(labels.labels)
@@ -109,7 +110,7 @@ def test_a_reference_that_is_missing_is_still_told_where_one_is_repeated():
         id="1", benchmark="dermbench", group="1", form="narrative", prompt="x", images=(),
         sha256=(), label="wart",
     )  # fmt: skip
-    (answer,) = Reference("r").answer([Asked(question, ())], ())
+    (answer,) = reference("r").answer([Asked(question, ())], ())
     assert (answer.text, answer.problem) == ("", "no_reference")
 
 
@@ -122,11 +123,11 @@ def test_a_model_without_probabilities_is_read_by_its_text_alone(layouts, tmp_pa
         assert server.num_calls == NUMBER
     assert {answer.text for answer in read_answers(tmp_path, "toy").values()} == {named}
     summary = summarise_runs([tmp_path], boot=BOOT, baseline="control/majority")
-    by_text, weighed = summary.classifications
-    assert {row.system: row.unread for row in by_text.rows}["toy"] == 0
-    toy = {row.system: row for row in weighed.rows}["toy"]
+    by_text, weighed = summary.of("classification")
+    assert by_text.cell("toy", "no label").value == 0
+    (toy,) = (row for row in weighed.rows if row.system == "toy")
     # Nothing was measured, which is not the same as nothing being right.
-    assert (toy.metrics, toy.unread, toy.asked, toy.gain) == ({}, NUMBER, NUMBER, None)
+    assert (toy.metric, toy.value, toy.n) == ("no label", 1.0, NUMBER)
     assert "toy" not in {matrix.system for matrix in weighed.confusions}
     reasons = [row for row in report_rows(summary) if row.metric == "unmatched, no_probabilities"]
     assert [(row.system, row.value) for row in reasons] == [("toy", NUMBER)]
@@ -152,7 +153,7 @@ def test_rendered_layouts_are_told_from_the_data_sets(layouts, dataset, labels, 
     run_systems(recipe, tmp_path, systems=["control/majority"])
     assert {question.licence for question in prepare_questions(recipe, tmp_path)} == {RENDERED}
     data = summarise_runs([tmp_path], boot=BOOT)
-    assert [part.benchmark for part in data.classifications] == [f"{labels} (rendered)"]
+    assert [table.of[0] for table in data.of("classification")] == [f"{labels} (rendered)"]
     assert "Rendered pictures in the layout of a data set, not that data set." in data.notes
     assert data.facts["Benchmarks"] == f"{labels} (rendered)"
     for case in data.cases():

@@ -17,8 +17,8 @@ from skingpt_r1.dermbench.audits import (
     family_of,
     match_ratings,
     measure_judges,
+    read_judged,
 )
-from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
 from skingpt_r1.errors import RecordError
@@ -81,7 +81,7 @@ def find(audits, check, judge=JUDGE, subject=None):
 
 def test_a_fair_judge_has_no_flag_but_its_family(tmp_path):
     write_run(tmp_path, lambda judge, system, n, repeat: 3 + noise(judge, system, n))
-    audits = audit_run(read_scores(tmp_path))
+    audits = audit_run(read_judged(tmp_path))
     flagged = [audit for audit in audits if audit.flagged]
     assert [(a.check, a.judge, a.subject) for a in flagged] == [(SELF, JUDGE, SYSTEMS[0])]
     assert "not shown" in flagged[0].verdict
@@ -92,14 +92,14 @@ def test_a_fair_judge_has_no_flag_but_its_family(tmp_path):
 
 def test_repeats_that_differ(tmp_path):
     write_run(tmp_path, lambda judge, system, n, repeat: 2.0 + repeat, repeats=3)
-    (spread,) = find(audit_run(read_scores(tmp_path)), REPEATS)
+    (spread,) = find(audit_run(read_judged(tmp_path)), REPEATS)
     assert spread.flagged
     assert spread.measure.value == pytest.approx(np.std([2, 3, 4], ddof=1))
 
 
 def test_a_judge_that_likes_long_answers(tmp_path):
     write_run(tmp_path, lambda judge, system, n, repeat: 1 + n / 10)
-    found = find(audit_run(read_scores(tmp_path)), LENGTH)
+    found = find(audit_run(read_judged(tmp_path)), LENGTH)
     assert [audit.subject for audit in found] == sorted(SYSTEMS)
     assert all(audit.flagged and audit.measure.value == pytest.approx(1) for audit in found)
     assert "longer" in found[0].verdict
@@ -112,7 +112,7 @@ def test_an_effect_of_order(tmp_path):
         lambda judge, system, n, repeat: 3 + 0.5 * (judge == turned) + noise(system, n),
         judges=(JUDGE, turned),
     )
-    audits = audit_run(read_scores(tmp_path))
+    audits = audit_run(read_judged(tmp_path))
     (order,) = [audit for audit in audits if audit.check == ORDER]
     assert order.flagged
     assert order.measure.value == pytest.approx(0.5)
@@ -124,7 +124,7 @@ def test_a_judge_that_prefers_its_own_family(tmp_path):
         return 3 + 0.6 * own + noise(judge, system, n)
 
     write_run(tmp_path, score)
-    (found,) = find(audit_run(read_scores(tmp_path)), SELF)
+    (found,) = find(audit_run(read_judged(tmp_path)), SELF)
     assert found.flagged
     assert found.measure.value == pytest.approx(0.6, abs=0.05)
     assert "higher than other judges" in found.verdict
@@ -132,7 +132,7 @@ def test_a_judge_that_prefers_its_own_family(tmp_path):
 
 def test_an_own_family_without_another_judge_is_flagged_by_its_name(tmp_path):
     write_run(tmp_path, lambda *key: 3.0, judges=(JUDGE,))
-    (found,) = find(audit_run(read_scores(tmp_path)), SELF)
+    (found,) = find(audit_run(read_judged(tmp_path)), SELF)
     assert (found.flagged, found.measure) == (True, None)
 
 
@@ -173,7 +173,7 @@ def rate(folder, *, shift=0.0, name="{system}/{question}", text=None):
 def test_agreement_with_clinicians(tmp_path, name):
     write_run(tmp_path, lambda judge, system, n, repeat: 1 + n / 10, judges=(JUDGE,))
     path = rate(tmp_path, shift=0.25, name=name)
-    (found,) = measure_judges(tmp_path, read_scores(tmp_path), path, resamples=100)
+    (found,) = measure_judges(read_judged(tmp_path), path, resamples=100)
     values = {(row.system, row.metric): row.value for row in found.rows}
     assert values["Accuracy", "mean absolute error"] == pytest.approx(0.25)
     assert values["Overall", "bias"] == pytest.approx(-0.25)
@@ -186,15 +186,15 @@ def test_agreement_with_clinicians(tmp_path, name):
 
 def test_ratings_of_other_texts_do_not_count(tmp_path):
     write_run(tmp_path, lambda *key: 3.0, judges=(JUDGE,))
-    scores = read_scores(tmp_path)
+    reading = read_judged(tmp_path)
     with pytest.raises(RecordError, match="about another text"):
-        measure_judges(tmp_path, scores, rate(tmp_path, text="other words"))
+        measure_judges(reading, rate(tmp_path, text="other words"))
     with pytest.raises(RecordError, match=r"no rating of .* belongs to an answer"):
-        measure_judges(tmp_path, scores, rate(tmp_path, name="x{question}"))
+        measure_judges(reading, rate(tmp_path, name="x{question}"))
     with pytest.raises(
         RecordError, match="no judge 'j' on the scale 0-5; there are: openai/gpt-4o"
     ):
-        measure_judges(tmp_path, scores, rate(tmp_path), judges=["j"])
+        measure_judges(reading, rate(tmp_path), judges=["j"])
     ratings = read_ratings(rate(tmp_path))
     matched, unmatched = match_ratings(ratings, {(SYSTEMS[0], "q1"): words_of(SYSTEMS[0], 1)})
     assert (list(matched), unmatched) == ([(SYSTEMS[0], "q1")], 23)
@@ -215,9 +215,7 @@ def test_what_has_no_agreement_is_named_without_a_number(tmp_path):
     ]
     stranger = answers[0].model_copy(update={"id": "of nobody"})
     write_ratings(tmp_path / "ratings.jsonl", [*answers, stranger])
-    found = measure_judges(
-        tmp_path, read_scores(tmp_path), tmp_path / "ratings.jsonl", resamples=100
-    )
+    found = measure_judges(read_judged(tmp_path), tmp_path / "ratings.jsonl", resamples=100)
     shown = {(audit.check, audit.subject): audit for audit in agreement_audits(found)}
     assert len(shown) == 14
     kappa = shown["agreement with clinicians: weighted kappa", "Overall"]
@@ -232,13 +230,13 @@ def test_judgements_of_another_run_are_no_scores(tmp_path):
     path = tmp_path / "judgements" / "j0" / "s0.jsonl"
     path.write_text(path.read_text().replace('"id": "q0"', '"id": "q99"'))
     with pytest.raises(RecordError, match="on 'q99'; the run has no such answer"):
-        read_scores(tmp_path)
+        read_judged(tmp_path)
 
 
 def test_a_run_without_judgements(tmp_path):
     write_run(tmp_path, lambda *key: 3.0, judges=())
     with pytest.raises(RecordError, match="no judgements yet"):
-        read_scores(tmp_path)
+        read_judged(tmp_path)
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.02, 0.2])
@@ -247,7 +245,7 @@ def test_sums_of_ranks_give_the_interval_of_ranking_anew(slope: float) -> None:
     lengths = rng.integers(20, 60, 400).astype(float)
     values = slope * lengths + rng.normal(size=400)
     groups = [str(number // 3) for number in range(400)]
-    fast = _rank_correlation(lengths, values, groups, 0)
+    fast = _rank_correlation(lengths, values, groups)
     slow = bootstrap_statistic(
         lambda chosen: spearman(lengths[chosen], values[chosen]), 400, groups, seed=0
     )

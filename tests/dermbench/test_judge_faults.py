@@ -14,8 +14,8 @@ import pytest
 from killed_judge import CONNECTIONS, judge_run, judgements, write_run
 from openai_server import cut_connection, failure, openai_server, text, truncated_json
 
-from skingpt_r1.dermbench.judgements import read_scores
 from skingpt_r1.dermbench.judges.language_model import MOST_ATTEMPTS
+from skingpt_r1.dermbench.reading import read_run
 from skingpt_r1.llm.budget import PASSING, CallRecord
 from skingpt_r1.records import read_records
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS
@@ -137,7 +137,10 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path, processes):
         calls = server.num_calls
         assert [judge_run(server.url, folder) for folder in (whole, broken)] == tallies
         assert server.num_calls == calls
-    assert read_scores(broken).judges == read_scores(whole).judges
+    (ours,), (wanted,) = (read_run(folder).judged.values() for folder in (broken, whole))
+    assert {name: one.scores for name, one in ours.items()} == {
+        name: one.scores for name, one in wanted.items()
+    }
     assert tallies[0].scored == COUNT - EACH * (len(WRONG) - PASSED)
 
 

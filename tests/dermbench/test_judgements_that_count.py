@@ -2,7 +2,7 @@
 
 import random
 
-from skingpt_r1.dermbench.judgements import judgements_that_count
+from skingpt_r1.dermbench.reading import judgements_that_count
 from skingpt_r1.dermbench.records import Judgement
 from skingpt_r1.text.rubric import DIMENSIONS
 

@@ -102,9 +102,9 @@ def test_a_malignant_part_counts_before_the_benign_one():
     assert compare_labels("nevus with areas of melanoma", "nevus").match is LabelMatch.WRONG
 
 
-def test_unknown_names_say_that_malignancy_is_not_known():
-    assert not compare_labels("spots of unknown kind", "melanoma").malignancy_known
-    assert compare_labels("psoriasis", "melanoma").malignancy_known
+def test_an_unknown_name_is_wrong_and_no_confusion_of_malignant_and_benign():
+    assert compare_labels("spots of unknown kind", "melanoma").match is LabelMatch.WRONG
+    assert compare_labels("psoriasis", "melanoma").match is LabelMatch.BENIGN_FOR_MALIGNANT
 
 
 names = st.sampled_from(sorted(diagnoses()))

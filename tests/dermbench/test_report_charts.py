@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from made_report import around, made_calibration
 
-from skingpt_r1.dermbench.report import page as charts
+from skingpt_r1.dermbench.report.page import page_templates, series
 from skingpt_r1.stats.intervals import Interval
 
 STYLE = (
@@ -18,6 +18,9 @@ STYLE = (
     .read_text("utf-8")
 )
 PAIRS = dict(re.findall(r"(--[\w-]+|\.series-\w) ?(?::|\{ stroke:) light-dark\(([^)]+)\)", STYLE))
+
+
+charts = page_templates().get_template("charts.html.jinja").module
 
 
 def drawn(markup: str) -> ElementTree.Element:
@@ -84,8 +87,8 @@ def test_risk_is_drawn_on_the_given_scale() -> None:
 
 
 def test_series_repeat_after_the_last() -> None:
-    assert charts.series(0) == charts.series(8) == "series-a"
-    assert len({charts.series(n) for n in range(8)}) == 8
+    assert series(0) == series(8) == "series-a"
+    assert len({series(n) for n in range(8)}) == 8
 
 
 def luminance(colour: str) -> float:
@@ -121,7 +124,7 @@ def test_warnings_can_be_read(theme: int) -> None:
 @pytest.mark.parametrize("theme", [0, 1])
 @pytest.mark.parametrize("place", range(8))
 def test_lines_can_be_seen(place: int, theme: int) -> None:
-    colours = [PAIRS[n].split(", ")[theme] for n in (f".{charts.series(place)}", "--paper")]
+    colours = [PAIRS[n].split(", ")[theme] for n in (f".{series(place)}", "--paper")]
     assert contrast(*colours) >= 3
 
 

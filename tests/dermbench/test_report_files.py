@@ -2,15 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
-from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
+from made_report import HOSTILE, JUDGES, SYSTEMS, made_calibration, made_report
 
 from skingpt_r1.dermbench.report import wording
-from skingpt_r1.dermbench.report.data import Calibration, Confusion, ReportData
-from skingpt_r1.dermbench.report.page import heat, highest_risk, most_confused, risk_at
-from skingpt_r1.dermbench.report.rows import report_rows, score_table_name, write_report
-from skingpt_r1.dermbench.report.wording import markdown
+from skingpt_r1.dermbench.report.data import Confusion, ReportData
+from skingpt_r1.dermbench.report.page import (
+    heat,
+    highest_risk,
+    markdown,
+    most_confused,
+    page_pieces,
+    risk_at,
+)
+from skingpt_r1.dermbench.report.rows import report_rows, write_report
 from skingpt_r1.dermcot.card import RESEARCH
 from skingpt_r1.stats.intervals import Interval
 
@@ -41,21 +48,32 @@ def test_rows_name_judge_and_scale() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_rows_are_the_numbers_of_the_data() -> None:
+def test_every_printer_prints_the_same_rows() -> None:
     data = made_report()
-    found = {(row.table, row.system, row.metric): row for row in report_rows(data)}
-    for table in data.scores:
-        for line in table.rows:
-            if line.overall is not None:
-                row = found[score_table_name(table), line.system, "mean score"]
-                assert (row.value, row.low, row.high, row.n) == line.overall
-            coverage = found[score_table_name(table), line.system, "coverage"]
-            assert coverage.value == line.scored / line.asked
-        for pair in table.pairs:
-            name = f"{pair.first} - {pair.second}"
-            row = found[score_table_name(table), name, "difference of the mean score"]
-            assert row.value == pair.difference.value
-    assert found["leaks, dermbench", "base", "overlap, hash"].value == 2 / 60
+    rows = list(report_rows(data))
+    page, plain = "".join(page_pieces(data)).replace("\u00a0", " "), markdown(data)
+    for table in data.tables:
+        assert [row for row in rows if row.table == table.rows[0].table] == list(table.rows)
+        for system in table.systems:
+            mean, coverage = table.cell(system, "mean score"), table.cell(system, "coverage")
+            assert (mean is None) == (system == "silent" or table.kind != "scores")
+            for text in (page, plain):
+                assert mean is None or wording.interval(mean) in text
+                assert coverage is None or wording.part_of(coverage) in text
+        for first, second in table.pairs:
+            found, p = wording.difference(table, first, second)
+            turned, same = wording.difference(table, second, first)
+            assert (turned.value, turned.low, turned.high) == (
+                -found.value,
+                -found.high,
+                -found.low,
+            )
+            assert p is same
+            assert wording.interval(found, 2, wording.signed) in plain
+            assert wording.signed(found.value) in page
+    assert "2 / 60" in plain
+    leak = next(row for row in rows if row.table == "leaks, dermbench")
+    assert (leak.system, leak.value, leak.n) == ("base", 2 / 60, 60)
 
 
 def test_what_is_missing_has_no_row() -> None:
@@ -100,8 +118,8 @@ def test_signs_intervals_and_shares() -> None:
     assert wording.interval(None) == wording.percent_interval(None) == wording.percent(None) == "–"
     assert wording.percent_interval(Interval(0.812, 0.79, 0.833, 4)) == "81.2 % (79.0 to 83.3)"
     assert wording.percent(0.5, 0) == "50 %"
-    assert wording.p_value(0.00049) == "< 0.001"
-    assert wording.p_value(0.0312) == "0.031"
+    assert wording.p_value(Interval(0.00049, None, None, 4)) == "< 0.001"
+    assert wording.p_value(Interval(0.0312, None, None, 4)) == "0.031"
     assert wording.p_value(None) == "–"
     assert wording.count(4000) == "4,000"
 
@@ -114,12 +132,12 @@ def test_shades_and_confusions() -> None:
 
 
 def test_risk_axis_and_coverage() -> None:
-    curve = Calibration(system="x", measures={}, bins=(), risk=((0.5, 0.1), (1.0, 0.43)))
+    curve = replace(made_calibration("x", 0, 9), risk=((0.5, 0.1), (1.0, 0.43)))
     assert highest_risk([curve]) == pytest.approx(0.5)
     assert risk_at(curve, 0.5) == 0.1
     assert risk_at(curve, 0.8) == 0.43
     assert risk_at(curve, 1.1) is None
-    flat = Calibration(system="x", measures={}, bins=(), risk=((1.0, 0.0),))
+    flat = replace(curve, risk=((1.0, 0.0),))
     assert highest_risk([flat]) == 0.1
 
 

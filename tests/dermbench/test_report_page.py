@@ -15,9 +15,10 @@ from made_report import HOSTILE, JUDGES, SYSTEMS, made_report
 
 from skingpt_r1.dermbench.report.cases import CaseChunks, script_json
 from skingpt_r1.dermbench.report.data import ReportData
-from skingpt_r1.dermbench.report.page import page_pieces, pair_cells, write_page
-from skingpt_r1.dermbench.report.wording import markdown
+from skingpt_r1.dermbench.report.page import markdown, page_pieces, write_page
+from skingpt_r1.dermbench.report.wording import difference, p_value, signed
 from skingpt_r1.dermcot.card import RESEARCH
+from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import NO_INTERVAL, Interval
 
 ADDRESSES = {"src", "href", "action", "data", "poster", "srcset", "xlink:href", "background"}
@@ -175,14 +176,18 @@ def test_large_matrices_are_listed(page: str) -> None:
     assert "40 classes: the most frequent confusions" in page
 
 
-def test_pairs_are_shown_from_both_sides() -> None:
-    table = made_report().scores[0]
-    cells = pair_cells(table)
-    for pair in table.pairs:
-        value, low, high, n = pair.difference
-        assert cells[pair.first, pair.second] == pair
-        assert cells[pair.second, pair.first].difference == Interval(-value, -high, -low, n)
-    assert len(cells) == 2 * len(table.pairs)
+def test_pairs_are_shown_from_both_sides(outline: Outline) -> None:
+    board = made_report().of("scores")[0]
+    matrix = next(text for text in outline.tables if "Row less column" in text)
+    for pair in board.pairs:
+        found, p = difference(board, *pair)
+        for value, low, high in (
+            (found.value, found.low, found.high),
+            (-found.value, -found.high, -found.low),
+        ):
+            ends = f"{signed(low)} to {signed(high)}"
+            assert f"{signed(value)}{ends}p {p_value(p)}, n {found.n}" in matrix
+    assert matrix.count("not compared") == 2 * (len(board.systems) - 1)
 
 
 def test_the_gap_leaves_controls_aside() -> None:
@@ -210,6 +215,8 @@ def without_ends(part: object) -> object:
     """The same report with every interval lost, as where all cases are of one patient."""
     if isinstance(part, Interval):
         return part._replace(low=None, high=None)
+    if isinstance(part, ResultRow):
+        return part.model_copy(update={"low": None, "high": None})
     if isinstance(part, dict):
         return {key: without_ends(value) for key, value in part.items()}
     if isinstance(part, tuple):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from skingpt_r1.dermbench.answers import answers_path, read_answers
-from skingpt_r1.dermbench.audits import audit_run
-from skingpt_r1.dermbench.judgements import judge_folder, read_scores, run_judge
+from skingpt_r1.dermbench.audits import audit_run, read_judged
+from skingpt_r1.dermbench.judgements import judge_folder, run_judge
 from skingpt_r1.dermbench.judges.evaluator import EvaluatorJudge
 from skingpt_r1.dermbench.judges.judge import JudgeOptions, JudgeTask, record_verdict
 from skingpt_r1.dermbench.judges.named import open_judge
@@ -138,11 +138,12 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
 
     change_answer(tmp_path, "q0", POOR)
     change_answer(tmp_path, "q4", GOOD)
-    (judged,) = read_scores(tmp_path).judges
-    assert ("one", "q0") not in judged.repeats
-    assert ("two/b", "q0") in judged.repeats
-    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).scores[0]
-    not_judged = {row.system: row.unscored.get(NOT_JUDGED, 0) for row in table.rows}
+    (judged,) = read_judged(tmp_path).judged.values()
+    assert "q0" not in judged["one"].scores
+    assert "q0" in judged["two/b"].scores
+    table = summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).of("scores")[0]
+    unscored = {system: table.counts(system, "unscored") for system in table.systems}
+    not_judged = {system: reasons.get(NOT_JUDGED, 0) for system, reasons in unscored.items()}
     assert not_judged == {"one": 2, "two/b": 0}
 
     (one, two) = run_judge(tmp_path, RubricJudge())
@@ -152,13 +153,14 @@ def test_a_judgement_of_another_text_does_not_count(tmp_path):
     assert [record.id for record in again] == ["q0", "q4"]
     assert again[0].scores["Accuracy"] < old[0].scores["Accuracy"]
     assert again[1].scores == old[0].scores
-    (judged,) = read_scores(tmp_path).judges
-    assert judged.repeats["one", "q0"] == {0: tuple(again[0].scores.values())}
+    (judged,) = read_judged(tmp_path).judged.values()
+    assert judged["one"].scores["q0"] == [tuple(again[0].scores.values())]
 
     assert run_judge(tmp_path, Fragile(0)) == [one, two]
     change_answer(tmp_path, "q0", GOOD)  # as it was: it is judged already
     run_judge(tmp_path, Fragile(0))
-    assert read_scores(tmp_path).judges[0].repeats["one", "q0"][0] == tuple(old[0].scores.values())
+    (judged,) = read_judged(tmp_path).judged.values()
+    assert judged["one"].scores["q0"] == [tuple(old[0].scores.values())]
 
 
 def test_judgements_of_which_none_counts_any_more_can_still_be_audited(tmp_path):
@@ -166,9 +168,10 @@ def test_judgements_of_which_none_counts_any_more_can_still_be_audited(tmp_path)
     run_judge(tmp_path, RubricJudge(), systems=["one"])
     for number in range(6):
         change_answer(tmp_path, f"q{number}", POOR)
-    scores = read_scores(tmp_path)
-    assert scores.judges[0].repeats == {}
-    assert all(audit.measure is None for audit in audit_run(scores))
+    reading = read_judged(tmp_path)
+    assert list(reading.judged.values()) == [{}]
+    assert all(audit.measure is None for audit in audit_run(reading))
+    assert not summarise_runs([tmp_path], boot=Bootstrap(resamples=100)).of("scores")
 
 
 def test_another_problem_is_written_down_and_a_reply_to_come_is_judged(tmp_path):
@@ -221,7 +224,7 @@ def test_judgements_of_another_run_are_refused(tmp_path, own, other):
     with pytest.raises(RecordError, match="belongs to another run"):
         run_judge(tmp_path, RubricJudge())
     with pytest.raises(RecordError, match="the run has no such answer"):
-        read_scores(tmp_path)
+        read_judged(tmp_path)
 
 
 class Unscoring(RubricJudge):

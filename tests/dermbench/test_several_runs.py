@@ -9,9 +9,10 @@ from made_report import made_report
 from made_run import write_card, write_run
 
 from skingpt_r1.dermbench.reading import read_run
-from skingpt_r1.dermbench.report.data import Audit, ReportData
+from skingpt_r1.dermbench.report.data import ReportData
+from skingpt_r1.dermbench.report.page import markdown
 from skingpt_r1.dermbench.report.rows import write_report
-from skingpt_r1.dermbench.report.wording import glances, markdown
+from skingpt_r1.dermbench.report.wording import figure, glances
 from skingpt_r1.dermbench.summary import join_runs, summarise_reading, summarise_runs
 from skingpt_r1.errors import RecipeError, RecordError
 from skingpt_r1.stats.intervals import Bootstrap
@@ -34,24 +35,26 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(folders):
-    audit = Audit(judge="rubric 1", check="x", subject="all", measure=None, verdict="fine")
-    audits = {folders[0]: (audit,)}
-    return summarise_runs(folders, boot=BOOT, baseline="base", audits=audits, notes=("mine",))
+    return summarise_runs(folders, boot=BOOT, baseline="base", notes=("mine",))
 
 
 def test_tables_are_those_of_each_run(folders, summary):
-    data = summary
-    alone = [summarise_runs([folder], boot=BOOT, baseline="base") for folder in folders]
-    for part in ("scores", "labels", "classifications"):
-        expected = [item for one in alone for item in getattr(one, part)]
-        assert [replace(item, run="") for item in getattr(data, part)] == expected
-    assert {table.run for table in data.scores} >= {BOARD}
-    assert [(part.benchmark, part.run) for part in data.classifications] == [
+    expected = [
+        table.in_run(run)
+        for folder, run in zip(folders, (BOARD, HAM, PARTS), strict=True)
+        for table in summarise_runs([folder], boot=BOOT, baseline="base").tables
+    ]
+    assert list(summary.tables) == expected
+    assert all(row.table.endswith(f", run {table.run}") for table in expected for row in table.rows)
+    assert {table.run for table in summary.of("scores")} == {BOARD}
+    assert [(table.of[0], table.run) for table in summary.of("classification")] == [
         ("ham10000", HAM), ("ham10000", HAM), ("fitzpatrick17k_9", PARTS),
     ]  # fmt: skip
-    assert {row.run for row in data.labels} == {BOARD}
-    assert [audit.run for audit in data.audits] == [BOARD]
-    assert data.notes[-1] == "mine"
+    assert {table.run for table in summary.of("labels")} == {BOARD}
+    assert {(audit.judge, audit.run) for audit in summary.audits} == {
+        ("rubric 1", BOARD), ("judge-1 (integers 1-5)", BOARD),
+    }  # fmt: skip
+    assert summary.notes[-1] == "mine"
 
 
 def test_cases_of_all_runs_have_ids_of_their_own(summary):
@@ -104,16 +107,16 @@ def test_facts_and_notes_are_said_once(folders, summary):
 def test_one_run_is_reported_as_before(folders):
     one = summarise_runs(folders[:1], boot=BOOT)
     alone = summarise_reading(read_run(folders[0]), boot=BOOT)
-    assert one.scores == alone.scores
+    assert one.tables == alone.tables
     assert one.title == alone.title
     assert [case.id for case in one.cases()] == [f"case-{n}" for n in range(12)]
-    assert {table.run for table in one.scores} == {""}
+    assert {table.run for table in one.tables} == {""}
 
 
 def test_a_run_without_the_baseline_says_so(folders, tmp_path):
     write_run(tmp_path / "few", cases=9, benchmark="ham10000", systems=("good", "middling"))
     data = summarise_runs([folders[1], tmp_path / "few"], boot=BOOT, baseline="base")
-    assert [part.baseline for part in data.classifications] == ["base", "base", None]
+    assert [part.baseline for part in data.of("classification")] == ["base", "base", None]
     name = "made up in few"
     assert f"{name}: base was not asked, so that nothing is compared with it." in data.notes
 
@@ -137,8 +140,8 @@ def test_leaks_name_the_run(folders, tmp_path):
     write_run(tmp_path / "seen", cases=8, benchmark="ham10000", systems=("good", "base"))
     write_card(tmp_path / "seen", "good", overlapping=("case-0",))
     data = summarise_runs([folders[0], tmp_path / "seen"], boot=BOOT)
-    assert [(leak.system, leak.benchmark, leak.run) for leak in data.leaks] == [
-        ("good", "ham10000", "made up in seen")
+    assert [(list(leak.systems), leak.of, leak.run) for leak in data.of("leaks")] == [
+        (["good"], ("ham10000",), "made up in seen")
     ]
 
 
@@ -152,28 +155,31 @@ def test_equal_names_are_numbered(tmp_path):
 
 def test_at_a_glance_every_system_has_a_row(summary):
     shown, other = glances(summary)
-    assert len(shown.columns) == len(set(shown.columns)) == 4
+    assert len(shown.columns) == len(dict(shown.columns)) == 4
     assert shown.columns[1:] == other.columns[1:]
-    rows = {row.system: row for row in shown.rows}
-    assert set(rows) == set(summary.systems)
-    assert rows["other"].cells[:3] == ("", "", "")
-    assert rows["control/reference"].kind == "oracle"
-    assert rows["control/reference"].cells[1].startswith("100.0 %")
-    first = summary.scores[0]
-    assert [row.system for row in shown.rows][: len(first.rows)] == [r.system for r in first.rows]
-    assert "## At a glance" in markdown(summary)
+    assert set(shown.systems) == set(summary.systems)
+    tables = [table for _, table in shown.columns]
+    assert ["other" in table.systems for table in tables] == [False, False, False, True]
+    assert shown.systems["control/reference"] == "oracle"
+    best = tables[1].cell("control/reference", tables[1].headline)
+    assert figure(best, tables[1].kind).startswith("100.0 %")
+    assert list(shown.systems)[: len(tables[0].systems)] == list(tables[0].systems)
+    plain = markdown(summary)
+    assert "## At a glance" in plain
+    assert "| other | – | – | – | " in plain
 
 
 def test_one_column_needs_no_glance_and_two_scales_need_two():
     data = made_report()
-    assert glances(replace(data, classifications=())) == []
+    sets = data.of("classification")
+    assert glances(replace(data, tables=tuple(data.of("scores")))) == []
     one, two = glances(data)
-    assert "integers 1-5" not in " ".join(one.columns)
-    assert "decimals 0-5" not in " ".join(two.columns)
-    (only,) = glances(replace(data, scores=()))
-    assert len(only.columns) == len(data.classifications)
+    assert "integers 1-5" not in " ".join(dict(one.columns))
+    assert "decimals 0-5" not in " ".join(dict(two.columns))
+    (only,) = glances(replace(data, tables=tuple(sets)))
+    assert [table for _, table in only.columns] == sets
     twice = join_runs({"a": data, "b": data})
-    assert len(set(glances(twice)[0].columns)) == 2 * len(one.columns)
+    assert len(dict(glances(twice)[0].columns)) == 2 * len(one.columns)
 
 
 def test_joining_gives_back_a_single_summary():

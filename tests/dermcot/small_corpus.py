@@ -4,13 +4,15 @@ import random
 import sys
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, StageRecord
-from skingpt_r1.dermcot.narrators import OfflineNarrator, likeness_of
-from skingpt_r1.dermcot.pipeline import Narrators, Tools, build
+from skingpt_r1.dermcot.narrators import OfflineNarrator
+from skingpt_r1.dermcot.pipeline import Tools, build
 from skingpt_r1.dermcot.recipe import CorpusRecipe
+from skingpt_r1.distill.data import FindingsByLabel
 from skingpt_r1.records import iterate_records
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
@@ -45,15 +47,15 @@ def score_by_hash(asked):
 
 
 def small_tools(recipe, workers=1):
-    def narrators(folder: Path) -> Narrators:
+    def narrators(folder: Path):
         cases = iterate_records(corpus.cases_path(folder), CaseRecord)
         offline = OfflineNarrator(
-            likeness_of(cases),
+            FindingsByLabel(case for case in cases if case.part == "candidate"),
             slips=recipe.narrators.slips,
             seed=recipe.seed,
             contradicted_from=6.0,
         )
-        return Narrators(offline, offline)
+        return dict.fromkeys(("observe", "reason"), partial(map, offline.write))
 
     return Tools(narrators, lambda: score_by_hash, "stand-in", workers)
 

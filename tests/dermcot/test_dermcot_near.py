@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skingpt_r1.dermcot.select import SIGNATURE, KeptPictures, KeptTexts, read_hashes, sign_text
+from skingpt_r1.dermcot.select import SIGNATURE, kept_pictures, kept_texts, read_hashes, sign_text
 from skingpt_r1.errors import RecordError
 
 WORDS = [f"word{number}" for number in range(60)]
@@ -38,11 +38,11 @@ def test_case_and_punctuation_do_not_matter() -> None:
 
 
 def test_the_nearest_text_is_found() -> None:
-    kept = KeptTexts(3, 0.8)
+    kept = kept_texts(3, 0.8)
     base = " ".join(WORDS)
     assert kept.find(sign_text(base)) is None
-    kept.add(sign_text("something else entirely is said here"), 7)
-    kept.add(sign_text(base), 9)
+    kept.add(sign_text("something else entirely is said here")[None], 7)
+    kept.add(sign_text(base)[None], 9)
     assert kept.find(sign_text(base + " end")) == 9
     assert kept.find(sign_text(" ".join(reversed(WORDS)))) is None
 
@@ -57,7 +57,7 @@ def test_pictures_are_compared_by_bits(kept_values: list[int], value: int) -> No
     asked = f"{value:064x}"
     distances = [bits_apart(name, asked) for name in names]
     for limit in (-1, 0, min(distances), 256):
-        kept = KeptPictures(len(names), limit)
+        kept = kept_pictures(len(names), limit)
         for owner, name in enumerate(names):
             kept.add(read_hashes((name,)), owner)
         found = kept.find(read_hashes((asked,)))
@@ -65,7 +65,7 @@ def test_pictures_are_compared_by_bits(kept_values: list[int], value: int) -> No
 
 
 def test_any_picture_of_a_case_counts() -> None:
-    kept = KeptPictures(3, 0)
+    kept = kept_pictures(3, 0)
     kept.add(read_hashes(("00" * 32, "ff" * 32)), 4)
     kept.add(read_hashes(("0f" * 32,)), 5)
     assert kept.find(read_hashes(("a0" * 32, "ff" * 32))) == 4

@@ -1,5 +1,7 @@
 """The offline narrator says what is known, and nothing else; our own model counts when right."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,7 @@ from skingpt_r1.dermcot.corpus import Candidate, StageRecord
 from skingpt_r1.dermcot.narrators import (
     CONTRADICTED_FROM,
     OfflineNarrator,
-    OwnModel,
-    likeness_of,
+    ask_own_model,
     name_slip,
 )
 from skingpt_r1.dermcot.write import (
@@ -23,6 +24,7 @@ from skingpt_r1.dermcot.write import (
     read_reasoning,
     reason_task,
 )
+from skingpt_r1.distill.data import FindingsByLabel
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.render.layouts import iterate_cases
 from skingpt_r1.simulate.damage import Damage
@@ -35,7 +37,7 @@ RED = {"colour": "red", "surface": "silvery", "border": "sharp"}
 
 @pytest.fixture(scope="module")
 def likeness(tmp_path_factory):
-    return likeness_of(
+    return FindingsByLabel(
         candidate(identity=case.id, label=case.label, findings=dict(case.findings)).case
         for case in iterate_cases(tmp_path_factory.mktemp("none"), 480, seed=2)
     )
@@ -49,8 +51,7 @@ def write(narrator, item, observation=None, tmp=None):
         seen = StageRecord(id=item.case.id, stage="observe", text=observation)
         both = Candidate(item.case, {"observe": seen})
         task = reason_task(both, folder=tmp, seed=4)
-    (reply,) = narrator.ask([task])
-    return reply
+    return narrator.write(task)
 
 
 @settings(max_examples=100, deadline=None)
@@ -166,17 +167,16 @@ def test_known_concepts_are_those_of_the_data_set():
     assert not annotations._CONCEPT_FINDINGS.keys() & annotations._CONCEPT_WORDS.keys()
 
 
-class Model:
-    """A stand-in for a loaded model."""
+def model(answer):
+    """A stand-in for what a loaded model does."""
 
-    def __init__(self, answer):
-        self.answer = answer
-
-    def diagnose(self, images, context=None):
+    def diagnose(images, context):
         assert images
-        if isinstance(self.answer, NarrativeError):
-            raise self.answer
-        return self.answer
+        if isinstance(answer, NarrativeError):
+            raise answer
+        return answer
+
+    return diagnose
 
 
 def tasks(diagnosis, tmp_path):
@@ -187,13 +187,12 @@ def tasks(diagnosis, tmp_path):
 
 def test_our_model_counts_when_it_is_right(tmp_path):
     said = make_narrative("A pearly nodule.", "It is pearly.", "BCC", ["acne"])
-    narrator = OwnModel(Model(said), "own:nano")
-    seen, thought = narrator.ask(tasks("basal cell carcinoma", tmp_path))
+    narrator = partial(map, partial(ask_own_model, model(said), "own:nano"))
+    seen, thought = narrator(tasks("basal cell carcinoma", tmp_path))
     assert (seen.text, seen.narrator) == ("A pearly nodule.", "own:nano")
     assert read_reasoning(thought.text)[:3] == ("It is pearly.", "BCC", ("acne",))
-    _, thought = narrator.ask(tasks("melanoma", tmp_path))
-    assert thought.text == NOT_SUPPORTED
-    assert narrator.name == "own:nano"
+    _, thought = narrator(tasks("melanoma", tmp_path))
+    assert (thought.text, thought.narrator) == (NOT_SUPPORTED, "own:nano")
 
 
 @pytest.mark.parametrize(
@@ -201,8 +200,8 @@ def test_our_model_counts_when_it_is_right(tmp_path):
     [("refusal", "refusal"), ("no_diagnosis", "no_diagnosis"), ("other", "not_readable")],
 )
 def test_unreadable_answers_of_our_model_have_their_reason(reason, problem, tmp_path):
-    narrator = OwnModel(Model(NarrativeError(reason, "words")), "own:x")
-    replies = list(narrator.ask(tasks("acne", tmp_path)))
+    diagnose = model(NarrativeError(reason, "words"))
+    replies = [ask_own_model(diagnose, "own:x", task) for task in tasks("acne", tmp_path)]
     assert [reply.problem for reply in replies] == [problem, problem]
 
 

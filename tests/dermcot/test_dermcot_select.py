@@ -29,12 +29,12 @@ def row(place, stratum=("a", "unknown", "light"), mean=4.0, lowest=3.0, text=Non
     )
 
 
-def kept(verdicts):
-    return [place for place, verdict in enumerate(verdicts) if verdict.dropped is None]
+def kept(problems):
+    return [place for place, problem in enumerate(problems) if problem is None]
 
 
-def reasons(verdicts):
-    return [verdict.dropped for verdict in verdicts]
+def reasons(problems):
+    return [problem and problem[0] for problem in problems]
 
 
 def by_the_words(rows, recipe):
@@ -69,9 +69,9 @@ def test_the_rule_is_followed(values, keep, quota) -> None:
         for place, (name, mean, lowest) in enumerate(values)
     ]
     recipe = SelectRecipe(keep=keep, minimum_mean=3, minimum=2, quota=quota, **NOTHING_ALIKE)
-    verdicts = decide(rows, [], recipe)
-    assert kept(verdicts) == by_the_words(rows, recipe)
-    assert all(verdict.dropped != "" for verdict in verdicts)
+    problems = decide(rows, [], recipe)
+    assert kept(problems) == by_the_words(rows, recipe)
+    assert "" not in reasons(problems)
 
 
 def test_every_reason() -> None:
@@ -90,8 +90,8 @@ def test_every_reason() -> None:
     ]
     apart = [row(0, picture=55).hashes]
     recipe = SelectRecipe(keep=3, minimum_mean=3, minimum=2, quota=2)
-    verdicts = decide(rows, apart, recipe)
-    assert reasons(verdicts) == [
+    problems = decide(rows, apart, recipe)
+    assert reasons(problems) == [
         None,
         "below_mean",
         "below_minimum",
@@ -103,9 +103,9 @@ def test_every_reason() -> None:
         "not_among_best",
         "held_out_picture",
     ]
-    assert verdicts[2].detail == "Safety 1.9"
-    assert verdicts[3].detail == "of case-0"
-    assert verdicts[5].detail == "of case-4"
+    assert problems[2][1] == "Safety 1.9"
+    assert problems[3][1] == "of case-0"
+    assert problems[5][1] == "of case-4"
 
 
 def test_equal_texts_of_other_diagnoses_are_no_duplicates() -> None:
@@ -186,7 +186,7 @@ def scored(place, scores):
 
 
 def dropped(candidates, recipe):
-    records = select(lambda: candidates, [], recipe)
+    records = select(candidates, [], recipe)
     return [(record.id, record.dropped, record.detail) for record in records]
 
 

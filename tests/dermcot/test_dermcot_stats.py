@@ -8,9 +8,9 @@ from small_corpus import small_recipe, small_tools
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import KEPT, STAGES, StageRecord, count_corpus, result_rows
 from skingpt_r1.dermcot.pipeline import build
-from skingpt_r1.dermcot.recipe import load_corpus_recipe
+from skingpt_r1.dermcot.recipe import CorpusRecipe
 from skingpt_r1.errors import RecipeError, RecordError
-from skingpt_r1.recipes import RECIPES
+from skingpt_r1.recipes import RECIPES, read_recipe
 from skingpt_r1.records import read_records
 from skingpt_r1.text.rubric import DIMENSIONS
 
@@ -90,11 +90,11 @@ def test_the_recipes_are_there():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_recipe_is_valid_and_named_as_its_file(path):
-    assert load_corpus_recipe(path).name == path.stem
+    assert read_recipe(CorpusRecipe, path).name == path.stem
 
 
 def test_the_synthetic_recipe_has_the_sizes_of_the_paper():
-    recipe = load_corpus_recipe(RECIPES / "dermcot_synthetic.yaml")
+    recipe = read_recipe(CorpusRecipe, RECIPES / "dermcot_synthetic.yaml")
     assert (recipe.cases.count, recipe.select.keep) == (15_000, 10_000)
     assert recipe.cases.held_out >= 3000
 
@@ -115,5 +115,5 @@ def test_the_synthetic_recipe_has_the_sizes_of_the_paper():
 )
 def test_mistakes_are_named(settings, words):
     with pytest.raises(RecipeError) as error:
-        load_corpus_recipe(RECIPES / "dermcot_synthetic.yaml", settings)
+        read_recipe(CorpusRecipe, RECIPES / "dermcot_synthetic.yaml", settings)
     assert words in str(error.value)

@@ -58,7 +58,7 @@ def test_every_kind_of_leak(tmp_path: Path) -> None:
     for kind, certified in cases.items():
         (leak,) = leaks(tmp_path, training, [certified])
         assert leak.kind == kind
-        assert repr(certified.case.id) in str(leak)
+        assert repr(certified.case.id) in leak.told()
     assert leaks(tmp_path, training, [item("x", b, group="g", dataset="other")]) == []
 
 
@@ -87,7 +87,7 @@ def test_changed_and_missing_pictures_are_told_together(tmp_path: Path) -> None:
     second.case.images[0].unlink()
     with pytest.raises(DatasetError, match="2 pictures are missing or have changed") as caught:
         leaks(tmp_path, [first], [second])
-    assert "a.png is not the file of the corpus" in caught.value.problems[0]
+    assert "a.png is another file now" in caught.value.problems[0]
     assert "no picture b.png" in caught.value.problems[1]
 
 

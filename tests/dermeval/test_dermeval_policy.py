@@ -67,8 +67,8 @@ def test_an_example_is_what_the_plain_path_encodes(examples, taught, judged):
         target = write_critique(item.mean, brief=lesson.brief)
         plain = encode_example(taught.processor, request, target)
         found = examples[row]
-        assert found["input_ids"].tolist() == plain.input_ids
-        assert found["targets"].tolist() == [label for label in plain.labels if label >= 0]
+        assert found["input_ids"].tolist() == plain.prompt + plain.answer
+        assert found["targets"].tolist() == plain.answer
         assert found["grids"].tolist() == plain.pictures.image_grid_thw.tolist()
         assert found["scores"][0].tolist() == pytest.approx(item.mean.values)
 
@@ -109,7 +109,7 @@ def slow_rows(model, item, brief, reply):
     """Log-probabilities of all tokens in every place of a reply, by the composed model."""
     request = Request(item.images, question=ask_for_critique(item.text, brief=brief))
     plain = encode_example(model.processor, request, "")
-    prompt = plain.input_ids[:-1]
+    prompt = plain.prompt
     ids = torch.tensor([[*prompt, *reply]])
     logits = model(
         input_ids=ids,

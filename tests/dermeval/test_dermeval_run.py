@@ -3,23 +3,21 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_evaluator import tiny_recipe, write_rating_file
 
+from child_process import run_in_child
 from skingpt_r1.dermeval.policy import PolicyObjective, make_policy
 from skingpt_r1.dermeval.report import evaluator_card, export_evaluator, load_evaluator
 from skingpt_r1.dermeval.run import build_evaluator, train_evaluator
+from skingpt_r1.distill import trainer
 from skingpt_r1.distill.trainer import make_optimizer
 from skingpt_r1.errors import CheckpointError, DatasetError, RecipeError, TrainingError
 from skingpt_r1.model.backbone import load_backbone
-
-SCRIPT = Path(__file__).with_name("tiny_evaluator_run.py")
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +86,23 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same(unbroken, recipe)
     assert again.rows == unbroken.rows
 
 
+def killed_run(recipe, folder, stage, step):
+    """The training, which kills itself behind a step of a stage."""
+    log = trainer.log_metrics
+
+    def log_and_die(where, number, **values):
+        log(where, number, **values)
+        if where.name == stage and number >= step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    trainer.log_metrics = log_and_die
+    train_evaluator(recipe, folder)
+
+
 def test_killed_runs_end_as_the_unbroken_one(unbroken, backbone, files, tmp_path):
     for stage, step in (("supervised", 3), ("policy", 1), ("policy", 3)):
-        arguments = [str(path) for path in (backbone, *files, tmp_path)]
-        child = subprocess.run(
-            [sys.executable, str(SCRIPT), *arguments, stage, str(step)],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        assert child.returncode == -signal.SIGKILL, child.stderr
+        work = partial(killed_run, tiny_recipe(backbone, *files), tmp_path, stage, step)
+        assert run_in_child(work) == -signal.SIGKILL
     done = train_evaluator(tiny_recipe(backbone, *files), tmp_path)
     folder = unbroken.adapter.parent
     same(weights(tmp_path), weights(folder))

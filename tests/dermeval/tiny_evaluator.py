@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from PIL import Image
 from tools.nano.architecture import nano_config
-from tools.nano.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from tools.nano.tokenizer import SPECIAL_TOKENS, make_image_processor, train_tokenizer
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.dermeval.examples import CritiqueExamples, Lesson, store_pictures
 from skingpt_r1.dermeval.recipe import EvaluatorRecipe
 from skingpt_r1.dermeval.run import CRITIQUE_ONLY, build_evaluator
 from skingpt_r1.distill.trainer import make_trained, train
-from skingpt_r1.model.processor import SkinProcessor, make_image_processor
+from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.ratings.rating import Rating, RatingScores, read_ratings, write_ratings
 from skingpt_r1.recipes import check_recipe

@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_distill import make_model, small_adapter, write_backbone
-from tiny_run import KILL_AT_STEP, tiny_recipe
+from tiny_run import KILL_AT_STEP, killed_run, tiny_recipe
 
+from child_process import run_in_child
 from skingpt_r1.case import Split
 from skingpt_r1.distill import run as run_module
 from skingpt_r1.distill.run import run_recipe
@@ -141,13 +143,8 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same(unbroken, backbon
 
 def test_killed_runs_end_as_the_unbroken_one(unbroken, backbone, tmp_path):
     for place in ("features", "training"):
-        child = subprocess.run(
-            [sys.executable, str(SCRIPT), str(backbone), str(tmp_path), place],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
+        code = run_in_child(partial(killed_run, backbone, tmp_path, place))
+        assert code == -signal.SIGKILL
         if place == "features":
             assert [p.name for p in (tmp_path / "features").glob("shard*")] == [
                 "shard-00000.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tools.nano.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from tools.nano.tokenizer import SPECIAL_TOKENS, make_image_processor, train_tokenizer
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from skingpt_r1.case import Case, SkinTone
@@ -15,7 +15,7 @@ from skingpt_r1.distill.data import narratives_of
 from skingpt_r1.distill.features import StoredCase
 from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.config import AdapterConfig
-from skingpt_r1.model.processor import SkinProcessor, make_image_processor
+from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.skingpt import SkinGPT
 from skingpt_r1.text.wording import INSTRUCTION
 
@@ -95,10 +95,9 @@ def write_backbone(folder: Path) -> Path:
 
 def make_model(folder: Path, config: AdapterConfig, seed: int = 1, stir: float = 0.0) -> SkinGPT:
     """Adapters on the backbone of a directory; `stir` moves them away from the identity."""
-    backbone, processor, reference = load_backbone(folder)
+    backbone = load_backbone(folder)
     torch.manual_seed(seed)
-    config = config.model_copy(update={"backbone": reference})
-    model = SkinGPT(backbone, config, processor)
+    model = SkinGPT(backbone, config)
     if stir:
         with torch.no_grad():
             for parameter in model.adapter_state().values():

@@ -1,7 +1,4 @@
-"""One run on the tiny backbone, in a process of its own that may kill itself.
-
-python tiny_run.py BACKBONE FOLDER [features|training]
-"""
+"""One run on the tiny backbone, in a process of its own: python tiny_run.py BACKBONE FOLDER."""
 
 import os
 import signal
@@ -59,10 +56,8 @@ def kill_myself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main():
-    torch.set_num_threads(1)
-    backbone, folder = map(Path, sys.argv[1:3])
-    place = sys.argv[3] if len(sys.argv) > 3 else None
+def killed_run(backbone, folder, place=None):
+    """The run, which kills itself in the feature pass or in training."""
 
     def progress(stage, done, _total):
         if place == stage == "features" and done >= 16:
@@ -81,4 +76,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    killed_run(*map(Path, sys.argv[1:3]))

@@ -115,8 +115,8 @@ def test_scores_of_questions_that_a_system_was_trained_on_do_not_count(tmp_path)
 
 
 def means_of(folder):
-    table = summarise_runs([folder], boot=Bootstrap(resamples=100)).scores[0]
-    return {row.system: row.overall.value for row in table.rows}
+    table = summarise_runs([folder], boot=Bootstrap(resamples=100)).of("scores")[0]
+    return {system: table.cell(system, "mean score").value for system in table.systems}
 
 
 def test_other_weights_in_a_folder_of_the_same_name_are_refused(tmp_path, tiny_folder):

@@ -98,7 +98,7 @@ def test_models_are_checked_before_any_work(tmp_path, monkeypatch):
 
 def test_one_model_is_opened_once_for_both_texts(tmp_path):
     narrators = make_narrators(recipe_of("http://127.0.0.1:9/v1#toy"), tmp_path)
-    assert narrators.observe is narrators.reason
+    assert narrators["observe"] is narrators["reason"]
 
 
 def test_a_misspelt_price_is_named():

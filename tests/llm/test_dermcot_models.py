@@ -8,9 +8,10 @@ from small_corpus import score_by_hash, small_recipe
 
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.corpus import StageRecord
-from skingpt_r1.dermcot.narrators import make_narrators, open_ledger
+from skingpt_r1.dermcot.narrators import LEDGER, make_narrators
 from skingpt_r1.dermcot.pipeline import Tools, build
 from skingpt_r1.errors import CostError
+from skingpt_r1.llm.budget import Ledger
 from skingpt_r1.records import iterate_records
 
 
@@ -54,14 +55,14 @@ def test_stopped_by_the_limit_and_continued(tmp_path, monkeypatch):
         for limit in (0.0135, 0.0150):
             with pytest.raises(CostError, match="higher --max-cost"):
                 build_with(recipe, broken, limit)
-            assert open_ledger(broken).totals.counted_usd <= limit
+            assert Ledger(broken / LEDGER).totals.counted_usd <= limit
         begun = list(iterate_records(corpus.stage_path(broken, "observe"), StageRecord))
         assert 0 < len(begun) < 24
         # Connections and prices may change when a run is taken up again.
         calls = {"prices": prices, "max_connections": 2}
         build_with(small_recipe(narrators=told | {"calls": calls}, cases=cases), broken)
         answered = sum(call.number % 5 != 3 for call in server.calls)
-        assert open_ledger(broken).totals.calls == answered
+        assert Ledger(broken / LEDGER).totals.calls == answered
         monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "another"))
         whole = tmp_path / "whole"
         build_with(recipe, whole)

@@ -153,7 +153,7 @@ def test_a_larger_adapter_starts_from_a_smaller_one(tiny_model, pictures, tmp_pa
 
 def test_a_start_that_does_not_fit_is_refused(saved: Path, tiny_model) -> None:
     other = CONFIGS["bias"].model_copy(update={"rank": 4})
-    with pytest.raises(CheckpointError, match=r"2 weights of .* do not fit"):
+    with pytest.raises(CheckpointError, match=r"do not fit(.|\n)*down(.|\n)*up(.|\n)*rank"):
         tiny_model(other).copy_adapter(saved)
 
 
@@ -162,7 +162,7 @@ def test_a_start_on_another_backbone_is_refused(saved: Path, tiny_model) -> None
     settings = json.loads(path.read_text())
     settings["config"]["backbone"]["revision"] = "0" * 64
     path.write_text(json.dumps(settings))
-    with pytest.raises(CheckpointError, match="belongs to backbone"):
+    with pytest.raises(CheckpointError, match="was trained on backbone"):
         tiny_model(CONFIGS["bias"]).copy_adapter(saved)
 
 

@@ -8,7 +8,7 @@ from model_kinds import CONFIGS, batch_of
 
 from skingpt_r1.errors import CheckpointError, NarrativeError, SkinGPTError
 from skingpt_r1.model import generation as likelihood
-from skingpt_r1.model.generation import Decoding, VocabularyBias
+from skingpt_r1.model.generation import Biased, Decoding
 from skingpt_r1.model.prompt import Request, encode_prompts
 from skingpt_r1.text.narrative import Narrative, make_narrative
 
@@ -56,28 +56,28 @@ def test_left_padded_batch_equals_one_by_one(kind, tiny_model, pictures) -> None
         Request.of(pictures[1:3], {"site": "back", "age": "45"}),
         Request.of(pictures[3], {"site": "arm"}),
     ]
-    together = model.generate_batch(requests, decoding=SHORT)
-    alone = [model.generate_batch([request], decoding=SHORT)[0] for request in requests]
+    together = model.write(requests, decoding=SHORT)
+    alone = [model.write([request], decoding=SHORT)[0] for request in requests]
     assert together == alone
     assert len(set(together)) == 3
-    assert model.generate_batch([]) == []
+    assert model.write([]) == []
 
 
 def test_bias_false_generates_what_the_backbone_does(tiny_model, pictures) -> None:
     plain = tiny_model()
     requests = [Request.of(pictures[0])]
-    expected = plain.generate_batch(requests, decoding=SHORT)
+    expected = plain.write(requests, decoding=SHORT)
     model = tiny_model(CONFIGS["lora-inject"], stir=True)
-    assert model.generate_batch(requests, decoding=SHORT, adapters=False) == expected
-    assert model.generate_batch(requests, decoding=SHORT) != expected
+    assert model.write(requests, decoding=SHORT, adapters=False) == expected
+    assert model.write(requests, decoding=SHORT) != expected
 
 
 def test_generation_leaves_no_trace(tiny_model, pictures) -> None:
     model = tiny_model(CONFIGS["bias"], stir=True)
     one, other = Request.of(pictures[0]), Request.of(pictures[1:3])
-    first = model.generate_batch([one], decoding=SHORT)
-    model.generate_batch([other], decoding=SHORT)
-    assert model.generate_batch([one], decoding=SHORT) == first
+    first = model.write([one], decoding=SHORT)
+    model.write([other], decoding=SHORT)
+    assert model.write([one], decoding=SHORT) == first
     assert model.backbone.model.rope_deltas is None
 
 
@@ -86,7 +86,7 @@ def test_sampling_follows_its_seed_and_spares_the_callers(tiny_model, pictures) 
     requests = [Request.of(pictures[0])]
     state = torch.random.get_rng_state()
     texts = [
-        model.generate_batch(
+        model.write(
             requests, decoding=Decoding(max_new_tokens=12, temperature=5.0, top_p=1.0, seed=seed)
         )
         for seed in (1, 1, 2)
@@ -96,14 +96,14 @@ def test_sampling_follows_its_seed_and_spares_the_callers(tiny_model, pictures) 
 
 
 def test_bias_serves_several_rows_per_case() -> None:
-    bias = VocabularyBias(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    bias = Biased(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
     scores = bias(torch.zeros(4, 1), torch.zeros(4, 2))
     assert scores.tolist() == [[1, 0], [1, 0], [0, 2], [0, 2]]
 
 
 def test_stream_gives_the_text_in_pieces(tiny_model, pictures) -> None:
     model = tiny_model(CONFIGS["bias"], stir=True)
-    expected = model.generate_batch([Request.of(pictures[0])], decoding=SHORT)[0]
+    expected = model.write([Request.of(pictures[0])], decoding=SHORT)[0].text
     pieces = []
     stream = model.stream(pictures[0], decoding=SHORT)
     with pytest.raises(NarrativeError):  # random weights write no narrative
@@ -151,7 +151,7 @@ def test_logits_that_are_not_finite_stop_the_text(value, adapters, tiny_model, p
     with torch.no_grad():
         model.backbone.lm_head.weight[7] = value
     with pytest.raises(CheckpointError, match="logits are not finite"):
-        model.generate_batch([Request.of(pictures[0])], decoding=SHORT, adapters=adapters)
+        model.write([Request.of(pictures[0])], decoding=SHORT, adapters=adapters)
     with pytest.raises(CheckpointError, match="logits are not finite"):
         list(model.stream(pictures[0], decoding=SHORT, adapters=adapters))
 
@@ -161,8 +161,8 @@ def test_a_bias_that_is_not_finite_stops_the_text(tiny_model, pictures) -> None:
     with torch.no_grad():
         model.language_bias.scale.fill_(torch.nan)
     with pytest.raises(CheckpointError, match="logits are not finite"):
-        model.generate_batch([Request.of(pictures[0])], decoding=SHORT)
-    assert model.generate_batch([Request.of(pictures[0])], decoding=SHORT, adapters=False)
+        model.write([Request.of(pictures[0])], decoding=SHORT)
+    assert model.write([Request.of(pictures[0])], decoding=SHORT, adapters=False)
 
 
 def test_a_text_ends_at_the_end_of_the_turn_whatever_eos_is_named(tiny_model, pictures) -> None:
@@ -174,7 +174,7 @@ def test_a_text_ends_at_the_end_of_the_turn_whatever_eos_is_named(tiny_model, pi
     at_once = torch.zeros(1, 512)
     at_once[0, end] = 1e4
     batch = encode_prompts(model.processor, [Request.of(pictures[0])])
-    ids = model.generate_ids(batch, SHORT, processors=[VocabularyBias(at_once)])
+    ids = model.generate_ids(batch, SHORT, processors=[Biased(at_once)])
     assert ids.tolist() == [[end]]
 
 
@@ -301,7 +301,8 @@ def test_candidates_with_control_tokens_are_refused(label, writer, pictures) -> 
 
 def test_candidates_replace_the_answer_only(writer, pictures) -> None:
     labels = ["naevus", "wart", "a scalp ringworm with crusts"]
-    ranked = writer.rank(pictures[0], labels)
+    reasoning = WRITTEN.text.partition("<answer>")[0]
+    ranked = writer.weigh(Request.of(pictures[0]), reasoning, labels)
     assert {candidate.label for candidate in ranked} == set(labels)
     assert sum(c.probability for c in ranked) == pytest.approx(1, abs=1e-5)
     assert [c.score for c in ranked] == sorted((c.score for c in ranked), reverse=True)

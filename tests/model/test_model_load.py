@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.load import describe_directory, load_model
-from skingpt_r1.model.weight_files import weights_revision
+from skingpt_r1.model.weight_files import weight_files, weights_revision
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def published(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
 def test_a_bare_backbone(tiny_folder: Path) -> None:
     model = load_model(tiny_folder)
     assert model.config.backbone is not None
-    assert model.config.backbone.revision == weights_revision(tiny_folder)
+    assert model.config.backbone.revision == weights_revision(weight_files(tiny_folder))
     assert model.processor is not None
     report = describe_directory(tiny_folder)
     assert (report.kind, report.loads) == ("backbone", True)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import AutoTokenizer
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model import processor as chat_template
 from skingpt_r1.model.load import describe_directory, load_model
-from skingpt_r1.model.processor import load_processor, render_chat
+from skingpt_r1.model.processor import load_processor
 
 CHAT = [
     {
@@ -50,27 +51,45 @@ FAILING = {
 }
 
 
+@pytest.fixture
+def render(tiny_folder: Path) -> Callable[..., str]:
+    """Renders a chat with another template."""
+    processor = load_processor(tiny_folder)
+    assert processor is not None
+
+    def render(template: str, chat: list[dict] = CHAT, **special: str) -> str:
+        processor.tokenizer.chat_template = template
+        processor.tokenizer.add_special_tokens(special)
+        return processor.render_chat(chat, answer_follows=True)
+
+    return render
+
+
 @pytest.mark.parametrize("kind", FAILING)
-def test_templates_that_fail(kind: str) -> None:
+def test_templates_that_fail(kind: str, render: Callable[..., str]) -> None:
     template, message = FAILING[kind]
     with pytest.raises(CheckpointError, match=message) as caught:
-        render_chat(template, CHAT, answer_follows=True)
+        render(template)
     assert len(str(caught.value)) < 500
 
 
-def test_a_template_that_loops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_loops_is_ended(
+    monkeypatch: pytest.MonkeyPatch, render: Callable[..., str]
+) -> None:
     monkeypatch.setattr(chat_template, "TEMPLATE_SECONDS", 1)
     with pytest.raises(CheckpointError, match="takes more than 1 s"):
-        render_chat(LOOP, CHAT, answer_follows=True)
+        render(LOOP)
 
 
-def test_a_template_that_loops_for_many_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_loops_for_many_pictures_alone(
+    monkeypatch: pytest.MonkeyPatch, render: Callable[..., str]
+) -> None:
     monkeypatch.setattr(chat_template, "TEMPLATE_SECONDS", 1)
     many = "{% if messages[0].content | length > 3 %}" + LOOP + "{% endif %}" + CHAT_TEMPLATE
-    assert render_chat(many, CHAT, answer_follows=True)
+    assert render(many)
     longer = [CHAT[0] | {"content": [{"type": "image"}, *CHAT[0]["content"]]}]
     with pytest.raises(CheckpointError, match="takes more than"):
-        render_chat(many, longer, answer_follows=True)
+        render(many, longer)
 
 
 @pytest.mark.parametrize("answer_follows", [True, False])
@@ -91,7 +110,7 @@ def test_a_template_is_rendered_as_the_library_does(
         assert ours.render_chat(chat, answer_follows=answer_follows) == wanted
 
 
-def test_parts_of_other_templates(tiny_folder: Path) -> None:
+def test_parts_of_other_templates(render: Callable[..., str]) -> None:
     """Tags, functions and variables that chat templates of other models use."""
     template = (
         "{%- if tools %}no{%- endif %}{{ bos_token }}{% for m in messages %}{% generation %}"
@@ -99,7 +118,7 @@ def test_parts_of_other_templates(tiny_folder: Path) -> None:
         "{{ c.text }}{% endfor %}{% endgeneration %}{% endfor %}{{ {'a': 'ü<'} | tojson }}"
         "{{ strftime_now('%Y') | length }}"
     )
-    text = render_chat(template, CHAT, answer_follows=True, tokens={"bos_token": "<s>"})
+    text = render(template, bos_token="<s>")
     assert text == '<s><|image_pad|><|image_pad|>See {{ 1 }}.{"a": "ü<"}4'
 
 

@@ -5,7 +5,7 @@ import torch
 
 from skingpt_r1.case import Case
 from skingpt_r1.errors import SkinGPTError
-from skingpt_r1.model.prompt import IGNORED, Request, encode_answer, encode_example, encode_prompt
+from skingpt_r1.model.prompt import Request, encode_answer, encode_example, encode_prompt
 from skingpt_r1.text.wording import ask
 
 ANSWER = "<think> red papule </think> <answer> wart </answer>"
@@ -31,15 +31,13 @@ def test_prompt_text(processor, pictures) -> None:
     )
 
 
-def test_example_labels_are_the_answer_and_the_end_of_turn(processor, pictures) -> None:
+def test_what_is_taught_is_the_answer_and_the_end_of_turn(processor, pictures) -> None:
     request = Request.of(pictures[0])
     example = encode_example(processor, request, ANSWER)
     prompt, _ = encode_prompt(processor, request)
-    assert example.input_ids[: len(prompt)] == prompt
-    assert example.labels[: len(prompt)] == [IGNORED] * len(prompt)
-    assert example.labels[len(prompt) :] == example.input_ids[len(prompt) :]
-    assert processor.tokenizer.decode(example.labels[len(prompt) :]) == f"{ANSWER}<|im_end|>"
-    assert processor.decode(example.labels[len(prompt) :]) == ANSWER
+    assert example.prompt == prompt
+    assert processor.tokenizer.decode(example.answer) == f"{ANSWER}<|im_end|>"
+    assert processor.decode(example.answer) == ANSWER
 
 
 def test_a_case_becomes_a_request(tmp_path, pictures) -> None:

@@ -28,11 +28,14 @@ def answers() -> dict[str, list[str]]:
     pictures = [Image.fromarray(draw_scene(rng, PICTURE_SIZE).image) for _ in range(COUNT)]
     asked = {"dermatology": INSTRUCTION, "general": QUESTIONS["colour"][0]}
     return {
-        style: model.generate_batch(
-            [Request((picture,), question=question) for picture in pictures],
-            decoding=Decoding(max_new_tokens=160),
-            adapters=False,
-        )
+        style: [
+            written.text
+            for written in model.write(
+                [Request((picture,), question=question) for picture in pictures],
+                decoding=Decoding(max_new_tokens=160),
+                adapters=False,
+            )
+        ]
         for style, question in asked.items()
     }
 

@@ -1,5 +1,7 @@
 """The rule of certification, against a slow reading of its own words."""
 
+import json
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -8,7 +10,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from skingpt_r1.errors import NarrativeError
-from skingpt_r1.ratings.certification import STATES, CertifyRules, canonical_text, decide
+from skingpt_r1.ratings.certification import (
+    STATES,
+    CertifyRules,
+    History,
+    Import,
+    append_decisions,
+    append_import,
+    canonical_text,
+    decide,
+    read_history,
+)
 from skingpt_r1.ratings.rating import Rating, RatingScores, rater_problem
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -40,7 +52,6 @@ def test_two_good_raters_certify() -> None:
     found = decide("c", "psoriasis", [rating("a", 4.0), rating("b", 4.5)], RULES)
     assert found.state == "certified"
     assert found.consensus == (4.25,) * 6
-    assert found.mean == pytest.approx(4.25)
     assert found.ratings == ("a#1", "b#1")
     assert not found.disputed
 
@@ -94,6 +105,57 @@ def test_corrected_text_of_the_latest_rater_stands() -> None:
     assert decide("c", "psoriasis", [second, rating("a", 4.5)], RULES).corrected_by == "b#1"
     never = CertifyRules(corrected="none")
     assert decide("c", "psoriasis", [first, second], never).corrected is None
+
+
+def test_a_rejected_case_keeps_no_corrected_text() -> None:
+    found = decide("c", "psoriasis", [rating("a", 2.0, TEXT), rating("b", 2.0)], RULES)
+    assert found.state == "rejected"
+    assert (found.corrected, found.corrected_by) == (None, None)
+
+
+def import_of(*ratings: Rating) -> Import:
+    return Import(file="table.csv", judged="0", simulated=False, ratings=ratings)
+
+
+def test_a_revised_verdict_is_the_latest(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    pink, purple, brown = (TEXT.replace("red", colour) for colour in ("pink", "purple", "brown"))
+    history.add(import_of(rating("a", 4.5, pink), rating("b", 4.5, purple)))
+    (before,) = history.decide({"c": "psoriasis"}, RULES)
+    assert before.corrected_by == "b#1"
+    history.add(import_of(rating("a", 4.5, brown)))
+    assert [item.name for item in history.of("c")] == ["b#1", "a#2"]
+    (after,) = history.decide({"c": "psoriasis"}, RULES)
+    assert (after.corrected_by, after.corrected) == ("a#2", brown)
+
+
+def test_decisions_are_added_when_the_rule_or_a_verdict_is_other_than_before(
+    tmp_path: Path,
+) -> None:
+    labels, path = {"c": "psoriasis", "d": "acne"}, tmp_path / "history.jsonl"
+    history = append_decisions(read_history(path), labels, RULES)
+    assert not path.exists()
+    history = append_import(history, import_of(rating("a", 4.5), rating("b", 4.5)))
+    history = append_decisions(history, labels, RULES)
+    assert {case: found.state for case, found in history.decisions.items()} == {
+        "c": "certified",
+        "d": "pending",
+    }
+    lines = path.read_bytes().splitlines()
+    assert append_decisions(history, labels, RULES) is history
+    assert path.read_bytes().splitlines() == lines
+    # Other numbers that decide the same are written down, with every case.
+    milder = CertifyRules(mean=3.9)
+    history = append_decisions(history, labels, milder)
+    assert history.limits == milder.model_dump()
+    added = json.loads(path.read_bytes().splitlines()[-1])
+    assert [found["case"] for found in added["decisions"]] == ["c", "d"]
+    # Under the same numbers only the case with another decision is.
+    history = append_import(history, import_of(rating("a", 4.4)))
+    append_decisions(history, labels, milder)
+    added = json.loads(path.read_bytes().splitlines()[-1])
+    assert [found["case"] for found in added["decisions"]] == ["c"]
+    assert len(path.read_bytes().splitlines()) == len(lines) + 3
 
 
 def test_a_corrected_text_that_disputes_the_label_is_not_certified() -> None:

@@ -16,7 +16,6 @@ from skingpt_r1.ratings.rating import (
     read_rating_rows,
     read_ratings,
     read_texts,
-    relative_image,
     write_ratings,
 )
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, format_scores
@@ -167,14 +166,6 @@ def test_texts_that_cannot_be_judged(tmp_path, row, message):
     (tmp_path / "a.png").write_bytes(b"x")
     with pytest.raises(RecordError, match=message):
         read_texts(write(tmp_path / "t.jsonl", PUBLIC, row))
-
-
-def test_pictures_are_named_from_the_folder_of_the_file(tmp_path):
-    picture = tmp_path / "pictures" / "a.png"
-    folder = tmp_path / "run" / "deep"
-    name = relative_image(picture, folder)
-    assert name == "../../pictures/a.png"
-    assert (folder / name).resolve() == picture.resolve()
 
 
 @pytest.mark.parametrize(

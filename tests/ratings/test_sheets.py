@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from finished_corpus import make_corpus
 from skingpt_r1.dermcot.certify import export_to_raters, import_ratings, settle
-from skingpt_r1.dermcot.corpus import corpus_path, read_corpus
+from skingpt_r1.dermcot.corpus import corpus_cases, corpus_path, read_corpus
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import CertifyRules, History
 from skingpt_r1.ratings.rating import SCORE_COLUMNS
@@ -21,7 +22,6 @@ from skingpt_r1.ratings.sheets import (
     COLUMNS,
     RECORDS,
     TABLE,
-    ReviewItem,
     as_cell,
     case_code,
     export_cases,
@@ -207,10 +207,8 @@ def test_what_a_person_writes_into_a_cell_stays(comment: str) -> None:
 
 def test_texts_of_cases_are_no_formulas_in_the_table(tmp_path: Path) -> None:
     record = make_corpus(tmp_path / "corpus", train=1, held_out=1)
-    (found,) = read_corpus(record, "held_out")
-    shown = {"site": "=cmd|x", "age": "-5"}
-    images = tuple(record / name for name in found.images)
-    hostile = ReviewItem(found.id, found.diagnosis, "@SUM(A1)", images, shown)
+    (found,) = corpus_cases(record, "held_out")
+    hostile = replace(found, narrative="@SUM(A1)", context={"site": "=cmd|x", "age": "-5"})
     assigned, history = {hostile.id: ("a",)}, History(tmp_path / "none")
     export_cases([hostile], history, RULES, assigned, tmp_path / "e", judged="0", seed=0)
     table = (tmp_path / "e" / TABLE).read_text("utf-8-sig")

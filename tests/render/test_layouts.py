@@ -14,7 +14,8 @@ from skingpt_r1.data.splits import shared_groups, split_cases
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS, gold_labels
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.conditions import CONDITIONS
-from skingpt_r1.render.layouts import LAYOUTS, label_of, make_shots, patients_of, rendered_layout
+from skingpt_r1.render.layouts import LAYOUTS, make_shots, patients_of, rendered_layout
+from skingpt_r1.text.taxonomy import match_label
 
 NUMBER, SEED, SIZE = 30, 5, 32
 TABLES = {
@@ -59,7 +60,7 @@ def test_the_real_reader_reads_it(folders, name):
 def test_labels_are_those_of_the_conditions(folders, name):
     cases = READERS[name].load(folders / name)
     labels = READERS[name].labels
-    wanted = {label_of(condition.name, labels) for condition in CONDITIONS} - {None}
+    wanted = {match_label(condition.name, labels) for condition in CONDITIONS} - {None}
     assert {case.label for case in cases} == wanted
     if name in EMPTY:
         assert set(labels) - wanted == EMPTY[name]
@@ -69,9 +70,9 @@ def test_labels_are_those_of_the_conditions(folders, name):
 
 def test_conditions_without_a_label_are_left_out():
     labels = READERS["fitzpatrick17k"].labels
-    assert {item.name for item in CONDITIONS if label_of(item.name, labels) is None} == LEFT_OUT
-    assert label_of("melanocytic nevus", labels) == "nevocytic nevus"
-    assert label_of("seborrheic keratosis", READERS["ham10000"].labels) == "benign keratosis"
+    assert {item.name for item in CONDITIONS if match_label(item.name, labels) is None} == LEFT_OUT
+    assert match_label("melanocytic nevus", labels) == "nevocytic nevus"
+    assert match_label("seborrheic keratosis", READERS["ham10000"].labels) == "benign keratosis"
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,15 @@ from tools.nano.language import (
 )
 from tools.nano.scenes import ATTRIBUTES
 from tools.nano.schooling import BLOCK, ScenePool, draw_pool, school_tower
-from tools.nano.tokenizer import measure_skills, save_tokenizer, train_tokenizer
+from tools.nano.tokenizer import (
+    make_image_processor,
+    measure_skills,
+    save_tokenizer,
+    train_tokenizer,
+)
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
-from skingpt_r1.model.processor import make_image_processor
 from skingpt_r1.records import write_json_atomic
 from skingpt_r1.runs import own_run
 

@@ -15,7 +15,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from tools.nano.language import QUESTIONS
 from tools.nano.scenes import draw_scene
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.model.load import load_model
@@ -107,15 +107,15 @@ def measure_skills(folder: Path, *, count: int, seed: int, size: int) -> dict[st
             requests = [
                 Request((Image.fromarray(s.image),), question=words.choice(questions)) for s in part
             ]
-            for scene, text in zip(part, model.generate_batch(requests), strict=True):
-                said = text.rpartition("<answer>")[2].partition("</answer>")[0].strip()
+            for scene, written in zip(part, model.write(requests), strict=True):
+                said = written.text.rpartition("<answer>")[2].partition("</answer>")[0].strip()
                 right[attribute].append(said == scene.attributes[attribute])
     scenes = [draw_scene(rng, size) for _ in range(count)]
     requests = [Request((Image.fromarray(s.image),), question=INSTRUCTION) for s in scenes]
     texts = [
-        text
+        written.text
         for start in range(0, count, BATCH)
-        for text in model.generate_batch(requests[start : start + BATCH])
+        for written in model.write(requests[start : start + BATCH])
     ]
     right["readable dermatology prose"] = [is_readable_prose(text) for text in texts]
     return {name: sum(values) / len(values) for name, values in right.items()}
@@ -128,3 +128,8 @@ def is_readable_prose(text: str) -> bool:
     except NarrativeError:
         return False
     return bool(narrative.observation and narrative.reasoning)
+
+
+def make_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProcessorPil:
+    """An image processor with bounds on a picture's area, in pixels."""
+    return Qwen2VLImageProcessorPil(size={"shortest_edge": min_pixels, "longest_edge": max_pixels})

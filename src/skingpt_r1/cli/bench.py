@@ -18,8 +18,8 @@ from skingpt_r1.cli.options import (
     MaxCost,
     RecipeFile,
     Settings,
+    all_settings,
     model_recipe,
-    model_settings,
     run_folder,
     staged,
 )
@@ -27,8 +27,8 @@ from skingpt_r1.dermbench.judges.judge import JudgeOptions
 from skingpt_r1.dermbench.judges.named import RUBRIC, is_language_model, open_judge
 from skingpt_r1.dermbench.recipe import load_bench_recipe
 from skingpt_r1.dermbench.records import JUDGEMENTS, LEDGER
-from skingpt_r1.dermbench.report.data import Audit, ReportData
-from skingpt_r1.dermbench.report.wording import count, ends, interval, of_run, percent_interval
+from skingpt_r1.dermbench.report.data import COVERAGE, Audit, ReportData, of_run
+from skingpt_r1.dermbench.report.wording import ends, figure, part_of, titled
 from skingpt_r1.errors import RecipeError
 from skingpt_r1.llm.budget import Ledger, Price
 from skingpt_r1.runs import own_run
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from skingpt_r1.dermbench.answers import SystemTally
     from skingpt_r1.dermbench.judgements import JudgedSystem
     from skingpt_r1.dermbench.judges.judge import Judge
+    from skingpt_r1.dermbench.report.data import Audit
     from skingpt_r1.dermbench.systems.card import SystemCard
 
 
@@ -54,7 +55,6 @@ bench_app = typer.Typer(
     help="DermBench: ask systems, judge what they say, and report it.",
     epilog=closing("skingpt bench run dermbench_demo --out runs/bench"),
 )
-
 SHOWN = 5
 
 
@@ -99,7 +99,7 @@ def run_bench(
     """
     from skingpt_r1.dermbench.answers import run_systems
 
-    chosen = load_bench_recipe(recipe, model_settings(device, dtype, settings))
+    chosen = load_bench_recipe(recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         tallies = run_systems(
@@ -111,29 +111,6 @@ def run_bench(
             progress=progress,
         )
     finish(*answer_lines(tallies), f"answers: {folder / 'answers'}")
-
-
-def answer_lines(tallies: Sequence["SystemTally"]) -> Iterator[str]:
-    """What became of the questions, a few lines for each system."""
-    for tally in tallies:
-        cut = f", {tally.cut:,} of them cut" if tally.cut else ""
-        yield f"{tally.card.system}: {tally.answered:,} of {tally.asked:,} answered{cut}"
-        for problem, number in tally.problems.most_common():
-            yield f"    {number:,} without an answer: {problem}"
-        yield from _overlap_lines(tally.card)
-
-
-def _overlap_lines(card: "SystemCard") -> Iterator[str]:
-    if card.unchecked:
-        yield f"    overlap with its training: not checked; {card.unchecked}"
-    elif card.overlapping:
-        yield f"    trained on {len(card.overlapping):,} of the questions, which are marked:"
-        yield from (f"      {line}" for line in card.leaks[:SHOWN])
-        if len(card.leaks) > SHOWN:
-            yield f"      and {len(card.leaks) - SHOWN:,} more"
-    else:
-        yield f"    overlap with its training: none in {card.compared:,} cases"
-    yield from (f"    known: {line}" for line in card.known)
 
 
 @bench_app.command(
@@ -208,7 +185,9 @@ def audit(
     ] = None,
 ) -> None:
     """Check the judges of a run: repeats, length, order, own family, clinicians."""
-    finish(*audit_lines(_audits_of(folder, ratings)))
+    from skingpt_r1.dermbench.audits import audit_run, read_judged
+
+    finish(*audit_lines(audit_run(read_judged(folder), ratings)))
 
 
 @bench_app.command(
@@ -229,13 +208,11 @@ def agree(
     Ratings belong to answers by the id `SYSTEM/QUESTION`, or by the question's id and the text.
     """
     from skingpt_r1.cli.dermeval import print_rows
-    from skingpt_r1.dermbench.audits import measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
+    from skingpt_r1.dermbench.audits import measure_judges, read_judged
     from skingpt_r1.records import write_results
 
-    found = measure_judges(
-        folder, read_scores(folder), ratings, judges=names or (), resamples=resamples
-    )
+    reading = read_judged(folder)
+    found = measure_judges(reading, ratings, judges=names or (), resamples=resamples)
     for entry in found:
         print_rows(entry.rows, f"{entry.judge}: {len(entry.pairs.ids)} answers")
         typer.echo(
@@ -340,61 +317,53 @@ def report(
 
     if out is None and len(folders) > 1:
         raise RecipeError(f"a report of {len(folders)} runs needs a folder of its own; give --out")
-    data = summarise_runs(
-        folders, baseline=baseline, audits=find_audits(folders, ratings), pictures=pictures
-    )
+    data = summarise_runs(folders, baseline=baseline, ratings=ratings, pictures=pictures)
     written = write_report(data, folders[0] if out is None else out)
-    finish(
-        *report_lines(data),
-        f"page:    {written.page}",
-        f"tables:  {written.markdown}",
-        f"results: {written.results}",
-    )
-
-
-def find_audits(
-    folders: Sequence[Path], ratings: Path | None = None
-) -> dict[Path, tuple[Audit, ...]]:
-    """Checks of the judges of each run; none where nothing is judged, as in classification."""
-    judged = [path for path in folders if any((path / JUDGEMENTS).glob("*/*.jsonl"))]
-    if ratings is None:
-        return {path: tuple(_audits_of(path, None)) for path in judged}
-    if len(judged) > 1:
-        raise RecipeError(
-            f"{len(judged)} of the runs are judged ({', '.join(map(str, judged))}), and ratings "
-            "are of the answers of one; report that run alone with --ratings"
-        )
-    # Without a judged run the one that is read says what is missing.
-    return {path: tuple(_audits_of(path, ratings)) for path in judged or folders[:1]}
-
-
-def _audits_of(folder: Path, ratings: Path | None) -> Sequence[Audit]:
-    from skingpt_r1.dermbench.audits import agreement_audits, audit_run, measure_judges
-    from skingpt_r1.dermbench.judgements import read_scores
-
-    scores = read_scores(folder)
-    found = audit_run(scores)
-    if ratings is not None:
-        found += agreement_audits(measure_judges(folder, scores, ratings))
-    return found
+    for line in report_lines(data):
+        typer.echo(line)
+    typer.echo(f"page:    {written.page}")
+    typer.echo(f"tables:  {written.markdown}")
+    finish(f"results: {written.results}")
 
 
 def report_lines(data: ReportData) -> Iterator[str]:
     """The leaderboards in a few lines each."""
-    for table in data.scores:
-        yield of_run(f"{table.judge}, {table.protocol}", table.run) + ":"
-        for row in table.rows:
-            kind = "" if row.kind == "system" else f" ({row.kind})"
-            scored = f"{count(row.scored)} of {count(row.asked)} scored"
-            yield f"    {row.system}{kind}: {interval(row.overall)}, {scored}"
-    for part in data.classifications:
-        yield of_run(f"{part.benchmark}, {part.form}", part.run) + ":"
-        for result in part.rows:
-            kind = "" if result.kind == "system" else f" ({result.kind})"
-            accuracy = percent_interval(result.metrics.get("accuracy"))
-            yield f"    {result.system}{kind}: accuracy {accuracy}"
+    for table in (*data.of("scores"), *data.of("classification")):
+        yield f"{table.title}:"
+        for system, kind in table.systems.items():
+            shown = figure(table.cell(system, table.headline), table.kind)
+            scored = table.cell(system, COVERAGE)
+            said = (
+                f"accuracy {shown}"
+                if scored is None
+                else f"{shown}, {part_of(scored, ' of ')} scored"
+            )
+            yield f"    {titled(system, kind)}: {said}"
     for audit in data.audits:
         if audit.flagged:
             judge = of_run(audit.judge, audit.run)
             yield f"warning: {judge}, {audit.check}, {audit.subject}: {audit.verdict}"
     yield from data.notes
+
+
+def answer_lines(tallies: Sequence["SystemTally"]) -> Iterator[str]:
+    """What became of the questions, a few lines for each system."""
+    for tally in tallies:
+        cut = f", {tally.cut:,} of them cut" if tally.cut else ""
+        yield f"{tally.card.system}: {tally.answered:,} of {tally.asked:,} answered{cut}"
+        for problem, number in tally.problems.most_common():
+            yield f"    {number:,} without an answer: {problem}"
+        yield from _overlap_lines(tally.card)
+
+
+def _overlap_lines(card: "SystemCard") -> Iterator[str]:
+    if card.unchecked:
+        yield f"    overlap with its training: not checked; {card.unchecked}"
+    elif card.overlapping:
+        yield f"    trained on {len(card.overlapping):,} of the questions, which are marked:"
+        yield from (f"      {line}" for line in card.leaks[:SHOWN])
+        if len(card.leaks) > SHOWN:
+            yield f"      and {len(card.leaks) - SHOWN:,} more"
+    else:
+        yield f"    overlap with its training: none in {card.compared:,} cases"
+    yield from (f"    known: {line}" for line in card.known)

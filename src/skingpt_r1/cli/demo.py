@@ -9,21 +9,21 @@ Printing a comparison: the table of systems, the differences, one narrative befo
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from skingpt_r1.cli import finish
-from skingpt_r1.cli.bench import find_audits, report_lines
+from skingpt_r1.cli.bench import report_lines
 from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
 from skingpt_r1.cli.distill import print_ablation
-from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, model_settings, print_table, staged
+from skingpt_r1.cli.options import Device, Dtype, RecipeFolder, all_settings, print_table, staged
 from skingpt_r1.recipes import RECIPES
 from skingpt_r1.records import ResultRow
 from skingpt_r1.runs import own_run
-from skingpt_r1.stats.intervals import NO_INTERVAL
+from skingpt_r1.stats.intervals import per_cent
 
 if TYPE_CHECKING:
     from skingpt_r1.dermbench.ablation.compare import ComparedSystems
@@ -61,7 +61,7 @@ def demo(
     raters certify.
     """
     started = time.monotonic()
-    models = model_settings(device, dtype)
+    models = all_settings((), device, dtype)
     with own_run(out):
         _make_corpus(recipes, out, models)
         ablation = _ablate(recipes, out, models)
@@ -74,11 +74,9 @@ def demo(
     for line in (*report_lines(data), *_ratio_lines(data)):
         typer.echo(line)
     _print_case(out / "dermbench")
-    finish(
-        f"\nreport: {out / 'report' / 'report.html'}",
-        f"results: {out / 'results.json'}",
-        f"{(time.monotonic() - started) / 60:.1f} minutes",
-    )
+    typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
+    typer.echo(f"results: {out / 'results.json'}")
+    finish(f"{(time.monotonic() - started) / 60:.1f} minutes")
 
 
 def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
@@ -86,9 +84,11 @@ def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
     from skingpt_r1.dermcot.certify import simulate_raters
     from skingpt_r1.dermcot.corpus import count_corpus
     from skingpt_r1.dermcot.pipeline import build
-    from skingpt_r1.dermcot.recipe import load_corpus_recipe
+    from skingpt_r1.dermcot.recipe import CorpusRecipe
+    from skingpt_r1.recipes import read_recipe
 
-    recipe, folder = load_corpus_recipe(recipes / "dermcot_demo.yaml", models), out / "corpus"
+    recipe = read_recipe(CorpusRecipe, recipes / "dermcot_demo.yaml", models)
+    folder = out / "corpus"
     with staged() as progress:
         build(recipe, folder, corpus_tools(recipe), progress)
     typer.echo("The corpus (DermCoT): rendered cases, simulated slips, filtered by DermEval")
@@ -178,20 +178,20 @@ def _report(folders: Sequence[Path], out: Path, ablation: "Sequence[ResultRow]")
     from skingpt_r1.dermbench.report.rows import write_report
     from skingpt_r1.dermbench.summary import summarise_runs
 
-    data = summarise_runs(folders, baseline=BASE, audits=find_audits(folders))
+    data = summarise_runs(folders, baseline=BASE)
     write_report(data, out / "report", more=ablation, results=out)
     return data
 
 
 def _ratio_lines(data: "ReportData") -> Iterator[str]:
     """How many times the plain backbone's mean score each system has."""
-    means = {row.system: row.overall for row in data.scores[0].rows}
-    base = means.get(BASE)
+    board = data.of("scores")[0]
+    base = board.cell(BASE, board.headline)
     if base is None or base.value <= 0:
         return
     yield "\nMean score over that of the plain backbone (the paper reports 1.41):"
     for name in SYSTEMS:
-        mean = means.get(name)
+        mean = board.cell(name, board.headline)
         if name != BASE and mean is not None:
             yield f"    {name}: {mean.value / base.value:.2f}"
 
@@ -202,14 +202,9 @@ def _print_case(folder: Path) -> None:
     from skingpt_r1.dermbench.questions import read_questions
 
     first = read_questions(folder)[0]
-    texts = {name: read_answers(folder, name)[first.id].text for name in (BASE, BEST)}
-    _print_narratives(first.images[0], first.label, texts)
-
-
-def _print_narratives(picture: str, label: str, texts: Mapping[str, str]) -> None:
-    typer.echo(f"\nThe first unseen case, {picture}: {label}")
-    for system, text in texts.items():
-        typer.echo(f"\n{system}:\n  {text}")
+    typer.echo(f"\nThe first unseen case, {first.images[0]}: {first.label}")
+    for name in (BASE, BEST):
+        typer.echo(f"\n{name}:\n  {read_answers(folder, name)[first.id].text}")
 
 
 Columns = Sequence[tuple[str, str]]
@@ -227,37 +222,37 @@ def print_comparison(
         before: system whose narrative is shown first.
         after: system whose narrative is shown second.
     """
-    systems = list(comparison.answers)
+    systems = list(comparison.tried)
     headings = ["system", *(f"{heading} (95 % interval)" for _, heading in columns)]
-    cells = {(row.system, row.metric): _cell(row) for row in comparison.rows}
-    differences = list(dict.fromkeys(row.system for row in comparison.rows))
-    paired = [name for name in differences if name not in systems]
-    titles = {
-        f"{title}, {len(comparison.cases)} unseen pictures": systems,
-        "Differences, paired by case": paired,
+    cells = {
+        (row.system, row.metric): per_cent(row.value, row.low, row.high) for row in comparison.rows
     }
-    for above, names in titles.items():
-        lines = [[name, *(cells.get((name, key), "-") for key, _ in columns)] for name in names]
-        if lines:
-            print_table(above, headings, lines)
-    unreadable = {
-        name: sum(answer.unreadable is not None for answer in answers)
-        for name, answers in comparison.answers.items()
-    }
+
+    def lines(names: Sequence[str]) -> list[list[str]]:
+        return [
+            [name, *(cells.get((name, metric), "-") for metric, _ in columns)] for name in names
+        ]
+
+    unseen = f"{title}, {len(comparison.cases)} unseen pictures"
+    print_table(unseen, headings, lines(systems))
+    paired = dict.fromkeys(row.system for row in comparison.rows if row.system not in systems)
+    if paired:
+        print_table("Differences, paired by case", headings, lines(list(paired)))
+    unreadable = {name: int(tried.unreadable.sum()) for name, tried in comparison.tried.items()}
     if any(unreadable.values()):
         counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
         typer.echo(f"Unreadable answers, counted as wrong: {counted}")
+    _print_narratives(comparison, before, after)
+    finish()
+
+
+def _print_narratives(comparison: "ComparedSystems", before: str, after: str) -> None:
+    """The first case of the test set, whatever came out."""
     case = comparison.cases[0]
-    texts = {name: comparison.answers[name][0].text for name in (before, after)}
-    _print_narratives(case.images[0].name, case.label, texts)
-    finish("")
-
-
-def _cell(row: ResultRow) -> str:
-    text = f"{100 * row.value:.1f}"
-    if row.low is None or row.high is None:
-        return f"{text} ({NO_INTERVAL})"
-    return f"{text} ({100 * row.low:.1f} to {100 * row.high:.1f})"
+    typer.echo(f"\nThe first unseen case, {case.images[0].name}: {case.label}")
+    for name in (before, after):
+        typer.echo(f"\n{name}:\n  {comparison.tried[name].answers[0].text}")
+    typer.echo("")
 
 
 # Without matrices in the tower, which the demo's strongest row has.
@@ -299,7 +294,7 @@ def real(
     from skingpt_r1.distill.recipe import load_recipe
 
     for dataset, title in DATASETS.items():
-        root = [f"data.root={data / dataset}", *model_settings(device, dtype)]
+        root = [f"data.root={data / dataset}", *all_settings((), device, dtype)]
         systems = [
             TrainedSystem(
                 name, load_recipe(recipes / f"{dataset}_nano_{file}.yaml", root), features, start

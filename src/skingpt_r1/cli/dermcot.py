@@ -18,22 +18,22 @@ from skingpt_r1.cli.options import (
     MaxDistance,
     RecipeFile,
     Settings,
-    model_settings,
+    all_settings,
     run_folder,
-    split_pair,
     staged,
 )
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import RENDERED_ONLY
 from skingpt_r1.dermcot.corpus import KEPT, CorpusStats, corpus_path, count_corpus, result_rows
-from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe, load_corpus_recipe
-from skingpt_r1.recipes import check_recipe, set_values
+from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
+from skingpt_r1.recipes import check_recipe, read_recipe, set_values
 from skingpt_r1.records import write_results
 from skingpt_r1.render.layouts import rendered_layout
 from skingpt_r1.runs import own_run
 
 if TYPE_CHECKING:
-    from skingpt_r1.dermcot.pipeline import Narrators, ScoreFunction, Tools
+    from skingpt_r1.dermcot.pipeline import ScoreFunction, Tools
+    from skingpt_r1.dermcot.write import Narrator, Step
     from skingpt_r1.ratings.certification import Certification, CertifyRules
 
 
@@ -88,7 +88,8 @@ def build_corpus(
     from skingpt_r1.dermcot.pipeline import build
 
     told = [f"narrators.{step}={narrator}" for step in ("observe", "reason") if narrator]
-    chosen = load_corpus_recipe(recipe, model_settings(device, dtype, [*(settings or ()), *told]))
+    told += all_settings(settings, device, dtype)
+    chosen = read_recipe(CorpusRecipe, recipe, told)
     for name in (chosen.narrators.observe, chosen.narrators.reason):
         check_name(name)
     folder = run_folder(out, chosen.name)
@@ -225,24 +226,20 @@ def publish(
     """
     from skingpt_r1.dermcot import publish as library
 
-    form = "SOURCE=TERMS, for example folder='CC BY 4.0'"
-    terms = [split_pair(word, form) for word in licence or ()]
     options = library.Options(
         name=name or out.name,
         with_images=not without_images,
-        licences={source: text.strip() for source, text in terms},
+        licences=dict(_source_and_terms(word) for word in licence or ()),
         max_distance=max_distance,
         workers=workers,
     )
     with own_run(folder), staged() as progress:
         done = library.publish(folder, out, options, progress)
     counts = ", ".join(f"{split} {number:,}" for split, number in done.cases.items())
+    typer.echo(f"{done.folder}: {counts}{' (published before)' if done.existed else ''}")
+    typer.echo(f"card:     {done.folder / library.CARD}")
     given = f"--set data.dataset=dermcot --set data.root={done.folder} --set data.narratives=given"
-    finish(
-        f"{done.folder}: {counts}{' (published before)' if done.existed else ''}",
-        f"card:     {done.folder / library.CARD}",
-        f"distil:   skingpt distill RECIPE {given}",
-    )
+    finish(f"distil:   skingpt distill RECIPE {given}")
 
 
 def certification_lines(found: "Certification") -> Iterator[str]:
@@ -266,7 +263,7 @@ def _rules(folder: Path, recipe: Path | None, settings: Sequence[str]) -> "Certi
     from skingpt_r1.dermcot.certify import current_rules
     from skingpt_r1.ratings.certification import CertifyRules
 
-    given = current_rules(folder) if recipe is None else load_corpus_recipe(recipe).certify
+    given = current_rules(folder) if recipe is None else read_recipe(CorpusRecipe, recipe).certify
     return check_recipe(CertifyRules, set_values(given.model_dump(), settings), "--set")
 
 
@@ -280,6 +277,13 @@ def _import(folder: Path, path: Path, rules: "CertifyRules", *, sound_rows: bool
         return
     rest = f"unchanged {event.unchanged:,}, empty {event.unfilled:,}, wrong {event.refused:,}"
     typer.echo(f"{path.name}: {len(event.ratings):,} ratings imported; {rest}")
+
+
+def _source_and_terms(word: str) -> tuple[str, str]:
+    name, sign, terms = word.partition("=")
+    if not (name and sign and terms.strip()):
+        raise typer.BadParameter(f"{word!r} is not SOURCE=TERMS, for example folder='CC BY 4.0'")
+    return name, terms.strip()
 
 
 def stats_lines(counted: CorpusStats) -> Iterator[str]:
@@ -301,7 +305,7 @@ def stats_lines(counted: CorpusStats) -> Iterator[str]:
         made, kept = counted.slips["made"], counted.slips[KEPT]
         yield f"simulated slips among the scored: {made:,}, of these kept: {kept:,}"
     yield f"held out for certification: {counted.held_out:,}"
-    unknown = sum(counts.unknown_costs for counts in counted.stages.values())
+    unknown = counted.unknown_cost
     more = f", and {unknown:,} texts at an unknown price" if unknown else ""
     yield f"cost: {counted.cost_usd:.4f} US dollars{more}"
 
@@ -321,7 +325,7 @@ def corpus_tools(recipe: CorpusRecipe, max_cost: float | None = None, workers: i
     """The narrators and the evaluator that a recipe names, each made when it is needed."""
     from skingpt_r1.dermcot.pipeline import Tools
 
-    def narrators(folder: Path) -> "Narrators":
+    def narrators(folder: Path) -> "dict[Step, Narrator]":
         from skingpt_r1.dermcot.narrators import make_narrators
 
         return make_narrators(recipe, folder, max_cost=max_cost)

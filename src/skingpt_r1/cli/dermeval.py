@@ -14,8 +14,8 @@ from skingpt_r1.cli.options import (
     RecipeFile,
     RunFolder,
     Settings,
+    all_settings,
     model_recipe,
-    model_settings,
     print_table,
     run_folder,
     staged,
@@ -58,7 +58,7 @@ def train(
     from skingpt_r1.dermeval.run import train_evaluator
     from skingpt_r1.recipes import read_recipe
 
-    chosen = read_recipe(EvaluatorRecipe, recipe, model_settings(device, dtype, settings))
+    chosen = read_recipe(EvaluatorRecipe, recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         done = train_evaluator(chosen, folder, progress=progress, quiet=not sys.stderr.isatty())
@@ -66,7 +66,8 @@ def train(
     if export is not None:
         export_evaluator(done.adapter, export, evaluator_card(chosen, done.model.config, done.rows))
         typer.echo(f"exported:  {export}")
-    finish(f"evaluator: {done.adapter}", f"results:   {folder / 'results.json'}")
+    typer.echo(f"evaluator: {done.adapter}")
+    finish(f"results:   {folder / 'results.json'}")
 
 
 @dermeval_app.command(
@@ -162,11 +163,10 @@ def print_rows(rows: Sequence[ResultRow], title: str, *, no_ends: str = NO_INTER
         title, no_ends = f"{title}; {no_ends}", ""
     cells = {(row.system, row.metric): _cell(row, no_ends) for row in rows}
     wide = len(metrics) > len(systems) + 4
+    if wide:
+        cells = {(metric, system): cell for (system, metric), cell in cells.items()}
     down, across = (metrics, systems) if wide else (systems, metrics)
-    lines = []
-    for line in down:
-        keys = [(name, line) if wide else (line, name) for name in across]
-        lines.append([line, *(cells.get(key, "-") for key in keys)])
+    lines = [[line, *(cells.get((line, name), "-") for name in across)] for line in down]
     print_table(title, ["", *across], lines)
 
 

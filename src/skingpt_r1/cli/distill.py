@@ -19,7 +19,7 @@ from skingpt_r1.cli.options import (
     RecipeFile,
     RunFolder,
     Settings,
-    model_settings,
+    all_settings,
     print_table,
     run_folder,
     staged,
@@ -45,14 +45,14 @@ def distill(
     from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_recipe
 
-    chosen = load_recipe(recipe, model_settings(device, dtype, settings))
+    chosen = load_recipe(recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         run_recipe(
             chosen, folder, features=features, progress=progress, quiet=not sys.stderr.isatty()
         )
-    adapter = folder / "adapter"
-    finish(f"adapter: {adapter}", f"try it:  skingpt diagnose photo.jpg --model {adapter}")
+    typer.echo(f"adapter: {folder / 'adapter'}")
+    finish(f"try it:  skingpt diagnose photo.jpg --model {folder / 'adapter'}")
 
 
 def features(
@@ -70,7 +70,7 @@ def features(
     from skingpt_r1.distill.recipe import load_recipe
     from skingpt_r1.distill.run import run_features
 
-    chosen = load_recipe(recipe, model_settings(device, dtype, settings))
+    chosen = load_recipe(recipe, all_settings(settings, device, dtype))
     with staged() as progress:
         store = run_features(
             chosen, run_folder(out, chosen.name), features=features, progress=progress
@@ -93,7 +93,7 @@ def ablate(
     from skingpt_r1.dermbench.ablation.run import load_ablation, run_ablation
     from skingpt_r1.recipes import find_recipe
 
-    chosen = load_ablation(recipe, model_settings(device, dtype, settings))
+    chosen = load_ablation(recipe, all_settings(settings, device, dtype))
     folder = run_folder(out, chosen.name)
     with staged() as progress:
         rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)
@@ -114,6 +114,6 @@ def print_ablation(rows: Sequence["AblationRow"]) -> None:
         "Differences, paired by seed and case": [row for row in rows if not row.runs],
     }
     for title, part in titles.items():
-        lines = [[row.name, *(cell_text(row, metric) for metric in metrics)] for row in part]
-        if lines:
+        if part:
+            lines = [[row.name, *(cell_text(row, metric) for metric in metrics)] for row in part]
             print_table(title, headings, lines)

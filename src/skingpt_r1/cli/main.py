@@ -45,6 +45,14 @@ COMMANDS: dict[str, Lazy] = {
             "skingpt diagnose photos/ --model runs/mine/adapter --json > answers.jsonl",
         ),
     ),
+    "verify": Lazy(
+        "verify:verify",
+        "Hold the claims of a text against its picture.",
+        (
+            "skingpt verify photo.jpg --text narrative.txt",
+            "skingpt diagnose photo.jpg | skingpt verify photo.jpg --text - --picture marked.png",
+        ),
+    ),
     "features": Lazy(
         "distill:features",
         "Run the frozen backbone once and store.",

@@ -1,6 +1,7 @@
-"""Arguments that several commands share, and the tables that they print.
+"""Arguments that several commands share.
 
-Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage.
+Progress of long work, on standard error: bars on a terminal, elsewhere a line for each stage. The
+one table on a terminal.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,13 +69,13 @@ Dtype = Annotated[
 ]
 
 
-def model_settings(
-    device: str | None, dtype: str | None, settings: Sequence[str] | None = None
+def all_settings(
+    settings: Sequence[str] | None, device: str | None, dtype: str | None
 ) -> list[str]:
-    """The options as changes to the section `models` of a recipe, after those of --set."""
+    """Changes to a recipe: those of --set, and the options as its section `models`."""
     given = {"device": device, "dtype": dtype}
-    models = [f"models.{key}={value}" for key, value in given.items() if value is not None]
-    return [*(settings or ()), *models]
+    chosen = [f"models.{key}={value}" for key, value in given.items() if value is not None]
+    return [*(settings or ()), *chosen]
 
 
 def model_recipe(device: str | None, dtype: str | None) -> ModelRecipe:
@@ -103,16 +104,6 @@ def split_pair(word: str, form: str) -> tuple[str, str]:
     if not (name.strip() and value.strip()):
         raise typer.BadParameter(f"{word!r} is not {form}")
     return name, value
-
-
-def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table whose first column names the rows."""
-    table = Table(title=title, title_justify="left")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*row)
-    Console(soft_wrap=True, highlight=False).print(table)
 
 
 T = TypeVar("T")
@@ -169,3 +160,13 @@ def _bar() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def print_table(title: str, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Print a table on standard output, however wide; names stand left, numbers right."""
+    table = Table(title=title, title_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    for line in lines:
+        table.add_row(*line)
+    Console(soft_wrap=True, highlight=False).print(table)

@@ -8,18 +8,17 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 
 import imagehash
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.reading import Track
 from skingpt_r1.errors import DatasetError, ImageError
+from skingpt_r1.recipes import package_yaml
 
 Words = NDArray[np.uint64]
 HASH_SIDE = 16
@@ -80,7 +79,7 @@ class KnownOverlap:
 
 KNOWN: tuple[KnownOverlap, ...] = tuple(
     KnownOverlap(**{**row, "datasets": frozenset(row["datasets"])})
-    for row in yaml.safe_load((files("skingpt_r1.data") / "overlaps.yaml").read_text("utf-8"))
+    for row in package_yaml("data/overlaps.yaml")
 )
 
 

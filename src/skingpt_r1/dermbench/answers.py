@@ -29,15 +29,9 @@ from skingpt_r1.dermbench.questions import (
     with_pictures,
 )
 from skingpt_r1.dermbench.recipe import BenchRecipe
-from skingpt_r1.dermbench.records import LEDGER, Answer, Question, file_stem
+from skingpt_r1.dermbench.records import LEDGER, Answer, file_stem
 from skingpt_r1.dermbench.systems.card import SystemCard, check_systems
-from skingpt_r1.dermbench.systems.named import (
-    Choice,
-    System,
-    Workbench,
-    choose_systems,
-    open_system,
-)
+from skingpt_r1.dermbench.systems.named import System, Workbench, choose_systems, open_system
 from skingpt_r1.dermbench.systems.own import one_model_at_a_time
 from skingpt_r1.errors import CostError, NarratorError, RecordError
 from skingpt_r1.llm.budget import PASSING, Ledger
@@ -49,7 +43,7 @@ from skingpt_r1.records import (
     resume_records,
     write_bytes_atomic,
 )
-from skingpt_r1.runs import Progress, own_run
+from skingpt_r1.runs import Count, Progress, own_run
 
 # problem code -> what it means; every answer without text carries one of these.
 PROBLEMS: Mapping[str, str] = MappingProxyType(
@@ -187,44 +181,55 @@ def run_systems(
         asked = with_pictures(questions, data_root(folder))
         if opened:
             refuse_changed_pictures(asked)
-        _ask_all(opened, asked, folder, kept, progress)
-        return [_tally(cards[choice.name], questions, folder) for choice in choices]
+        kept |= _ask_all(opened.values(), asked, folder, progress)
+        return [_tally(cards[name], len(questions), answers) for name, answers in kept.items()]
 
 
 def _ask_all(
-    opened: dict[Choice, System],
-    asked: Sequence[Asked],
-    folder: Path,
-    kept: dict[str, dict[str, Answer]],
-    progress: Progress | None,
-) -> None:
+    systems: Iterable[System], asked: Sequence[Asked], folder: Path, progress: Progress | None
+) -> dict[str, dict[str, Answer]]:
     """A system that fails does not keep the others from being asked."""
+    answers: dict[str, dict[str, Answer]] = {}
     failures: list[NarratorError | CostError] = []
-    for choice, system in opened.items():
-        done = {name for name, answer in kept[choice.name].items() if not is_open(answer)}
-        show = None if progress is None else partial(progress, f"answers: {choice.name}")
+    for system in systems:
+        show = None if progress is None else partial(progress, f"answers: {system.name}")
         try:
-            for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
-                append_record(answers_path(folder, answer.system), answer)
-                if show is not None:
-                    show(number, len(asked))
+            answers[system.name] = ask_system(system, asked, folder, show)
         except (NarratorError, CostError) as error:
             failures.append(error)
-        finally:
-            settle_answers(folder, choice.name, [item.question.id for item in asked])
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise NarratorError("\n".join(str(error) for error in failures))
+    return answers
 
 
-def _tally(card: SystemCard, questions: Sequence[Question], folder: Path) -> SystemTally:
-    answers = settle_answers(folder, card.system, [item.id for item in questions])
-    problems = Counter(answer.problem for answer in answers.values() if answer.problem)
+def ask_system(
+    system: System, asked: Sequence[Asked], folder: Path, count: Count | None = None
+) -> dict[str, Answer]:
+    """Ask one system what it has not answered yet; its file then has the questions' order.
+
+    Returns:
+        Question id -> the answer that counts.
+    """
+    order = [item.question.id for item in asked]
+    kept = settle_answers(folder, system.name, order)
+    done = {name for name, answer in kept.items() if not is_open(answer)}
+    try:
+        for number, answer in enumerate(system.answer(asked, done), len(done) + 1):
+            append_record(answers_path(folder, answer.system), answer)
+            if count is not None:
+                count(number, len(asked))
+    finally:
+        kept = settle_answers(folder, system.name, order)
+    return kept
+
+
+def _tally(card: SystemCard, asked: int, answers: Mapping[str, Answer]) -> SystemTally:
     return SystemTally(
         card,
-        asked=len(questions),
+        asked=asked,
         answered=sum(answer.problem is None for answer in answers.values()),
-        problems=problems,
+        problems=Counter(answer.problem for answer in answers.values() if answer.problem),
         cut=sum(answer.stop_reason == "length" for answer in answers.values()),
     )

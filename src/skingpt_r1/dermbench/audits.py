@@ -7,7 +7,7 @@ matched by guess. For research, not for diagnosis.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from skingpt_r1.dermbench.answers import read_answers, system_names
-from skingpt_r1.dermbench.judgements import AnswerKey as Key
-from skingpt_r1.dermbench.judgements import JudgedScores, RunScores
+from skingpt_r1.dermbench.answers import read_answers
 from skingpt_r1.dermbench.judges.language_model import CANDIDATE_FIRST
+from skingpt_r1.dermbench.reading import RunReading, Scale, read_run
 from skingpt_r1.dermbench.report.data import Audit
 from skingpt_r1.errors import RecordError
-from skingpt_r1.ratings.agreement import OVERALL, Pairs, measure_agreement, pair_ratings
+from skingpt_r1.ratings.agreement import SUBJECTS, Pairs, measure_agreement, pair_ratings
 from skingpt_r1.ratings.rating import RatedText, read_ratings
 from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.intervals import (
@@ -32,7 +31,8 @@ from skingpt_r1.stats.intervals import (
     resampled_sums,
     spearman,
 )
-from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Scores
+from skingpt_r1.text.rubric import Protocol, Scores
+from skingpt_r1.text.tokens import VOCABULARY
 
 REPEATS, LENGTH = "repeat spread", "length correlation"
 ORDER, SELF = "order effect", "self-preference"
@@ -43,118 +43,162 @@ LENGTH_FLAG = 0.3  # rank correlation
 SHIFT_FLAG = 0.1  # points
 FEWEST = 5  # answers below which nothing is said
 
-# Families of models, by the words in their names.
-_FAMILIES: dict[str, str] = {
-    "gpt": r"gpt-?\d|chatgpt|\bo[134](?:-|\b)|openai/",
-    "claude": r"claude|anthropic/",
-    "gemini": r"gemini|gemma|google/",
-    "qwen": r"qwen|vision-r1|qwq",
-    "deepseek": r"deepseek",
-    "llama": r"llama|llava",
-    "mistral": r"mistral|mixtral|pixtral",
-    "intern": r"internvl|internlm",
-    "grok": r"grok",
-    "kimi": r"kimi|moonshot",
-    "glm": r"\bglm|chatglm",
-    "huatuo": r"huatuo",
-    "skingpt": r"skingpt|dermeval",
-}
+_FAMILIES: dict[str, str] = VOCABULARY["families"]
 
 
-def audit_run(scores: RunScores, *, seed: int = 0) -> list[Audit]:
-    """Every check of every judge of a run."""
-    return [
-        audit
-        for judged in scores.judges
-        for check in (repeat_spread, length_correlation, order_effect, self_preference)
-        for audit in check(scores, judged, seed)
+class Finding(NamedTuple):
+    """Of whom, the measure, what it means, and whether a reader is warned."""
+
+    subject: str
+    measure: Interval | None
+    verdict: str
+    flagged: bool = False
+
+
+EVERYONE = "all systems"
+Key = tuple[str, str]  # system, question
+
+
+def audit_run(reading: RunReading, ratings: Path | None = None) -> list[Audit]:
+    """Every check of every judge of a run, those against clinicians' ratings included.
+
+    Raises:
+        RecordError: as `measure_judges`.
+    """
+    found = [
+        Audit(judge=_named(scale), check=check, **finding._asdict())
+        for scale in sorted(reading.judged)
+        for check, find in _CHECKS.items()
+        for finding in find(reading, scale)
     ]
+    if ratings is not None:
+        found += agreement_audits(measure_judges(reading, ratings))
+    return found
 
 
-def repeat_spread(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def read_judged(folder: Path) -> RunReading:
+    """Go through a run's folder; see `reading.read_run`.
+
+    Raises:
+        RecordError: as `read_run`, or nothing is judged yet.
+    """
+    reading = read_run(folder)
+    _refuse_unjudged(reading)
+    return reading
+
+
+def _refuse_unjudged(reading: RunReading) -> None:
+    if not reading.judged:
+        raise RecordError(
+            f"{reading.folder} has no judgements yet; judge with `skingpt bench judge "
+            f"{reading.folder.name}` first"
+        )
+
+
+def _means(reading: RunReading, scale: Scale) -> dict[Key, tuple[float, ...]]:
+    """Answer -> the mean of the repeats, dimension by dimension."""
+    return {
+        (system, question): values
+        for system, judged in reading.judged[scale].items()
+        for question, values in judged.means.items()
+    }
+
+
+def _overall(reading: RunReading, scale: Scale) -> dict[Key, float]:
+    """Answer -> the mean over repeats and dimensions."""
+    return {key: sum(values) / len(values) for key, values in _means(reading, scale).items()}
+
+
+def repeat_spread(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Standard deviation of the mean score between repeats of the same answer."""
     spread = {
-        key: float(np.std([np.mean(values) for values in said.values()], ddof=1))
-        for key, said in judged.repeats.items()
-        if len(said) > 1
+        (system, question): float(np.std([np.mean(values) for values in given], ddof=1))
+        for system, judged in reading.judged[scale].items()
+        for question, given in judged.scores.items()
+        if len(given) > 1
     }
     if not spread:
-        words = "no answer has the scores of two repeats"
-        yield _audit(judged, REPEATS, "all systems", None, words)
+        yield Finding(EVERYONE, None, "no answer has the scores of two repeats")
         return
-    found = bootstrap_mean(list(spread.values()), _groups(scores, spread), seed=seed)
+    found = bootstrap_mean(list(spread.values()), _groups(reading, spread))
     far = found.value > SPREAD_FLAG
     words = "repeats differ; judge more often" if far else "repeats agree"
-    yield _audit(judged, REPEATS, "all systems", found, words, flagged=far)
+    yield Finding(EVERYONE, found, words, far)
 
 
-def length_correlation(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def length_correlation(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Rank correlation between the length of an answer and its mean score, system by system."""
-    overall = judged.overall
-    for system in scores.systems:
-        keys = [key for key in overall if key[0] == system and key in scores.lengths]
-        lengths = np.array([float(scores.lengths[key]) for key in keys])
+    overall = _overall(reading, scale)
+    for system, said in reading.said.items():
+        keys = [key for key in overall if key[0] == system and said[key[1]].problem is None]
+        lengths = np.array([float(said[question].words) for _, question in keys])
         values = np.array([overall[key] for key in keys])
         if len(keys) < FEWEST or len(set(lengths)) < 2 or len(set(values)) < 2:
-            words = "too few answers, or nothing varies"
-            yield _audit(judged, LENGTH, system, None, words)
+            yield Finding(system, None, "too few answers, or nothing varies")
             continue
-        found = _rank_correlation(lengths, values, _groups(scores, keys), seed)
+        found = _rank_correlation(lengths, values, _groups(reading, keys))
         tied = abs(found.value) > LENGTH_FLAG and found.excludes_zero
         more = "longer" if found.value > 0 else "shorter"
         words = f"{more} answers score higher" if tied else "no strong tie to the length"
-        yield _audit(judged, LENGTH, system, found, words, flagged=tied)
+        yield Finding(system, found, words, tied)
 
 
-def order_effect(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def order_effect(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """How much higher the same answers score when the candidate is shown before the reference."""
-    if judged.judge.endswith(CANDIDATE_FIRST):
+    judge, protocol = scale
+    turned = judge + CANDIDATE_FIRST, protocol
+    if turned not in reading.judged:
         return
-    name = judged.judge + CANDIDATE_FIRST
-    both = (item for item in scores.judges if item.protocol == judged.protocol)
-    other = next((item for item in both if item.judge == name), None)
-    if other is None:
-        return
-    usual, turned = judged.overall, other.overall
-    keys = [key for key in usual if key in turned]
+    usual, first = _overall(reading, scale), _overall(reading, turned)
+    keys = [key for key in usual if key in first]
     if not keys:
-        yield _audit(judged, ORDER, "all systems", None, "no answer was judged in both orders")
+        yield Finding(EVERYONE, None, "no answer was judged in both orders")
         return
-    shift = [turned[key] - usual[key] for key in keys]
-    found = bootstrap_mean(shift, _groups(scores, keys), seed=seed)
+    shift = [first[key] - usual[key] for key in keys]
+    found = bootstrap_mean(shift, _groups(reading, keys))
     moved = abs(found.value) > SHIFT_FLAG and found.excludes_zero
     words = "the order changes the scores" if moved else "the order changes little"
-    yield _audit(judged, ORDER, "all systems", found, words, flagged=moved)
+    yield Finding(EVERYONE, found, words, moved)
 
 
-def self_preference(scores: RunScores, judged: JudgedScores, seed: int) -> Iterator[Audit]:
+def self_preference(reading: RunReading, scale: Scale) -> Iterator[Finding]:
     """Systems of the judge's own family by name, and what it gives them more than other judges.
 
     The lead of such a system over the systems of other families is compared with its lead under
     the other judges of the same scale; without other judges nothing is measured, and the flag
     stands by the name alone.
     """
-    family = family_of(judged.judge)
-    own = [name for name in scores.systems if family is not None and family_of(name) == family]
-    rest = [name for name in scores.systems if name not in own]
+    judge, protocol = scale
+    family = family_of(judge)
+    own = [name for name in reading.systems if family is not None and family_of(name) == family]
+    rest = [name for name in reading.systems if name not in own]
+    mine = _overall(reading, scale)
     others = [
-        entry.overall
-        for entry in scores.judges
-        if entry.protocol == judged.protocol
-        and entry.judge.removesuffix(CANDIDATE_FIRST) != judged.judge.removesuffix(CANDIDATE_FIRST)
-        and family_of(entry.judge) != family
+        _overall(reading, other)
+        for other in sorted(reading.judged)
+        if other[1] == protocol
+        and other[0].removesuffix(CANDIDATE_FIRST) != judge.removesuffix(CANDIDATE_FIRST)
+        and family_of(other[0]) != family
     ]
     for system in own:
-        gains = _gains(judged.overall, others, system, rest)
+        gains = _gains(mine, others, system, rest)
         if not gains:
             words = f"judge and system are both {family}; compare with another judge"
-            yield _audit(judged, SELF, system, None, words, flagged=True)
+            yield Finding(system, None, words, flagged=True)
             continue
-        groups = [scores.groups[name] for name in gains]
-        found = bootstrap_mean(list(gains.values()), groups, seed=seed)
+        groups = _groups(reading, ((system, question) for question in gains))
+        found = bootstrap_mean(list(gains.values()), groups)
         prefers = found.value > SHIFT_FLAG and found.excludes_zero
         words = "scores its own family higher than other judges do" if prefers else "not shown"
-        yield _audit(judged, SELF, system, found, f"both {family}: {words}", flagged=True)
+        yield Finding(system, found, f"both {family}: {words}", flagged=True)
+
+
+_CHECKS = {
+    REPEATS: repeat_spread,
+    LENGTH: length_correlation,
+    ORDER: order_effect,
+    SELF: self_preference,
+}
 
 
 def family_of(name: str) -> str | None:
@@ -171,34 +215,31 @@ def _gains(
     mine: dict[Key, float], others: Sequence[dict[Key, float]], system: str, rest: Sequence[str]
 ) -> dict[str, float]:
     """Question -> lead of the system under this judge less its mean lead under the others."""
-    gains: dict[str, float] = {}
-    for name in sorted({question for _, question in mine}):
-        lead = _lead(mine, system, rest, name)
-        theirs = [
-            found for other in others if (found := _lead(other, system, rest, name)) is not None
-        ]
-        if lead is not None and theirs:
-            gains[name] = lead - sum(theirs) / len(theirs)
+    own, *theirs = (_leads(overall, system, rest) for overall in (mine, *others))
+    gains = {}
+    for question in sorted(own):
+        beside = [leads[question] for leads in theirs if question in leads]
+        if beside:
+            gains[question] = own[question] - sum(beside) / len(beside)
     return gains
 
 
-def _lead(
-    overall: dict[Key, float], system: str, rest: Sequence[str], question: str
-) -> float | None:
-    beside = [overall[other, question] for other in rest if (other, question) in overall]
-    if (system, question) not in overall or not beside:
-        return None
-    return overall[system, question] - sum(beside) / len(beside)
+def _leads(overall: dict[Key, float], system: str, rest: Sequence[str]) -> dict[str, float]:
+    """Question -> score of the system less the mean of the rest."""
+    leads = {}
+    for (name, question), value in overall.items():
+        beside = [overall[other, question] for other in rest if (other, question) in overall]
+        if name == system and beside:
+            leads[question] = value - sum(beside) / len(beside)
+    return leads
 
 
-def _rank_correlation(
-    lengths: Floats, values: Floats, groups: Sequence[str], seed: int
-) -> Interval:
+def _rank_correlation(lengths: Floats, values: Floats, groups: Sequence[str]) -> Interval:
     """Spearman's correlation; resamples keep the ranks of the whole, so that sums are enough."""
     n = len(lengths)
     x, y = (rankdata(column) - (n + 1) / 2 for column in (lengths, values))
     columns = np.column_stack([np.ones(n), x, y, x * x, y * y, x * y])
-    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups, seed=seed).T
+    size, sx, sy, xx, yy, xy = resampled_sums(columns, groups).T
     scale = np.sqrt((size * xx - sx**2) * (size * yy - sy**2))
     drawn = np.divide(size * xy - sx * sy, scale, out=np.full(len(size), np.nan), where=scale > 0)
     found = percentile_interval(spearman(lengths, values), drawn, n, len(set(groups)))
@@ -206,28 +247,13 @@ def _rank_correlation(
     return found
 
 
-def _groups(scores: RunScores, keys: Sequence[Key] | dict[Key, float]) -> list[str]:
-    return [scores.groups[question] for _, question in keys]
+def _groups(reading: RunReading, keys: Iterable[Key]) -> list[str]:
+    return [reading.questions[reading.place[question]].group for _, question in keys]
 
 
-def _audit(
-    judged: JudgedScores,
-    check: str,
-    subject: str,
-    measure: Interval | None,
-    verdict: str,
-    *,
-    flagged: bool = False,
-) -> Audit:
-    scale = "" if judged.protocol == "decimals 0-5" else f" ({judged.protocol})"
-    return Audit(
-        judge=f"{judged.judge}{scale}",
-        check=check,
-        subject=subject,
-        measure=measure,
-        verdict=verdict,
-        flagged=flagged,
-    )
+def _named(scale: Scale) -> str:
+    judge, protocol = scale
+    return judge if protocol == Protocol.DECIMAL_0_5.value else f"{judge} ({protocol})"
 
 
 AGREEMENT = "agreement with clinicians"
@@ -247,13 +273,7 @@ class JudgeAgreement(NamedTuple):
 
 
 def measure_judges(
-    folder: Path,
-    scores: RunScores,
-    ratings: Path,
-    *,
-    judges: Sequence[str] = (),
-    resamples: int = 2000,
-    seed: int = 0,
+    reading: RunReading, ratings: Path, *, judges: Sequence[str] = (), resamples: int = 2000
 ) -> list[JudgeAgreement]:
     """Compare judges, all of the scale 0-5 by default, with a rating file of that scale.
 
@@ -263,15 +283,40 @@ def measure_judges(
         RecordError: the file breaks its schema, no rating belongs to an answer, or a judge is not
             there.
     """
-    chosen = _chosen(scores, judges)
-    texts = _texts(folder)
+    _refuse_unjudged(reading)
+    chosen = _chosen(reading, judges)
+    folder = reading.folder
+    texts = {
+        (system, name): answer.text
+        for system in reading.systems
+        for name, answer in read_answers(folder, system).items()
+        if answer.problem is None
+    }
     matched, unmatched = match_ratings(read_ratings(ratings), texts)
     if not matched:
         raise RecordError(
             f"no rating of {ratings} belongs to an answer of {folder}; ids must be "
             "`<system>/<question>`, or the question's id with the text of one answer"
         )
-    return [_measure(judged, scores, matched, unmatched, resamples, seed) for judged in chosen]
+    people = {
+        (system, question): replace(item, id=f"{system}/{question}", group=group)
+        for ((system, question), item), group in zip(
+            matched.items(), _groups(reading, matched), strict=True
+        )
+    }
+    found = []
+    for scale in chosen:
+        means = _means(reading, scale)
+        judge = [
+            replace(item, ratings=(Scores(means[key]),) if key in means else ())
+            for key, item in people.items()
+        ]
+        pairs = pair_ratings(judge, list(people.values()))
+        table = {"table": f"{AGREEMENT}: {scale[0]}"}
+        rows = measure_agreement(pairs, resamples=resamples)
+        named = tuple(row.model_copy(update=table) for row in rows)
+        found.append(JudgeAgreement(scale[0], pairs, named, unmatched))
+    return found
 
 
 def match_ratings(
@@ -307,28 +352,22 @@ def agreement_audits(found: Sequence[JudgeAgreement]) -> list[Audit]:
 
     A measure that is not defined, such as the kappa of equal scores, has no number.
     """
-    measured = [
-        (
-            entry,
-            {
-                (row.system, row.metric): Interval(row.value, row.low, row.high, row.n)
-                for row in entry.rows
-            },
-        )
-        for entry in found
-    ]
-    return [
-        Audit(
-            judge=entry.judge,
-            check=f"{AGREEMENT}: {metric}",
-            subject=dimension,
-            measure=measures.get((dimension, metric)),
-            verdict=_in_words(entry),
-        )
-        for entry, measures in measured
-        for dimension in (*DIMENSIONS, OVERALL)
-        for metric in SHOWN_METRICS
-    ]
+    audits = []
+    for entry in found:
+        rows = {(row.system, row.metric): row for row in entry.rows}
+        for subject in SUBJECTS:
+            for metric in SHOWN_METRICS:
+                row = rows.get((subject, metric))
+                audits.append(
+                    Audit(
+                        judge=entry.judge,
+                        check=f"{AGREEMENT}: {metric}",
+                        subject=subject,
+                        measure=Interval(row.value, row.low, row.high, row.n) if row else None,
+                        verdict=_in_words(entry),
+                    )
+                )
+    return audits
 
 
 def _in_words(entry: JudgeAgreement) -> str:
@@ -341,48 +380,14 @@ def _in_words(entry: JudgeAgreement) -> str:
     return "; ".join([words, *(f"{count} {what}" for count, what in left if count)])
 
 
-def _chosen(scores: RunScores, judges: Sequence[str]) -> list[JudgedScores]:
-    known = [j for j in scores.judges if j.protocol == Protocol.DECIMAL_0_5.value]
-    names = [judged.judge for judged in known]
-    unknown = [name for name in judges if name not in names]
-    if unknown or not known:
-        raise RecordError(
-            f"no judge {unknown[0]!r} on the scale 0-5; there are: {', '.join(names) or 'none'}"
-            if unknown
-            else "no judge of this run used the scale 0-5, on which clinicians rate"
-        )
-    return [judged for judged in known if not judges or judged.judge in judges]
-
-
-def _texts(folder: Path) -> dict[Key, str]:
-    return {
-        (system, name): answer.text
-        for system in system_names(folder)
-        for name, answer in read_answers(folder, system).items()
-        if answer.problem is None
-    }
-
-
-def _measure(
-    judged: JudgedScores,
-    scores: RunScores,
-    matched: Mapping[Key, RatedText],
-    unmatched: int,
-    resamples: int,
-    seed: int,
-) -> JudgeAgreement:
-    means = judged.means
-    people = {
-        key: replace(item, id=f"{key[0]}/{key[1]}", group=scores.groups[key[1]])
-        for key, item in matched.items()
-    }
-    judge = [
-        replace(item, ratings=(Scores(means[key]),) if key in means else ())
-        for key, item in people.items()
-    ]
-    pairs = pair_ratings(judge, list(people.values()))
-    rows = measure_agreement(pairs, seed=seed, resamples=resamples)
-    named_rows = tuple(
-        row.model_copy(update={"table": f"{AGREEMENT}: {judged.judge}"}) for row in rows
-    )
-    return JudgeAgreement(judged.judge, pairs, named_rows, unmatched)
+def _chosen(reading: RunReading, judges: Sequence[str]) -> list[Scale]:
+    wanted = Protocol.DECIMAL_0_5.value
+    known = {scale[0]: scale for scale in sorted(reading.judged) if scale[1] == wanted}
+    if not known and not judges:
+        raise RecordError("no judge of this run used the scale 0-5, on which clinicians rate")
+    for name in judges:
+        if name not in known:
+            raise RecordError(
+                f"no judge {name!r} on the scale 0-5; there are: {', '.join(known) or 'none'}"
+            )
+    return [scale for name, scale in known.items() if not judges or name in judges]

@@ -56,7 +56,7 @@ from skingpt_r1.dermbench.questions import data_root, prepare_questions, with_pi
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, LocalRecipe
 from skingpt_r1.dermbench.records import Answer, Question
 from skingpt_r1.dermbench.systems.named import PLAIN, is_plain, whole_text
-from skingpt_r1.dermbench.systems.own import CUT, GeneratedText, one_model_at_a_time, write_block
+from skingpt_r1.dermbench.systems.own import one_model_at_a_time
 from skingpt_r1.errors import RecipeError, SkinGPTError
 from skingpt_r1.llm.ask import picture_uri
 from skingpt_r1.llm.models import thoughts_of
@@ -66,6 +66,7 @@ from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Unscored
 from skingpt_r1.text.tokens import defused
 
 if TYPE_CHECKING:
+    from skingpt_r1.model.generation import GeneratedText
     from skingpt_r1.model.prompt import Request
 
 
@@ -343,9 +344,12 @@ class SkinGPTAPI(ModelAPI):  # type: ignore[misc]  # the library is not followed
             done = [slot for slot in batch if slot.written is not None or slot is first]
             self._waiting = [slot for slot in self._waiting if slot not in done]
 
-    def _texts(self, requests: "Sequence[Request]", most: int) -> list[GeneratedText]:
+    def _texts(self, requests: "Sequence[Request]", most: int) -> "list[GeneratedText]":
+        from skingpt_r1.model.generation import Decoding
+
         model = self._load(self._where, self._adapters)
-        return write_block(model, requests, most=most, adapters=self._adapters)
+        decoding = Decoding(max_new_tokens=most)
+        return model.write(requests, decoding=decoding, adapters=self._adapters)
 
 
 @dataclass(eq=False)
@@ -354,7 +358,7 @@ class _Slot:
 
     request: "Request"
     most: int
-    written: GeneratedText | None = None
+    written: "GeneratedText | None" = None
 
 
 def pictures_of(messages: Sequence[ChatMessage]) -> Iterator[Image.Image]:
@@ -384,8 +388,8 @@ def _picture(where: str) -> Image.Image:
         return open_image(file.name)
 
 
-def _output(model: str, written: GeneratedText) -> ModelOutput:
-    stop_reason: StopReason = "max_tokens" if written.stop_reason == CUT else "stop"
+def _output(model: str, written: "GeneratedText") -> ModelOutput:
+    stop_reason: StopReason = "max_tokens" if written.is_cut else "stop"
     message = ChatMessageAssistant(content=written.text, model=model, source="generate")
     read, wrote = written.input_tokens, written.output_tokens
     return ModelOutput(

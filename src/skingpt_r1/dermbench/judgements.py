@@ -9,34 +9,24 @@ counts, else the last; a record of another text than the answer that counts now 
 that an answer that has changed is judged again. Unreadable verdicts are asked for again, up to the
 judge's number of attempts; calls that failed for a passing reason are asked again by the next
 start.
-
-For audits, all judgements of a run as numbers; no text stays but its length.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from skingpt_r1.dermbench.answers import read_answers, system_names
 from skingpt_r1.dermbench.judges.judge import Judge, JudgeTask, record_verdict
 from skingpt_r1.dermbench.questions import Asked, data_root, read_questions, with_pictures
-from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName, file_stem
+from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, file_stem
 from skingpt_r1.errors import RecordError, TrainingError
 from skingpt_r1.llm.budget import PASSING
-from skingpt_r1.records import (
-    append_record,
-    counting,
-    iterate_records,
-    read_json,
-    resume_records,
-    write_json_atomic,
-)
+from skingpt_r1.records import append_record, read_json, resume_records, write_json_atomic
 from skingpt_r1.runs import Count, Progress, own_run
-from skingpt_r1.text.rubric import DIMENSIONS, Protocol, Unscored
+from skingpt_r1.text.rubric import Protocol, Unscored
 
 JUDGE_CARD = "judge.json"
 NO_REFERENCE = "no_reference"
@@ -73,6 +63,16 @@ class _History:
         self.scored = self.scored or record.scores is not None
         self.last = record.unscored
         self.unreadable += record.scores is None and record.unscored not in PASSING
+
+    def is_open(self, answer: Answer, judge: Judge) -> bool:
+        """Whether the answer is to be judged, for the first time or again."""
+        if self.scored:
+            return False
+        if answer.problem is not None or self.last == NO_REFERENCE:
+            return self.last is None
+        if self.last in PASSING:
+            return not self.asked_now
+        return self.unreadable < judge.most_attempts
 
 
 def judge_folder(folder: Path, judge: str, protocol: str) -> Path:
@@ -155,20 +155,30 @@ def _judge_system(
     progress: Count | None,
 ) -> JudgedSystem:
     histories = _read_histories(path, system, {item.question.id for item in asked}, answers)
-    keys = [
-        (item, repeat) for item in asked if item.question.id in answers for repeat in range(repeats)
+    tasks = [
+        (
+            JudgeTask(question, answers[question.id], repeat, pictures),
+            histories[question.id, repeat],
+        )
+        for question, pictures in asked
+        if question.id in answers
+        for repeat in range(repeats)
     ]
     show = progress or (lambda done, total: None)
-    while waiting := list(_open_tasks(keys, answers, histories, judge)):
-        done = len(keys) - len(waiting)
+    while waiting := [
+        task._replace(attempt=history.unreadable)
+        for task, history in tasks
+        if history.is_open(task.answer, judge)
+    ]:
+        done = len(tasks) - len(waiting)
         for number, record in enumerate(_judgements(judge, waiting), done + 1):
             append_record(path, record)
             history = histories[record.id, record.repeat]
             history.add(record)
             history.asked_now = True
-            show(number, len(keys))
-    show(len(keys), len(keys))
-    judged = [histories[item.question.id, repeat] for item, repeat in keys]
+            show(number, len(tasks))
+    show(len(tasks), len(tasks))
+    judged = [history for _, history in tasks]
     return JudgedSystem(
         system,
         asked=len(asked) * repeats,
@@ -181,36 +191,12 @@ def _judge_system(
 def _read_histories(
     path: Path, system: str, questions: Collection[str], answers: Mapping[str, Answer]
 ) -> dict[_Key, _History]:
-    records = ((None, record) for record in resume_records(path, Judgement).records)
     histories: dict[_Key, _History] = defaultdict(_History)
-    problem = ", which belongs to another run"
-    for _, record in judgements_of(path, records, (system,), questions, problem):
+    for record in resume_records(path, Judgement).records:
+        refuse_stranger(path, record, (system,), questions, ", which belongs to another run")
         if record.id in answers and record.answer_sha256 == answers[record.id].sha256:
             histories[record.id, record.repeat].add(record)
     return histories
-
-
-def _open_tasks(
-    keys: Sequence[tuple[Asked, int]],
-    answers: dict[str, Answer],
-    histories: dict[_Key, _History],
-    judge: Judge,
-) -> Iterator[JudgeTask]:
-    for (question, pictures), repeat in keys:
-        answer = answers[question.id]
-        history = histories[question.id, repeat]
-        if _is_open(answer, history, judge):
-            yield JudgeTask(question, answer, repeat, pictures, history.unreadable)
-
-
-def _is_open(answer: Answer, history: _History, judge: Judge) -> bool:
-    if history.scored:
-        return False
-    if answer.problem is not None or history.last == NO_REFERENCE:
-        return history.last is None
-    if history.last in PASSING:
-        return not history.asked_now
-    return history.unreadable < judge.most_attempts
 
 
 def _judgements(judge: Judge, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
@@ -232,136 +218,19 @@ def _lack(judge: Judge, task: JudgeTask) -> str | None:
     return NO_REFERENCE if no_reference else None
 
 
-Item = TypeVar("Item")
-# system, question, judge, scale, repeat
-JudgementKey = tuple[str, str, str, ProtocolName, int]
-
-
-def judgements_that_count(
-    records: Iterable[tuple[Item, Judgement]], answers: Mapping[tuple[str, str], str]
-) -> dict[JudgementKey, Item]:
-    """The first record with scores, else the last, for each answer, judge, scale and repeat.
-
-    Args:
-        records: in the order of their files, each with what is to be kept of it.
-        answers: (system, question) -> hash of the text that counts now; a judgement of another
-            text does not count.
-    """
-    current = (
-        ((record.system, record.id, record.judge, record.protocol, record.repeat), item, record)
-        for item, record in records
-        if record.answer_sha256 == answers.get((record.system, record.id))
-    )
-    light = ((key, item, record.scores is not None) for key, item, record in current)
-    kept = counting(light, itemgetter(0), itemgetter(2))
-    return {key: item for key, (_, item, _) in kept.items()}
-
-
-def judgements_of(
+def refuse_stranger(
     path: Path,
-    records: Iterable[tuple[Item, Judgement]],
+    record: Judgement,
     systems: Collection[str],
     questions: Collection[str],
     problem: str = "; the run has no such answer",
-) -> Iterator[tuple[Item, Judgement]]:
-    """The records of a file of judgements.
+) -> None:
+    """Stop at a judgement of an answer that the run does not have.
 
     Raises:
-        RecordError: one judges an answer that the run does not have.
+        RecordError: it is one; `problem` says why.
     """
-    for item, record in records:
-        if record.system not in systems or record.id not in questions:
-            raise RecordError(
-                f"{path} judges {record.system!r} on {record.id!r}{problem}; delete this file"
-            )
-        yield item, record
-
-
-AnswerKey = tuple[str, str]  # system, question id
-Values = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class JudgedScores:
-    """What one judge said on one scale; `repeats`: (system, question) -> repeat -> six scores."""
-
-    judge: str
-    protocol: ProtocolName
-    repeats: Mapping[AnswerKey, Mapping[int, Values]]
-
-    @property
-    def means(self) -> dict[AnswerKey, Values]:
-        """The mean of the repeats, dimension by dimension."""
-        return {
-            key: tuple(sum(column) / len(column) for column in zip(*said.values(), strict=True))
-            for key, said in self.repeats.items()
-        }
-
-    @property
-    def overall(self) -> dict[AnswerKey, float]:
-        """The mean over repeats and dimensions."""
-        return {key: sum(values) / len(values) for key, values in self.means.items()}
-
-
-@dataclass(frozen=True)
-class RunScores:
-    """A run, as far as audits need it.
-
-    Attributes:
-        judges: one entry for each judge and scale.
-        groups: question -> what the bootstrap draws together.
-        lengths: (system, question) -> words of the answer.
-    """
-
-    judges: tuple[JudgedScores, ...]
-    groups: Mapping[str, str]
-    lengths: Mapping[AnswerKey, int]
-    systems: tuple[str, ...]
-
-
-def read_scores(folder: Path) -> RunScores:
-    """Go through the judgements of a run.
-
-    Raises:
-        RecordError: the folder holds no run, nothing is judged yet, or a judgement is of another
-            run.
-    """
-    groups = {question.id: question.group for question in read_questions(folder)}
-    systems = tuple(system_names(folder))
-    lengths: dict[AnswerKey, int] = {}
-    current: dict[AnswerKey, str] = {}
-    for system in systems:
-        for name, answer in read_answers(folder, system).items():
-            current[system, name] = answer.sha256
-            if answer.problem is None:
-                lengths[system, name] = len(answer.text.split())
-    found: dict[tuple[str, ProtocolName], dict[AnswerKey, dict[int, Values]]] = {}
-    kept = judgements_that_count(_scored_judgements(folder, systems, groups, found), current)
-    for (system, name, judge, protocol, repeat), values in kept.items():
-        if values is not None:
-            found[judge, protocol].setdefault((system, name), {})[repeat] = values
-    if not found:
+    if record.system not in systems or record.id not in questions:
         raise RecordError(
-            f"{folder} has no judgements yet; judge with `skingpt bench judge {folder.name}` first"
+            f"{path} judges {record.system!r} on {record.id!r}{problem}; delete this file"
         )
-    judges = tuple(JudgedScores(*scale, repeats) for scale, repeats in sorted(found.items()))
-    return RunScores(judges, groups, lengths, systems)
-
-
-def _scored_judgements(
-    folder: Path,
-    systems: Collection[str],
-    questions: Collection[str],
-    found: dict[tuple[str, ProtocolName], dict[AnswerKey, dict[int, Values]]],
-) -> Iterator[tuple[Values | None, Judgement]]:
-    """Values of each record; every judge gets its place in `found`, whether any counts or not."""
-    for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        records = ((_six_scores(record), record) for record in iterate_records(path, Judgement))
-        for values, record in judgements_of(path, records, systems, questions):
-            found.setdefault((record.judge, record.protocol), {})
-            yield values, record
-
-
-def _six_scores(record: Judgement) -> Values | None:
-    given = record.scores
-    return None if given is None else tuple(given[name] for name in DIMENSIONS)

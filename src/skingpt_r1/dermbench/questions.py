@@ -26,12 +26,20 @@ from skingpt_r1.dermbench.classification.labels import LabelSet, find_label_set,
 from skingpt_r1.dermbench.recipe import SYNTHETIC, BenchRecipe, QuestionsRecipe
 from skingpt_r1.dermbench.records import Form, Question
 from skingpt_r1.dermcot.card import OWN_LICENCE, sources_of
-from skingpt_r1.dermcot.corpus import picture_paths, relative
-from skingpt_r1.distill.data import narratives_of
+from skingpt_r1.distill.data import choose, narratives_of
 from skingpt_r1.errors import DatasetError, ImageError, RecipeError, RecordError
 from skingpt_r1.records import read_json, read_records, sha256_file, start_run, write_bytes_atomic
 from skingpt_r1.render.layouts import rendered_layout, write_cases
-from skingpt_r1.runs import RUN, Progress, find_root, note_root, same_root
+from skingpt_r1.runs import (
+    RUN,
+    Progress,
+    changed_pictures,
+    find_root,
+    note_root,
+    picture_name,
+    picture_paths,
+    same_root,
+)
 from skingpt_r1.text.wording import ask, context_words
 
 _KINDS = {"diagnosis": "diagnosis", "nine parts": "group of skin diseases", "malignancy": "answer"}
@@ -61,7 +69,7 @@ def classification_questions(
     questions = []
     for case in cases:
         candidates = shuffled_candidates(labels, case.id, seed, form)
-        asked = _question(case, root, prompt or _prompt(case, labels, form, candidates))
+        asked = narrative_question(case, root, prompt or _prompt(case, labels, form, candidates))
         changes = {
             "benchmark": labels.name,
             "form": form,
@@ -199,13 +207,11 @@ def refuse_changed_pictures(asked: Sequence[Asked]) -> None:
     Raises:
         DatasetError: pictures are gone or have changed; all of them.
     """
-    problems = []
-    for question, pictures in asked:
-        for path, sha in zip(pictures, question.sha256, strict=True):
-            if not path.is_file():
-                problems.append(f"question {question.id!r}: no picture {path.name}")
-            elif sha256_file(path) != sha:
-                problems.append(f"question {question.id!r}: {path.name} is another file now")
+    problems = [
+        problem
+        for question, pictures in asked
+        for problem in changed_pictures(f"question {question.id!r}", pictures, question.sha256)
+    ]
     if problems:
         raise DatasetError(
             f"{len(problems)} pictures have changed or moved since the run was begun; put the "
@@ -249,19 +255,15 @@ def cases_of(recipe: QuestionsRecipe, seed: int, folder: Path) -> list[Case]:
             f"{recipe.dataset} has no labelled case of the part {recipe.split}; it has "
             f"{len(cases)} cases in all; name another part with data.split"
         )
-    if recipe.count is None or recipe.count >= len(labelled):
-        return labelled
-    from skingpt_r1.distill.data import choose
-
     return choose(labelled, recipe.count, recipe.seed)
 
 
 def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[Question]:
     cases = cases_of(recipe.data, recipe.seed, folder)
     _refuse_repeated(cases)
-    problems = []
+    problems: list[str] = []
     for number, case in enumerate(cases, 1):
-        problems += _unreadable(_present(case))
+        problems += filter(None, map(_unreadable, _present(case)))
         if progress is not None:
             progress("questions", number, len(cases))
     if problems:
@@ -269,8 +271,8 @@ def _make(recipe: BenchRecipe, folder: Path, progress: Progress | None) -> list[
     root = folder / PICTURES if recipe.data.root is None else recipe.data.root
     questions = _questions(cases, recipe, root)
     if rendered_layout(root) is not None:
-        terms = {"licence": RENDERED, "embeddable": True}
-        questions = [item.model_copy(update=terms) for item in questions]
+        rendered = {"licence": RENDERED, "embeddable": True}
+        questions = [item.model_copy(update=rendered) for item in questions]
     without = sum(not question.images for question in questions)
     if without:
         logger.warning("%d of %d questions have no picture", without, len(questions))
@@ -292,7 +294,7 @@ def _questions(cases: list[Case], recipe: BenchRecipe, root: Path) -> list[Quest
     for case in cases:
         source = sources[source_of(case)[0]]
         terms = {"licence": source.licence, "embeddable": source.redistributable}
-        questions.append(_question(case, root, recipe.prompt).model_copy(update=terms))
+        questions.append(narrative_question(case, root, recipe.prompt).model_copy(update=terms))
     return questions
 
 
@@ -318,17 +320,15 @@ def _refuse_repeated(cases: Sequence[Case]) -> None:
         raise DatasetError("the cases of a benchmark must have unique ids", repeated)
 
 
-def _unreadable(images: Sequence[Path]) -> list[str]:
-    problems = []
-    for path in images:
-        try:
-            open_image(path)
-        except ImageError as error:
-            problems.append(str(error))
-    return problems
+def _unreadable(path: Path) -> str | None:
+    try:
+        open_image(path)
+    except ImageError as error:
+        return str(error)
+    return None
 
 
-def _question(case: Case, root: Path, prompt: str | None = None) -> Question:
+def narrative_question(case: Case, root: Path, prompt: str | None = None) -> Question:
     """The question for a narrative about a case."""
     images = _present(case)
     return Question(
@@ -337,7 +337,7 @@ def _question(case: Case, root: Path, prompt: str | None = None) -> Question:
         group=case.group,
         form="narrative",
         prompt=prompt or ask(case.context),
-        images=tuple(relative(path, root) for path in images),
+        images=tuple(picture_name(path, root) for path in images),
         sha256=tuple(sha256_file(path) for path in images),
         label=case.label or "",
         reference=case.narrative,

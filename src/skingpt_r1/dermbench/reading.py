@@ -4,87 +4,31 @@ Texts are read again by the place of their record in its file.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, Generic, NamedTuple, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
 from skingpt_r1.dermbench.answers import answers_path, is_open, system_names
 from skingpt_r1.dermbench.classification.labels import LABEL_SETS, LabelSet
 from skingpt_r1.dermbench.classification.match import (
-    LabelVerdict,
+    LabelMatch,
     MatchedLabel,
     judge_label,
     likeliest,
     match_answer,
 )
-from skingpt_r1.dermbench.judgements import judgements_of, judgements_that_count
+from skingpt_r1.dermbench.judgements import refuse_stranger
 from skingpt_r1.dermbench.questions import read_questions
 from skingpt_r1.dermbench.records import JUDGEMENTS, Answer, Judgement, ProtocolName, Question
 from skingpt_r1.dermbench.systems.card import SystemCard, card_path, read_card
 from skingpt_r1.errors import RecordError
+from skingpt_r1.records import counting, iterate_places, record_at
 from skingpt_r1.stats.intervals import Floats
 from skingpt_r1.text.rubric import DIMENSIONS
-
-RecordT = TypeVar("RecordT", bound=BaseModel)
-
-
-class RecordIndex(Generic[RecordT]):
-    """A JSON Lines file that is gone through once and read again record by record."""
-
-    def __init__(self, path: Path, record_type: type[RecordT]) -> None:
-        self._path = path
-        self._type = record_type
-        self._file: BinaryIO | None = None
-
-    def __iter__(self) -> Iterator[tuple[int, RecordT]]:
-        """Place and record, in the order of the file; a torn last line is left out.
-
-        Raises:
-            RecordError: the file cannot be read, or a line breaks the schema.
-        """
-        place = 0
-        try:
-            with self._path.open("rb") as file:
-                for row, line in enumerate(file, 1):
-                    try:
-                        record = self._read(line, f"line {row}")
-                    except RecordError:
-                        if line.endswith(b"\n"):
-                            raise
-                        return
-                    yield place, record
-                    place += len(line)
-        except OSError as error:
-            raise RecordError(f"cannot read {self._path}: {error.strerror or error}") from error
-
-    def at(self, place: int) -> RecordT:
-        """The record at a place that going through the file gave."""
-        if self._file is None:
-            self._file = self._path.open("rb")
-        self._file.seek(place)
-        return self._read(self._file.readline(), f"byte {place}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _read(self, line: bytes, where: str) -> RecordT:
-        try:
-            return self._type.model_validate_json(line)
-        except ValidationError as error:
-            # The value stays out of the message: it may be patient data.
-            problem = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(map(str, problem["loc"]))
-            raise RecordError(f"{self._path}, {where}: field {field}: {problem['msg']}") from error
-
 
 NOT_ASKED = "not asked yet"
 NOT_JUDGED = "not judged yet"
@@ -97,19 +41,21 @@ class Said(NamedTuple):
 
     Attributes:
         sha256: of the text; a judgement of another text does not count.
+        words: how many the text has.
         matched: the label that the text names, for classification.
         weighed: the likeliest candidate, where candidates are weighed.
         chances: probabilities in the order of the label set.
-        verdict: the diagnosis beside the label, for narratives.
+        verdict: how the diagnosis stands to the label, for narratives.
     """
 
     place: int
     sha256: str
     problem: str | None
+    words: int
     matched: MatchedLabel | None = None
     weighed: MatchedLabel | None = None
     chances: tuple[float, ...] | None = None
-    verdict: LabelVerdict | None = None
+    verdict: LabelMatch | None = None
 
 
 @dataclass
@@ -118,32 +64,33 @@ class Judged:
 
     Attributes:
         places: question id -> places in the file of the judgements that count, by repeat.
-        sums: `[n, 7]`: sums of the scores over the repeats, and how many there are.
+        scores: question id -> the six scores of each repeat that has them.
         reasons: question id -> why the last repeat is unscored.
         cut: questions whose judged text was cut.
     """
 
     path: Path
-    places: dict[str, list[int]]
-    sums: Floats
+    places: dict[str, list[int]] = field(default_factory=dict)
+    scores: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     days: set[str] = field(default_factory=set)
 
     @property
-    def scores(self) -> Floats:
-        """`[n, 6]`: mean over the repeats; NaN where unscored."""
-        counts = self.sums[:, -1:]
-        means = np.full((len(counts), len(DIMENSIONS)), np.nan)
-        np.divide(self.sums[:, :-1], counts, out=means, where=counts > 0)
-        return means
+    def means(self) -> dict[str, tuple[float, ...]]:
+        """Question id -> the mean of the repeats, dimension by dimension."""
+        return {
+            name: tuple(sum(column) / len(column) for column in zip(*given, strict=True))
+            for name, given in self.scores.items()
+        }
 
 
 @dataclass(frozen=True)
 class RunReading:
     """A run: `said` is by system and question id, `judged` by judge and scale, then by system.
 
-    `place` is the number of a question by its id; `systems` are in the order of the tables.
+    `place` is the number of a question by its id; `systems` are in the order of the tables. A scale
+    of which no judgement counts any more has no system.
     """
 
     folder: Path
@@ -153,6 +100,13 @@ class RunReading:
     said: dict[str, dict[str, Said]]
     judged: dict[Scale, dict[str, Judged]]
     cards: dict[str, SystemCard]
+
+    def scores(self, scale: Scale, system: str) -> Floats:
+        """`[questions, 6]`: mean over the repeats; NaN where unscored."""
+        found = np.full((len(self.questions), len(DIMENSIONS)), np.nan)
+        for name, values in self.judged[scale][system].means.items():
+            found[self.place[name]] = values
+        return found
 
     def overlapping(self, system: str) -> frozenset[str]:
         """Questions that a system was trained on."""
@@ -172,7 +126,8 @@ def read_run(folder: Path) -> RunReading:
         raise RecordError(f"{folder}: question ids appear twice; they must be unique in a run")
     systems = tuple(system_names(folder))
     sets = label_sets_of(questions)
-    said = {system: _read_answers(folder, system, questions, place, sets) for system in systems}
+    asked = {question.id: question for question in questions}
+    said = {name: _read_answers(answers_path(folder, name), asked, sets) for name in systems}
     judged = _read_judgements(folder, place, said)
     cards = {name: read_card(folder, name) for name in systems if card_path(folder, name).exists()}
     return RunReading(folder, questions, place, systems, said, judged, cards)
@@ -193,68 +148,76 @@ def label_sets_of(questions: list[Question]) -> dict[str, LabelSet]:
     return sets
 
 
-def answer_files(reading: RunReading) -> dict[str, RecordIndex[Answer]]:
-    """System -> its answers, to be read again by place."""
-    return {
-        name: RecordIndex(answers_path(reading.folder, name), Answer) for name in reading.systems
-    }
-
-
 def count_reasons(reading: RunReading, scale: Scale, system: str) -> Counter[str]:
     """Why questions have no score, the overlap with the training apart."""
-    judged = reading.judged[scale].get(system)
+    judged = reading.judged[scale].get(system, Judged(reading.folder))
     reasons: Counter[str] = Counter()
     for question in reading.questions:
-        if judged is not None and judged.sums[reading.place[question.id], -1] > 0:
-            continue
-        reasons[_reason(reading.said[system].get(question.id), judged, question.id)] += 1
+        said = reading.said[system].get(question.id)
+        if said is None:
+            reasons[NOT_ASKED] += 1
+        elif question.id not in judged.scores:
+            reasons[judged.reasons.get(question.id, said.problem or NOT_JUDGED)] += 1
     return reasons
 
 
-def _reason(said: Said | None, judged: Judged | None, identity: str) -> str:
-    if said is None:
-        return NOT_ASKED
-    if judged is not None and identity in judged.reasons:
-        return judged.reasons[identity]
-    return said.problem or NOT_JUDGED
-
-
 def _read_answers(
-    folder: Path,
-    system: str,
-    questions: list[Question],
-    place: dict[str, int],
-    sets: dict[str, LabelSet],
+    path: Path, questions: Mapping[str, Question], sets: Mapping[str, LabelSet]
 ) -> dict[str, Said]:
-    path = answers_path(folder, system)
-    said: dict[str, Said] = {}
-    problems: dict[str, Answer] = {}
-    for where, answer in RecordIndex(path, Answer):
-        if answer.id not in place:
-            raise RecordError(f"{path} answers question {answer.id!r}, which the run does not have")
-        # As `answers.py` counts: what needs no repetition stays, else the last record counts.
-        if answer.id in said and not is_open(problems.get(answer.id)):
-            continue
-        problems[answer.id] = answer.model_copy(update={"text": "", "probabilities": None})
-        question = questions[place[answer.id]]
-        said[answer.id] = _said(where, question, answer, sets.get(question.benchmark))
-    return said
+    def read() -> Iterator[tuple[str, bool, Said]]:
+        for where, answer in iterate_places(path, Answer):
+            question = questions.get(answer.id)
+            if question is None:
+                raise RecordError(
+                    f"{path} answers question {answer.id!r}, which the run does not have"
+                )
+            said = _said(where, question, answer, sets.get(question.benchmark))
+            yield answer.id, is_open(answer), said
+
+    kept = counting(read(), itemgetter(0), lambda item: not item[1])
+    return {name: said for name, (_, _, said) in kept.items()}
 
 
 def _said(where: int, question: Question, answer: Answer, labels: LabelSet | None) -> Said:
+    first = Said(where, answer.sha256, answer.problem, len(answer.text.split()))
     if labels is None:
-        return Said(where, answer.sha256, answer.problem, verdict=judge_label(question, answer))
+        return first._replace(verdict=judge_label(question, answer).match)
     weighed, chances = None, None
     if question.form == "candidates":
         weighed = likeliest(answer, labels)
         if answer.probabilities is not None:
             chances = tuple(answer.probabilities[label] for label in labels.labels)
     matched = match_answer(answer, labels)
-    return Said(where, answer.sha256, answer.problem, matched, weighed, chances)
+    return first._replace(matched=matched, weighed=weighed, chances=chances)
+
+
+Item = TypeVar("Item")
+# system, question, judge, scale, repeat
+JudgementKey = tuple[str, str, str, ProtocolName, int]
+
+
+def judgements_that_count(
+    records: Iterable[tuple[Item, Judgement]], answers: Mapping[tuple[str, str], str]
+) -> dict[JudgementKey, Item]:
+    """The first record with scores, else the last, for each answer, judge, scale and repeat.
+
+    Args:
+        records: in the order of their files, each with what is to be kept of it.
+        answers: (system, question) -> hash of the text that counts now; a judgement of another
+            text does not count.
+    """
+    current = (
+        ((record.system, record.id, record.judge, record.protocol, record.repeat), item, record)
+        for item, record in records
+        if record.answer_sha256 == answers.get((record.system, record.id))
+    )
+    light = ((key, item, record.scores is not None) for key, item, record in current)
+    kept = counting(light, itemgetter(0), itemgetter(2))
+    return {key: item for key, (_, item, _) in kept.items()}
 
 
 def _read_judgements(
-    folder: Path, place: dict[str, int], said: dict[str, dict[str, Said]]
+    folder: Path, questions: Collection[str], said: dict[str, dict[str, Said]]
 ) -> dict[Scale, dict[str, Judged]]:
     answers = {
         (system, identity): answer.sha256
@@ -262,33 +225,30 @@ def _read_judgements(
         for identity, answer in answered.items()
     }
     judged: dict[Scale, dict[str, Judged]] = {}
+
+    def own(path: Path) -> Iterator[tuple[int, Judgement]]:
+        for where, record in iterate_places(path, Judgement):
+            refuse_stranger(path, record, said, questions)
+            judged.setdefault((record.judge, record.protocol), {})
+            yield where, record
+
     for path in sorted((folder / JUDGEMENTS).glob("*/*.jsonl")):
-        index = RecordIndex(path, Judgement)
-        places = judgements_that_count(judgements_of(path, index, said, place), answers)
-        with index:
-            for where in places.values():
-                _add(judged, path, place, where, index.at(where))
+        with path.open("rb") as file:
+            for where in judgements_that_count(own(path), answers).values():
+                record = record_at(file, where, Judgement)
+                systems = judged[record.judge, record.protocol]
+                _add(systems.setdefault(record.system, Judged(path)), where, record)
     return judged
 
 
-def _add(
-    judged: dict[Scale, dict[str, Judged]],
-    path: Path,
-    place: dict[str, int],
-    where: int,
-    record: Judgement,
-) -> None:
-    systems = judged.setdefault((record.judge, record.protocol), {})
-    if record.system not in systems:
-        systems[record.system] = Judged(path, {}, np.zeros((len(place), len(DIMENSIONS) + 1)))
-    here = systems[record.system]
-    here.places.setdefault(record.id, []).append(where)
+def _add(judged: Judged, where: int, record: Judgement) -> None:
+    judged.places.setdefault(record.id, []).append(where)
     if record.judged_on is not None:
-        here.days.add(record.judged_on)
+        judged.days.add(record.judged_on)
     if record.cut:
-        here.cut.add(record.id)
+        judged.cut.add(record.id)
     if record.scores is None:
-        here.reasons[record.id] = record.unscored or "no reason given"
+        judged.reasons[record.id] = record.unscored or "no reason given"
         return
     missing = [name for name in DIMENSIONS if name not in record.scores]
     if missing:
@@ -296,4 +256,5 @@ def _add(
             f"the judgement of {record.system!r} on {record.id!r} by {record.judge!r} lacks "
             f"{', '.join(missing)}; a verdict has all six, or none and a reason"
         )
-    here.sums[place[record.id]] += [*(record.scores[name] for name in DIMENSIONS), 1.0]
+    values = tuple(record.scores[name] for name in DIMENSIONS)
+    judged.scores.setdefault(record.id, []).append(values)

@@ -7,25 +7,26 @@ be the same system in every run.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from skingpt_r1.dermbench.classification.tables import classified_tables
+from skingpt_r1.dermbench.audits import audit_run
+from skingpt_r1.dermbench.classification.tables import classification_tables
 from skingpt_r1.dermbench.questions import RENDERED, benchmark_title
 from skingpt_r1.dermbench.reading import RunReading, read_run
 from skingpt_r1.dermbench.recipe import SYNTHETIC
 from skingpt_r1.dermbench.report.cases import report_cases
-from skingpt_r1.dermbench.report.data import Audit, Leak, ReportData
+from skingpt_r1.dermbench.report.data import OVERLAP, Audit, Kind, ReportData, ResultTable, measured
 from skingpt_r1.dermbench.systems.card import NOT_A_MODEL
-from skingpt_r1.dermbench.tables import TRAINED_ON, label_rows, score_table
+from skingpt_r1.dermbench.tables import kind_of, label_table, score_table
 from skingpt_r1.errors import RecipeError
-from skingpt_r1.records import read_json
+from skingpt_r1.records import ResultRow, read_json
 from skingpt_r1.runs import RUN
-from skingpt_r1.stats.intervals import Bootstrap
+from skingpt_r1.stats.intervals import Bootstrap, wilson
 
 
 def summarise_reading(
@@ -40,15 +41,19 @@ def summarise_reading(
     """All tables of one run, see `summarise_runs`; `audits` are the checks of its judges."""
     run = read_json(reading.folder / RUN)
     chosen = boot or Bootstrap(seed=int(run.get("seed", 0)))
+    tables = [
+        *(score_table(reading, scale, chosen) for scale, of in reading.judged.items() if of),
+        label_table(reading),
+        *classification_tables(reading, chosen, baseline),
+        *_leaks(reading),
+    ]
+    cards = {system: reading.cards.get(system) for system in reading.systems}
     return ReportData(
         title=str(run["recipe"].get("name", reading.folder.name)),
         facts=_facts(reading, run, chosen),
-        systems={name: _what(reading, name) for name in reading.systems},
-        scores=tuple(score_table(reading, scale, chosen) for scale in reading.judged),
-        labels=tuple(label_rows(reading)),
-        classifications=classified_tables(reading, chosen, baseline),
+        systems={name: card.model if card else "no card" for name, card in cards.items()},
+        tables=tuple(table for table in tables if table is not None),
         audits=audits,
-        leaks=tuple(_leaks(reading)),
         notes=(*_notes(reading, run["recipe"]), *notes),
         num_cases=len(reading.questions),
         cases=partial(report_cases, reading, pictures=pictures),
@@ -69,30 +74,21 @@ def _facts(reading: RunReading, run: dict[str, object], boot: Bootstrap) -> dict
     return facts
 
 
-def _what(reading: RunReading, system: str) -> str:
-    card = reading.cards.get(system)
-    return card.model if card is not None else "no card"
-
-
-def _leaks(reading: RunReading) -> list[Leak]:
-    leaks = []
-    for system in reading.systems:
-        seen = reading.overlapping(system)
-        for benchmark in dict.fromkeys(map(benchmark_title, reading.questions)):
-            asked = [item.id for item in reading.questions if benchmark_title(item) == benchmark]
-            concerned = len(seen.intersection(asked))
-            if concerned:
-                leaks.append(
-                    Leak(
-                        system=system,
-                        benchmark=benchmark,
-                        cases=concerned,
-                        asked=len(asked),
-                        found_by="id, group, file or picture",
-                        treatment=f"not counted: {TRAINED_ON}; shown apart",
-                    )
-                )
-    return leaks
+def _leaks(reading: RunReading) -> Iterator[ResultTable]:
+    """The questions of each benchmark that systems were trained on."""
+    asked: dict[str, set[str]] = defaultdict(set)
+    for question in reading.questions:
+        asked[benchmark_title(question)].add(question.id)
+    for benchmark, questions in asked.items():
+        kinds: dict[str, Kind] = {}
+        rows: list[ResultRow] = []
+        for system in reading.systems:
+            if seen := len(reading.overlapping(system) & questions):
+                kinds[system] = kind_of(reading, system)
+                share = {OVERLAP: wilson(seen, len(questions))}
+                rows += measured(f"leaks, {benchmark}", system, share)
+        if rows:
+            yield ResultTable(kind="leaks", of=(benchmark,), systems=kinds, rows=tuple(rows))
 
 
 def _notes(reading: RunReading, recipe: dict[str, Any]) -> list[str]:
@@ -120,7 +116,7 @@ def summarise_runs(
     *,
     baseline: str | None = None,
     boot: Bootstrap | None = None,
-    audits: Mapping[Path, tuple[Audit, ...]] | None = None,
+    ratings: Path | None = None,
     notes: tuple[str, ...] = (),
     pictures: bool = True,
 ) -> ReportData:
@@ -130,16 +126,19 @@ def summarise_runs(
         baseline: a system that the others are compared with in classification, in the runs that
             have it.
         boot: each run has its own seed by default.
-        audits: folder -> checks of its judges.
+        ratings: a rating file of clinicians about the answers of the one run that is judged.
         notes: what a reader must know besides.
         pictures: embed the pictures whose licence allows it.
 
     Raises:
-        RecordError: a folder holds no run, or a file breaks its schema.
-        RecipeError: a folder is named twice, the baseline is in no run, or a name means another
-            system in another run.
+        RecordError: a folder holds no run, a file breaks its schema, or no rating belongs to it.
+        RecipeError: a folder is named twice, the baseline is in no run, a name means another
+            system in another run, or ratings are given for several judged runs.
     """
-    _refuse_repeated(folders)
+    places = [folder.resolve() for folder in folders]
+    for folder, place in zip(folders, places, strict=True):
+        if places.count(place) > 1:
+            raise RecipeError(f"the run {folder} is named twice; name each run once")
     readings = [read_run(folder) for folder in folders]
     _refuse_other_systems(readings)
     if baseline is not None and not any(baseline in item.systems for item in readings):
@@ -148,13 +147,22 @@ def summarise_runs(
             f"the baseline {baseline!r} is no system of these runs; their systems are "
             f"{', '.join(known) or 'not there yet'}"
         )
+    judged = [item for item in readings if item.judged]
+    if ratings is not None and len(judged) > 1:
+        raise RecipeError(
+            f"{len(judged)} of the runs are judged ({', '.join(str(j.folder) for j in judged)}), "
+            "and ratings are of the answers of one; report that run alone with --ratings"
+        )
+    # Without a judged run the first one says what is missing.
+    rated = None if ratings is None else [*judged, *readings][0]
+    lost = f"{baseline} was not asked, so that nothing is compared with it."
     parts = [
         summarise_reading(
             reading,
             baseline=baseline if baseline in reading.systems else None,
             boot=boot,
-            audits=(audits or {}).get(reading.folder, ()),
-            notes=_without_baseline(reading, baseline),
+            audits=tuple(audit_run(reading, ratings if reading is rated else None)),
+            notes=() if baseline in (None, *reading.systems) else (lost,),
             pictures=pictures,
         )
         for reading in readings
@@ -167,33 +175,19 @@ def join_runs(runs: Mapping[str, ReportData]) -> ReportData:
     """One report of several runs by name; a single one is given back as it is."""
     if len(runs) == 1:
         return next(iter(runs.values()))
-    parts = {run: _named(data, run) for run, data in runs.items()}
+    parts = {run: data.in_run(run) for run, data in runs.items()}
     every = list(parts.values())
+    first, *others = runs
+    more = others[0] if len(others) == 1 else f"{len(others)} more runs"
     return ReportData(
-        title=_title(list(runs)),
+        title=f"{first} and {more}",
         facts=_facts_of_runs(parts),
         systems={name: what for part in every for name, what in part.systems.items()},
-        scores=tuple(chain.from_iterable(part.scores for part in every)),
-        labels=tuple(chain.from_iterable(part.labels for part in every)),
-        classifications=tuple(chain.from_iterable(part.classifications for part in every)),
+        tables=tuple(chain.from_iterable(part.tables for part in every)),
         audits=tuple(chain.from_iterable(part.audits for part in every)),
-        leaks=tuple(chain.from_iterable(part.leaks for part in every)),
         notes=_notes_of_runs(parts),
         num_cases=sum(part.num_cases for part in every),
         cases=lambda: chain.from_iterable(part.cases() for part in every),
-    )
-
-
-def _named(data: ReportData, run: str) -> ReportData:
-    """The same report with the name of the run on every part."""
-    return replace(
-        data,
-        scores=tuple(replace(item, run=run) for item in data.scores),
-        labels=tuple(replace(item, run=run) for item in data.labels),
-        classifications=tuple(replace(item, run=run) for item in data.classifications),
-        audits=tuple(replace(item, run=run) for item in data.audits),
-        leaks=tuple(replace(item, run=run) for item in data.leaks),
-        cases=lambda: (replace(case, run=run) for case in data.cases()),
     )
 
 
@@ -212,11 +206,6 @@ def _facts_of_runs(parts: Mapping[str, ReportData]) -> dict[str, str]:
         for run, part in parts.items()
     }
     return {"Runs": f"{len(parts)}", **{run: text for run, text in own.items() if text}, **shared}
-
-
-def _title(runs: Sequence[str]) -> str:
-    first, *others = runs
-    return f"{first} and {others[0] if len(others) == 1 else f'{len(others)} more runs'}"
 
 
 def _notes_of_runs(parts: Mapping[str, ReportData]) -> tuple[str, ...]:
@@ -242,19 +231,6 @@ def _names(folders: Sequence[Path], parts: Sequence[ReportData]) -> list[str]:
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
         for place, name in enumerate(names)
     ]
-
-
-def _without_baseline(reading: RunReading, baseline: str | None) -> tuple[str, ...]:
-    if baseline is None or baseline in reading.systems:
-        return ()
-    return (f"{baseline} was not asked, so that nothing is compared with it.",)
-
-
-def _refuse_repeated(folders: Sequence[Path]) -> None:
-    places = [folder.resolve() for folder in folders]
-    for folder, place in zip(folders, places, strict=True):
-        if places.count(place) > 1:
-            raise RecipeError(f"the run {folder} is named twice; name each run once")
 
 
 def _refuse_other_systems(readings: Sequence[RunReading]) -> None:

@@ -16,14 +16,21 @@ from scipy import stats as scipy_stats
 from skingpt_r1.case import SkinTone
 from skingpt_r1.dermbench.reading import RunReading, Scale, count_reasons
 from skingpt_r1.dermbench.report.data import (
+    COVERAGE,
+    DIFFERENCE,
+    MEAN_SCORE,
+    RANK,
+    UNSCORED,
     Kind,
-    LabelRow,
-    ScoreTable,
-    SystemScores,
-    ToneRow,
+    ResultTable,
+    SkinGroup,
     ToneTable,
+    compared,
+    counted,
+    measured,
 )
 from skingpt_r1.dermbench.systems.named import CONTROL, REFERENCE
+from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.comparison import SystemValues, compare_pairs, means, ranks
 from skingpt_r1.stats.intervals import (
     Bootstrap,
@@ -36,17 +43,19 @@ from skingpt_r1.stats.intervals import (
     percentile_interval,
     ratio,
     resampled_sums,
+    wilson,
 )
 from skingpt_r1.text.rubric import DIMENSIONS, Protocol
 from skingpt_r1.text.taxonomy import is_malignant
 
 TRAINED_ON = "the system was trained on it"
 SEEN = "{} (cases it was trained on)"
-MEAN_SCORE = "mean score"
 SKIN_TONE, SKIN_TYPE = "skin tone", "Fitzpatrick type"
 UNKNOWN = "unknown"
 TONE_ORDER = (*(tone.value for tone in SkinTone), UNKNOWN)
 TYPE_ORDER = ("I", "II", "III", "IV", "V", "VI", UNKNOWN)
+ORDER = {SKIN_TONE: TONE_ORDER, SKIN_TYPE: TYPE_ORDER}
+Measures = dict[str, Interval | None]
 
 
 def kind_of(reading: RunReading, system: str) -> Kind:
@@ -58,102 +67,108 @@ def kind_of(reading: RunReading, system: str) -> Kind:
     return "control" if model.startswith(CONTROL) else "system"
 
 
-def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ScoreTable:
+def score_table(reading: RunReading, scale: Scale, boot: Bootstrap) -> ResultTable:
     """What one judge says on one scale: means, ranks, pairs and skin tones.
 
-    A system that the judge was never shown has a row without numbers.
+    A system that the judge was never shown has counts, and no other number.
     """
-    judge, protocol = scale
+    name = ", ".join(("scores", *scale))
     judged = reading.judged[scale]
-    systems = [name for name in reading.systems if name in judged]
-    groups = [question.group for question in reading.questions]
-    all_scores = {name: judged[name].scores for name in systems}
-    own = {name: _without(reading, name, scores) for name, scores in all_scores.items()}
-    overall = np.column_stack([own[name].mean(axis=1) for name in systems])
-    table = SystemValues(systems, overall, groups)
-    ranked = [name for name in systems if kind_of(reading, name) == "system"]
-    places = ranks(table._replace(systems=ranked, values=_columns(table, ranked)), boot)
-    averages = means(table, boot)
-    by_dimension = [
-        means(
-            SystemValues(systems, np.column_stack([own[name][:, at] for name in systems]), groups),
-            boot,
-        )
-        for at in range(len(DIMENSIONS))
-    ]
-    rows = []
-    for name in systems:
-        found = {
-            dimension: interval
-            for dimension, column in zip(DIMENSIONS, by_dimension, strict=True)
-            if (interval := column[name]) is not None
-        }
-        row = _row(reading, scale, name, own[name])
-        rows.append(replace(row, overall=averages[name], dimensions=found, rank=places.get(name)))
-        if reading.overlapping(name):
-            rows.append(_seen_row(reading, name, all_scores[name], boot))
-    never = np.full((len(groups), len(DIMENSIONS)), np.nan)
-    rows += [_row(reading, scale, name, never) for name in reading.systems if name not in judged]
-    rows.sort(key=lambda row: -np.inf if row.overall is None else row.overall.value, reverse=True)
-    return ScoreTable(
-        judge=judge,
-        protocol=protocol,
+    systems = [system for system in reading.systems if system in judged]
+    kinds = {system: kind_of(reading, system) for system in reading.systems}
+    own = {system: _own_scores(reading, scale, system) for system in systems}
+    overall = np.column_stack([own[system].mean(axis=1) for system in systems])
+    values = SystemValues(systems, overall, [question.group for question in reading.questions])
+    averages = {MEAN_SCORE: means(values, boot)}
+    for at, dimension in enumerate(DIMENSIONS):
+        columns = np.column_stack([own[system][:, at] for system in systems])
+        averages[dimension] = means(values._replace(values=columns), boot)
+    ranked = [column for column, system in enumerate(systems) if kinds[system] == "system"]
+    competing = SystemValues([systems[at] for at in ranked], overall[:, ranked], values.groups)
+    averages[RANK] = ranks(competing, boot)
+    measures: dict[str, Measures] = {}
+    for system in reading.systems:
+        found = {metric: average.get(system) for metric, average in averages.items()}
+        measures[system] = found | _counts(reading, scale, system, own.get(system))
+        if system in judged and reading.overlapping(system):
+            apart = SEEN.format(system)
+            kinds[apart] = "oracle"
+            measures[apart] = _seen(reading, scale, system, boot)
+    order = sorted(measures, key=lambda system: _mean(measures[system]), reverse=True)
+    rows = [row for system in order for row in measured(name, system, measures[system])]
+    pairs = compare_pairs(values, boot)
+    rows += [row for pair in pairs for row in compared(name, pair, DIFFERENCE)]
+    every, protocol = range(len(reading.questions)), Protocol(scale[1])
+    tones = tone_tables(
+        reading,
+        [(system, every, overall[:, column]) for column, system in enumerate(systems)],
+        boot,
+        metric=MEAN_SCORE,
+        ends=(protocol.low, protocol.high),
+    )
+    rows += [row for tone, found in tones for row in measured(name, tone.system, found)]
+    return ResultTable(
+        kind="scores",
+        of=scale,
+        systems={system: kinds[system] for system in order},
         rows=tuple(rows),
-        pairs=tuple(compare_pairs(table, boot)),
-        tones=tuple(_tones(reading, table, Protocol(protocol), boot)),
-        judged_on=_days(judged[name].days for name in systems),
+        pairs=tuple((pair.first, pair.second) for pair in pairs),
+        judged_on=_days(judged[system].days for system in systems),
+        cut={system: len(judged[system].cut) for system in systems},
+        tones=tuple(tone for tone, _ in tones),
     )
 
 
 def tone_tables(
     reading: RunReading,
-    numbers: Sequence[int],
-    system: str,
-    values: Floats,
+    said: Iterable[tuple[str, Sequence[int], Floats]],
+    boot: Bootstrap,
     *,
     metric: str,
     ends: tuple[float, float],
-    boot: Bootstrap,
-) -> list[ToneTable]:
-    """One system's metric by skin tone and by Fitzpatrick type, where the data know either.
+) -> list[tuple[ToneTable, Measures]]:
+    """A metric of systems by skin tone and by Fitzpatrick type, where the data know either.
 
-    There is one value, or NaN, for each of the questions with these numbers; `ends` are the
-    smallest and largest possible value.
+    Of each system, the numbers of its questions, and a value (or NaN) for each of these; `ends`
+    are the smallest and largest possible value.
     """
-    questions = [reading.questions[number] for number in numbers]
-    groups = [item.group for item in questions]
-    positives = [_is_positive(item.label) for item in questions]
-    named = (
-        (SKIN_TONE, TONE_ORDER, [tone_name(item.tone) for item in questions]),
-        (SKIN_TYPE, TYPE_ORDER, [type_name(item.fitzpatrick) for item in questions]),
-    )
-    return [
-        replace(
-            by_skin(values, names, groups, positives, order=order, ends=ends, boot=boot),
-            system=system, metric=metric, scale=scale,
-        )
-        for scale, order, names in named
-        if set(names) - {UNKNOWN}
-    ]  # fmt: skip
+    found = []
+    for system, numbers, values in said:
+        questions = [reading.questions[number] for number in numbers]
+        groups = [item.group for item in questions]
+        positives = [_is_positive(item.label) for item in questions]
+        named = {
+            SKIN_TONE: [tone_name(item.tone) for item in questions],
+            SKIN_TYPE: [type_name(item.fitzpatrick) for item in questions],
+        }
+        for scale, names in named.items():
+            if set(names) - {UNKNOWN}:
+                table = ToneTable(system=system, metric=metric, scale=scale, high=ends[1])
+                found.append(
+                    by_skin(table, values, names, groups, positives, low=ends[0], boot=boot)
+                )
+    return found
 
 
-def label_rows(reading: RunReading) -> list[LabelRow]:
-    """The diagnoses beside the labels, for written narratives.
+def label_table(reading: RunReading) -> ResultTable | None:
+    """The diagnoses beside the labels, for written narratives; None where there are none.
 
     Questions that were not asked, or that a system was trained on, do not count.
     """
-    rows = []
+    kinds: dict[str, Kind] = {}
+    rows: list[ResultRow] = []
     for system in reading.systems:
         seen = reading.overlapping(system)
-        verdicts = [
-            said.verdict
+        found = Counter(
+            said.verdict.value
             for identity, said in reading.said[system].items()
             if said.verdict and identity not in seen
-        ]
-        counts = Counter(item.match.value for item in verdicts)
-        if verdicts:
-            rows.append(LabelRow(system=system, outcomes=counts, n=len(verdicts)))
-    return rows
+        )
+        if found:
+            kinds[system] = kind_of(reading, system)
+            shares = {outcome: wilson(count, found.total()) for outcome, count in found.items()}
+            rows += measured("labels", system, shares)
+    return ResultTable(kind="labels", systems=kinds, rows=tuple(rows)) if rows else None
 
 
 @lru_cache(maxsize=4096)
@@ -161,74 +176,38 @@ def _is_positive(label: str) -> bool:
     return label.startswith("malignant") or bool(is_malignant(label))
 
 
-def _without(reading: RunReading, system: str, scores: Floats) -> Floats:
+def _own_scores(reading: RunReading, scale: Scale, system: str) -> Floats:
     """The scores with those of the questions that the system was trained on left out."""
-    seen = [reading.place[identity] for identity in reading.overlapping(system)]
-    own = scores.copy()
-    own[seen] = np.nan
+    own = reading.scores(scale, system)
+    own[[reading.place[identity] for identity in reading.overlapping(system)]] = np.nan
     return own
 
 
-def _row(reading: RunReading, scale: Scale, system: str, own: Floats) -> SystemScores:
-    """What was asked and what is scored; the numbers are still missing."""
-    judged = reading.judged[scale].get(system)
-    scored = int(np.isfinite(own[:, 0]).sum())
+def _counts(reading: RunReading, scale: Scale, system: str, own: Floats | None) -> Measures:
+    """The share of questions that is scored, and why the others are not."""
+    scored = 0 if own is None else int(np.isfinite(own[:, 0]).sum())
     reasons = count_reasons(reading, scale, system)
-    if judged is not None:
-        reasons[TRAINED_ON] = int(np.isfinite(judged.scores[:, 0]).sum()) - scored
-    return SystemScores(
-        system=system,
-        kind=kind_of(reading, system),
-        overall=None,
-        dimensions={},
-        scored=scored,
-        asked=len(reading.questions),
-        unscored={reason: count for reason, count in reasons.most_common() if count},
-        cut=0 if judged is None else len(judged.cut),
-    )
+    if own is not None:
+        reasons[TRAINED_ON] = len(reading.judged[scale][system].scores) - scored
+    unscored = {reason: count for reason, count in reasons.most_common() if count}
+    n = len(reading.questions)
+    return {COVERAGE: wilson(scored, n), **counted(UNSCORED, unscored, n)}
 
 
-def _seen_row(reading: RunReading, system: str, scores: Floats, boot: Bootstrap) -> SystemScores:
+def _seen(reading: RunReading, scale: Scale, system: str, boot: Bootstrap) -> Measures:
     """The questions that the system was trained on, apart."""
     seen = sorted(reading.place[identity] for identity in reading.overlapping(system))
     groups = [reading.questions[number].group for number in seen]
-    table = SystemValues([*DIMENSIONS, MEAN_SCORE], np.empty((0, 0)), groups)
-    values = np.column_stack([scores[seen], scores[seen].mean(axis=1)])
-    found = means(table._replace(values=values), boot)
-    overall = found.pop(MEAN_SCORE)
-    return SystemScores(
-        system=SEEN.format(system),
-        kind="oracle",
-        overall=overall,
-        dimensions={name: value for name, value in found.items() if value is not None},
-        scored=int(np.isfinite(scores[seen, 0]).sum()),
-        asked=len(seen),
-    )
+    scores = reading.scores(scale, system)[seen]
+    values = np.column_stack([scores, scores.mean(axis=1)])
+    found = means(SystemValues([*DIMENSIONS, MEAN_SCORE], values, groups), boot)
+    scored = int(np.isfinite(scores[:, 0]).sum())
+    return {MEAN_SCORE: found.pop(MEAN_SCORE), **found, COVERAGE: wilson(scored, len(seen))}
 
 
-def _columns(table: SystemValues, systems: Sequence[str]) -> Floats:
-    places = [list(table.systems).index(name) for name in systems]
-    chosen: Floats = table.values[:, places]
-    return chosen
-
-
-def _tones(
-    reading: RunReading, table: SystemValues, protocol: Protocol, boot: Bootstrap
-) -> list[ToneTable]:
-    numbers = range(len(reading.questions))
-    return [
-        item
-        for place, name in enumerate(table.systems)
-        for item in tone_tables(
-            reading,
-            numbers,
-            name,
-            table.values[:, place],
-            metric=MEAN_SCORE,
-            ends=(protocol.low, protocol.high),
-            boot=boot,
-        )
-    ]
+def _mean(measures: Measures) -> float:
+    found = measures[MEAN_SCORE]
+    return -np.inf if found is None else found.value
 
 
 def _days(found: Iterable[set[str]]) -> str:
@@ -249,37 +228,40 @@ def type_name(fitzpatrick: int | None) -> str:
 
 
 def by_skin(
+    table: ToneTable,
     values: Floats,
     names: Sequence[str],
     groups: Sequence[str],
     positives: Sequence[bool],
     *,
-    order: Sequence[str],
-    ends: tuple[float, float],
+    low: float,
     boot: Bootstrap,
-) -> ToneTable:
+) -> tuple[ToneTable, Measures]:
     """Means of each skin group, with the worst group and the gap between the known ones.
 
-    `names` are the skin groups of the cases, `groups` what is resampled together, `positives`
-    whether a case is malignant, and `order` all skin groups, whether they have cases or not.
+    Every group of the table's scale has a place, whether it has cases or not. `names` are the skin
+    groups of the cases, `groups` what is resampled together, `positives` whether a case is
+    malignant, and `low` is the smallest possible value.
     """
+    order = ORDER[table.scale]
     where = np.array([order.index(name) for name in names], dtype=np.int64)
     malignant = np.array(positives, dtype=bool)
-    rows = []
+    sizes, means = [], {}
     for place, name in enumerate(order):
         here = where == place
         scored = here & np.isfinite(values)
         own = [group for group, keep in zip(groups, scored, strict=True) if keep]
-        measure = _interval(values[scored], own, ends, boot) if scored.any() else None
-        found = int(here.sum()), int((here & malignant).sum()), int(scored.sum())
-        rows.append(ToneRow(name, *found, measure))
-    table = ToneTable(system="", metric="", rows=tuple(rows), high=ends[1])
-    known = {row.name: row.measure.value for row in rows if row.measure and row.name != UNKNOWN}
+        if own:
+            means[name] = _interval(values[scored], own, (low, table.high), boot)
+        sizes.append(SkinGroup(name, int(here.sum()), int((here & malignant).sum()), len(own)))
+    table = replace(table, groups=tuple(sizes))
+    measures: Measures = {table.mean(name): mean for name, mean in means.items()}
+    known = {name: mean.value for name, mean in means.items() if name != UNKNOWN}
     if len(known) < 2:
-        return table
+        return table, measures
     places = [order.index(name) for name in known]
-    gap, parity = _gaps(values, where, groups, places, boot)
-    return replace(table, worst=min(known, key=known.__getitem__), gap=gap, parity=parity)
+    measures[table.gap], measures[table.parity] = _gaps(values, where, groups, places, boot)
+    return replace(table, worst=min(known, key=known.__getitem__)), measures
 
 
 def _interval(

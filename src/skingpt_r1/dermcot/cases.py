@@ -7,16 +7,11 @@ depend on them.
 import hashlib
 import json
 import logging
-import multiprocessing
-import os
-import random
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from skingpt_r1.case import Case, Split
@@ -25,11 +20,13 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.measure import findings_of, measure
 from skingpt_r1.data.overlap import fingerprint
 from skingpt_r1.data.splits import split_cases
-from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root, relative
+from skingpt_r1.dermcot.corpus import Candidate, CaseRecord, Part, noted_root
 from skingpt_r1.dermcot.recipe import SYNTHETIC, CasesRecipe
 from skingpt_r1.dermcot.write import blocks, findings_in
+from skingpt_r1.distill.data import choose
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.render.layouts import iterate_cases, write_picture
+from skingpt_r1.runs import picture_name, process_map
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +35,8 @@ BLOCK = 128
 PICTURES = "pictures"
 
 Chosen = tuple[Case, Part]
+# What is read off the pictures of a case: their SHA-256, their perceptual hashes, findings.
+_Measured = tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]
 
 
 class Gathered(NamedTuple):
@@ -45,14 +44,6 @@ class Gathered(NamedTuple):
 
     cases: Callable[[], Iterator[Chosen]]  # in order; can be called for again
     manifest: dict[str, Any]  # names the data in `run.json`
-
-
-class _Measured(NamedTuple):
-    """What is read off the pictures of one case."""
-
-    sha256: tuple[str, ...] = ()
-    phash: tuple[str, ...] = ()
-    findings: Mapping[str, str] = {}
 
 
 def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
@@ -80,7 +71,7 @@ def gather(recipe: CasesRecipe, folder: Path) -> Gathered:
 def planned_candidates(recipe: CasesRecipe, folder: Path) -> Iterator[Candidate]:
     """The cases of a recipe before any picture is drawn or read, for estimates."""
     for case, part in gather(recipe, folder).cases():
-        yield Candidate(_record(case, part, _Measured(), folder), {})
+        yield Candidate(_record(case, part, folder), {})
 
 
 def case_records(
@@ -93,30 +84,22 @@ def case_records(
     """
     (folder / PICTURES / "images").mkdir(parents=True, exist_ok=True)
     root = noted_root(folder)
-    rest = enumerate(gathered.cases())
-    with process_pool(workers) as pool:
-        for block in blocks(islice(rest, done, None), BLOCK):
-            numbers, paths = zip(*((n, case.images) for n, (case, _) in block), strict=True)
-            run = partial(_measure, recipe=recipe)
-            measured = (
-                map(run, numbers, paths)
-                if pool is None
-                else pool.map(run, numbers, paths, chunksize=8)
-            )
-            for (_, (case, part)), found in zip(block, measured, strict=True):
-                yield _record(case, part, found, root)
+    rest = islice(enumerate(gathered.cases()), done, None)
+    with process_map(workers, chunk=8) as run:
+        for block in blocks(rest, BLOCK):
+            numbers, chosen = zip(*block, strict=True)
+            images = [case.images for case, _ in chosen]
+            measured = run(partial(_measure, recipe=recipe), numbers, images)
+            for (case, part), found in zip(chosen, measured, strict=True):
+                yield _record(case, part, root, *found)
 
 
 def _planned(recipe: CasesRecipe, folder: Path) -> Gathered:
     assert recipe.count is not None
     candidates, total = recipe.count, recipe.count + recipe.held_out
-
-    def cases() -> Iterator[Chosen]:
-        drawn = iterate_cases(folder / PICTURES, total, recipe.seed, recipe.size)
-        for index, case in enumerate(drawn):
-            yield case, "candidate" if index < candidates else "held_out"
-
-    return Gathered(cases, {"cases": total})
+    parts: list[Part] = ["candidate" if n < candidates else "held_out" for n in range(total)]
+    drawn = partial(iterate_cases, folder / PICTURES, total, recipe.seed, recipe.size)
+    return Gathered(lambda: zip(drawn(), parts, strict=True), {"cases": total})
 
 
 def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:
@@ -131,11 +114,8 @@ def _choose(cases: Sequence[Case], recipe: CasesRecipe) -> list[Chosen]:
         share = recipe.held_out / len(cases)
         parts = split_cases(cases, {Split.TRAIN: 1 - share, Split.TEST: share}, recipe.seed)
         cases, apart = parts[Split.TRAIN], parts[Split.TEST]
-    kept = set(range(len(cases)))
-    if recipe.count is not None and recipe.count < len(cases):
-        kept = set(random.Random(recipe.seed).sample(range(len(cases)), recipe.count))
-    chosen: list[Chosen] = [(case, "candidate") for i, case in enumerate(cases) if i in kept]
-    return chosen + [(case, "held_out") for case in apart]
+    kept = choose(cases, recipe.count, recipe.seed)
+    return [(case, "candidate") for case in kept] + [(case, "held_out") for case in apart]
 
 
 def _digest(chosen: Iterable[Chosen]) -> str:
@@ -153,45 +133,28 @@ def _measure(number: int, images: tuple[Path, ...], recipe: CasesRecipe) -> _Mea
         write_picture(images[0], number, recipe.seed, recipe.size)
     prints = [fingerprint(path) for path in images]
     findings = findings_of(measure(open_image(images[0]))) if recipe.measure else {}
-    return _Measured(
-        tuple(found.file for found in prints),
-        tuple(found.hash.tobytes().hex() for found in prints),
-        findings,
-    )
+    files = tuple(found.file for found in prints)
+    return files, tuple(found.hash.tobytes().hex() for found in prints), findings
 
 
-def _record(case: Case, part: Part, measured: _Measured, root: Path) -> CaseRecord:
+def _record(
+    case: Case,
+    part: Part,
+    root: Path,
+    sha256: tuple[str, ...] = (),
+    phash: tuple[str, ...] = (),
+    measured: Mapping[str, str] = MappingProxyType({}),
+) -> CaseRecord:
     assert case.label is not None
-    # What the data set records is never replaced by what was measured.
-    findings = {**measured.findings, **findings_in(case.attributes), **case.findings}
     same = ("id", "dataset", "group", "label", "split", "fitzpatrick", "tone")
     return CaseRecord(
         **{name: getattr(case, name) for name in same},
         part=part,
-        images=tuple(relative(path, root) for path in case.images),
-        sha256=measured.sha256,
-        phash=measured.phash,
-        findings=findings,
+        images=tuple(picture_name(path, root) for path in case.images),
+        sha256=sha256,
+        phash=phash,
+        # What the data set records is never replaced by what was measured.
+        findings={**measured, **findings_in(case.attributes), **case.findings},
         context=dict(case.context),
         attributes=dict(case.attributes),
     )
-
-
-def process_pool(workers: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
-    """Processes that end with this one; None where one process is enough."""
-    if workers == 1:
-        return nullcontext()
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """A killed run cannot tell its processes to stop; they notice by themselves."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

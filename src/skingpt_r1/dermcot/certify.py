@@ -10,15 +10,14 @@ For research, not for diagnosis.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from skingpt_r1.dermcot.corpus import (
     CorpusRecord,
+    corpus_cases,
     corpus_path,
     noted_root,
-    picture_paths,
-    picture_root,
     read_corpus,
-    relative,
 )
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.ratings.certification import (
@@ -29,14 +28,12 @@ from skingpt_r1.ratings.certification import (
     Import,
     append_decisions,
     append_import,
-    decide_all,
     read_history,
     standing,
 )
 from skingpt_r1.ratings.rating import Rating, RatingScores, one_or_all, write_ratings
 from skingpt_r1.ratings.sheets import (
     Exported,
-    ReviewItem,
     assign_raters,
     check_raters,
     export_cases,
@@ -44,12 +41,12 @@ from skingpt_r1.ratings.sheets import (
 )
 from skingpt_r1.records import sha256_file, write_results
 from skingpt_r1.render.layouts import DATASET
+from skingpt_r1.runs import picture_name, picture_paths
 from skingpt_r1.simulate.damage import Damage, Rater, make_raters, rate, true_scores
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.wording import urgency_of, write_narrative
 
 FOLDER, HISTORY, RATINGS = "certify", "history.jsonl", "ratings.jsonl"
-_JOINT = " + "  # joins several mistakes in a provenance; see `narrators`
 
 
 def history_path(folder: Path) -> Path:
@@ -59,8 +56,7 @@ def history_path(folder: Path) -> Path:
 
 def current_rules(folder: Path) -> CertifyRules:
     """The numbers of the latest decisions; the usual ones before any."""
-    limits = read_history(history_path(folder)).limits
-    return CertifyRules() if limits is None else CertifyRules.model_validate(limits)
+    return CertifyRules.model_validate(read_history(history_path(folder)).limits or {})
 
 
 def export_to_raters(
@@ -75,14 +71,9 @@ def export_to_raters(
         RecordError: the held-out part is not finished.
     """
     check_raters(raters)
-    history, labels, root = _open(folder), _labels(folder), picture_root(folder)
-    items = (
-        ReviewItem(r.id, r.diagnosis, r.narrative, picture_paths(r.images, root), r.context)
-        for r in read_corpus(folder, "held_out")
-    )
-    assigned = assign_raters(labels, history, rules, raters, seed)
-    judged = _judged(folder)
-    return export_cases(items, history, rules, assigned, to, judged=judged, seed=seed)
+    history, cases, judged = _open(folder), corpus_cases(folder, "held_out"), _judged(folder)
+    assigned = assign_raters(_labels(folder), history, rules, raters, seed)
+    return export_cases(cases, history, rules, assigned, to, judged=judged, seed=seed)
 
 
 def import_ratings(
@@ -93,17 +84,15 @@ def import_ratings(
     Raises:
         DatasetError: see `read_sheet`; or the history is simulated.
     """
-    history, labels = _open(folder), _labels(folder)
+    history, labels, judged = _open(folder), _labels(folder), _judged(folder)
     if history.simulated:
         raise DatasetError(
             f"{folder} has simulated ratings; real ones must not mix with them; build the corpus "
             "in a new folder"
         )
-    judged = _judged(folder)
     event = read_sheet(path, labels, judged, imported_at=imported_at, sound_rows=sound_rows)
     news = tuple(rating for rating in event.ratings if history.is_news(rating))
-    unchanged = len(event.ratings) - len(news)
-    event = event.model_copy(update={"unchanged": unchanged, "ratings": news})
+    event = event.model_copy(update={"unchanged": len(event.ratings) - len(news), "ratings": news})
     append_decisions(append_import(history, event) if news else history, labels, rules)
     return event if news else None
 
@@ -147,14 +136,22 @@ def settle(folder: Path, rules: CertifyRules) -> Certification:
     """
     labels = _labels(folder)
     history = append_decisions(_open(folder), labels, rules)
-    found = standing(history, decide_all(history, labels, rules))
+    found = standing(history, history.decide(labels, rules))
     if history.imports:
         write_ratings(folder / FOLDER / RATINGS, _rating_rows(folder, history))
     write_results(folder / FOLDER, found.rows())
     return found
 
 
-def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Rating]]]:
+class Entry(NamedTuple):
+    """A finished case, with its certification where there is one."""
+
+    record: CorpusRecord
+    decision: Decision | None = None
+    ratings: Sequence[Rating] = ()
+
+
+def certified(folder: Path) -> Iterator[Entry]:
     """The certified cases with the narrative that stands, one at a time.
 
     No decision is made here: the latest decisions of the history count.
@@ -169,14 +166,15 @@ def certified(folder: Path) -> Iterator[tuple[CorpusRecord, Decision, list[Ratin
         decision = history.decisions.get(record.id)
         if decision is None or decision.state != "certified":
             continue
-        counted = history.basis(decision)
+        # The ratings that it rests on, as far as they are still the current ones.
+        counted = [rating for rating in history.of(record.id) if rating.name in decision.ratings]
         if len(counted) < len(decision.ratings):
             raise DatasetError(
                 f"{folder}: decisions rest on other ratings than there are now; run "
                 f"`skingpt dermcot certify {folder}` to decide anew"
             )
         narrative = decision.corrected or record.narrative
-        yield record.model_copy(update={"narrative": narrative}), decision, counted
+        yield Entry(record.model_copy(update={"narrative": narrative}), decision, counted)
 
 
 def slip_of(record: CorpusRecord) -> Damage:
@@ -187,8 +185,8 @@ def slip_of(record: CorpusRecord) -> Damage:
     """
     parts: dict[str, float] = {}
     for provenance in (record.observe, record.reason):
-        slips = provenance.simulated_slip
-        for slip in slips.split(_JOINT) if slips else ():
+        slips = provenance.simulated_slip  # as `narrators.name_slip` joins them
+        for slip in slips.split(" + ") if slips else ():
             kind, _, strength = slip.rpartition(" ")
             try:
                 parts[kind] = max(float(strength), parts.get(kind, 0.0))
@@ -236,7 +234,7 @@ def _rating_rows(folder: Path, history: History) -> Iterator[Rating]:
     """The current verdict of every rater for a rating file; on the narrative as it was exported."""
     root, place = noted_root(folder), folder / FOLDER
     for record in read_corpus(folder, "held_out"):
-        images = [relative(image, place) for image in picture_paths(record.images, root)]
+        images = [picture_name(image, place) for image in picture_paths(record.images, root)]
         text = {"diagnostic_text": record.narrative, "group": record.group}
         for rating in history.of(record.id):
             yield rating.model_copy(update={"image": one_or_all(images), **text})

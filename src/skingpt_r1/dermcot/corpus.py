@@ -6,58 +6,31 @@ where the files of a corpus are, how they are read one record at a time, and the
 dropped where and why, what was kept, and what it cost.
 """
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, FiniteFloat
 
 from skingpt_r1.case import Case, SkinTone, Split
 from skingpt_r1.errors import DatasetError, RecordError
+from skingpt_r1.recipes import package_yaml
 from skingpt_r1.records import Record, ResultRow, iterate_records
-from skingpt_r1.runs import PLACES, find_root
+from skingpt_r1.runs import find_root, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
 
 Stage = Literal["observe", "reason", "normalise", "audit", "score", "select"]
 STAGES: tuple[Stage, ...] = ("observe", "reason", "normalise", "audit", "score", "select")
 Part = Literal["candidate", "held_out"]
+Stratum = tuple[str, str, str]  # diagnosis, body site, skin tone
+UNKNOWN = "unknown"
+Problem = tuple[str, str]  # why a case is dropped: a code of `REASONS`, and detail for a person
 
-# reason code -> what it means; every dropped record carries one of these.
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "refusal": "the narrator declines to write",
-        "empty": "the narrator's reply has no words",
-        "truncated": "the narrator's reply breaks off",
-        "too_long": "the narrator's reply is longer than any narrative",
-        "timeout": "the narrator did not answer in time",
-        "connection": "the connection to the narrator broke",
-        "server_error": "the narrator's server failed",
-        "rate_limited": "the narrator's server turned the request away",
-        "names_diagnosis": "the observation names the diagnosis, or a synonym of it",
-        "not_supported": "the narrator says that the observation does not support the diagnosis",
-        "no_diagnosis": "the reasoning does not say what it concludes",
-        "not_readable": "the reply has no reasoning that can be told apart",
-        "structure": "a part of the narrative is missing, too short or too long",
-        "label_mismatch": "the narrative concludes with another diagnosis than the label",
-        "contradiction": "the reasoning names a finding otherwise than the observation",
-        "invented_history": "history or symptoms that nobody told",
-        "identity": "words that may tell who the person is",
-        "unscored": "the evaluator's verdict cannot be read",
-        "below_mean": "the mean score is below the minimum",
-        "below_minimum": "a score is below the minimum of every dimension",
-        "duplicate_text": "nearly the text of a better candidate",
-        "duplicate_picture": "nearly the picture of a better candidate",
-        "held_out_picture": "nearly a picture of the held-out part",
-        "over_quota": "better candidates fill the quota of its diagnosis, site and tone",
-        "not_among_best": "enough better candidates were kept",
-    }
-)
+WORDING: Mapping[str, Any] = package_yaml("dermcot/words.yaml")
+REASONS: Mapping[str, str] = WORDING["reasons"]  # code -> why a case was dropped
 
 
 class Provenance(Record):
@@ -99,9 +72,9 @@ class CaseRecord(_Pictures):
     attributes: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def stratum(self) -> tuple[str, str, str]:
+    def stratum(self) -> Stratum:
         """Diagnosis, body site and skin tone; `unknown` where the data set does not say."""
-        return self.label, self.context.get("site", "unknown"), str(self.tone or "unknown")
+        return self.label, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
 
 class StageRecord(Record):
@@ -136,9 +109,9 @@ class CorpusRecord(_Pictures):
     reason: Provenance
 
     @property
-    def mean(self) -> float | None:
-        """Mean of the six scores; None when the narrative was not scored."""
-        return None if self.scores is None else mean_score(self.scores)
+    def stratum(self) -> Stratum:
+        """As that of its case."""
+        return self.diagnosis, self.context.get("site", UNKNOWN), str(self.tone or UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +126,11 @@ class Candidate:
         return self.records[stage].text
 
 
-def mean_score(scores: Mapping[str, float]) -> float:
-    """Mean over the six dimensions."""
-    return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
-
-
-def drop(candidate: Candidate, stage: Stage, reason: str, detail: str = "") -> StageRecord:
-    """The record of a case that a stage of rules lets go."""
-    assert reason in REASONS
-    return StageRecord(id=candidate.case.id, stage=stage, dropped=reason, detail=detail)
+def stage_record(identity: str, stage: Stage, problem: Problem | None, **made: Any) -> StageRecord:
+    """What a stage writes about a case; one with a problem is let go. `made` are further fields."""
+    dropped, detail = problem or (None, "")
+    assert dropped is None or dropped in REASONS
+    return StageRecord(id=identity, stage=stage, dropped=dropped, detail=detail, **made)
 
 
 FILES: dict[Part, str] = {"candidate": "corpus.jsonl", "held_out": "held_out.jsonl"}
@@ -182,13 +151,6 @@ def stage_path(folder: Path, stage: Stage) -> Path:
 def corpus_path(folder: Path, part: Part = "candidate") -> Path:
     """The file of a finished part."""
     return folder / FILES[part]
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A picture's path as records name it: from the root of its data, with `/`."""
-    if path.is_relative_to(folder):  # also where it is a link to somewhere else
-        return path.relative_to(folder).as_posix()
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 def enters(case: CaseRecord, stage: Stage) -> bool:
@@ -250,23 +212,17 @@ def read_corpus(folder: Path, part: Part = "candidate") -> Iterator[CorpusRecord
 
 def corpus_cases(folder: Path, part: Part = "candidate") -> Iterator[Case]:
     """The finished part as cases with narratives, which is what `skingpt distill` learns from."""
-    return (case_of_record(record, folder) for record in read_corpus(folder, part))
-
-
-def case_of_record(record: CorpusRecord, folder: Path) -> Case:
-    """A finished record as a case with its narrative."""
     same = ("id", "dataset", "group", "split", "fitzpatrick", "tone", "findings", "context")
-    return Case(
-        **{name: getattr(record, name) for name in same},
-        images=picture_paths(record.images, picture_root(folder)),
-        label=record.diagnosis,
-        narrative=record.narrative,
+    records, root = read_corpus(folder, part), picture_root(folder)
+    return (
+        Case(
+            **{name: getattr(record, name) for name in same},
+            images=picture_paths(record.images, root),
+            label=record.diagnosis,
+            narrative=record.narrative,
+        )
+        for record in records
     )
-
-
-def picture_paths(names: Sequence[str], folder: Path) -> tuple[Path, ...]:
-    """The picture files that a record names."""
-    return tuple(folder / name for name in names)
 
 
 def picture_root(folder: Path) -> Path:
@@ -276,7 +232,7 @@ def picture_root(folder: Path) -> Path:
         DatasetError: the data have moved, and nobody said where.
     """
     root = noted_root(folder)
-    if root != folder and not _holds(_first_case(folder), root):
+    if root != folder and not _holds_pictures(folder, root):
         raise DatasetError(
             f"the pictures of {folder} are not in {root} any more; put them back, or give the "
             "command that began it once more, with --set cases.root=DIR"
@@ -286,17 +242,12 @@ def picture_root(folder: Path) -> Path:
 
 def noted_root(folder: Path) -> Path:
     """As `picture_root`, whether the pictures are there or not."""
-    if not (folder / PLACES).is_file():
-        return folder
-    return find_root(folder, partial(_holds, _first_case(folder))) or folder
+    return find_root(folder, partial(_holds_pictures, folder)) or folder
 
 
-def _first_case(folder: Path) -> CaseRecord | None:
+def _holds_pictures(folder: Path, root: Path) -> bool:
     path = cases_path(folder)
-    return next(iterate_records(path, CaseRecord), None) if path.is_file() else None
-
-
-def _holds(first: CaseRecord | None, root: Path) -> bool:
+    first = next(iterate_records(path, CaseRecord), None) if path.is_file() else None
     return root.is_dir() and (first is None or (root / first.images[0]).is_file())
 
 
@@ -317,11 +268,6 @@ class StageCounts:
 
     entered: int = 0
     dropped: Counter[str] = field(default_factory=Counter)  # by reason code
-    cost_usd: float = 0.0  # as far as prices are known
-    unknown_costs: int = 0  # texts whose price is not known
-    input_tokens: int = 0
-    output_tokens: int = 0
-    narrators: Counter[str] = field(default_factory=Counter)
 
     @property
     def passed(self) -> int:
@@ -339,27 +285,26 @@ class CorpusStats:
 
     cases: Counter[str] = field(default_factory=Counter)  # by part
     stages: dict[Stage, StageCounts] = field(default_factory=dict)  # of those that have begun
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # sums; see `mean_scores`
+    # Group and dimension -> sum of the scores; see `mean_scores`.
+    scores: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     scored: Counter[str] = field(default_factory=Counter)
     # `diagnosis`, `site`, `tone` -> value -> kept narratives
     kept: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     held_out: int = 0
+    cost_usd: float = 0.0  # paid over all stages, as far as it is known
+    unknown_cost: int = 0  # texts whose cost is not known
     slips: Counter[str] = field(default_factory=Counter)
+
+    def add_scores(self, group: str, scores: Mapping[str, float]) -> None:
+        """Count the scores of one narrative in a group."""
+        self.scored[group] += 1
+        for name, value in scores.items():
+            self.scores[group, name] += value
 
     def mean_scores(self, group: str) -> dict[str, float]:
         """Mean of each dimension over a group of `scores`; empty when nobody is in it."""
         count = self.scored[group]
-        return {name: self.scores[group][name] / count for name in DIMENSIONS} if count else {}
-
-    @property
-    def cost_usd(self) -> float:
-        """Paid over all stages, as far as it is known."""
-        return sum(counts.cost_usd for counts in self.stages.values())
-
-    @property
-    def unknown_cost(self) -> int:
-        """Texts whose cost is not known."""
-        return sum(counts.unknown_costs for counts in self.stages.values())
+        return {name: self.scores[group, name] / count for name in DIMENSIONS} if count else {}
 
 
 def count_corpus(folder: Path) -> CorpusStats:
@@ -376,14 +321,13 @@ def count_corpus(folder: Path) -> CorpusStats:
     stats = CorpusStats()
     for case in iterate_records(cases_path(folder), CaseRecord):
         stats.cases[case.part] += 1
-    for stage in STAGES:
-        path = stage_path(folder, stage)
-        if path.is_file():
-            stats.stages[stage] = _count_stage(iterate_records(path, StageRecord), stats)
-    _count_slips(folder, stats)
+    _count_stages(folder, stats)
     if corpus_path(folder).is_file():
         for record in read_corpus(folder):
-            _count_kept(record, stats)
+            assert record.scores is not None
+            stats.add_scores(KEPT, record.scores)
+            for kind, value in zip(("diagnosis", "site", "tone"), record.stratum, strict=True):
+                stats.kept[kind][value] += 1
     if corpus_path(folder, "held_out").is_file():
         stats.held_out = sum(1 for _ in read_corpus(folder, "held_out"))
     return stats
@@ -413,52 +357,28 @@ def _score_rows(stats: CorpusStats) -> Iterator[ResultRow]:
         yield _row("simulated slips", group, "narratives", count, stats.slips["made"])
 
 
-def _count_stage(records: Iterable[StageRecord], stats: CorpusStats) -> StageCounts:
-    counts = StageCounts()
-    for record in records:
-        counts.entered += 1
-        if record.dropped is not None:
-            counts.dropped[record.dropped] += 1
-        origin = record.provenance
-        counts.narrators[origin.narrator] += 1
-        counts.cost_usd += origin.cost_usd or 0.0
-        counts.unknown_costs += origin.cost_usd is None
-        counts.input_tokens += origin.input_tokens
-        counts.output_tokens += origin.output_tokens
-        if record.scores is not None:
-            _add_scores(stats, "scored", record.scores)
-    return counts
-
-
-def _count_kept(record: CorpusRecord, stats: CorpusStats) -> None:
-    assert record.scores is not None
-    _add_scores(stats, KEPT, record.scores)
-    stats.kept["diagnosis"][record.diagnosis] += 1
-    stats.kept["site"][record.context.get("site", "unknown")] += 1
-    stats.kept["tone"][str(record.tone or "unknown")] += 1
-
-
-def _add_scores(stats: CorpusStats, group: str, scores: dict[str, float]) -> None:
-    stats.scored[group] += 1
-    sums = stats.scores.setdefault(group, dict.fromkeys(DIMENSIONS, 0.0))
-    for name, value in scores.items():
-        sums[name] += value
-
-
-def _count_slips(folder: Path, stats: CorpusStats) -> None:
-    """Of the candidates that were selected among, those with a simulated slip."""
-    path = stage_path(folder, "select")
-    if not path.is_file():
-        return
-    selected = iterate_records(path, StageRecord)
-    for candidate, verdict in zip_longest(entering(folder, "select"), selected):
-        if candidate is None or verdict is None:
-            return
-        texts: tuple[Stage, ...] = ("observe", "reason")
-        origins: list[Provenance] = [candidate.records[stage].provenance for stage in texts]
-        if any(origin.simulated_slip for origin in origins):
-            stats.slips["made"] += 1
-            stats.slips[KEPT] += verdict.dropped is None
+def _count_stages(folder: Path, stats: CorpusStats) -> None:
+    slipped: set[str] = set()  # ids of the cases with a simulated slip in one of their texts
+    for stage in STAGES:
+        path = stage_path(folder, stage)
+        if not path.is_file():
+            continue
+        counts = stats.stages[stage] = StageCounts()
+        cost = 0.0
+        for record in iterate_records(path, StageRecord):
+            counts.entered += 1
+            if record.dropped is not None:
+                counts.dropped[record.dropped] += 1
+            cost += record.provenance.cost_usd or 0.0
+            stats.unknown_cost += record.provenance.cost_usd is None
+            if record.scores is not None:
+                stats.add_scores("scored", record.scores)
+            if record.provenance.simulated_slip:
+                slipped.add(record.id)
+            if stage == "select" and record.id in slipped:
+                stats.slips["made"] += 1
+                stats.slips[KEPT] += record.dropped is None
+        stats.cost_usd += cost
 
 
 def _row(table: str, system: str, metric: str, value: float, n: int) -> ResultRow:

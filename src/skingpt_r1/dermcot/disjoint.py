@@ -5,6 +5,7 @@ the hash of the file, so that a changed picture is read again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +13,11 @@ import numpy as np
 
 from skingpt_r1.case import Case
 from skingpt_r1.data.overlap import Fingerprint, OverlapKind, find_overlap, fingerprint
-from skingpt_r1.dermcot.cases import process_pool
-from skingpt_r1.dermcot.corpus import CorpusRecord, picture_paths
+from skingpt_r1.dermcot.corpus import CorpusRecord
 from skingpt_r1.dermcot.write import blocks
 from skingpt_r1.errors import DatasetError, ImageError
-from skingpt_r1.records import Record, append_records, resume_records, sha256_file
-from skingpt_r1.runs import Count
+from skingpt_r1.records import Record, append_records, resume_records
+from skingpt_r1.runs import Count, changed_pictures, picture_paths, process_map
 
 FINGERPRINTS = "fingerprints.jsonl"
 _BATCH = 256  # pictures between two lines of progress; a killed run repeats at most so many
@@ -29,6 +29,11 @@ class StoredPrint(Record):
     file: str
     pixels: str
     hash: str
+
+    def of(self, path: Path) -> Fingerprint:
+        """What is compared of a picture with this file."""
+        bits = np.frombuffer(bytes.fromhex(self.hash), np.uint64)
+        return Fingerprint(path, self.file, self.pixels, bits)
 
 
 class SharedPart(NamedTuple):
@@ -43,11 +48,11 @@ class SharedPart(NamedTuple):
     certified: str
     detail: str
 
-    def __str__(self) -> str:
-        return (
-            f"{self.kind}{f' ({self.detail})' if self.detail else ''}: training case "
-            f"{self.training!r}, certified case {self.certified!r}"
-        )
+    def told(self, certified: str = "certified case") -> str:
+        """In words; `certified` is what the certified case is called."""
+        detail = f" ({self.detail})" if self.detail else ""
+        cases = f"training case {self.training!r}, {certified} {self.certified!r}"
+        return f"{self.kind}{detail}: {cases}"
 
 
 class Compared(NamedTuple):
@@ -115,56 +120,38 @@ def _fingerprints(
 ) -> dict[Path, Fingerprint]:
     stored = {row.file: row for row in resume_records(store, StoredPrint).records}
     files = _files(items)
-    wanted = {sha: path for path, sha in files.items() if sha not in stored}
-    for fresh in _read(list(wanted.values()), workers, progress):
-        append_records(store, fresh)
-        stored.update({row.file: row for row in fresh})
-    found = {}
-    for path, sha in files.items():
-        bits = np.frombuffer(bytes.fromhex(stored[sha].hash), np.uint64)
-        found[path] = Fingerprint(path, sha, stored[sha].pixels, bits)
-    return found
+    wanted = list({sha: path for path, sha in files.items() if sha not in stored}.values())
+    problems: list[str] = []
+    done = 0
+    with process_map(workers if len(wanted) >= 2 * _BATCH else 1, chunk=32) as run:
+        for rows in blocks(run(_print, wanted), _BATCH):
+            problems += [row for row in rows if isinstance(row, str)]
+            fresh = [row for row in rows if isinstance(row, StoredPrint)]
+            append_records(store, fresh)
+            stored.update({row.file: row for row in fresh})
+            done += len(rows)
+            if progress is not None:
+                progress(done, len(wanted))
+    if problems:
+        raise DatasetError(f"{len(problems)} pictures cannot be compared", problems)
+    return {path: stored[sha].of(path) for path, sha in files.items()}
 
 
 def _files(items: Sequence[Compared]) -> dict[Path, str]:
     """Path -> SHA-256 of every picture file, which must be the one that the corpus was made of."""
-    found: dict[Path, str] = {}
-    problems = []
-    for item in items:
-        for path, sha in zip(item.case.images, item.sha256, strict=True):
-            if not path.is_file():
-                problems.append(f"case {item.case.id!r}: no picture {path.name}")
-                continue
-            found[path] = sha256_file(path)
-            if found[path] != sha:
-                problems.append(f"case {item.case.id!r}: {path.name} is not the file of the corpus")
+    problems = [
+        problem
+        for case, sha256 in items
+        for problem in changed_pictures(f"case {case.id!r}", case.images, sha256)
+    ]
     if problems:
         raise DatasetError(
             f"{len(problems)} pictures are missing or have changed since the corpus was built; put "
             "the files back, or build the corpus again",
             problems,
         )
-    return found
-
-
-def _read(
-    paths: Sequence[Path], workers: int, progress: Count | None
-) -> Iterator[list[StoredPrint]]:
-    """Fingerprints in batches, in the order of the paths; all unreadable pictures are told."""
-    problems: list[str] = []
-    for number, rows in enumerate(_mapped(paths, workers)):
-        problems += [row for row in rows if isinstance(row, str)]
-        yield [row for row in rows if isinstance(row, StoredPrint)]
-        if progress is not None:
-            progress(min((number + 1) * _BATCH, len(paths)), len(paths))
-    if problems:
-        raise DatasetError(f"{len(problems)} pictures cannot be compared", problems)
-
-
-def _mapped(paths: Sequence[Path], workers: int) -> Iterator[list[StoredPrint | str]]:
-    with process_pool(workers if len(paths) >= 2 * _BATCH else 1) as pool:
-        rows = map(_print, paths) if pool is None else pool.map(_print, paths, chunksize=32)
-        yield from blocks(rows, _BATCH)
+    named = (zip(case.images, sha256, strict=True) for case, sha256 in items)
+    return dict(chain.from_iterable(named))
 
 
 def _print(path: Path) -> StoredPrint | str:

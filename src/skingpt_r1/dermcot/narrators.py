@@ -8,19 +8,20 @@ the label. On synthetic cases it can make mistakes, so that a filter has somethi
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from skingpt_r1.dermcot import corpus
 from skingpt_r1.dermcot.cases import planned_candidates
-from skingpt_r1.dermcot.corpus import REASONS, CaseRecord, Stage, StageRecord
-from skingpt_r1.dermcot.pipeline import Narrators
+from skingpt_r1.dermcot.corpus import REASONS, WORDING, CaseRecord, StageRecord
 from skingpt_r1.dermcot.recipe import OFFLINE, SYNTHETIC, CorpusRecipe
 from skingpt_r1.dermcot.write import (
     NOT_SUPPORTED,
     Narrator,
+    Step,
     Task,
     describe_attributes,
     observe_task,
@@ -31,72 +32,31 @@ from skingpt_r1.errors import NarrativeError, RecipeError
 from skingpt_r1.llm.ask import Reply
 from skingpt_r1.llm.budget import Ledger, estimate
 from skingpt_r1.llm.models import open_chat_model
-from skingpt_r1.model.config import ANYWHERE, ModelRecipe
 from skingpt_r1.records import iterate_records
-from skingpt_r1.simulate.damage import (
-    BROKEN,
-    DROPPED,
-    INVENTED,
-    UNSAFE,
-    VAGUE,
-    WRONG,
-    Damage,
-    draw_damage,
-    write_damaged,
-)
+from skingpt_r1.simulate.damage import Damage, draw_damage, write_damaged
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS, read_findings
 from skingpt_r1.text.narrative import Narrative
 from skingpt_r1.text.taxonomy import Closeness, closeness
 from skingpt_r1.text.wording import urgency_of, write_observation, write_reasoning
 
-
-class Diagnoser(Protocol):
-    """What is needed of a model; `model.SkinGPT` has it."""
-
-    def diagnose(
-        self, images: Sequence[Path], context: Mapping[str, str] | None = None
-    ) -> Narrative:
-        """The narrative of one case; raises NarrativeError when the text is not readable."""
+# The narrative of the pictures and context of one case; raises NarrativeError when not readable.
+Diagnose = Callable[[Sequence[Path], Mapping[str, str]], Narrative]
 
 
-class OwnModel:
-    """Writes with a loaded model, one case at a time, so that no case changes another's text.
+def ask_own_model(diagnose: Diagnose, name: str, task: Task) -> Reply:
+    """What a loaded model writes; one case at a time, so that no case changes another's text.
 
     The model decodes greedily, so that a continued run writes the same.
     """
-
-    def __init__(self, model: Diagnoser, name: str) -> None:
-        self._model = model
-        self.name = name
-
-    def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
-        """One reply for each task, in order."""
-        for task in tasks:
-            yield self._write(task)
-
-    def _write(self, task: Task) -> Reply:
-        try:
-            said = self._model.diagnose(task.case.images, task.case.context)
-        except NarrativeError as error:
-            problem = error.reason if error.reason in REASONS else "not_readable"
-            return Reply("", self.name, problem)
-        if task.step == "observe":
-            return Reply(said.observation, self.name)
-        if closeness(said.diagnosis, task.diagnosis) < Closeness.SYNONYM:
-            return Reply(NOT_SUPPORTED, self.name)
-        text = _titled(said.reasoning, said.diagnosis, said.differential)
-        return Reply(text, self.name)
-
-
-def load_own_model(where: str, models: ModelRecipe = ANYWHERE) -> OwnModel:
-    """A narrator around `nano` or the model of a directory; loads torch.
-
-    Raises:
-        CheckpointError: see `model.load.load_model`.
-    """
-    from skingpt_r1.model.load import load_model
-
-    return OwnModel(load_model(where, **models.model_dump()), f"own:{where}")
+    try:
+        said = diagnose(task.case.images, task.case.context)
+    except NarrativeError as error:
+        return Reply("", name, error.reason if error.reason in REASONS else "not_readable")
+    if task.step == "observe":
+        return Reply(said.observation, name)
+    if closeness(said.diagnosis, task.diagnosis) < Closeness.SYNONYM:
+        return Reply(NOT_SUPPORTED, name)
+    return Reply(_titled(said.reasoning, said.diagnosis, said.differential), name)
 
 
 def _titled(reasoning: str, diagnosis: str, differential: Sequence[str], advice: str = "") -> str:
@@ -117,19 +77,13 @@ CONTRADICTED_FROM = 5.0
 Our choice, docs/sources.md: three in a thousand rendered cases without a slip are as untypical.
 """
 
-# Which mistakes belong to which text.
-_OF_STEP = {"observe": (DROPPED, INVENTED, VAGUE), "reason": (WRONG, BROKEN, UNSAFE)}
+# Which simulated mistakes belong to which text.
+_SLIPS: Mapping[str, Sequence[str]] = WORDING["slips"]
 # Sentences about one finding, for pictures of which few are known.
-_OWN_SENTENCE = {
-    "size": ("It is {} in size.", "Its size is {}."),
-    "colour": ("Its colour is {}.", "It appears {}."),
-    "border": ("The border is {}.", "Its margin is {}."),
-    "surface": ("The surface is {}.", "It has a {} surface."),
-    "symmetry": ("The shape is {}.", "Its outline is {}."),
-    "elevation": ("It is {}.", "In profile it is {}."),
-}
+_OWN_SENTENCE: Mapping[str, Sequence[str]] = WORDING["own_sentences"]
 
 
+@dataclass(frozen=True)
 class OfflineNarrator:
     """Writes from findings.
 
@@ -138,25 +92,14 @@ class OfflineNarrator:
     answers `not supported`; None never does, for data sets with too few findings to contradict.
     """
 
-    name = OFFLINE
+    likeness: FindingsByLabel
+    slips: float = 0.0
+    seed: int = 0
+    contradicted_from: float | None = None
 
-    def __init__(
-        self,
-        likeness: FindingsByLabel,
-        *,
-        slips: float = 0.0,
-        seed: int = 0,
-        contradicted_from: float | None = None,
-    ) -> None:
-        self._likeness = likeness
-        self._slips = slips
-        self._seed = seed
-        self._contradicted_from = contradicted_from
-
-    def ask(self, tasks: Sequence[Task]) -> Iterator[Reply]:
-        """One reply for each task, in order."""
-        for task in tasks:
-            yield self._observe(task) if task.step == "observe" else self._reason(task)
+    def write(self, task: Task) -> Reply:
+        """The text of one task."""
+        return self._observe(task) if task.step == "observe" else self._reason(task)
 
     def _observe(self, task: Task) -> Reply:
         rng = random.Random(task.seed)
@@ -165,10 +108,9 @@ class OfflineNarrator:
             return Reply("", OFFLINE, "empty")
         slip = self._slip(task) if case.findings else Damage()
         if slip.parts:
-            # The observation does not depend on the name: any will do.
-            name = "unknown"
+            # The observation does not depend on the diagnosis: any will do.
             text = write_damaged(
-                case.findings, name, (), slip, rng, case.context, held_out=True
+                case.findings, "unknown", (), slip, rng, case.context, held_out=True
             ).observation
         else:
             text = _write_sparse(case.findings, rng, case.context)
@@ -181,45 +123,36 @@ class OfflineNarrator:
         something = seen or describe_attributes(task.case.attributes)
         if not something or self._is_contradicted(seen, task.diagnosis):
             return Reply(NOT_SUPPORTED, OFFLINE)
-        others = self._likeness.nearest(seen, task.diagnosis)
+        others = self.likeness.nearest(seen, task.diagnosis)
         slip = self._slip(task) if seen else Damage()
         if slip.parts:
             written = write_damaged(seen, task.diagnosis, others, slip, rng, held_out=True)
-            reasoning, diagnosis, others = (
-                written.reasoning,
-                written.diagnosis,
-                written.differential,
-            )
+            reasoning, diagnosis = written.reasoning, written.diagnosis
+            others = written.differential
         else:
-            urgency = urgency_of(task.diagnosis)
-            cited = self._likeness.speaking_for(seen, task.diagnosis)
-            reasoning = write_reasoning(seen, task.diagnosis, rng, urgency, cited)
             diagnosis = task.diagnosis
+            cited = self.likeness.speaking_for(seen, diagnosis)
+            reasoning = write_reasoning(seen, diagnosis, rng, urgency_of(diagnosis), cited)
         # The last sentence of a written reasoning is its advice.
         steps, _, advice = reasoning.rpartition(". ")
         text = _titled(f"{steps}.", diagnosis, others, advice)
         return Reply(text, OFFLINE, simulated_slip=name_slip(slip))
 
     def _is_contradicted(self, seen: Mapping[str, str], label: str) -> bool:
-        if self._contradicted_from is None or not seen:
+        if self.contradicted_from is None or not seen:
             return False
-        best = max(self._likeness.log_likelihood(seen, other) for other in self._likeness.labels)
-        return best - self._likeness.log_likelihood(seen, label) >= self._contradicted_from
+        best = max(self.likeness.log_likelihood(seen, other) for other in self.likeness.labels)
+        return best - self.likeness.log_likelihood(seen, label) >= self.contradicted_from
 
     def _slip(self, task: Task) -> Damage:
         """The part of the case's mistake that is made in this step; both steps draw the same."""
-        rng = random.Random(f"{self._seed}:{task.case.id}:slip")
-        if rng.random() >= self._slips:
+        rng = random.Random(f"{self.seed}:{task.case.id}:slip")
+        if rng.random() >= self.slips:
             return Damage()
         damage = draw_damage(rng, held_out=True)
         while not damage.parts:
             damage = draw_damage(rng, held_out=True)
-        return Damage({k: v for k, v in damage.parts.items() if k in _OF_STEP[task.step]})
-
-
-def likeness_of(cases: Iterable[CaseRecord]) -> FindingsByLabel:
-    """Which labels share which findings, over the candidates; holds counts alone."""
-    return FindingsByLabel(case for case in cases if case.part == "candidate")
+        return Damage({k: v for k, v in damage.parts.items() if k in _SLIPS[task.step]})
 
 
 def _write_sparse(
@@ -244,12 +177,12 @@ def name_slip(damage: Damage) -> str | None:
 
 
 OWN = "own:"
-LEDGER = "ledger.jsonl"
+LEDGER = "ledger.jsonl"  # one for both texts and for every time that a run is taken up
 
 
 def make_narrators(
     recipe: CorpusRecipe, folder: Path, *, max_cost: float | None = None
-) -> Narrators:
+) -> dict[Step, Narrator]:
     """The narrators of a recipe; one that is named for both texts is made once.
 
     The cases of the folder are gathered; `max_cost` is in US dollars, of language models.
@@ -260,9 +193,9 @@ def make_narrators(
         CostError: a cost limit over calls without a price.
     """
     observe, reason = recipe.narrators.observe, recipe.narrators.reason
-    ledger = open_ledger(folder, max_cost)
+    ledger = Ledger(folder / LEDGER, max_cost)
     made = {name: _make(name, recipe, folder, ledger) for name in dict.fromkeys((observe, reason))}
-    return Narrators(made[observe], made[reason])
+    return {"observe": made[observe], "reason": made[reason]}
 
 
 def check_name(name: str) -> None:
@@ -285,15 +218,9 @@ def check_models(recipe: CorpusRecipe, folder: Path, *, max_cost: float | None =
         NarratorError: one is not known, its package is not installed or its key is missing.
         CostError: a cost limit over calls without a price.
     """
-    ledger = open_ledger(folder, max_cost)
-    for name in {recipe.narrators.observe, recipe.narrators.reason}:
-        if is_called(name):
-            _open_model(name, recipe, ledger)
-
-
-def open_ledger(folder: Path, max_cost: float | None = None) -> Ledger:
-    """The ledger of a corpus; one for both texts and for every time that the run is taken up."""
-    return Ledger(folder / LEDGER, max_cost)
+    ledger = Ledger(folder / LEDGER, max_cost)
+    for name in filter(is_called, {recipe.narrators.observe, recipe.narrators.reason}):
+        _make(name, recipe, folder, ledger)
 
 
 def is_called(name: str) -> bool:
@@ -301,25 +228,25 @@ def is_called(name: str) -> bool:
     return name != OFFLINE and not name.startswith(OWN)
 
 
-def _open_model(name: str, recipe: CorpusRecipe, ledger: Ledger) -> Narrator:
-    wanted = recipe.narrators
-    return open_chat_model(name, api=wanted.api, calls=wanted.calls, ledger=ledger)
-
-
 def _make(name: str, recipe: CorpusRecipe, folder: Path, ledger: Ledger) -> Narrator:
     check_name(name)
     if is_called(name):
-        return _open_model(name, recipe, ledger)
+        wanted = recipe.narrators
+        return open_chat_model(name, api=wanted.api, calls=wanted.calls, ledger=ledger).ask
     if name.startswith(OWN):
-        return load_own_model(name.removeprefix(OWN), recipe.models)
+        from skingpt_r1.model.load import load_model
+
+        model = load_model(name.removeprefix(OWN), **recipe.models.model_dump())
+        return partial(map, partial(ask_own_model, model.diagnose, name))
     cases = iterate_records(corpus.cases_path(folder), CaseRecord)
-    is_synthetic = recipe.cases.dataset == SYNTHETIC
-    return OfflineNarrator(
-        likeness_of(cases),
-        slips=recipe.narrators.slips,
-        seed=recipe.seed,
-        contradicted_from=CONTRADICTED_FROM if is_synthetic else None,
+    contradicted_from = CONTRADICTED_FROM if recipe.cases.dataset == SYNTHETIC else None
+    offline = OfflineNarrator(
+        FindingsByLabel(case for case in cases if case.part == "candidate"),
+        recipe.narrators.slips,
+        recipe.seed,
+        contradicted_from,
     )
+    return partial(map, offline.write)
 
 
 def estimate_lines(recipe: CorpusRecipe, folder: Path) -> Iterator[str]:
@@ -327,14 +254,15 @@ def estimate_lines(recipe: CorpusRecipe, folder: Path) -> Iterator[str]:
 
     Every case is counted, as if none were dropped on the way.
     """
-    tasks: dict[Stage, Callable[..., Task]] = {"observe": observe_task, "reason": reason_task}
-    names = {"observe": recipe.narrators.observe, "reason": recipe.narrators.reason}
-    for step, make_task in tasks.items():
+    asked: tuple[tuple[Step, str, Callable[..., Task]], ...] = (
+        ("observe", recipe.narrators.observe, observe_task),
+        ("reason", recipe.narrators.reason, reason_task),
+    )
+    for step, name, make_task in asked:
         path = corpus.stage_path(folder, step)
         done = sum(1 for _ in iterate_records(path, StageRecord)) if path.is_file() else 0
         planned = islice(planned_candidates(recipe.cases, folder), done, None)
         wanted = (make_task(found, folder=folder, seed=recipe.seed) for found in planned)
-        name = names[step]
         if not is_called(name):
             yield f"{step}: {name}: {sum(1 for _ in wanted):,} texts, no cost"
         else:

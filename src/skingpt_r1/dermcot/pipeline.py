@@ -5,7 +5,7 @@ started again, ends with the same bytes as one that was never killed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -21,11 +21,11 @@ from skingpt_r1.dermcot.corpus import (
     Provenance,
     Stage,
     StageRecord,
-    picture_paths,
+    stage_record,
 )
 from skingpt_r1.dermcot.recipe import CorpusRecipe, SelectRecipe
 from skingpt_r1.dermcot.select import select
-from skingpt_r1.dermcot.write import Narrator, audit, blocks, normalise, observe, reason
+from skingpt_r1.dermcot.write import Narrator, Step, audit, blocks, normalise, observe, reason
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import (
     append_record,
@@ -34,12 +34,19 @@ from skingpt_r1.records import (
     start_run,
     write_json_atomic,
 )
-from skingpt_r1.runs import PLACES, Progress, note_root, own_run, run_in_order, same_root
+from skingpt_r1.runs import (
+    PLACES,
+    Progress,
+    note_root,
+    own_run,
+    picture_paths,
+    run_in_order,
+    same_root,
+)
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored
 
 # Pictures and narrative of each case in, a verdict for each out, in order.
 ScoreFunction = Callable[[Sequence[tuple[tuple[Path, ...], str]]], list[Scores | Unscored]]
-
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +59,10 @@ _ALL = 2**62
 Work = Callable[[Iterable[Candidate]], Iterator[StageRecord]]
 
 
-class Narrators(NamedTuple):
-    """What writes the two texts; often the same."""
-
-    observe: Narrator
-    reason: Narrator
-
-
 class Tools(NamedTuple):
     """What the pipeline is handed; narrators and scores are made only when there is work."""
 
-    narrators: Callable[[Path], Narrators]  # for a folder whose cases are gathered
+    narrators: Callable[[Path], Mapping[Step, Narrator]]  # for a folder whose cases are gathered
     score: Callable[[], ScoreFunction]
     evaluator: str  # name of what scores, for the provenance
     workers: int = 2  # processes that draw and measure pictures
@@ -82,14 +82,14 @@ def build(
         RecordError: a file of the folder is damaged or of another run.
     """
     with own_run(folder):
-        root = _gather(recipe, folder, tools.workers, progress or _silent)
+        root = _gather(recipe, folder, tools.workers, progress)
         for stage, work in _works(recipe, folder, root, tools).items():
             batch = recipe.score.batch_size if stage == "score" else 1
             run_stage(folder, stage, work, progress, batch=batch)
         select_corpus(folder, recipe.select, progress)
 
 
-def _gather(recipe: CorpusRecipe, folder: Path, workers: int, tell: Progress) -> Path:
+def _gather(recipe: CorpusRecipe, folder: Path, workers: int, tell: Progress | None) -> Path:
     """Begin or continue the run with its cases; gives where their pictures are."""
     gathered = gather(recipe.cases, folder)
     named = same_root(folder, recipe.model_dump(mode="json", exclude=CHEAP), "cases")
@@ -104,7 +104,7 @@ def _gather(recipe: CorpusRecipe, folder: Path, workers: int, tell: Progress) ->
         CaseRecord,
         lambda: (case.id for case, _ in gathered.cases()),
         lambda done: case_records(gathered, recipe.cases, folder, done=done, workers=workers),
-        count=partial(tell, "cases"),
+        count=tell and partial(tell, "cases"),
     )
     return root
 
@@ -113,8 +113,8 @@ def _works(recipe: CorpusRecipe, folder: Path, root: Path, tools: Tools) -> dict
     """What each stage before the selection does; tools are made when there is work for them."""
     narrators, seed = cache(lambda: tools.narrators(folder)), recipe.seed
     return {
-        "observe": lambda found: observe(found, narrators().observe, folder=root, seed=seed),
-        "reason": lambda found: reason(found, narrators().reason, folder=root, seed=seed),
+        "observe": lambda found: observe(found, narrators()["observe"], folder=root, seed=seed),
+        "reason": lambda found: reason(found, narrators()["reason"], folder=root, seed=seed),
         "normalise": lambda found: normalise(found, seed=seed),
         "audit": lambda found: audit(found, recipe.audit),
         "score": lambda found: score(
@@ -139,7 +139,7 @@ def run_stage(
         lambda: (candidate.case.id for candidate in corpus.entering(folder, stage)),
         lambda start: work(islice(corpus.entering(folder, stage), start, None)),
         batch=batch,
-        count=partial(progress or _silent, stage),
+        count=progress and partial(progress, stage),
     )
 
 
@@ -153,16 +153,19 @@ def score(
 
     A verdict that cannot be read drops the case as `unscored`.
     """
-    make = partial(StageRecord, stage="score", provenance=Provenance(narrator=evaluator))
+    origin = Provenance(narrator=evaluator)
     for batch in batches:
         items = [(picture_paths(one.case.images, root), one.text("normalise")) for one in batch]
         for candidate, verdict in zip(batch, score_function(items), strict=True):
+            scores, problem = None, None
             if isinstance(verdict, Unscored):
-                detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
-                yield make(id=candidate.case.id, dropped="unscored", detail=detail)
+                more = f": {verdict.detail}" if verdict.detail else ""
+                problem = ("unscored", f"{verdict.reason}{more}")
             else:
                 scores = dict(zip(DIMENSIONS, verdict.values, strict=True))
-                yield make(id=candidate.case.id, scores=scores)
+            yield stage_record(
+                candidate.case.id, "score", problem, provenance=origin, scores=scores
+            )
 
 
 def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None = None) -> None:
@@ -184,9 +187,7 @@ def select_corpus(folder: Path, recipe: SelectRecipe, progress: Progress | None 
         run_stage(
             folder,
             "select",
-            lambda _: select(
-                lambda: corpus.entering(folder, "select"), corpus.held_out(folder), recipe
-            ),
+            lambda found: select(found, corpus.held_out(folder), recipe),
             progress,
             batch=_ALL,
         )
@@ -216,8 +217,7 @@ def _write_part(folder: Path, part: Part, candidates: Iterable[Candidate]) -> in
     if path.exists():
         return sum(1 for _ in iterate_records(path, CorpusRecord))
     partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch()
+    partial.write_bytes(b"")
     count = 0
     for candidate in candidates:
         append_record(partial, _finished(candidate))
@@ -239,7 +239,3 @@ def _finished(candidate: Candidate) -> CorpusRecord:
         observe=records["observe"].provenance,
         reason=records["reason"].provenance,
     )
-
-
-def _silent(_stage: str, _done: int, _total: int) -> None:
-    pass

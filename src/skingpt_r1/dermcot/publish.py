@@ -1,24 +1,17 @@
 """Publication: a corpus as a Hugging Face data set directory, or a refusal with every reason.
 
 The directory appears whole: shards are written into a hidden folder that no loader reads, and one
-rename makes them visible. The same corpus gives the same bytes. After that: the table, whose column
-types are those of the Hugging Face library, written a few rows at a time; and Croissant metadata.
-For research, not for diagnosis.
-
-Source: Croissant 1.1 and its responsible-AI extension, mlcommons.org/croissant; `mlcroissant`
-validates the document in a test.
+rename makes them visible. The same corpus gives the same bytes. The table has the column types of
+the Hugging Face library and is written a few rows at a time. For research, not for diagnosis.
 """
 
-import importlib.metadata
 import math
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import datasets
@@ -29,40 +22,27 @@ from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.overlap import MAX_DISTANCE
 from skingpt_r1.dermcot.card import (
     CERTIFIED,
-    OWN_LICENCE,
-    RESEARCH,
+    LAYOUT,
     TRAIN,
     Facts,
-    Source,
+    Shard,
     Tally,
-    rater_statement,
-    refuse_pictures,
+    croissant,
     sources_of,
-    synthetic_statement,
     write_card,
 )
-from skingpt_r1.dermcot.certify import certified, history_path
-from skingpt_r1.dermcot.corpus import (
-    CorpusRecord,
-    Part,
-    corpus_path,
-    noted_root,
-    picture_paths,
-    picture_root,
-    read_corpus,
-)
+from skingpt_r1.dermcot.certify import Entry, certified, history_path
+from skingpt_r1.dermcot.corpus import FILES, CorpusRecord, noted_root, picture_root, read_corpus
 from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError
-from skingpt_r1.ratings.agreement import rater_agreement
-from skingpt_r1.ratings.certification import STATES, CertifyRules, Decision, History, read_history
-from skingpt_r1.ratings.rating import SCORE_COLUMNS, Rating
+from skingpt_r1.ratings.certification import CertifyRules, History, read_history, standing
+from skingpt_r1.ratings.rating import SCORE_COLUMNS
 from skingpt_r1.records import read_json, sha256_file, write_bytes_atomic, write_json_atomic
 from skingpt_r1.render.layouts import DATASET
-from skingpt_r1.runs import Progress
+from skingpt_r1.runs import Progress, picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS
 
 CARD, METADATA, CORPUS, DATA = "README.md", "croissant.json", "corpus.json", "data"
-CORPUS_VERSION = "1.0.0"  # of the layout of a published corpus
 SHARD_CASES = 2000
 """Cases in one file; our choice. Results do not depend on it."""
 _GROUP_ROWS, _GROUP_BYTES = 64, 16_000_000  # what is held before it is written
@@ -91,30 +71,6 @@ class Published(NamedTuple):
     existed: bool
 
 
-class Entry(NamedTuple):
-    """A case to be published, with its certification where there is one."""
-
-    record: CorpusRecord
-    decision: Decision | None = None
-    ratings: Sequence[Rating] = ()
-
-
-class Shard(NamedTuple):
-    """One file of a split."""
-
-    name: str
-    split: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(slots=True)
-class _Split:
-    tally: Tally = field(default_factory=Tally)
-    compared: list[Compared] = field(default_factory=list)
-
-
 def publish(
     folder: Path, out: Path, options: Options, progress: Progress | None = None
 ) -> Published:
@@ -132,29 +88,63 @@ def publish(
         return _existing(out, inputs)
     history = read_history(history_path(folder))
     root = picture_root(folder) if options.with_images else noted_root(folder)
-    splits = {name: _scan(_entries(folder, name), root) for name in (TRAIN, CERTIFIED)}
-    if not any(split.tally.cases for split in splits.values()):
+    tallies = {TRAIN: Tally(), CERTIFIED: Tally()}
+    items: dict[str, list[Compared]] = {TRAIN: [], CERTIFIED: []}
+    for split, tally in tallies.items():
+        for entry in _entries(folder, split):
+            tally.add(entry.record)
+            items[split].append(compared(entry.record, root))
+    if not any(tally.cases for tally in tallies.values()):
         raise DatasetError(f"{folder} has no case to publish")
-    names = {source for split in splits.values() for source in split.tally.sources}
+    names = [name for tally in tallies.values() for name in tally.counts["source"]]
     sources = sources_of(names, options.licences)
-    if options.with_images:
-        refuse_pictures(sources)
-    _refuse_shared(folder, splits, options, progress)
-    facts = _facts(history, {n: s.tally for n, s in splits.items()}, sources, options)
-    cases = {name: tally.cases for name, tally in facts.tallies.items()}
+    closed = [
+        f"{source.name}: {source.licence}" for source in sources if not source.redistributable
+    ]
+    if options.with_images and closed:
+        raise DatasetError(
+            "pictures of these sources must not be passed on; publish --without-images, or, for "
+            "your own pictures, state their terms with --licence NAME=TERMS",
+            closed,
+        )
+    _refuse_shared(folder, items, options, progress)
+    decisions = list(history.decisions.values())
+    facts = Facts(
+        name=options.name,
+        tallies=tallies,
+        sources=sources,
+        with_images=options.with_images,
+        rules=None if history.limits is None else CertifyRules.model_validate(history.limits),
+        certification=standing(history, decisions) if decisions else None,
+    )
+    rows = partial(_rows, folder, root, history, facts, progress)
+    return _write(out, facts, inputs, rows)
+
+
+def _write(
+    out: Path,
+    facts: Facts,
+    inputs: Mapping[str, Any],
+    rows: Callable[[str], Iterator[dict[str, Any]]],
+) -> Published:
+    cases = {split: tally.cases for split, tally in facts.tallies.items()}
     # Loaders pass over hidden folders, so that what a killed run leaves cannot be loaded.
-    partial = out.with_name(f".{out.name}.partial")
-    hidden = partial / f".{DATA}"
+    beside = out.with_name(f".{out.name}.partial")
+    hidden = beside / f".{DATA}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
         hidden.mkdir(parents=True)
-        shards = _write_splits(folder, hidden, root, history, facts, progress)
-        write_bytes_atomic(partial / CARD, write_card(facts).encode())
-        write_json_atomic(partial / METADATA, croissant(facts, shards))
+        shards = [
+            shard
+            for split, count in cases.items()
+            for shard in _write_shards(hidden, split, rows(split), count)
+        ]
+        write_bytes_atomic(beside / CARD, write_card(facts).encode())
+        write_json_atomic(beside / METADATA, croissant(facts, shards))
         manifest = {"inputs": inputs, "cases": cases, "shards": [s._asdict() for s in shards]}
-        write_json_atomic(partial / CORPUS, manifest)
-        hidden.replace(partial / DATA)
-        partial.replace(out)
+        write_json_atomic(beside / CORPUS, manifest)
+        hidden.replace(beside / DATA)
+        beside.replace(out)
     except OSError as error:
         raise DatasetError(f"cannot write {out}: {error.strerror}") from error
     return Published(out, cases, False)
@@ -162,14 +152,13 @@ def publish(
 
 def _inputs(folder: Path, options: Options) -> dict[str, Any]:
     """What the bytes of a published corpus depend on."""
-    parts: tuple[Part, ...] = ("candidate", "held_out")
-    paths = [*(corpus_path(folder, part) for part in parts), history_path(folder)]
+    paths = [*(folder / name for name in FILES.values()), history_path(folder)]
     return {
         **{path.name: sha256_file(path) if path.is_file() else None for path in paths},
         "name": options.name,
         "with_images": options.with_images,
         "licences": dict(options.licences),
-        "layout": CORPUS_VERSION,
+        "layout": LAYOUT,
     }
 
 
@@ -184,23 +173,18 @@ def _existing(out: Path, inputs: Mapping[str, Any]) -> Published:
 def _entries(folder: Path, split: str) -> Iterator[Entry]:
     if split == TRAIN:
         return (Entry(record) for record in read_corpus(folder))
-    return (Entry(*found) for found in certified(folder))
-
-
-def _scan(entries: Iterator[Entry], root: Path) -> _Split:
-    split = _Split()
-    for entry in entries:
-        split.tally.add(entry.record)
-        split.compared.append(compared(entry.record, root))
-    return split
+    return certified(folder)
 
 
 def _refuse_shared(
-    folder: Path, splits: Mapping[str, _Split], options: Options, progress: Progress | None
+    folder: Path,
+    items: Mapping[str, Sequence[Compared]],
+    options: Options,
+    progress: Progress | None,
 ) -> None:
     shared = find_shared(
-        splits[TRAIN].compared,
-        splits[CERTIFIED].compared,
+        items[TRAIN],
+        items[CERTIFIED],
         store=folder / FINGERPRINTS,
         max_distance=options.max_distance,
         workers=options.workers,
@@ -210,58 +194,23 @@ def _refuse_shared(
         raise DatasetError(
             f"training and certified cases are not disjoint in {len(shared)} places; nothing was "
             "published; build the corpus again so that selection leaves these cases out",
-            [str(part) for part in shared],
+            [part.told() for part in shared],
         )
 
 
-def _facts(
-    history: History, tallies: Mapping[str, Tally], sources: tuple[Source, ...], options: Options
-) -> Facts:
-    states = Counter(decision.state for decision in history.decisions.values())
-    return Facts(
-        name=options.name,
-        tallies=tallies,
-        sources=sources,
-        with_images=options.with_images,
-        states={state: states[state] for state in STATES} if history.decisions else {},
-        rules=None if history.limits is None else CertifyRules.model_validate(history.limits),
-        simulated_raters=history.simulated if history.decisions else None,
-        agreement=rater_agreement(of.values() for of in history.ratings.values()),
-        corrected=sum(d.corrected is not None for d in history.decisions.values()),
-        version=importlib.metadata.version("skingpt-r1"),
-    )
-
-
-def _write_splits(
-    folder: Path, to: Path, root: Path, history: History, facts: Facts, progress: Progress | None
-) -> list[Shard]:
+def _rows(
+    folder: Path, root: Path, history: History, facts: Facts, progress: Progress | None, split: str
+) -> Iterator[dict[str, Any]]:
     raters = sorted({rater for of_case in history.ratings.values() for rater in of_case})
     kind = "simulated-rater" if history.simulated else "rater"
     pseudonyms = {rater: f"{kind}-{number:02d}" for number, rater in enumerate(raters, 1)}
     licences = {source.name: source.licence for source in facts.sources}
-    shards = []
-    for split, tally in facts.tallies.items():
-        entries = _told(_entries(folder, split), f"writing {split}", tally.cases, progress)
-        rows = (
-            _row(
-                entry,
-                _pictures(entry.record, f"{split}-{place:06d}", root) if facts.with_images else [],
-                licences,
-                pseudonyms,
-            )
-            for place, entry in enumerate(entries)
-        )
-        shards += _write_shards(to, split, rows, tally.cases)
-    return shards
-
-
-def _told(
-    entries: Iterator[Entry], stage: str, total: int, progress: Progress | None
-) -> Iterator[Entry]:
-    for number, entry in enumerate(entries, 1):
-        yield entry
+    for place, entry in enumerate(_entries(folder, split)):
+        name = f"{split}-{place:06d}"
+        pictures = _pictures(entry.record, name, root) if facts.with_images else []
+        yield _row(entry, pictures, licences, pseudonyms)
         if progress is not None:
-            progress(stage, number, total)
+            progress(f"writing {split}", place + 1, facts.tallies[split].cases)
 
 
 def _write_shards(
@@ -328,7 +277,7 @@ def _row(
     pseudonyms: Mapping[str, str],
 ) -> dict[str, Any]:
     record, decision = entry.record, entry.decision
-    scores = record.scores and [record.scores[name] for name in DIMENSIONS]
+    scores = None if record.scores is None else [record.scores[name] for name in DIMENSIONS]
     return {
         **{name: getattr(record, name) for name in ("id", "dataset", "group", "diagnosis")},
         "site": record.context.get("site"),
@@ -343,7 +292,7 @@ def _row(
         "licence": licences[record.dataset],
         "narrator": record.reason.narrator,
         "evaluator": record.evaluator,
-        "evaluator_scores": _six(scores or None),
+        "evaluator_scores": _six(scores),
         "certified_scores": _six(None if decision is None else decision.consensus),
         "corrected": decision is not None and decision.corrected is not None,
         "ratings": [
@@ -369,132 +318,3 @@ def _pictures(record: CorpusRecord, name: str, root: Path) -> list[dict[str, Any
         open_image(path).save(buffer, format="PNG")
         pictures.append({"bytes": buffer.getvalue(), "path": f"{name}-{place}.png"})
     return pictures
-
-
-CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
-# What stands for what in the document, in the order of the Croissant specification.
-_TERMS = (
-    "@language @vocab citeAs column conformsTo cr rai data dataType dct equivalentProperty "
-    "examples extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath "
-    "key md5 parentField path recordSet references regex repeated replace samplingRate sc "
-    "separator source subField transform"
-)
-_OTHER_THAN_CROISSANT: Mapping[str, Any] = MappingProxyType(
-    {
-        "@language": "en",
-        "@vocab": "https://schema.org/",
-        "conformsTo": "dct:conformsTo",
-        "cr": "http://mlcommons.org/croissant/",
-        "rai": "http://mlcommons.org/croissant/RAI/",
-        "data": {"@id": "cr:data", "@type": "@json"},
-        "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-        "dct": "http://purl.org/dc/terms/",
-        "examples": {"@id": "cr:examples", "@type": "@json"},
-        "sc": "https://schema.org/",
-    }
-)
-# Flat columns of the table; pictures, findings and ratings are nested and read by their library.
-_FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "id": ("sc:Text", "Id of the case."),
-        "dataset": ("sc:Text", "The source of the pictures."),
-        "group": ("sc:Text", "What must not be split: patient, lesion or file series."),
-        "diagnosis": ("sc:Text", "The label of the source."),
-        "site": ("sc:Text", "Body site, where known."),
-        "age": ("sc:Text", "Age, where known."),
-        "tone": ("sc:Text", "Apparent skin tone: light, medium or dark."),
-        "fitzpatrick": ("sc:Integer", "Fitzpatrick skin type 1 to 6, where known."),
-        "narrative": ("sc:Text", "Observation, reasoning and diagnosis."),
-        "synthetic": ("sc:Boolean", "Whether the pictures are rendered."),
-        "licence": ("sc:Text", "Terms of the source of the pictures."),
-        "narrator": ("sc:Text", "What wrote the reasoning."),
-        "corrected": ("sc:Boolean", "Whether a rater wrote the narrative."),
-    }
-)
-
-
-def croissant(facts: Facts, shards: Sequence[Shard]) -> dict[str, Any]:
-    """The metadata document as a JSON object."""
-    splits = dict.fromkeys(shard.split for shard in shards)
-    files = [
-        {
-            "@type": "cr:FileObject",
-            "@id": shard.name,
-            "name": shard.name,
-            "contentUrl": f"{DATA}/{shard.name}",
-            "contentSize": f"{shard.bytes} B",
-            "encodingFormat": "application/x-parquet",
-            "sha256": shard.sha256,
-        }
-        for shard in shards
-    ]
-    sets = [
-        {
-            "@type": "cr:FileSet",
-            "@id": f"{split}-files",
-            "name": f"{split}-files",
-            "encodingFormat": "application/x-parquet",
-            "includes": f"{DATA}/{split}-*.parquet",
-        }
-        for split in splits
-    ]
-    cited = [source.citation for source in facts.sources if source.citation]
-    return {
-        "@context": {
-            term: _OTHER_THAN_CROISSANT.get(term, f"cr:{term}") for term in _TERMS.split()
-        },
-        "@type": "sc:Dataset",
-        "conformsTo": list(CONFORMS_TO),
-        "name": facts.name,
-        "description": f"Pictures of skin with reasoning narratives. {RESEARCH}",
-        "license": sorted({OWN_LICENCE, *(source.licence for source in facts.sources)}),
-        "citeAs": "; ".join(cited) or facts.name,
-        "version": CORPUS_VERSION,
-        "distribution": [*files, *sets],
-        "recordSet": [_record_set(split) for split in splits],
-        **_responsible(facts),
-    }
-
-
-def _record_set(split: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "description": f"The cases of the split {split}.",
-        "key": {"@id": f"{split}/id"},
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{split}/{name}",
-                "name": name,
-                "description": words,
-                "dataType": kind,
-                "source": {"fileSet": {"@id": f"{split}-files"}, "extract": {"column": name}},
-            }
-            for name, (kind, words) in _FIELDS.items()
-        ],
-    }
-
-
-def _responsible(facts: Facts) -> dict[str, Any]:
-    """The fields of the responsible-AI extension."""
-    return {
-        "rai:dataCollection": (
-            "Pictures come from the sources named in the card, or are rendered; narratives are "
-            f"written by machines. {synthetic_statement(facts)}"
-        ),
-        "rai:dataAnnotationProtocol": rater_statement(facts),
-        "rai:dataUseCases": f"Research on models that reason about pictures of skin. {RESEARCH}",
-        "rai:dataLimitations": (
-            "Machine-written narratives selected by a trained evaluator; counts by diagnosis, body "
-            "site and skin tone are in the card."
-        ),
-        "rai:dataBiases": (
-            "Diagnoses, body sites and skin tones are not balanced as in any population."
-        ),
-        "rai:personalSensitiveInformation": (
-            "Health data of the sources' participants, without names; metadata of pictures is "
-            "removed, comments of raters are not published."
-        ),
-    }

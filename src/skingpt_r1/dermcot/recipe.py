@@ -4,7 +4,6 @@ The paper gives the sizes (15,000 candidates, 10,000 kept, 3,000 certified) and 
 other number is our choice, docs/sources.md.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,14 +11,11 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from skingpt_r1.llm.budget import ApiRecipe, CallsRecipe
 from skingpt_r1.model.config import ModelRecipe
-from skingpt_r1.ratings.certification import CertifyRules
-from skingpt_r1.recipes import Section, read_recipe
+from skingpt_r1.ratings.certification import CertifyRules, Limit
+from skingpt_r1.recipes import Section
 
 SYNTHETIC = "synthetic"
 OFFLINE = "offline"
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Score = Annotated[float, Field(ge=0, le=5)]
 
 
 class CasesRecipe(Section):
@@ -57,7 +53,7 @@ class NarratorsRecipe(Section):
     reason: str = OFFLINE
     api: ApiRecipe = ApiRecipe()
     calls: CallsRecipe = CallsRecipe()  # may change when a run continues
-    slips: Share = 0.0
+    slips: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class AuditRecipe(Section):
@@ -82,8 +78,8 @@ class SelectRecipe(Section):
 
     order: Literal["score", "random"] = "score"
     keep: PositiveInt | None = None  # all that are good when None
-    minimum_mean: Score = 3.5  # of the six scores
-    minimum: Score = 2.5  # of every single score
+    minimum_mean: Limit = 3.5  # of the six scores
+    minimum: Limit = 2.5  # of every single score
     quota: PositiveInt | None = None  # most of one diagnosis, body site and skin tone
     # Share of word triples from which two texts are near-duplicates; above 1 no text is one.
     text_similarity: Annotated[float, Field(gt=0)] = 0.95
@@ -111,8 +107,3 @@ class CorpusRecipe(Section):
         if self.narrators.slips and OFFLINE not in (self.narrators.observe, self.narrators.reason):
             raise ValueError("narrators.slips are the offline narrator's; set it to 0")
         return self
-
-
-def load_corpus_recipe(path: Path | str, settings: Sequence[str] = ()) -> CorpusRecipe:
-    """Read a recipe of a corpus; see `recipes.read_recipe`."""
-    return read_recipe(CorpusRecipe, path, settings)

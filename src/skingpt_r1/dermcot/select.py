@@ -12,15 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skingpt_r1.data.overlap import hamming
-from skingpt_r1.dermcot.corpus import Candidate, StageRecord, mean_score
+from skingpt_r1.dermcot.corpus import Candidate, Problem, StageRecord, Stratum, stage_record
 from skingpt_r1.dermcot.recipe import SelectRecipe
 from skingpt_r1.errors import RecordError
+from skingpt_r1.text.rubric import DIMENSIONS
 
 SIGNATURE = 128
 """Hashes in the signature of a text: an estimated share of 0.95 is right within 0.02."""
@@ -53,59 +54,44 @@ def read_hashes(phash: tuple[str, ...]) -> Hashes:
         raise RecordError("a perceptual hash is not 64 hexadecimal digits") from error
 
 
-class KeptTexts:
-    """Signatures of the texts kept so far, at most `capacity`."""
+@dataclass
+class Kept:
+    """What was kept so far, in the first rows of a table, and whose each row is.
 
-    def __init__(self, capacity: int, similarity: float) -> None:
-        self._rows = np.empty((capacity, SIGNATURE), np.uint32)
-        self._owners: list[int] = []
-        self._similarity = similarity
+    `distances` gives how far new rows are from each row that was kept; up to `limit` they are
+    near-duplicates.
+    """
 
-    def find(self, signature: Signature) -> int | None:
+    rows: NDArray[Any]
+    distances: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+    limit: float
+    owners: list[int] = field(default_factory=list)
+
+    def find(self, new: NDArray[Any]) -> int | None:
         """The owner of the nearest near-duplicate; None when there is none."""
-        if not self._owners:
+        if not self.owners:
             return None
-        shares = (self._rows[: len(self._owners)] == signature).mean(axis=1)
-        best = int(shares.argmax())
-        return self._owners[best] if shares[best] >= self._similarity else None
+        distances = self.distances(new, self.rows[: len(self.owners)])
+        best = int(distances.argmin())
+        return self.owners[best] if distances[best] <= self.limit else None
 
-    def add(self, signature: Signature, owner: int) -> None:
-        """Keep a text."""
-        self._rows[len(self._owners)] = signature
-        self._owners.append(owner)
-
-
-class KeptPictures:
-    """Perceptual hashes of the pictures kept so far, at most `capacity`."""
-
-    def __init__(self, capacity: int, distance: int) -> None:
-        self._rows = np.empty((capacity, 4), np.uint64)
-        self._owners: list[int] = []
-        self._distance = distance
-
-    def find(self, hashes: Hashes) -> int | None:
-        """The owner of the nearest near-duplicate of any of a case's pictures; None when none."""
-        if not self._owners:
-            return None
-        bits = hamming(hashes, self._rows[: len(self._owners)]).min(axis=0)
-        best = int(bits.argmin())
-        return self._owners[best] if bits[best] <= self._distance else None
-
-    def add(self, hashes: Hashes, owner: int) -> None:
-        """Keep the pictures of a case."""
-        begin = len(self._owners)
-        self._rows[begin : begin + len(hashes)] = hashes
-        self._owners += [owner] * len(hashes)
+    def add(self, new: NDArray[Any], owner: int) -> None:
+        """Keep rows."""
+        begin = len(self.owners)
+        self.rows[begin : begin + len(new)] = new
+        self.owners += [owner] * len(new)
 
 
-Stratum = tuple[str, str, str]
+def kept_texts(capacity: int, similarity: float) -> Kept:
+    """Signatures of texts; near-duplicates have at least a share of equal places."""
+    room = np.empty((capacity, SIGNATURE), np.uint32)
+    return Kept(room, lambda new, rows: -(rows == new).mean(axis=1), -similarity)
 
 
-class SelectVerdict(NamedTuple):
-    """What becomes of a candidate: kept, or a reason code with detail."""
-
-    dropped: str | None = None
-    detail: str = ""
+def kept_pictures(capacity: int, distance: int) -> Kept:
+    """Perceptual hashes; of a case's pictures, the nearest one counts."""
+    room = np.empty((capacity, 4), np.uint64)
+    return Kept(room, lambda new, rows: hamming(new, rows).min(axis=0), distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,44 +107,34 @@ class ScoredRow:
 
 
 def select(
-    candidates: Callable[[], Iterable[Candidate]],
-    held_out: Iterable[Candidate],
-    recipe: SelectRecipe,
+    candidates: Iterable[Candidate], held_out: Iterable[Candidate], recipe: SelectRecipe
 ) -> Iterator[StageRecord]:
-    """Who is kept; read twice: to compare all of them, then to give each its record.
-
-    Pictures of the held-out cases must not be in the corpus.
-    """
-    rows = [_row(candidate) for candidate in candidates()]
-    others = [read_hashes(candidate.case.phash) for candidate in held_out]
-    verdicts = decide(rows, others, recipe)
-    for candidate, verdict in zip(candidates(), verdicts, strict=True):
-        yield StageRecord(
-            id=candidate.case.id, stage="select", dropped=verdict.dropped, detail=verdict.detail
-        )
+    """Who is kept. Pictures of the held-out cases must not be in the corpus."""
+    rows = [_row(candidate) for candidate in candidates]
+    problems = decide(rows, [read_hashes(other.case.phash) for other in held_out], recipe)
+    for row, problem in zip(rows, problems, strict=True):
+        yield stage_record(row.id, "select", problem)
 
 
 def decide(
     rows: Sequence[ScoredRow], held_out: Sequence[Hashes], recipe: SelectRecipe
-) -> list[SelectVerdict]:
-    """A verdict for each row; equal means go by the order of the rows."""
+) -> list[Problem | None]:
+    """Why each row goes, None where it is kept; equal means go by the order of the rows."""
     low = {place: _too_low(row, recipe) for place, row in enumerate(rows)}
-    verdicts = {place: verdict for place, verdict in low.items() if verdict is not None}
-    good = [place for place in _order(rows, recipe) if place not in verdicts]
-    ranked = _ranked(rows, _different(rows, good, held_out, recipe, verdicts))
+    problems = {place: problem for place, problem in low.items() if problem is not None}
+    good = [place for place in _order(rows, recipe) if place not in problems]
+    ranked = _ranked(rows, _different(rows, good, held_out, recipe, problems))
     if recipe.quota is not None:
         for rank, place in ranked:
             if rank >= recipe.quota:
                 stratum = " x ".join(rows[place].stratum)
-                verdicts[place] = SelectVerdict(
-                    "over_quota", f"more than {recipe.quota} of {stratum}"
-                )
-    in_quota = (item for item in ranked if item[1] not in verdicts)
+                problems[place] = ("over_quota", f"more than {recipe.quota} of {stratum}")
+    in_quota = (item for item in ranked if item[1] not in problems)
     # Sorting is stable: within a turn the better mean stays first.
     in_turn = sorted(in_quota, key=lambda item: item[0])
     for _, place in in_turn[recipe.keep :] if recipe.keep else ():
-        verdicts[place] = SelectVerdict("not_among_best", f"mean {rows[place].mean:.2f}")
-    return [verdicts.get(place, SelectVerdict()) for place in range(len(rows))]
+        problems[place] = ("not_among_best", f"mean {rows[place].mean:.2f}")
+    return [problems.get(place) for place in range(len(rows))]
 
 
 def _order(rows: Sequence[ScoredRow], recipe: SelectRecipe) -> list[int]:
@@ -174,20 +150,18 @@ def _row(candidate: Candidate) -> ScoredRow:
     return ScoredRow(
         id=candidate.case.id,
         stratum=candidate.case.stratum,
-        mean=round(mean_score(scores), 6),
+        mean=round(sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS), 6),
         lowest=min((value, name) for name, value in scores.items()),
         signature=sign_text(candidate.text("normalise")),
         hashes=read_hashes(candidate.case.phash),
     )
 
 
-def _too_low(row: ScoredRow, recipe: SelectRecipe) -> SelectVerdict | None:
+def _too_low(row: ScoredRow, recipe: SelectRecipe) -> Problem | None:
     value, name = row.lowest
     if row.mean < recipe.minimum_mean:
-        return SelectVerdict("below_mean", f"mean {row.mean:.2f}")
-    if value < recipe.minimum:
-        return SelectVerdict("below_minimum", f"{name} {value:g}")
-    return None
+        return "below_mean", f"mean {row.mean:.2f}"
+    return ("below_minimum", f"{name} {value:g}") if value < recipe.minimum else None
 
 
 def _different(
@@ -195,28 +169,28 @@ def _different(
     order: Sequence[int],
     held_out: Sequence[Hashes],
     recipe: SelectRecipe,
-    verdicts: dict[int, SelectVerdict],
+    problems: dict[int, Problem],
 ) -> list[int]:
     """Those that are no near-duplicate of a better one or of a held-out picture, in order."""
-    pictures = KeptPictures(sum(len(row.hashes) for row in rows), recipe.picture_distance)
-    apart = KeptPictures(sum(map(len, held_out)), recipe.picture_distance)
+    pictures = kept_pictures(sum(len(row.hashes) for row in rows), recipe.picture_distance)
+    apart = kept_pictures(sum(map(len, held_out)), recipe.picture_distance)
     for owner, hashes in enumerate(held_out):
         apart.add(hashes, owner)
     sizes = Counter(rows[place].stratum[0] for place in order)
     # Texts of different diagnoses differ in what they say, however alike their words are.
-    texts = {name: KeptTexts(size, recipe.text_similarity) for name, size in sizes.items()}
+    texts = {name: kept_texts(size, recipe.text_similarity) for name, size in sizes.items()}
     kept = []
     for place in order:
         row = rows[place]
         if apart.find(row.hashes) is not None:
-            verdicts[place] = SelectVerdict("held_out_picture")
+            problems[place] = ("held_out_picture", "")
         elif (twin := pictures.find(row.hashes)) is not None:
-            verdicts[place] = SelectVerdict("duplicate_picture", f"of {rows[twin].id}")
+            problems[place] = ("duplicate_picture", f"of {rows[twin].id}")
         elif (twin := texts[row.stratum[0]].find(row.signature)) is not None:
-            verdicts[place] = SelectVerdict("duplicate_text", f"of {rows[twin].id}")
+            problems[place] = ("duplicate_text", f"of {rows[twin].id}")
         else:
             pictures.add(row.hashes, place)
-            texts[row.stratum[0]].add(row.signature, place)
+            texts[row.stratum[0]].add(row.signature[None], place)
             kept.append(place)
     return kept
 

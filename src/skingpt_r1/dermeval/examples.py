@@ -23,12 +23,11 @@ from skingpt_r1.distill.features import FeaturePass, StoredCase, store_key, stor
 from skingpt_r1.distill.recipe import FeatureRecipe
 from skingpt_r1.distill.store import FeatureStore, write_store
 from skingpt_r1.errors import RecordError
-from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import Request, build_messages, encode_answer, refuse_control_tokens
+from skingpt_r1.model.prompt import Request, chat_ids, encode_answer
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores, relative_image, write_ratings
+from skingpt_r1.ratings.rating import RatedText, Rating, RatingScores, write_ratings
 from skingpt_r1.render.layouts import write_cases
-from skingpt_r1.runs import Count
+from skingpt_r1.runs import Count, picture_name
 from skingpt_r1.simulate.damage import (
     HELD_OUT_STRENGTHS,
     OWN_DIMENSION,
@@ -91,7 +90,7 @@ class CritiqueExamples:
         for lesson in lessons:
             said = " ".join((*lesson.scores.rationales.values(), lesson.notes))
             where = f"the critique of the narrative that begins with {lesson.text[:40]!r}"
-            refuse_control_tokens(said, where, self._processor.control_tokens)
+            self._processor.refuse_control_tokens(said, where)
         self._prompts = [self._prompt(lesson) for lesson in lessons]
         long = [at for at in range(len(lessons)) if len(self._prompts[at]) > limit]
         if long:
@@ -128,19 +127,9 @@ class CritiqueExamples:
 
     def _prompt(self, lesson: Lesson) -> Tensor:
         grids = self.pictures[lesson.place]["grids"]
-        return torch.tensor(prompt_ids(self._processor, grids, lesson.text, brief=lesson.brief))
-
-
-def prompt_ids(processor: SkinProcessor, grids: Tensor, text: str, *, brief: bool) -> list[int]:
-    """Token ids of the question about a narrative, up to where the critique begins.
-
-    `grids`: [images, 3], of pictures that are processed already; `brief` asks for scores alone.
-    """
-    pictures = (Path("stored"),) * len(grids)  # only their number is used
-    request = Request(pictures, question=ask_for_critique(text, brief=brief))
-    messages = build_messages(request, processor.control_tokens)
-    chat = processor.render_chat(messages, answer_follows=True)
-    return processor.tokenize(chat, grids)
+        pictures = (Path("stored"),) * len(grids)  # only their number is used
+        request = Request(pictures, question=ask_for_critique(lesson.text, brief=lesson.brief))
+        return torch.tensor(chat_ids(self._processor, request, grids))
 
 
 def rater_lessons(judged: Sequence[RatedText], *, brief: float, seed: int) -> list[Lesson]:
@@ -292,7 +281,7 @@ def _rate_cases(
         for rater in raters:
             yield Rating(
                 id=f"{case.id}-{number}",
-                image=relative_image(case.images[0], folder),
+                image=picture_name(case.images[0], folder),
                 diagnostic_text=text,
                 group=case.group,
                 rater=rater.name,

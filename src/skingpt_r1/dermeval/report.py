@@ -371,7 +371,7 @@ def load_evaluator(
         name_or_dir: `nano`, the one that comes with the package, or the adapter folder of a
             `skingpt dermeval train` run.
         backbone: for an evaluator whose backbone has moved since training.
-        device: `auto`, `cpu`, `cuda`, ...; see `model.placement.ModelRecipe`.
+        device: `auto`, `cpu`, `cuda`, ...; see `model.config.ModelRecipe`.
         dtype: of the backbone; `auto`, `fp32`, `bf16` or `fp16`.
 
     Raises:

@@ -95,12 +95,9 @@ def build_evaluator(recipe: EvaluatorRecipe, device: torch.device | str = AUTO) 
     Raises:
         CheckpointError: the backbone does not load.
     """
-    backbone, processor, reference = load_backbone(
-        recipe.backbone, device=device, dtype=recipe.models.dtype
-    )
+    backbone = load_backbone(recipe.backbone, device=device, dtype=recipe.models.dtype)
     torch.manual_seed(recipe.seed)
-    config = recipe.adapter.model_copy(update={"backbone": reference})
-    return SkinGPT(backbone, config, processor)
+    return SkinGPT(backbone, recipe.adapter)
 
 
 @dataclass(frozen=True)

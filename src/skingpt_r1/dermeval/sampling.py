@@ -47,10 +47,10 @@ def join_questions(
 
 def prompts_of(batch: Batch, pad_id: int) -> PromptBatch:
     """The questions of a batch without their targets, padded on the left; pixels stay stored."""
-    rows = _questions(batch)
+    input_ids, mask = pad_rows(_questions(batch), pad_id, "left")
     return PromptBatch(
-        input_ids=pad_rows(rows, pad_id, left=True),
-        attention_mask=pad_rows([[1] * len(row) for row in rows], 0, left=True),
+        input_ids=input_ids,
+        attention_mask=mask,
         pixel_values=torch.empty(0),
         image_grid_thw=batch["grids"],
         images_per_case=batch["images"],

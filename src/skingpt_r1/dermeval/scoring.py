@@ -30,10 +30,9 @@ from skingpt_r1.ratings.rating import (
     one_or_all,
     read_rating_rows,
     read_texts,
-    relative_image,
 )
 from skingpt_r1.records import ResultRow, sha256_file, start_run, write_results
-from skingpt_r1.runs import Count, own_run, run_in_order
+from skingpt_r1.runs import Count, own_run, picture_name, run_in_order
 from skingpt_r1.text.giveaways import NO_WORDS, no_content
 from skingpt_r1.text.rubric import DIMENSIONS, Scores, Unscored, parse_scores
 from skingpt_r1.text.wording import ask_for_critique
@@ -224,7 +223,7 @@ def _rating(
         rest |= {"unscored": verdict.reason, "detail": verdict.detail or None}
     return Rating(
         id=text.id,
-        image=one_or_all([relative_image(file, folder) for file in files]),
+        image=one_or_all([picture_name(file, folder) for file in files]),
         diagnostic_text=text.diagnostic_text,
         group=text.group,
         rater=name,

@@ -136,7 +136,8 @@ class FeaturePass:
             turned = tuple(turn(picture, item.view) for picture in request.open())
             request = replace(request, images=turned)
         example = encode_example(self.processor, request, item.narrative)
-        length, limit = len(example.input_ids), self.model.longest_input
+        length = len(example.prompt) + len(example.answer)
+        limit = self.model.longest_input
         if length > limit:
             raise DatasetError(
                 f"case {item.case.id!r} has {length} tokens with its pictures and the backbone "
@@ -180,25 +181,23 @@ class FeaturePass:
 
     def _hidden(self, examples: Sequence[Example], tokens: Tensor, grids: Tensor) -> list[Tensor]:
         device = self.model.device
-        rows = [example.input_ids for example in examples]
-        input_ids = pad_rows(rows, self.processor.pad_id, left=False).to(device)
-        mask = pad_rows([[1] * len(row) for row in rows], 0, left=False).to(device)
-        states = self.model.hidden_states(input_ids, mask, tokens, grids)
+        rows = [example.prompt + example.answer for example in examples]
+        input_ids, mask = pad_rows(rows, self.processor.pad_id, "right")
+        states = self.model.hidden_states(input_ids.to(device), mask.to(device), tokens, grids)
         # The state at t predicts the token at t + 1.
         return [
-            state[first_predicted(example) : len(example.input_ids) - 1]
-            for state, example in zip(states, examples, strict=True)
+            state[len(example.prompt) - 1 : len(row) - 1]
+            for state, example, row in zip(states, examples, rows, strict=True)
         ]
 
     def _fields(
         self, example: Example, item: StoredCase, computed: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        first = first_predicted(example)
         grids = example.pictures.image_grid_thw
         tone = UNKNOWN_TONE if item.case.tone is None else item.case.tone.class_index
         fields = dict(computed) | {
-            "targets": torch.tensor(example.labels[first + 1 :]),
-            "input_ids": torch.tensor(example.input_ids),
+            "targets": torch.tensor(example.answer),
+            "input_ids": torch.tensor(example.prompt + example.answer),
             "grids": grids,
             "tones": torch.full((len(grids),), tone),
         }
@@ -209,11 +208,6 @@ class FeaturePass:
                 example.pictures.pixel_values, grids, **patch_settings(self.model)
             )
         return {name: fields[name] for name in self.fields}
-
-
-def first_predicted(example: Example) -> int:
-    """The position whose state predicts the narrative's first token."""
-    return next(at for at, label in enumerate(example.labels) if label >= 0) - 1
 
 
 def patch_settings(model: SkinGPT) -> dict[str, int]:

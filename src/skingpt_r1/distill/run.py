@@ -44,13 +44,7 @@ from skingpt_r1.model.backbone import load_backbone
 from skingpt_r1.model.checkpoint import is_adapter
 from skingpt_r1.model.config import AUTO, training_state
 from skingpt_r1.model.skingpt import SkinGPT
-from skingpt_r1.model.teachers import (
-    EncoderTeacher,
-    PluginTeacher,
-    PrecomputedTeacher,
-    Teacher,
-    train_teacher,
-)
+from skingpt_r1.model.teachers import read_teacher, run_encoder, run_plugin, train_teacher
 from skingpt_r1.model.weight_files import not_finite
 from skingpt_r1.records import start_run, write_bytes_atomic
 from skingpt_r1.runs import Count, Progress, note_root, same_root
@@ -84,26 +78,27 @@ def teacher_vectors(
         return None
     if recipe.kind == "precomputed":
         assert recipe.path is not None
-        return PrecomputedTeacher(recipe.path).embed(cases)
+        return read_teacher(recipe.path, cases)
     made_from = [recipe.model_dump(mode="json"), seed, manifest]
     stamp = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:12]
     path = folder / f"teacher-{stamp}.safetensors"
     if (kept := _read(path, cases)) is not None:
         return kept
-    vectors = _make(recipe, cases, seed, device).embed(cases)
+    vectors = _make(recipe, cases, seed, device)
     write_bytes_atomic(path, save(vectors))
     return vectors
 
 
 def _make(
     recipe: TeacherRecipe, cases: Sequence[Case], seed: int, device: str | torch.device
-) -> Teacher:
+) -> dict[str, Tensor]:
     if recipe.kind == "built-in":
-        return train_teacher(cases, width=recipe.width, epochs=recipe.epochs, seed=seed)
+        teacher = train_teacher(cases, width=recipe.width, epochs=recipe.epochs, seed=seed)
+        return teacher.embed(cases)
     if recipe.kind != "encoder":
-        return PluginTeacher(recipe.kind)
+        return run_plugin(recipe.kind, cases)
     assert recipe.path is not None
-    return EncoderTeacher(recipe.path, device=device)
+    return run_encoder(recipe.path, cases, device=device)
 
 
 def _read(path: Path, cases: Sequence[Case]) -> dict[str, Tensor] | None:
@@ -268,10 +263,8 @@ def build_model(
         CheckpointError: the backbone does not load.
         TeacherError: the vectors are not as wide as `adapter.teacher_dim` says.
     """
-    backbone, processor, reference = load_backbone(
-        recipe.backbone, device=device, dtype=recipe.models.dtype
-    )
-    changes: dict[str, object] = {"backbone": reference}
+    backbone = load_backbone(recipe.backbone, device=device, dtype=recipe.models.dtype)
+    config = recipe.adapter
     vectors = items[0].teacher
     if vectors is not None:
         wanted = recipe.adapter.teacher_dim
@@ -280,10 +273,9 @@ def build_model(
                 f"adapter.teacher_dim is {wanted} and the teacher's vectors have "
                 f"{vectors.shape[1]} values; leave teacher_dim out, or name another teacher"
             )
-        changes["teacher_dim"] = vectors.shape[1]
+        config = config.model_copy(update={"teacher_dim": vectors.shape[1]})
     torch.manual_seed(recipe.seed)
-    config = recipe.adapter.model_copy(update=changes)
-    model = SkinGPT(backbone, config, processor)
+    model = SkinGPT(backbone, config)
     model.needed_processor  # noqa: B018 - refuses a backbone without a tokenizer
     if recipe.start is not None:
         model.copy_adapter(recipe.start)

@@ -28,6 +28,7 @@ from skingpt_r1.recipes import Section
 from skingpt_r1.records import Record, append_record, iterate_records, mend_records
 from skingpt_r1.text.findings import read_findings
 from skingpt_r1.text.narrative import parse_narrative
+from skingpt_r1.text.tokens import patterns
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -394,26 +395,7 @@ _CODES = {
                    "ClientConnectionError"},
 }  # fmt: skip
 _NO_SENSE = frozenset({"AuthenticationError", "NotFoundError", "PrerequisiteError"})
-_CLAUSE = re.compile(r"(?<=[.!?;:])\s+|\n+|\b(?:but|however|although|though|yet)\b", re.IGNORECASE)
-_DECLINES = re.compile(
-    r"\b(?:i['’]m|i\sam|we['’]re|we\sare)\s(?:\w+\s){0,2}(?:unable|not\s(?:able|allowed|permitted"
-    r"|qualified|licensed|equipped|comfortable))\b|\b(?:i|we)\s(?:must\s|have\sto\s)?(?:decline|refuse)\b"
-    r"|\b(?:i|we)\s(?:\w+\s)?(?:cannot|can\snot|can['’]?t|won['’]t|will\snot|don['’]t|do\snot)"
-    r"(?:\s\w+){0,3}?\s(?:help|assist|provide|give|offer|make|diagnose|identify|analy[sz]e|evaluate"
-    r"|assess|interpret|answer|comply|fulfil\w*|continue|process|comment|determine|describe|engage"
-    r"|discuss|do|complete|support|perform|judge|rate|score|examine|review|write|generate|create"
-    r"|respond|share|advise|speculate"
-    r"|(?:view|see|access|open|read)\s(?:\w+\s){0,2}(?:images?|pictures?|photo\w*|it|them|this))\b",
-    re.IGNORECASE,
-)
-# What is said beside a refusal: courtesy, reasons, and where to go.
-_BESIDE = re.compile(
-    r"\b(?:sorry|apolog\w+|regret\w*|unfortunately|afraid|thanks?|understand|as\san\sai|ai"
-    r"|language\smodel|please|consult\w*|seek\w*|recommend\w*|professionals?|providers?|physicians?"
-    r"|doctors?|dermatologists?|medical|in[\s-]person|emergency|guidelines?|polic(?:y|ies)|privacy"
-    r"|instead|happy\sto|feel\sfree|let\sme\sknow|if\syou|i\scan|anything\selse|you\sshould)\b",
-    re.IGNORECASE,
-)
+_RE = patterns("refusals")
 _SEEN_SLOTS = frozenset({"morphology", "colour", "surface", "border"})
 
 
@@ -476,10 +458,11 @@ def is_refusal(text: str) -> bool:
     that names a diagnosis or a finding after them, or says anything else but where to go, answers.
     """
     said = text.rpartition("</think>")[2]
-    clauses = [part for part in _CLAUSE.split(said) if re.search(r"[^\W\d_]", part)]
-    if not any(_DECLINES.search(clause) for clause in clauses[:3]):
+    clauses = [part for part in _RE["clause"].split(said) if re.search(r"[^\W\d_]", part)]
+    if not any(_RE["declines"].search(clause) for clause in clauses[:3]):
         return False
-    others = [part for part in clauses if not (_DECLINES.search(part) or _BESIDE.search(part))]
+    aside = (_RE["declines"], _RE["beside"])
+    others = [part for part in clauses if not any(words.search(part) for words in aside)]
     return not (others or _SEEN_SLOTS & set(read_findings(said)) or _concludes(text))
 
 

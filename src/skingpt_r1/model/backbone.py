@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
@@ -23,12 +23,11 @@ from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
 from skingpt_r1.model.processor import SkinProcessor, load_processor
 from skingpt_r1.model.weight_files import (
     Header,
-    read_all_headers,
-    refuse_keys,
+    refuse_differences,
     refuse_not_finite,
     refuse_other_types,
-    refuse_shapes,
     refusing,
+    weight_files,
     weights_revision,
 )
 from skingpt_r1.plugins import load_plugins
@@ -60,12 +59,14 @@ class Family(Protocol):
     def patch_width(self, backbone: Any) -> int: ...
     def merged_lengths(self, backbone: Any, grids: Tensor) -> Tensor: ...
     def run_tower(self, backbone: Any, pixel_values: Tensor, grids: Tensor) -> TowerTokens: ...
+    def tower_states(
+        self, backbone: Any, pixel_values: Tensor, grids: Tensor, layers: Sequence[int]
+    ) -> Tensor: ...
     def merge(self, backbone: Any, pre_merger: Tensor, grids: Tensor) -> Tensor: ...
     def picture_inputs(self, tokens: Tensor) -> dict[str, Any]: ...
     def positions(
         self, backbone: Any, input_ids: Tensor, mask: Tensor, grids: Tensor
     ) -> Tensor: ...
-    def output_head(self, backbone: Any) -> nn.Linear: ...
     def lora_targets(self, settings: LoraSettings) -> str: ...
 
 
@@ -87,9 +88,10 @@ def find_family(model_type: object, where: Path) -> Family:
 
 
 class Backbone(NamedTuple):
-    """A loaded backbone, its processor when the directory has one, and its identity."""
+    """A frozen backbone, its family, its processor when there is one, and its identity."""
 
     model: Any
+    family: Family
     processor: SkinProcessor | None
     reference: BackboneReference
 
@@ -129,7 +131,7 @@ def load_backbone(
     dtype: str | torch.dtype = AUTO,
     foreign_prefixes: Sequence[str] = (),
 ) -> Backbone:
-    """Load a frozen backbone, strictly; for device and dtype see `placement.place`.
+    """Load a frozen backbone, strictly; for device and dtype see `config.place`.
 
     `foreign_prefixes` begin keys in the files that are not the backbone's own.
 
@@ -140,7 +142,8 @@ def load_backbone(
     family, config = build_config(folder)
     if (folder / GENERATION_CONFIG).is_file():  # transformers passes over one that is damaged
         read_json(folder / GENERATION_CONFIG, CheckpointError)
-    headers = read_all_headers(folder)
+    files = weight_files(folder)
+    headers = {name: header for inside in files.values() for name, header in inside.items()}
     if getattr(config, "quantization_config", None) is None:
         refuse_other_types(folder, headers)
     _refuse_oversize(folder, family, config, headers)
@@ -150,14 +153,13 @@ def load_backbone(
     refuse_not_finite(folder, model.named_parameters())
     # a directory's own sampling settings must not change what Decoding says
     model.generation_config = GenerationConfig(eos_token_id=_end_tokens(folder, model))
-    processor = load_processor(folder, family.IMAGE_TOKEN, family.read_image_processor)
+    processor = load_processor(folder, family)
     if processor is not None:
         vocabulary = processor.tokenizer.get_vocab()
         family.refuse_strangers(folder, config, vocabulary, processor.image_processor)
-    reference = BackboneReference(
-        name=NANO if folder == NANO_WEIGHTS else str(name_or_dir), revision=weights_revision(folder)
-    )
-    return Backbone(model, processor, reference)
+    name = NANO if folder == NANO_WEIGHTS else str(name_or_dir)
+    reference = BackboneReference(name=name, revision=weights_revision(files))
+    return Backbone(model, family, processor, reference)
 
 
 def _load_weights(
@@ -174,9 +176,12 @@ def _load_weights(
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # they are listed here
         )
-    unexpected = [key for key in report["unexpected_keys"] if not key.startswith(foreign)]
-    refuse_keys(folder, missing=[*report["missing_keys"]], unexpected=unexpected)
-    refuse_shapes(folder, sorted(report["mismatched_keys"]))
+    refuse_differences(
+        folder,
+        missing=report["missing_keys"],
+        unexpected=[key for key in report["unexpected_keys"] if not key.startswith(foreign)],
+        shapes=sorted(report["mismatched_keys"]),
+    )
     return model
 
 
@@ -194,14 +199,10 @@ def _refuse_oversize(folder: Path, family: Family, config: Any, headers: dict[st
         )
 
 
-def listed_ids(named: Any) -> list[Any]:
-    """One token, several or None, as configurations name them, as a list."""
-    return list(named) if isinstance(named, list | tuple) else [] if named is None else [named]
-
-
 def _end_tokens(folder: Path, model: Any) -> list[int] | None:
     """The tokens that end a text, as `generation_config.json` or else `config.json` says."""
-    ends = listed_ids(model.generation_config.eos_token_id)
+    named = model.generation_config.eos_token_id
+    ends = list(named) if isinstance(named, list | tuple) else [] if named is None else [named]
     if wrong := [end for end in ends if type(end) is not int or end < 0]:
         raise CheckpointError(
             f"{folder / GENERATION_CONFIG} names the end tokens {wrong!r:.100} (eos_token_id); the "

@@ -9,22 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import lora_settings
-from skingpt_r1.model.config import AdapterConfig, BackboneReference
-from skingpt_r1.model.processor import SkinProcessor
+from skingpt_r1.model.config import AdapterConfig
 from skingpt_r1.model.weight_files import (
-    Header,
-    problems,
     read_headers,
     refuse_misfits,
     refuse_not_finite,
     refuse_other_types,
+    refusing,
 )
 from skingpt_r1.records import read_json
 
@@ -37,57 +33,27 @@ _PEFT, _OWN = "base_model.model.", "lora."
 T = TypeVar("T")
 
 
-def save_adapter(
-    folder: Path,
-    config: AdapterConfig,
-    weights: Mapping[str, Tensor],
-    processor: SkinProcessor | None,
-    targets: str,
-) -> None:
-    """Write adapters, their settings, the processor's files and a model card.
+def describe_adapter(config: AdapterConfig, targets: str, parameters: int) -> dict[str, str]:
+    """The files that go with an adapter's weights, by name: settings, and a model card.
 
     `targets` is the regular expression for what has low-rank matrices.
-
-    Raises:
-        CheckpointError: the backbone is not known, or the folder cannot be written.
     """
-    if config.backbone is None:
-        raise CheckpointError("this model does not know its backbone; load it through load_model")
-    state = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    settings = {
+    assert config.backbone is not None
+    settings: dict[str, Any] = {
         "adapter_type": ADAPTER_TYPE,
         "base_model_name_or_path": config.backbone.name,
         "base_model_revision": config.backbone.revision,
         "config": config.model_dump(mode="json"),
     }
-    files: dict[str, dict[str, Any]] = {CONFIG_FILE: settings}
+    files = {CONFIG_FILE: settings}
     if config.is_lora_alone:
         peft = {"base_model_name_or_path": config.backbone.name, "inference_mode": True}
         files = {OWN_CONFIG_FILE: settings, CONFIG_FILE: peft | lora_settings(config.lora, targets)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if processor is not None:
-            processor.save(folder)
-        for name, content in files.items():
-            (folder / name).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        (folder / "README.md").write_text(model_card(config, state), "utf-8")
-        partial = folder / f".{WEIGHTS_FILE}.partial"
-        save_file(saved_names(config, state), partial, metadata={"format": "pt"})
-        partial.replace(folder / WEIGHTS_FILE)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
-
-
-def model_card(config: AdapterConfig, state: Mapping[str, Tensor]) -> str:
-    """A model card in Markdown with the metadata header that model hubs read."""
-    assert config.backbone is not None
-    return _CARD.read_text("utf-8").format(
-        backbone=config.backbone,
-        text_adapter=config.text_adapter,
-        visual=config.visual,
-        inject=str(config.visual.inject).lower(),
-        parameters=sum(value.numel() for value in state.values()),
+    card = _CARD.read_text("utf-8").format(
+        config=config, inject=str(config.visual.inject).lower(), parameters=parameters
     )
+    written = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+    return written | {"README.md": card}
 
 
 def saved_names(config: AdapterConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -118,33 +84,32 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
             f"{path} has adapter_type {settings.get('adapter_type')!r:.100}; only adapters saved "
             f"by this library ({ADAPTER_TYPE!r}) can be loaded"
         )
-    try:
+    with refusing(f"{path} cannot be read"):
         config = AdapterConfig.model_validate(settings.get("config"))
-    except ValidationError as error:
-        raise CheckpointError(f"{path} cannot be read: {problems(error)}") from None
     if config.backbone is None:
         raise CheckpointError(f"{path} does not name its backbone")
     return config
 
 
-def read_adapter_weights(folder: Path) -> dict[str, Tensor]:
-    """The saved tensors, which are finite floating-point numbers."""
-    path = folder / WEIGHTS_FILE
-    refuse_other_types(path, read_adapter_headers(folder))
-    try:
-        state: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    refuse_not_finite(path, state.items())
-    return _by_own_names(state)
+def read_adapter_weights(
+    folder: Path, own: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The saved tensors, which are finite floating-point numbers.
 
-
-def read_adapter_headers(folder: Path) -> dict[str, Header]:
-    """Type and shape of the saved tensors; none of them is read."""
+    With `own`, a model's adapters, names and shapes are compared before a tensor is read.
+    """
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has {CONFIG_FILE} but no {WEIGHTS_FILE}")
-    return _by_own_names(read_headers(path))
+    headers = read_headers(path)
+    if own is not None:
+        named = _by_own_names(headers)
+        refuse_misfits(folder, named, own)
+    refuse_other_types(path, headers)
+    with refusing(f"{path} cannot be read"):
+        state: dict[str, Tensor] = load_file(path)
+    refuse_not_finite(path, state.items())
+    return _by_own_names(state)
 
 
 def _by_own_names(saved: dict[str, T]) -> dict[str, T]:
@@ -159,35 +124,14 @@ def put_weights(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], where: P
             value.copy_(saved[name])
 
 
-def check_backbone(config: AdapterConfig, found: BackboneReference, where: Path) -> None:
-    """Stop when adapters were trained on another backbone."""
-    trained = config.backbone
+def check_backbone(config: AdapterConfig, found: AdapterConfig, where: Path) -> None:
+    """Stop when adapters were trained on another backbone than that of a model."""
+    trained, here = config.backbone, found.backbone
     assert trained is not None
-    if trained.revision != found.revision:
+    assert here is not None
+    if trained.revision != here.revision:
         raise CheckpointError(
             f"the adapter in {where} was trained on backbone {trained.name!r} with weights "
-            f"{trained.revision[:12]}; {found.name!r} has weights {found.revision[:12]}. Load it "
+            f"{trained.revision[:12]}; {here.name!r} has weights {here.revision[:12]}. Use it "
             "with the backbone it was trained on"
         )
-
-
-def copy_weights(folder: Path, config: AdapterConfig, own: Mapping[str, Tensor]) -> None:
-    """Copy saved adapters into a model on the same backbone that has these and perhaps more."""
-    trained = read_adapter_config(folder).backbone
-    assert trained is not None
-    if config.backbone is None or trained.revision != config.backbone.revision:
-        raise CheckpointError(
-            f"the adapter in {folder} belongs to backbone {trained.name} "
-            f"({trained.revision[:12]}), not to the model's; start from one that was trained on "
-            "the same backbone"
-        )
-    saved = read_adapter_weights(folder)
-    misfits = [n for n, v in saved.items() if n not in own or own[n].shape != v.shape]
-    if wrong := [f"{name} {tuple(saved[name].shape)}" for name in misfits]:
-        raise CheckpointError(
-            f"{len(wrong)} weights of {folder} do not fit the model: {', '.join(wrong[:10])}; use "
-            "the same visual settings and rank, or leave out `start`"
-        )
-    with torch.no_grad():
-        for name, value in saved.items():
-            own[name].copy_(value)

@@ -1,36 +1,30 @@
-"""What an adapter is made of: the settings that are saved beside its weights.
-
-Where a model runs and with which numbers: the one place that chooses.
+"""What an adapter is made of, saved beside its weights; where a model runs, with which numbers.
 
 The section `models` of every recipe, the options `--device` and `--dtype` of every command that
 loads a model, and the arguments of `load_model` all end here.
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from skingpt_r1.errors import DeviceError
+from skingpt_r1.recipes import Section
 
 if TYPE_CHECKING:
     import torch
     from accelerate import PartialState
 
 
-_STRICT = ConfigDict(frozen=True, extra="forbid")
-
-
-class BackboneReference(BaseModel):
+class BackboneReference(Section):
     """The backbone an adapter belongs to; it is refused on any other."""
-
-    model_config = _STRICT
 
     name: str  # `nano`, or the directory that it was loaded from
     revision: str  # sha256 over the weight files
 
 
-class VisualConfig(BaseModel):
+class VisualConfig(Section):
     """The visual adapter: what it reads and what its layers are.
 
     Attributes:
@@ -39,22 +33,16 @@ class VisualConfig(BaseModel):
         layers: `residual` is the paper's first stack, `experts` its second; `none` has no weights,
             for low-rank matrices alone.
         embed_dim: width E of the image embedding.
-        num_layers: layers of the stack.
-        bottleneck: width inside each layer or expert.
-        num_experts: experts per layer; used by `experts` only.
-        experts_per_token: experts chosen for each patch; used by `experts` only.
         inject: add the stack's output to the tower's tokens before the language model reads them.
     """
-
-    model_config = _STRICT
 
     features: Literal["pixels", "tower"] = "pixels"
     layers: Literal["residual", "experts", "none"] = "residual"
     embed_dim: int = Field(default=1024, ge=1, le=65_536)
     num_layers: int = Field(default=4, ge=1, le=256)
-    bottleneck: int = Field(default=64, ge=1, le=65_536)
-    num_experts: int = Field(default=8, ge=1, le=1024)
-    experts_per_token: int = Field(default=2, ge=1, le=1024)
+    bottleneck: int = Field(default=64, ge=1, le=65_536)  # width inside each layer or expert
+    num_experts: int = Field(default=8, ge=1, le=1024)  # of each layer of `experts`
+    experts_per_token: int = Field(default=2, ge=1, le=1024)  # chosen for each patch
     inject: bool = False
 
     @model_validator(mode="after")
@@ -74,52 +62,42 @@ class VisualConfig(BaseModel):
         return self
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(Section):
     """Low-rank adapters in the language model's projections, the vision merger and the tower.
 
     Attributes:
-        rank: rank of each pair of matrices.
-        alpha: the update is scaled by alpha / rank.
-        dropout: dropout on the input of the pair, in training only.
         target_modules: projections of each language layer.
-        merger: also adapt the two linear maps of the vision merger.
         tower: also adapt every projection of the vision tower's blocks. What the tower emits can
             then not be stored: training runs it on the stored pictures.
     """
 
-    model_config = _STRICT
-
-    rank: int = Field(default=16, ge=1, le=4096)
-    alpha: float = Field(default=32.0, gt=0, le=65_536)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1, le=4096)  # of each pair of matrices
+    alpha: float = Field(default=32.0, gt=0, le=65_536)  # the update is scaled by alpha / rank
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # on the input of the pair, in training only
     target_modules: tuple[str, ...] = Field(default=(
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     ), max_length=64)  # fmt: skip
-    merger: bool = True
+    merger: bool = True  # also adapt the two linear maps of the vision merger
     tower: bool = False
 
 
-class AdapterConfig(BaseModel):
+class AdapterConfig(Section):
     """Everything that defines the adapters of one model.
 
     Attributes:
         text_adapter: `bias` is the paper's vocabulary bias; `lora` and `bias + lora` are our
             stronger choices, low-rank matrices without and with the vocabulary bias.
-        visual: the visual adapter.
         rank: width of the bias code, 64 in the released code.
         scale_init: first value of the bias scale, 1.5 in the released code.
-        lora: settings of the low-rank matrices; ignored by `bias`.
         teacher_dim: width of the teacher's vectors; None when it is `visual.embed_dim`.
         backbone: filled in when the adapters are put on a backbone.
     """
-
-    model_config = _STRICT
 
     text_adapter: Literal["bias", "lora", "bias + lora"] = "bias"
     visual: VisualConfig = VisualConfig()
     rank: int = Field(default=64, ge=1, le=65_536)
     scale_init: float = Field(default=1.5, ge=-65_536, le=65_536)
-    lora: LoraSettings = LoraSettings()
+    lora: LoraSettings = LoraSettings()  # ignored by `bias`
     teacher_dim: int | None = Field(default=None, ge=1, le=65_536)
     backbone: BackboneReference | None = None
 
@@ -183,15 +161,13 @@ def check_dtype_name(name: str) -> str:
     return name
 
 
-class ModelRecipe(BaseModel):
+class ModelRecipe(Section):
     """Where the models of a run go.
 
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: the first accelerator that is there.
         dtype: of the weights; `auto` is `bf16` on CUDA and `fp32` elsewhere.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Annotated[str, AfterValidator(check_device_name)] = AUTO
     dtype: Annotated[str, AfterValidator(check_dtype_name)] = AUTO
@@ -200,14 +176,9 @@ class ModelRecipe(BaseModel):
 ANYWHERE = ModelRecipe()
 
 
-class Placement(NamedTuple):
-    """A device and a number format that this machine has."""
-
-    device: "torch.device"
-    dtype: "torch.dtype"
-
-
-def place(device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO) -> Placement:
+def place(
+    device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO
+) -> "tuple[torch.device, torch.dtype]":
     """Choose where a model goes; a device or dtype of PyTorch is taken as it is.
 
     Raises:
@@ -217,10 +188,10 @@ def place(device: "str | torch.device" = AUTO, dtype: "str | torch.dtype" = AUTO
 
     found = _device(device) if isinstance(device, str) else device
     if isinstance(dtype, torch.dtype):
-        return Placement(found, dtype)
+        return found, dtype
     if check_dtype_name(dtype) == AUTO:
         dtype = "bf16" if found.type == "cuda" else "fp32"
-    return Placement(found, getattr(torch, DTYPES[dtype]))
+    return found, getattr(torch, DTYPES[dtype])
 
 
 def training_state(device: str = AUTO) -> "PartialState":

@@ -10,31 +10,28 @@ from threading import Event
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 from transformers import (
     DynamicCache,
     GenerationConfig,
     LogitsProcessor,
     PreTrainedTokenizerBase,
-    StoppingCriteria,
     StoppingCriteriaList,
     TextIteratorStreamer,
 )
 
 from skingpt_r1.errors import CheckpointError, SkinGPTError
 from skingpt_r1.model.processor import SkinProcessor
-from skingpt_r1.model.prompt import refuse_control_tokens
+from skingpt_r1.recipes import Section
 
 ANSWER_OPENS = "<answer>"
 ANSWER_CLOSES = "</answer>"
 TOKENS_PER_PASS = 512  # of answers read together; memory only, results do not depend on it
 
 
-class Decoding(BaseModel):
+class Decoding(Section):
     """How text is generated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_new_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)  # 0 is greedy
@@ -61,25 +58,29 @@ class Decoding(BaseModel):
 GREEDY = Decoding()
 
 
-class VocabularyBias(LogitsProcessor):  # type: ignore[misc]  # the library is untyped
+class GeneratedText(NamedTuple):
+    """A text that a model wrote, and what it took."""
+
+    text: str
+    is_cut: bool  # the model had not ended it
+    input_tokens: int  # read, pictures included
+    output_tokens: int  # written, without the end of turn
+
+
+class Biased(LogitsProcessor):  # type: ignore[misc]  # the library is untyped
     """Adds each case's vocabulary bias, `[cases, V]`, to the logits of every generated token.
 
-    There may be several rows for each case.
+    There may be several rows for each case. Logits that are NaN or infinite, which would be read as
+    the first token for ever, are refused.
     """
 
-    def __init__(self, bias: Tensor) -> None:
+    def __init__(self, bias: Tensor | None) -> None:
         self.bias = bias
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """`[rows, V]` to the same."""
-        return scores + self.bias.repeat_interleave(len(scores) // len(self.bias), dim=0)
-
-
-class FiniteLogits(LogitsProcessor):  # type: ignore[misc]  # the library is untyped
-    """Stops at logits that are NaN or infinite, which would be read as the first token for ever."""
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """`[rows, V]`, unchanged."""
+        if self.bias is not None:
+            scores = scores + self.bias.repeat_interleave(len(scores) // len(self.bias), dim=0)
         # NaN takes the place of the largest; minus infinity bars a token, and some must be left
         refuse_numbers("logits", scores.amax(-1))
         return scores
@@ -94,16 +95,6 @@ def refuse_numbers(name: str, values: Tensor) -> None:
         )
 
 
-class _StopWhenLeft(StoppingCriteria):  # type: ignore[misc]  # the library is untyped
-    """Ends the generation when the reader of a stream has left."""
-
-    def __init__(self) -> None:
-        self.left = Event()
-
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        return torch.full((len(input_ids),), self.left.is_set(), device=input_ids.device)
-
-
 def stream_text(
     tokenizer: PreTrainedTokenizerBase, generate: Callable[..., object]
 ) -> Iterator[str]:
@@ -114,7 +105,10 @@ def stream_text(
     streamer = TextIteratorStreamer(
         tokenizer, skip_prompt=True, skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
-    stop = _StopWhenLeft()
+    left = Event()
+
+    def stop(input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
+        return torch.full((len(input_ids),), left.is_set(), device=input_ids.device)
 
     def run() -> None:
         try:
@@ -127,51 +121,11 @@ def stream_text(
         try:
             yield from filter(None, streamer)
         finally:
-            stop.left.set()
+            left.set()
         future.result()
 
 
-def score_continuations(
-    backbone: Any,
-    head: nn.Linear,
-    prefix: Tensor,
-    places: Tensor,
-    pictures: dict[str, Any],
-    answers: Sequence[Sequence[int]],
-    bias: Tensor | None,
-) -> Tensor:
-    """`[answers]`: mean log-likelihood per token of each answer after one prefix.
-
-    The prefix and its pictures run through the backbone once; their keys and values stay in the
-    cache. The answers then run side by side in one row, each seeing that and itself.
-
-    Args:
-        head: the output matrix.
-        prefix: `[1, length]`, tokens of prompt and opening.
-        places: `[3, 1, length + longest answer]`, positions of the prefix and any answer behind it.
-        pictures: the picture tokens as `Family.picture_inputs` gives them.
-        answers: tokens of each answer, none of them empty.
-        bias: `[1, V]`, added to all logits.
-
-    Raises:
-        CheckpointError: a likelihood is not finite.
-    """
-    first = backbone.model(
-        input_ids=prefix,
-        attention_mask=torch.ones_like(prefix),
-        position_ids=places[..., : prefix.shape[1]],
-        past_key_values=DynamicCache(config=backbone.config.get_text_config()),
-        use_cache=True,
-        **pictures,
-    )
-    last, cache = first.last_hidden_state[:, -1], first.past_key_values
-    sums = [_sums(backbone, head, cache, last, group, places, bias) for group in _groups(answers)]
-    likelihoods = torch.cat(sums).cpu() / torch.tensor([len(answer) for answer in answers])
-    refuse_numbers("likelihoods", likelihoods)
-    return likelihoods
-
-
-def _groups(answers: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+def answer_groups(answers: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
     """The answers in order, as many together as `TOKENS_PER_PASS` allows."""
     group: list[Sequence[int]] = []
     count = 0
@@ -184,16 +138,25 @@ def _groups(answers: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
     yield group
 
 
-def _sums(
+def sum_likelihoods(
     backbone: Any,
-    head: nn.Linear,
+    logits_of: Callable[[Tensor], Tensor],
     cache: DynamicCache,
     last: Tensor,
     answers: Sequence[Sequence[int]],
     places: Tensor,
-    bias: Tensor | None,
 ) -> Tensor:
-    """`[answers]`: log-likelihood of each answer; the cache is left as it was."""
+    """`[answers]`: log-likelihood of each answer after a prefix that was read.
+
+    The answers run side by side in one row, each seeing the prefix and itself.
+
+    Args:
+        logits_of: from last hidden states, `[rows, D]`, to `[rows, V]`.
+        cache: keys and values of the prefix; it is left as it was.
+        last: `[1, D]`, the last hidden state of the prefix.
+        answers: tokens of each answer, none of them empty.
+        places: `[3, 1, length + longest answer]`, positions of the prefix and any answer behind it.
+    """
     length = cache.get_seq_length()
     states = last.expand(len(answers), -1)
     owner = torch.arange(len(answers))
@@ -215,12 +178,9 @@ def _sums(
         owner = torch.cat([owner, inside])
         rest = [token for answer in answers for token in answer[1:]]
         targets = torch.cat([targets, torch.tensor(rest)])
-    logits = head(states)
-    logits = (logits if bias is None else logits + bias).float()
-    found = logits.log_softmax(-1).gather(1, targets[:, None].to(last.device))[:, 0]
-    return torch.zeros(len(answers), device=found.device).index_add_(
-        0, owner.to(found.device), found
-    )
+    likely = logits_of(states).float().log_softmax(-1)
+    found = likely.gather(1, targets[:, None].to(last.device))[:, 0].cpu()
+    return torch.zeros(len(answers)).index_add_(0, owner, found)
 
 
 def _mask(inside: Tensor, length: int, like: Tensor) -> Tensor:
@@ -249,12 +209,5 @@ def check_candidates(candidates: Sequence[str], processor: SkinProcessor) -> lis
     if not labels or not all(labels) or len(set(labels)) != len(labels):
         raise SkinGPTError(f"candidates must be distinct and not empty; got {list(candidates)}")
     for label in labels:
-        refuse_control_tokens(label, f"candidate {label!r}", processor.control_tokens)
+        processor.refuse_control_tokens(label, f"candidate {label!r}")
     return labels
-
-
-def rank_candidates(labels: Sequence[str], scores: Tensor) -> list[RankedDiagnosis]:
-    """The candidates by score, the best first; ties stay in their order."""
-    order = torch.argsort(scores, descending=True, stable=True).tolist()
-    shares = scores.softmax(0)
-    return [RankedDiagnosis(labels[i], float(scores[i]), float(shares[i])) for i in order]

@@ -10,11 +10,11 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2VLImageProcessorPil
 
-from skingpt_r1.errors import CheckpointError
-from skingpt_r1.model.families.qwen2_5_vl import IMAGE_TOKEN, read_image_processor
+from skingpt_r1.errors import CheckpointError, SkinGPTError
+from skingpt_r1.model.families import qwen2_5_vl
 from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.records import read_json
 from skingpt_r1.text.narrative import MARKS
+from skingpt_r1.text.tokens import control_token
 
 TEMPLATE_SECONDS = 2
 TEMPLATE_WAIT_S = 30
@@ -40,49 +41,6 @@ JSON_FILES = (
 )  # fmt: skip
 _PROCESS = Path(__file__).with_name("template_process.py")
 _PLACE = re.compile(r"@text(\d+)@")
-
-
-def render_chat(
-    template: str,
-    messages: Sequence[dict[str, Any]],
-    *,
-    answer_follows: bool,
-    tokens: dict[str, Any] | None = None,
-    image_token: str = IMAGE_TOKEN,
-) -> str:
-    """A chat as a Jinja template writes it.
-
-    Args:
-        messages: with a list of `{"type": "image"}` and `{"type": "text", "text": ...}` as content.
-        answer_follows: add what stands before the model's answer.
-        tokens: names and texts of special tokens, such as `eos_token`.
-
-    Raises:
-        CheckpointError: the template fails, runs too long, or leaves out a text or a picture.
-    """
-    texts: list[str] = []
-    form = [message | {"content": list(_places(message["content"], texts))} for message in messages]
-    variables = {**(tokens or {}), "messages": form, "add_generation_prompt": answer_follows}
-    rendered = _render(template, json.dumps(variables, sort_keys=True))
-    images = sum(part["type"] == "image" for message in form for part in message["content"])
-    if rendered.count(image_token) != images:
-        raise CheckpointError(
-            f"the chat template writes {rendered.count(image_token)} {image_token} for {images} "
-            "pictures; it is not the model's template"
-        )
-    if {int(place) for place in _PLACE.findall(rendered)} != set(range(len(texts))):
-        raise CheckpointError("the chat template leaves out what is said in the chat")
-    return _PLACE.sub(lambda place: texts[int(place[1])], rendered)
-
-
-def _places(content: Sequence[dict[str, str]], texts: list[str]) -> Iterator[dict[str, str]]:
-    """The parts of a message with a place for each text; the texts are collected."""
-    for part in content:
-        if part["type"] == "text":
-            texts.append(part["text"])
-            yield {"type": "text", "text": f"@text{len(texts) - 1}@"}
-        else:
-            yield dict(part)
 
 
 @lru_cache(maxsize=256)
@@ -131,7 +89,7 @@ class SkinProcessor:
 
     tokenizer: PreTrainedTokenizerBase
     image_processor: Qwen2VLImageProcessorPil
-    image_token: str = IMAGE_TOKEN
+    image_token: str = qwen2_5_vl.IMAGE_TOKEN
 
     def pictures(self, images: Sequence[Image.Image]) -> Pictures:
         """Resize, normalise and patch pictures."""
@@ -139,14 +97,42 @@ class SkinProcessor:
         return Pictures(batch["pixel_values"], batch["image_grid_thw"])
 
     def render_chat(self, messages: Sequence[dict[str, Any]], *, answer_follows: bool) -> str:
-        """The chat template's text, with one image token per picture; see `render_chat`."""
-        return render_chat(
-            self.tokenizer.get_chat_template(),
-            messages,
-            answer_follows=answer_follows,
-            tokens=self.tokenizer.special_tokens_map,
-            image_token=self.image_token,
-        )
+        """A chat as the template writes it, with one image token per picture.
+
+        Args:
+            messages: with a list of `{"type": "image"}` and `{"type": "text", "text": ...}` as
+                content.
+            answer_follows: add what stands before the model's answer.
+
+        Raises:
+            CheckpointError: the template fails, runs too long, or leaves out a text or a picture.
+        """
+        parts = [part for message in messages for part in message["content"]]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        images = sum(part["type"] == "image" for part in parts)
+        places = iter(f"@text{number}@" for number in range(len(texts)))
+        form = [
+            message | {"content": [
+                {"type": "text", "text": next(places)} if part["type"] == "text" else part
+                for part in message["content"]
+            ]}
+            for message in messages
+        ]  # fmt: skip
+        variables = {
+            **self.tokenizer.special_tokens_map,
+            "messages": form,
+            "add_generation_prompt": answer_follows,
+        }
+        template = self.tokenizer.get_chat_template()
+        rendered = _render(template, json.dumps(variables, sort_keys=True))
+        if (count := rendered.count(self.image_token)) != images:
+            raise CheckpointError(
+                f"the chat template writes {count} {self.image_token} for {images} pictures; it "
+                "is not the model's template"
+            )
+        if {int(place) for place in _PLACE.findall(rendered)} != set(range(len(texts))):
+            raise CheckpointError("the chat template leaves out what is said in the chat")
+        return _PLACE.sub(lambda place: texts[int(place[1])], rendered)
 
     def tokenize(self, text: str, grids: Tensor) -> list[int]:
         """Token ids of a rendered chat; a picture's image token is repeated per merged patch."""
@@ -165,8 +151,7 @@ class SkinProcessor:
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of a text as it is; whoever calls checks the length, and names the case."""
-        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False)
-        ids: list[int] = encoded["input_ids"]
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
@@ -187,6 +172,16 @@ class SkinProcessor:
         """The tokenizer's own special tokens, but the tags of narratives."""
         added = self.tokenizer.added_tokens_decoder.values()
         return tuple(str(token) for token in added if token.special and str(token) not in MARKS)
+
+    def refuse_control_tokens(self, text: str, what: str) -> None:
+        """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
+
+        `what` names the text in the message.
+        """
+        if token := control_token(text, self.control_tokens):
+            raise SkinGPTError(
+                f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
+            )
 
     @property
     def end_id(self) -> int:
@@ -222,16 +217,7 @@ class SkinProcessor:
         self.image_processor.save_pretrained(folder)
 
 
-def make_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProcessorPil:
-    """An image processor with bounds on a picture's area, in pixels."""
-    return Qwen2VLImageProcessorPil(size={"shortest_edge": min_pixels, "longest_edge": max_pixels})
-
-
-def load_processor(
-    folder: Path,
-    image_token: str = IMAGE_TOKEN,
-    read_image_processor: Callable[[Path], Any] = read_image_processor,
-) -> SkinProcessor | None:
+def load_processor(folder: Path, family: Any = qwen2_5_vl) -> SkinProcessor | None:
     """The processor of a directory; None when it has no tokenizer files.
 
     Raises:
@@ -248,14 +234,19 @@ def load_processor(
             folder, local_files_only=True, trust_remote_code=False
         )
         tokens = tokenizer.get_vocab()
-    if image_token not in tokens:
+    if family.IMAGE_TOKEN not in tokens:
         raise CheckpointError(
-            f"the tokenizer in {folder} has no {image_token} token; it is not the model's tokenizer"
+            f"the tokenizer in {folder} has no {family.IMAGE_TOKEN} token; it is not the model's "
+            "tokenizer"
         )
     tokenizer.chat_template = _chat_template(folder, tokenizer.chat_template)
-    processor = SkinProcessor(tokenizer, read_image_processor(folder), image_token)
+    processor = SkinProcessor(tokenizer, family.read_image_processor(folder), family.IMAGE_TOKEN)
     with refusing(f"the tokenizer or chat template in {folder} cannot be used"):
-        _try_out(processor)
+        parts = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+        chat = processor.render_chat([{"role": "user", "content": parts}], answer_follows=True)
+        merge = processor.image_processor.merge_size
+        processor.tokenize(chat, torch.tensor([[1, merge, merge]]))
+        processor.decode([processor.end_id, processor.pad_id])
     return processor
 
 
@@ -274,17 +265,10 @@ def _chat_template(folder: Path, found: object) -> str:
     return found
 
 
-def _try_out(processor: SkinProcessor) -> None:
-    """One chat with a picture, to its token ids."""
-    parts = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
-    chat = processor.render_chat([{"role": "user", "content": parts}], answer_follows=True)
-    merge = processor.image_processor.merge_size
-    processor.tokenize(chat, torch.tensor([[1, merge, merge]]))
-    processor.decode([processor.end_id, processor.pad_id])
-
-
-def pad_rows(rows: Sequence[Sequence[int]], value: int, *, left: bool) -> Tensor:
-    """`[rows, longest]` filled with `value` on the left or the right."""
+def pad_rows(
+    rows: Sequence[Sequence[int]], value: int, side: Literal["left", "right"]
+) -> tuple[Tensor, Tensor]:
+    """`[rows, longest]` filled with `value` on one side, and a mask of what was there before."""
     tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
-    side = "left" if left else "right"
-    return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)
+    pad = partial(pad_sequence, batch_first=True, padding_side=side)
+    return pad(tensors, padding_value=value), pad([torch.ones_like(row) for row in tensors])

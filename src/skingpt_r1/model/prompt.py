@@ -1,9 +1,9 @@
 """From a case to token ids: the one prompt that training and diagnosis share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import torch
 from PIL import Image
@@ -13,10 +13,8 @@ from skingpt_r1.case import Case
 from skingpt_r1.data.intake import check_size, open_image
 from skingpt_r1.errors import SkinGPTError
 from skingpt_r1.model.processor import Pictures, SkinProcessor, pad_rows
-from skingpt_r1.text.tokens import control_token
 from skingpt_r1.text.wording import ask, check_context
 
-IGNORED = -100
 Picture: TypeAlias = str | Path | Image.Image
 
 
@@ -54,15 +52,14 @@ class Request:
 
     def open(self) -> list[Image.Image]:
         """The pictures in RGB, upright; an ImageError where one cannot be read or is too large."""
-        return [
-            _to_rgb(image) if isinstance(image, Image.Image) else open_image(Path(image))
-            for image in self.images
-        ]
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    check_size("a picture", image.size)
-    return image.convert("RGB")
+        opened = []
+        for image in self.images:
+            if isinstance(image, Image.Image):
+                check_size("a picture", image.size)
+                opened.append(image.convert("RGB"))
+            else:
+                opened.append(open_image(Path(image)))
+        return opened
 
 
 class PromptBatch(NamedTuple):
@@ -82,48 +79,36 @@ class PromptBatch(NamedTuple):
 class Example(NamedTuple):
     """One training example."""
 
-    input_ids: list[int]  # prompt, narrative and end of turn
-    labels: list[int]  # the same with `IGNORED` in place of the prompt
+    prompt: list[int]  # token ids up to where the model answers
+    answer: list[int]  # the narrative and the end of turn
     pictures: Pictures
 
 
-def build_messages(request: Request, also: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The chat of one case: its pictures, then the dermatology prompt with what the asker knows.
+def chat_ids(processor: SkinProcessor, request: Request, grids: Tensor) -> list[int]:
+    """Token ids up to where the model answers: the pictures, then the prompt with what is known.
 
-    `also` are the special tokens of the tokenizer that reads the chat; the text must have none.
+    `grids`, `[images, 3]`, are those of the processed pictures.
     """
     text = request.question or ask(request.context)
-    refuse_control_tokens(text, "the prompt", also)
+    processor.refuse_control_tokens(text, "the prompt")
     content: list[dict[str, str]] = [{"type": "image"}] * len(request.images)
-    return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
-
-
-def refuse_control_tokens(text: str, what: str, also: Iterable[str] = ()) -> None:
-    """Refuse a text that would end the turn or stand for a picture, plainly or in disguise.
-
-    `what` names the text in the message; `also` are special tokens of the tokenizer that reads it.
-    """
-    if token := control_token(text, also):
-        raise SkinGPTError(
-            f"{what} must not contain control tokens; it contains {token!r}: {text[:200]!r}"
-        )
+    messages = [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+    return processor.tokenize(processor.render_chat(messages, answer_follows=True), grids)
 
 
 def encode_prompt(processor: SkinProcessor, request: Request) -> tuple[list[int], Pictures]:
     """Token ids up to where the model answers, and the processed pictures."""
     pictures = processor.pictures(request.open())
-    messages = build_messages(request, processor.control_tokens)
-    text = processor.render_chat(messages, answer_follows=True)
-    return processor.tokenize(text, pictures.image_grid_thw), pictures
+    return chat_ids(processor, request, pictures.image_grid_thw), pictures
 
 
 def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> PromptBatch:
     """Several prompts as one batch, padded on the left."""
     encoded = [encode_prompt(processor, request) for request in requests]
-    rows = [ids for ids, _ in encoded]
+    input_ids, mask = pad_rows([ids for ids, _ in encoded], processor.pad_id, "left")
     return PromptBatch(
-        input_ids=pad_rows(rows, processor.pad_id, left=True),
-        attention_mask=pad_rows([[1] * len(row) for row in rows], 0, left=True),
+        input_ids=input_ids,
+        attention_mask=mask,
         pixel_values=torch.cat([pictures.pixel_values for _, pictures in encoded]),
         image_grid_thw=torch.cat([pictures.image_grid_thw for _, pictures in encoded]),
         images_per_case=torch.tensor([len(request.images) for request in requests]),
@@ -132,12 +117,11 @@ def encode_prompts(processor: SkinProcessor, requests: Sequence[Request]) -> Pro
 
 def encode_answer(processor: SkinProcessor, narrative: str) -> list[int]:
     """Token ids of what the model should write: the narrative and the end of turn."""
-    refuse_control_tokens(narrative, "a text to be taught", processor.control_tokens)
+    processor.refuse_control_tokens(narrative, "a text to be taught")
     return [*processor.text_ids(narrative), processor.end_id]
 
 
 def encode_example(processor: SkinProcessor, request: Request, narrative: str) -> Example:
     """A prompt with its answer, as a training example."""
     prompt, pictures = encode_prompt(processor, request)
-    answer = encode_answer(processor, narrative)
-    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, pictures)
+    return Example(prompt, encode_answer(processor, narrative), pictures)

@@ -7,28 +7,24 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.adapters.text import LanguageBias, add_lora, lora_off, lora_state
 from skingpt_r1.model.adapters.visual import VisualAdapter, VisualOutput, mean_over_patches
-from skingpt_r1.model.backbone import (
-    build_config,
-    find_directory,
-    find_family,
-    listed_ids,
-    load_backbone,
-)
+from skingpt_r1.model.backbone import Backbone, build_config, find_directory, load_backbone
 from skingpt_r1.model.checkpoint import (
     CONFIG_FILE,
+    WEIGHTS_FILE,
     check_backbone,
-    copy_weights,
+    describe_adapter,
     put_weights,
     read_adapter_config,
-    read_adapter_headers,
     read_adapter_weights,
-    save_adapter,
+    saved_names,
 )
 from skingpt_r1.model.config import AUTO, AdapterConfig
 from skingpt_r1.model.families.qwen2_5_vl import TowerTokens
@@ -36,18 +32,19 @@ from skingpt_r1.model.generation import (
     ANSWER_CLOSES,
     ANSWER_OPENS,
     GREEDY,
+    Biased,
     Decoding,
-    FiniteLogits,
+    GeneratedText,
     RankedDiagnosis,
-    VocabularyBias,
+    answer_groups,
     check_candidates,
-    rank_candidates,
-    score_continuations,
+    refuse_numbers,
     stream_text,
+    sum_likelihoods,
 )
 from skingpt_r1.model.processor import SkinProcessor
 from skingpt_r1.model.prompt import Picture, PromptBatch, Request, encode_prompts
-from skingpt_r1.model.weight_files import refuse_misfits, refusing
+from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.tokens import defused
 
@@ -88,15 +85,12 @@ class SkinGPT(nn.Module):
         adapter_refusal: why the adapters cannot be used; None when they can.
     """
 
-    def __init__(
-        self, backbone: Any, config: AdapterConfig, processor: SkinProcessor | None = None
-    ) -> None:
+    def __init__(self, loaded: Backbone, config: AdapterConfig) -> None:
         super().__init__()
+        backbone, self.family, self.processor, reference = loaded
         hidden = backbone.config.text_config.hidden_size
-        self.config = config
-        self.processor = processor
+        self.config = config.model_copy(update={"backbone": reference})
         self.backbone = backbone.requires_grad_(False)
-        self.family = find_family(backbone.config.model_type, Path(backbone.config.name_or_path))
         width = self.family.patch_width(backbone)
         self.visual_adapter = VisualAdapter(
             config.visual,
@@ -113,10 +107,7 @@ class SkinGPT(nn.Module):
             add_lora(backbone, config.lora, self.family.lora_targets(config.lora))
         self.vocabulary_mask: Tensor | None = None
         self.adapter_refusal: str | None = None
-        self.visual_adapter.to(backbone.device)
-        if self.language_bias is not None:
-            self.language_bias.to(backbone.device)
-        self.eval()
+        self.to(backbone.device).eval()
 
     @classmethod
     def from_pretrained(
@@ -127,10 +118,7 @@ class SkinGPT(nn.Module):
         device: str | torch.device = AUTO,
         dtype: str | torch.dtype = AUTO,
     ) -> Self:
-        """A model from adapters that `save_pretrained` wrote; `load_model` reads other kinds too.
-
-        `backbone` says where it is now, by default where it was in training; for device and dtype
-        see `placement.place`.
+        """A model from adapters that `save_pretrained` wrote; see `load_model` for the arguments.
 
         Raises:
             CheckpointError: the backbone is another one, or the weights do not fit.
@@ -145,24 +133,45 @@ class SkinGPT(nn.Module):
             refusing(f"{folder / CONFIG_FILE} describes no adapters that can be built"),
             torch.device("meta"),
         ):
-            own = cls(family.MODEL(described), config).adapter_state()
-        refuse_misfits(folder, read_adapter_headers(folder), own)
-        state = read_adapter_weights(folder)
-        loaded = load_backbone(where, device=device, dtype=dtype)
-        check_backbone(config, loaded.reference, folder)
-        config = config.model_copy(update={"backbone": loaded.reference})
-        model = cls(loaded.model, config, loaded.processor)
+            empty = Backbone(family.MODEL(described), family, None, config.backbone)
+            own = cls(empty, config).adapter_state()
+        state = read_adapter_weights(folder, own)
+        model = cls(load_backbone(where, device=device, dtype=dtype), config)
+        check_backbone(config, model.config, folder)
         put_weights(state, model.adapter_state(), folder)
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the adapters, their settings, the processor's files and a model card."""
+        """Write the adapters, their settings, the processor's files and a model card.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
+        folder, own = Path(folder), self.adapter_state()
+        state = {name: value.detach().cpu().contiguous() for name, value in own.items()}
+        parameters = sum(value.numel() for value in own.values())
         targets = self.family.lora_targets(self.config.lora)
-        save_adapter(Path(folder), self.config, self.adapter_state(), self.processor, targets)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.processor is not None:
+                self.processor.save(folder)
+            for name, text in describe_adapter(self.config, targets, parameters).items():
+                (folder / name).write_text(text, "utf-8")
+            unfinished = folder / f".{WEIGHTS_FILE}.partial"
+            save_file(saved_names(self.config, state), unfinished, metadata={"format": "pt"})
+            unfinished.replace(folder / WEIGHTS_FILE)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"the adapter cannot be written to {folder}: {error}") from error
 
     def copy_adapter(self, folder: Path) -> None:
         """Copy saved adapters of the same backbone into this model, which may have more."""
-        copy_weights(folder, self.config, self.adapter_state())
+        check_backbone(read_adapter_config(folder), self.config, folder)
+        saved, own = read_adapter_weights(folder), self.adapter_state()
+        try:
+            put_weights(saved, {name: own[name] for name in saved if name in own}, folder)
+        except CheckpointError as error:
+            advice = "use the same visual settings and rank, or leave out `start`"
+            raise CheckpointError(f"{error}\n{advice}") from None
 
     @property
     def device(self) -> torch.device:
@@ -173,7 +182,8 @@ class SkinGPT(nn.Module):
     @property
     def head(self) -> nn.Linear:
         """The frozen output matrix, `[V, D]`."""
-        return self.family.output_head(self.backbone)
+        head: nn.Linear = self.backbone.get_output_embeddings()
+        return head
 
     @property
     def longest_input(self) -> int:
@@ -193,7 +203,7 @@ class SkinGPT(nn.Module):
     @property
     def end_ids(self) -> list[int]:
         """The tokens that end a text: the backbone's, and the end of the model's turn."""
-        ends = listed_ids(self.backbone.generation_config.eos_token_id)
+        ends = self.backbone.generation_config.eos_token_id or []
         own = [] if self.processor is None else [self.processor.end_id]
         return list(dict.fromkeys([*ends, *own]))
 
@@ -208,12 +218,8 @@ class SkinGPT(nn.Module):
 
     def adapter_state(self) -> dict[str, Tensor]:
         """The adapters' parameters by their saved names: what is trained, and what is saved."""
-        state: dict[str, Tensor] = {
-            f"visual_adapter.{k}": v for k, v in self.visual_adapter.named_parameters()
-        }
-        if self.language_bias is not None:
-            state |= {f"language_bias.{k}": v for k, v in self.language_bias.named_parameters()}
-        return state | {f"lora.{k}": v for k, v in lora_state(self.backbone).items()}
+        own = {n: p for n, p in self.named_parameters() if not n.startswith("backbone.")}
+        return own | {f"lora.{name}": value for name, value in lora_state(self.backbone).items()}
 
     def use_adapters(self, adapters: bool) -> AbstractContextManager[None]:
         """A context in which low-rank matrices take part, or not; see also `adapter_refusal`."""
@@ -231,17 +237,6 @@ class SkinGPT(nn.Module):
             return self.family.run_tower(self.backbone, pixel_values, image_grid_thw)
         with torch.no_grad(), lora_off(self.backbone):
             return self.family.run_tower(self.backbone, pixel_values, image_grid_thw)
-
-    def run_visual_adapter(
-        self, pixel_values: Tensor | None, tower: TowerTokens, image_grid_thw: Tensor
-    ) -> VisualOutput:
-        """Run the visual adapter on what it is configured to read."""
-        patches, lengths = tower.merged, self.family.merged_lengths(self.backbone, image_grid_thw)
-        if self.config.visual.features == "pixels":
-            assert pixel_values is not None, "this visual adapter reads pixels"
-            patches, lengths = pixel_values, image_grid_thw.prod(-1)
-        output: VisualOutput = self.visual_adapter(patches, lengths)
-        return output
 
     def condition(
         self,
@@ -264,7 +259,12 @@ class SkinGPT(nn.Module):
             assert pixel_values is not None
             tower = self.tower_tokens(pixel_values, image_grid_thw)
         if visual is None:
-            visual = self.run_visual_adapter(pixel_values, tower, image_grid_thw)
+            if self.config.visual.features == "pixels":
+                assert pixel_values is not None, "this visual adapter reads pixels"
+                visual = self.visual_adapter(pixel_values, image_grid_thw.prod(-1))
+            else:
+                lengths = self.family.merged_lengths(self.backbone, image_grid_thw)
+                visual = self.visual_adapter(tower.merged, lengths)
         if not adapters:
             return Conditions(tower.merged, None, visual)
         tokens = tower.merged
@@ -322,8 +322,7 @@ class SkinGPT(nn.Module):
         """Logits at every position, and what the losses need.
 
         Args:
-            input_ids: `[cases, length]`.
-            attention_mask: `[cases, length]`; all ones by default.
+            input_ids: `[cases, length]`, like the mask, which is all ones by default.
             pixel_values: `[patches, F]`; may be left out when `tower_tokens` says enough.
             image_grid_thw: `[images, 3]`; every case has at least one picture.
             mm_token_type_ids: accepted and not needed.
@@ -397,8 +396,7 @@ class SkinGPT(nn.Module):
                 tower=tower,
                 adapters=adapters,
             )
-            bias = self.vocabulary_bias(conditions)
-            shifting = [] if bias is None else [VocabularyBias(bias)]
+            biased = Biased(self.vocabulary_bias(conditions))
             ids: Tensor = self.backbone.generate(
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
@@ -406,7 +404,7 @@ class SkinGPT(nn.Module):
                     self.backbone, batch.input_ids, batch.attention_mask, batch.image_grid_thw
                 ),
                 generation_config=decoding.generation_config(end_ids=ends, pad_id=pad),
-                logits_processor=LogitsProcessorList([*shifting, FiniteLogits(), *processors]),
+                logits_processor=LogitsProcessorList([biased, *processors]),
                 **self.family.picture_inputs(conditions.tokens),
                 **extras,
             )
@@ -423,7 +421,13 @@ class SkinGPT(nn.Module):
     ) -> Tensor:
         """`[answers]`: mean log-likelihood per token of each answer after one prompt.
 
-        `opening` are tokens that every answer follows, such as a reasoning; no answer is empty.
+        Prompt, pictures and opening run through the backbone once; their keys and values stay in
+        the cache for all answers.
+
+        Args:
+            batch: one prompt.
+            opening: tokens that every answer follows, such as a reasoning.
+            answers: tokens of each answer, none of them empty.
 
         Raises:
             CheckpointError: a likelihood is not finite.
@@ -440,26 +444,45 @@ class SkinGPT(nn.Module):
             conditions = self.condition(
                 batch.pixel_values, batch.image_grid_thw, batch.images_per_case, adapters=adapters
             )
-            return score_continuations(
-                self.backbone,
-                self.head,
-                prefix,
-                places,
-                self.family.picture_inputs(conditions.tokens),
-                answers,
-                self.vocabulary_bias(conditions),
+            bias = self.vocabulary_bias(conditions)
+            first = self.backbone.model(
+                input_ids=prefix,
+                attention_mask=torch.ones_like(prefix),
+                position_ids=places[..., : prefix.shape[1]],
+                past_key_values=DynamicCache(config=self.backbone.config.get_text_config()),
+                use_cache=True,
+                **self.family.picture_inputs(conditions.tokens),
             )
+            last, cache = first.last_hidden_state[:, -1], first.past_key_values
 
-    def generate_batch(
+            def logits_of(states: Tensor) -> Tensor:
+                logits: Tensor = self.head(states)
+                return logits if bias is None else logits + bias
+
+            sums = [
+                sum_likelihoods(self.backbone, logits_of, cache, last, group, places)
+                for group in answer_groups(answers)
+            ]
+        likelihoods = torch.cat(sums) / torch.tensor([len(answer) for answer in answers])
+        refuse_numbers("likelihoods", likelihoods)
+        return likelihoods
+
+    def write(
         self, requests: Sequence[Request], *, decoding: Decoding = GREEDY, adapters: bool = True
-    ) -> list[str]:
+    ) -> list[GeneratedText]:
         """One text per request, decoded together."""
         processor = self.needed_processor
         if not requests:
             return []
         batch = encode_prompts(processor, requests)
-        rows = self.generate_ids(batch, decoding, adapters=adapters)
-        return [processor.decode(row) for row in rows]
+        rows = self.generate_ids(batch, decoding, adapters=adapters).tolist()
+        ends = {*self.end_ids, processor.pad_id}
+        written = []
+        for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
+            length = next((place for place, token in enumerate(row) if token in ends), len(row))
+            is_cut = length == len(row)
+            written.append(GeneratedText(processor.decode(row), is_cut, int(read), length))
+        return written
 
     def diagnose(
         self,
@@ -481,37 +504,19 @@ class SkinGPT(nn.Module):
             NarrativeError: the model's text is not a readable narrative; nothing is guessed.
         """
         request = Request.of(images, context)
-        if candidates is None:
-            texts = self.generate_batch([request], decoding=decoding, adapters=adapters)
-            return parse_narrative(texts[0])
-        reasoning, ranked = self._reason_and_rank(request, candidates, decoding, adapters)
-        return parse_narrative(f"{reasoning}{ANSWER_OPENS} {ranked[0].label} {ANSWER_CLOSES}")
-
-    def rank(
-        self,
-        images: Picture | Sequence[Picture],
-        candidates: Sequence[str],
-        context: Mapping[str, str] | None = None,
-        *,
-        decoding: Decoding = GREEDY,
-        adapters: bool = True,
-    ) -> list[RankedDiagnosis]:
-        """Reason freely, then weigh candidate diagnoses; the likeliest first."""
-        request = Request.of(images, context)
-        return self._reason_and_rank(request, candidates, decoding, adapters)[1]
-
-    def _reason_and_rank(
-        self, request: Request, candidates: Sequence[str], decoding: Decoding, adapters: bool
-    ) -> tuple[str, list[RankedDiagnosis]]:
-        check_candidates(candidates, self.needed_processor)
-        text = self.generate_batch([request], decoding=decoding, adapters=adapters)[0]
-        reasoning = text.partition(ANSWER_OPENS)[0]
-        return reasoning, self.weigh(request, reasoning, candidates, adapters=adapters)
+        if candidates is not None:
+            check_candidates(candidates, self.needed_processor)
+        text = self.write([request], decoding=decoding, adapters=adapters)[0].text
+        if candidates is not None:
+            reasoning = text.partition(ANSWER_OPENS)[0]
+            best = self.weigh(request, reasoning, candidates, adapters=adapters)[0]
+            text = f"{reasoning}{ANSWER_OPENS} {best.label} {ANSWER_CLOSES}"
+        return parse_narrative(text)
 
     def weigh(
         self, request: Request, reasoning: str, candidates: Sequence[str], *, adapters: bool = True
     ) -> list[RankedDiagnosis]:
-        """Candidates in the order of their likelihood as the answer after some reasoning.
+        """Candidates by their likelihood as the answer after some reasoning; ties keep their order.
 
         The score is the mean log-likelihood of the tokens of `label </answer>` after the prompt,
         the reasoning and `<answer>`, so that a long name is not at a disadvantage (our choice).
@@ -525,9 +530,10 @@ class SkinGPT(nn.Module):
         opening = processor.text_ids(f"{defused(reasoning)}{ANSWER_OPENS}")
         answers = [processor.text_ids(f" {label} {ANSWER_CLOSES}") for label in labels]
         batch = encode_prompts(processor, [request])
-        return rank_candidates(
-            labels, self.score_answers(batch, opening, answers, adapters=adapters)
-        )
+        scores = self.score_answers(batch, opening, answers, adapters=adapters)
+        shares = scores.softmax(0)
+        order = scores.argsort(descending=True, stable=True).tolist()
+        return [RankedDiagnosis(labels[i], float(scores[i]), float(shares[i])) for i in order]
 
     def stream(
         self,

@@ -1,8 +1,9 @@
 """Visual teachers: one vector per picture, from disk, an encoder, a plug-in, or our own network.
 
-A teacher stays outside our checkpoints; only its vectors are used, and only in training. The
-built-in one is a small network trained on the labels at hand, for where no dermatology encoder can
-be had: its vectors say what its labels say.
+Each gives case id to `[images, T]`, float32: what the visual adapter learns to land on. A teacher
+stays outside our checkpoints; only its vectors are used, and only in training. The built-in one is
+a small network trained on the labels at hand, for where no dermatology encoder can be had: its
+vectors say what its labels say.
 """
 
 import logging
@@ -10,12 +11,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,110 +39,116 @@ UNLABELLED = -100
 DIAGNOSIS = "diagnosis"
 
 
-class Teacher(Protocol):
-    """Gives the vectors that the visual adapter learns to land on."""
-
-    def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Case id to `[images, T]`, float32; a TeacherError lists cases without good vectors."""
-
-
-class PrecomputedTeacher:
+def read_teacher(path: Path, cases: Sequence[Case]) -> dict[str, Tensor]:
     """Vectors on disk, made beforehand by any encoder.
 
     Looked up for a picture `folder/name.jpg`: in a safetensors file, the keys `name.jpg`, `name`;
     in a directory, the files `name.npy`, `name.jpg.npy`, `folder/name.npy` and `name.safetensors`
     (one tensor). Arrays are flattened.
+
+    Raises:
+        TeacherError: the path does not exist, or cases have no good vectors; they are listed.
     """
-
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise TeacherError(
-                f"teacher vectors {path} do not exist; give a directory of .npy or .safetensors "
-                "files, one per picture, or one .safetensors file"
-            )
-        self.path = path
-        self._vectors = _read_tensors(path) if path.is_file() else None
-
-    def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Read the vectors of all pictures; see `Teacher`."""
-        found: dict[str, list[Tensor]] = {}
-        missing = []
-        for case in cases:
-            rows = [self._find(image) for image in case.images]
-            found[case.id] = [row for row in rows if row is not None]
-            if len(found[case.id]) < len(rows):
-                missing.append(case.id)
-        if missing:
-            raise TeacherError(
-                f"{len(missing)} of {len(cases)} cases have no teacher vector in {self.path}: "
-                f"{listed(missing, SHOWN)}; make the vectors, or leave the cases out",
-                missing,
-            )
-        return check_vectors(found)
-
-    def _find(self, image: Path) -> Tensor | None:
-        if self._vectors is not None:
-            found = self._vectors.get(image.name, self._vectors.get(image.stem))
-            return None if found is None else found.flatten().float()
-        names = (
-            f"{image.stem}.npy", f"{image.name}.npy", f"{image.parent.name}/{image.stem}.npy",
-            f"{image.stem}.safetensors",
-        )  # fmt: skip
-        paths = [self.path / name for name in names if (self.path / name).is_file()]
-        return _read_vector(paths[0]) if paths else None
+    if not path.exists():
+        raise TeacherError(
+            f"teacher vectors {path} do not exist; give a directory of .npy or .safetensors "
+            "files, one per picture, or one .safetensors file"
+        )
+    stored = _read_tensors(path) if path.is_file() else None
+    found: dict[str, list[Tensor]] = {}
+    missing = []
+    for case in cases:
+        rows = [_find_vector(path, stored, image) for image in case.images]
+        found[case.id] = [row.flatten().float() for row in rows if row is not None]
+        if len(found[case.id]) < len(rows):
+            missing.append(case.id)
+    if missing:
+        raise TeacherError(
+            f"{len(missing)} of {len(cases)} cases have no teacher vector in {path}: "
+            f"{listed(missing, SHOWN)}; make the vectors, or leave the cases out",
+            missing,
+        )
+    return check_vectors(found)
 
 
-class EncoderTeacher:
-    """An image encoder: a Hugging Face directory, whose pooled output is the vector, or a plug-in.
+def _find_vector(folder: Path, stored: Mapping[str, Tensor] | None, image: Path) -> Tensor | None:
+    if stored is not None:
+        return stored.get(image.name, stored.get(image.stem))
+    names = (
+        f"{image.stem}.npy", f"{image.name}.npy", f"{image.parent.name}/{image.stem}.npy",
+        f"{image.stem}.safetensors",
+    )  # fmt: skip
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        return None
+    if path.suffix == ".safetensors":
+        values = list(_read_tensors(path).values())
+        if len(values) != 1:
+            raise TeacherError(f"{path} holds {len(values)} tensors; one per picture is expected")
+        return values[0]
+    # mapped, so that a size in the header is compared with the file before memory is taken
+    with refusing(f"{path} is not a readable .npy array", TeacherError):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return torch.from_numpy(array.astype(np.float32))
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    with refusing(f"{path} is not a readable safetensors file", TeacherError):
+        tensors: dict[str, Tensor] = load_file(path)
+    return tensors
+
+
+@torch.no_grad()
+def run_encoder(
+    where: Path, cases: Sequence[Case], *, device: str | torch.device = "cpu", batch_size: int = 32
+) -> dict[str, Tensor]:
+    """Vectors of an image encoder: a Hugging Face directory, or a plug-in.
 
     A plug-in of `skingpt_r1.encoders` is called with the device and returns a function from a list
     of PIL pictures to a tensor `[pictures, T]`.
+
+    Raises:
+        TeacherError: there is no such encoder, it does not load, or cases have no good vectors.
     """
+    name = str(where)
+    encoders = {} if where.is_dir() else load_plugins("encoders", name, Callable)
+    if name in encoders:
+        with refusing(f"the encoder {name!r} cannot be opened", TeacherError):
+            encode = encoders[name](device)
+    elif where.is_dir():
+        encode = _load_encoder(where, device)
+    else:
+        raise TeacherError(
+            f"teacher encoder {where} does not exist; give its directory"
+            + "".join(f", or {name}" for name in encoders)
+        )
+    paths = [image for case in cases for image in case.images]
+    rows: list[Tensor] = []
+    for start in range(0, len(paths), batch_size):
+        pictures = [open_image(path) for path in paths[start : start + batch_size]]
+        rows += [row.flatten().float().cpu() for row in torch.as_tensor(encode(pictures))]
+    return deal_vectors(cases, rows)
 
-    def __init__(
-        self, where: Path, *, device: str | torch.device = "cpu", batch_size: int = 32
-    ) -> None:
-        self.batch_size = batch_size
-        name = str(where)
-        encoders = {} if where.is_dir() else load_plugins("encoders", name, Callable)
-        if name in encoders:
-            with refusing(f"the encoder {name!r} cannot be opened", TeacherError):
-                self.encode: Callable[[list[Image.Image]], Tensor] = encoders[name](device)
-            return
-        if not where.is_dir():
-            raise TeacherError(
-                f"teacher encoder {where} does not exist; give its directory"
-                + "".join(f", or {name}" for name in encoders)
-            )
-        for path in where.glob("*config.json"):
-            read_json(path, TeacherError)
-        with refusing(f"{where} is not an image encoder directory", TeacherError):
-            self.processor = AutoImageProcessor.from_pretrained(
-                where, local_files_only=True, trust_remote_code=False
-            )
-            model = AutoModel.from_pretrained(where, local_files_only=True, trust_remote_code=False)
-        if wrong := not_finite(model.named_parameters()):
-            raise TeacherError(f"{where} has weights that are not finite in {listed(wrong)}")
-        self.model = model.to(device).eval().requires_grad_(False)
-        self.encode = self._encode
 
-    @torch.no_grad()
-    def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Run the encoder over all pictures; see `Teacher`."""
-        paths = [image for case in cases for image in case.images]
-        rows: list[Tensor] = []
-        for start in range(0, len(paths), self.batch_size):
-            pictures = [open_image(path) for path in paths[start : start + self.batch_size]]
-            rows += [row.flatten().float().cpu() for row in torch.as_tensor(self.encode(pictures))]
-        return deal_vectors(cases, rows)
+def _load_encoder(
+    folder: Path, device: str | torch.device
+) -> Callable[[list[Image.Image]], Tensor]:
+    """A Hugging Face directory as a function from pictures to its pooled output."""
+    for path in folder.glob("*config.json"):
+        read_json(path, TeacherError)
+    own_files = {"local_files_only": True, "trust_remote_code": False}
+    with refusing(f"{folder} is not an image encoder directory", TeacherError):
+        processor = AutoImageProcessor.from_pretrained(folder, **own_files)
+        model = AutoModel.from_pretrained(folder, **own_files)
+    if wrong := not_finite(model.named_parameters()):
+        raise TeacherError(f"{folder} has weights that are not finite in {listed(wrong)}")
+    model.to(device).eval()
+    # A joint text-image model projects pictures by a method of its own.
+    run = model.get_image_features if "vision_config" in model.config.to_dict() else model
 
-    def _encode(self, pictures: list[Image.Image]) -> Tensor:
-        batch = self.processor(images=pictures, return_tensors="pt")
-        pixels = batch["pixel_values"].to(self.model.device)
-        # A joint text-image model projects pictures by a method of its own.
-        joint = "vision_config" in self.model.config.to_dict()
-        run = self.model.get_image_features if joint else self.model
-        output = run(pixel_values=pixels)
+    def encode(pictures: list[Image.Image]) -> Tensor:
+        batch = processor(images=pictures, return_tensors="pt")
+        output = run(pixel_values=batch["pixel_values"].to(model.device))
         if isinstance(output, Tensor):
             return output
         pooled: Tensor | None = output.get("pooler_output")
@@ -152,23 +157,22 @@ class EncoderTeacher:
         states: Tensor = output.last_hidden_state
         return states[:, 0] if states.ndim == 3 else states.mean((-2, -1))
 
+    return encode
 
-class PluginTeacher:
-    """A teacher of another package: a function from picture files to `[pictures, T]`.
+
+def run_plugin(kind: str, cases: Sequence[Case]) -> dict[str, Tensor]:
+    """Vectors of another package: its function from picture files to `[pictures, T]`, called once.
 
     It is entered under `skingpt_r1.teachers` and named as `teacher.kind` in a recipe.
+
+    Raises:
+        TeacherError: the function fails, or cases have no good vectors.
     """
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.function: Callable[[list[Path]], Any] = load_plugins("teachers", kind, Callable)[kind]
-
-    def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Call the function once, with all pictures; see `Teacher`."""
-        paths = [image for case in cases for image in case.images]
-        with refusing(f"the teacher {self.kind!r} fails", TeacherError):
-            values = torch.as_tensor(self.function(paths), dtype=torch.float32)
-        return deal_vectors(cases, list(values.cpu()))
+    function = load_plugins("teachers", kind, Callable)[kind]
+    paths = [image for case in cases for image in case.images]
+    with refusing(f"the teacher {kind!r} fails", TeacherError):
+        values = torch.as_tensor(function(paths), dtype=torch.float32)
+    return deal_vectors(cases, list(values.cpu()))
 
 
 def deal_vectors(cases: Sequence[Case], rows: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -191,10 +195,11 @@ def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
             f"differ: {listed(odd, SHOWN)}; one encoder must make all of them",
             odd,
         )
+    stacked = {case_id: torch.stack(list(rows)) for case_id, rows in found.items()}
     bad = [
         case_id
-        for case_id, rows in found.items()
-        if any(not bool(row.isfinite().all()) or not bool(row.any()) for row in rows)
+        for case_id, rows in stacked.items()
+        if not bool(rows.isfinite().all()) or not bool(rows.any(1).all())
     ]
     if bad:
         raise TeacherError(
@@ -202,36 +207,7 @@ def check_vectors(found: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
             f"{listed(bad, SHOWN)}; a zero vector has no direction to learn; make them again",
             bad,
         )
-    return {case_id: torch.stack(list(rows)) for case_id, rows in found.items()}
-
-
-def _read_vector(path: Path) -> Tensor:
-    if path.suffix == ".safetensors":
-        values = list(_read_tensors(path).values())
-        if len(values) != 1:
-            raise TeacherError(f"{path} holds {len(values)} tensors; one per picture is expected")
-        return values[0].flatten().float()
-    try:
-        # mapped, so that a size in the header is compared with the file before memory is taken
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        return torch.from_numpy(array.astype(np.float32)).flatten()
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, OverflowError) as error:
-        raise TeacherError(f"{path} is not a readable .npy array: {error}") from error
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise TeacherError(f"{path} is not a readable safetensors file: {error}") from error
-    return tensors
-
-
-class TaskTargets(NamedTuple):
-    """What the pictures are labelled with, by task."""
-
-    classes: dict[str, list[str]]  # in the order of their indices
-    targets: dict[str, Tensor]  # [pictures] class indices, UNLABELLED where none is given
+    return stacked
 
 
 class _Block(nn.Module):
@@ -278,7 +254,7 @@ class BuiltinTeacher(nn.Module):
 
     @torch.no_grad()
     def embed(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Case id to `[images, width]`; see `Teacher`."""
+        """Case id to `[images, width]`."""
         return check_vectors(
             {case.id: list(self(_normalise(read_pictures([case]))).float()) for case in cases}
         )
@@ -296,36 +272,38 @@ def train_teacher(
         TeacherError: no case has a label or a finding with two different values.
         TrainingError: the loss is not finite.
     """
-    tasks = read_targets(cases)
+    targets = read_targets(cases)
     pictures = read_pictures(cases)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         teacher = BuiltinTeacher(width)
-        heads = nn.ModuleDict({t: nn.Linear(width, len(c)) for t, c in tasks.classes.items()})
-        _fit(teacher, heads, pictures, tasks, epochs)
+        heads = nn.ModuleDict({t: nn.Linear(width, int(v.max()) + 1) for t, v in targets.items()})
+        _fit(teacher, heads, pictures, targets, epochs)
     return teacher.eval().requires_grad_(False)
 
 
-def read_targets(cases: Sequence[Case]) -> TaskTargets:
-    """Diagnosis and every finding slot that has at least two values among the cases."""
-    rows = [_facts(case) for case in cases for _ in case.images]
-    classes: dict[str, list[str]] = {}
+def read_targets(cases: Sequence[Case]) -> dict[str, Tensor]:
+    """Diagnosis and every finding slot that has at least two values among the cases.
+
+    Task to `[pictures]`: numbers of the values in their order, UNLABELLED where none is given.
+    """
+    rows = [
+        {**case.findings, **({} if case.label is None else {DIAGNOSIS: case.label})}
+        for case in cases
+        for _ in case.images
+    ]
     targets: dict[str, Tensor] = {}
     for task in sorted({name for row in rows for name in row}):
         values = sorted({row[task] for row in rows if task in row})
-        if len(values) < 2:
-            continue
-        index = {value: number for number, value in enumerate(values)}
-        classes[task] = values
-        targets[task] = torch.tensor(
-            [index[row[task]] if task in row else UNLABELLED for row in rows]
-        )
-    if not classes:
+        if len(values) > 1:
+            numbers = [values.index(row[task]) if task in row else UNLABELLED for row in rows]
+            targets[task] = torch.tensor(numbers)
+    if not targets:
         raise TeacherError(
             f"none of the {len(cases)} cases has a label or finding that differs from the others'; "
             "the built-in teacher has nothing to learn from"
         )
-    return TaskTargets(classes, targets)
+    return targets
 
 
 def read_pictures(cases: Sequence[Case]) -> Tensor:
@@ -336,11 +314,6 @@ def read_pictures(cases: Sequence[Case]) -> Tensor:
         for path in case.images
     ]
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
-
-
-def _facts(case: Case) -> Mapping[str, str]:
-    label = {} if case.label is None else {DIAGNOSIS: case.label}
-    return {**case.findings, **label}
 
 
 def _normalise(pictures: Tensor) -> Tensor:
@@ -358,10 +331,15 @@ def _augment(pictures: Tensor) -> Tensor:
 
 
 def _fit(
-    encoder: BuiltinTeacher, heads: nn.ModuleDict, pictures: Tensor, tasks: TaskTargets, epochs: int
+    encoder: BuiltinTeacher,
+    heads: nn.ModuleDict,
+    pictures: Tensor,
+    targets: Mapping[str, Tensor],
+    epochs: int,
 ) -> None:
     encoder.train()
-    weights = {task: _class_weights(tasks, task) for task in tasks.classes}
+    rare = {t: torch.bincount(v[v >= 0]).float().rsqrt() for t, v in targets.items()}
+    weights = {task: shares / shares.mean() for task, shares in rare.items()}
     parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
     steps = epochs * -(-len(pictures) // BATCH)
@@ -372,9 +350,7 @@ def _fit(
             if len(rows) == 1 and len(pictures) > 1:
                 continue  # a batch of one has no variance to normalise by
             vectors = encoder(_normalise(_augment(pictures[rows])))
-            losses = [
-                _task_loss(heads[t](vectors), tasks.targets[t][rows], weights[t], t) for t in heads
-            ]
+            losses = [_task_loss(heads[t](vectors), targets[t][rows], weights[t], t) for t in heads]
             loss = torch.stack(losses).sum()
             optimizer.zero_grad()
             torch.autograd.backward(loss)
@@ -384,13 +360,10 @@ def _fit(
         if not math.isfinite(total):
             raise TrainingError(f"the built-in teacher's loss is not finite in epoch {epoch + 1}")
         log.info("built-in teacher: epoch %d, loss %.3f", epoch + 1, total / len(pictures))
-    _centre(encoder.eval(), pictures)
-
-
-def _class_weights(tasks: TaskTargets, task: str) -> Tensor:
-    labelled = tasks.targets[task][tasks.targets[task] >= 0]
-    weights = torch.bincount(labelled, minlength=len(tasks.classes[task])).float().rsqrt()
-    return weights / weights.mean()
+    with torch.no_grad():  # vectors are compared by angle, so what all pictures share is taken out
+        encoder.eval()
+        vectors = [encoder(_normalise(block)) for block in torch.split(pictures, 4 * BATCH)]
+        encoder.centre += torch.cat(vectors).mean(0)
 
 
 def _task_loss(logits: Tensor, targets: Tensor, weights: Tensor, task: str) -> Tensor:
@@ -401,10 +374,3 @@ def _task_loss(logits: Tensor, targets: Tensor, weights: Tensor, task: str) -> T
         logits, targets, weights, ignore_index=UNLABELLED, label_smoothing=SMOOTHING
     )
     return loss if task == DIAGNOSIS else 0.25 * loss
-
-
-@torch.no_grad()
-def _centre(encoder: BuiltinTeacher, pictures: Tensor) -> None:
-    """Vectors are compared by angle, so what all pictures share is taken out."""
-    vectors = [encoder(_normalise(block)) for block in torch.split(pictures, 4 * BATCH)]
-    encoder.centre += torch.cat(vectors).mean(0)

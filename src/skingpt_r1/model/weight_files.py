@@ -27,7 +27,7 @@ SHOWN = 10
 _SHARD = re.compile(r"model-\d{1,9}-of-\d{1,9}\.safetensors")
 FAILURES = (
     OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
-    RuntimeError, ImportError, MemoryError, SafetensorError, StrictDataclassError,
+    RuntimeError, ImportError, MemoryError, EOFError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
 
 
@@ -38,27 +38,43 @@ class Header(NamedTuple):
     shape: tuple[int, ...]
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold a directory's model weights.
+def weight_files(folder: Path) -> dict[Path, dict[str, Header]]:
+    """The safetensors files that hold a directory's model weights, and what is in each.
 
     Raises:
-        CheckpointError: there are none, or the index is unreadable, names a file that is absent or
-            outside the directory, or leaves weights out that lie there.
+        CheckpointError: there are none; one is damaged; a tensor is in two files; or the index is
+            unreadable, names a file that is absent or outside the directory, leaves weights out
+            that lie there, or says something else than the files.
     """
     index = folder / INDEX
-    names = sorted(set(_read_index(index).values())) if index.is_file() else [WEIGHTS]
+    said = _read_index(index) if index.is_file() else None
+    names = [WEIGHTS] if said is None else sorted(set(said.values()))
     if absent := [name for name in names if not (folder / name).is_file()]:
         raise CheckpointError(
             f"{folder} lacks the weight files {listed(absent)}; download it again, completely"
         )
-    there = {path.name for path in folder.iterdir() if _SHARD.fullmatch(path.name)}
-    there |= {WEIGHTS} if (folder / WEIGHTS).is_file() else set()
-    if index.is_file() and (hidden := sorted(there - set(names))):
+    there = {p.name for p in folder.iterdir() if _SHARD.fullmatch(p.name) or p.name == WEIGHTS}
+    if said is not None and (hidden := sorted(there - set(names))):
         raise CheckpointError(
             f"{index} does not name the weight files {listed(hidden)}, which lie beside it; "
             "delete the index or the files, whichever is left over from another download"
         )
-    return [folder / name for name in names]
+    found: dict[Path, dict[str, Header]] = {}
+    places: dict[str, str] = {}
+    for name in names:
+        headers = found[folder / name] = read_headers(folder / name)
+        if twice := sorted(places.keys() & headers.keys()):
+            raise CheckpointError(
+                f"{folder} has the weights {listed(twice)} in {name} and in another file; "
+                "delete the file that is left over from another download"
+            )
+        places |= dict.fromkeys(headers, name)
+    if said is not None and (wrong := sorted({n for n, _ in said.items() ^ places.items()})):
+        raise CheckpointError(
+            f"{index} and the weight files differ on where {listed(wrong)} lie; index and files "
+            "are of different downloads: fetch all of them again"
+        )
+    return found
 
 
 def _read_index(path: Path) -> dict[str, str]:
@@ -93,48 +109,16 @@ def _is_inside(folder: Path, name: str) -> bool:
 
 def read_headers(path: Path) -> dict[str, Header]:
     """Type and shape of every tensor in a safetensors file; no tensor is read."""
-    try:
-        with safe_open(path, "pt") as file:
-            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {n: Header(p.get_dtype(), tuple(p.get_shape())) for n, p in parts.items()}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}; download it again") from error
+    with refusing(f"{path} cannot be read; download it again"), safe_open(path, "pt") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {n: Header(p.get_dtype(), tuple(p.get_shape())) for n, p in parts.items()}
 
 
-def read_all_headers(folder: Path) -> dict[str, Header]:
-    """Type and shape of every tensor of a directory's model weights.
-
-    Raises:
-        CheckpointError: a file is damaged, a tensor is in two files, or the index says something
-            else than the files.
-    """
-    found: dict[str, Header] = {}
-    places: dict[str, str] = {}
-    for path in weight_files(folder):
-        headers = read_headers(path)
-        if twice := sorted(found.keys() & headers.keys()):
-            raise CheckpointError(
-                f"{folder} has the weights {listed(twice)} in {path.name} and in another file; "
-                "delete the file that is left over from another download"
-            )
-        found |= headers
-        places |= dict.fromkeys(headers, path.name)
-    index = folder / INDEX
-    said = _read_index(index) if index.is_file() else places
-    wrong = sorted(n for n in said.keys() | places.keys() if said.get(n) != places.get(n))
-    if wrong:
-        raise CheckpointError(
-            f"{index} and the weight files differ on where {listed(wrong)} lie; index and files "
-            "are of different downloads: fetch all of them again"
-        )
-    return found
-
-
-def weights_revision(folder: Path) -> str:
-    """sha256 over the weight files, in the order of their names."""
-    files = [(path, path.stat()) for path in weight_files(folder)]
+def weights_revision(files: Iterable[Path]) -> str:
+    """sha256 over the files of `weight_files`, in the order of their names."""
+    stats = [(path, path.stat()) for path in files]
     return _hash_files(
-        tuple((str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in files)
+        tuple((str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
     )
 
 
@@ -143,37 +127,43 @@ def _hash_files(stamps: tuple[tuple[str, int, int], ...]) -> str:
     digest = hashlib.sha256()
     for name, _size, _modified in stamps:
         with Path(name).open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
-def refuse_keys(where: Path, *, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Stop when keys are missing or unexpected; the message lists all of them."""
+def refuse_differences(
+    where: Path,
+    *,
+    missing: Iterable[str] = (),
+    unexpected: Iterable[str] = (),
+    shapes: Iterable[tuple[str, Sequence[int], Sequence[int]]] = (),
+) -> None:
+    """Stop when weights are not exactly a model's own; the message lists all that are wrong.
+
+    `shapes` are those that differ: name, shape in the file, in the model.
+    """
     lines = [f"  missing: {key}" for key in sorted(missing)]
     lines += [f"  unexpected: {key}" for key in sorted(unexpected)]
+    lines += [
+        f"  {name}: {tuple(saved)} in the file, {tuple(own)} in the model"
+        for name, saved, own in shapes
+    ]
     if lines:
         head = f"the weights in {where} do not fit the model; nothing was loaded"
         raise CheckpointError("\n".join([head, *lines]))
-
-
-def refuse_shapes(where: Path, wrong: Sequence[tuple[str, Sequence[int], Sequence[int]]]) -> None:
-    """Stop when weights have other shapes than the model: name, shape in the file, in the model."""
-    if wrong:
-        lines = [
-            f"  {name}: {tuple(saved)} in the file, {tuple(own)} in the model"
-            for name, saved, own in wrong
-        ]
-        raise CheckpointError("\n".join([f"shapes in {where} do not fit the model", *lines]))
 
 
 def refuse_misfits(
     where: Path, saved: Mapping[str, Tensor | Header], own: Mapping[str, Tensor]
 ) -> None:
     """Stop when saved weights are not exactly a model's own, in name and shape."""
-    refuse_keys(where, missing=own.keys() - saved.keys(), unexpected=saved.keys() - own.keys())
-    shapes = [(name, tuple(saved[name].shape), tuple(value.shape)) for name, value in own.items()]
-    refuse_shapes(where, [row for row in shapes if row[1] != row[2]])
+    both = [(name, saved[name].shape, own[name].shape) for name in own if name in saved]
+    refuse_differences(
+        where,
+        missing=own.keys() - saved.keys(),
+        unexpected=saved.keys() - own.keys(),
+        shapes=[row for row in both if tuple(row[1]) != tuple(row[2])],
+    )
 
 
 def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
@@ -189,8 +179,8 @@ def refuse_other_types(where: Path, headers: Mapping[str, Header]) -> None:
 def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
     """Names of the tensors that have a NaN or an infinite element.
 
-    Smallest and largest element tell, as NaN takes the place of both: one pass over the weights,
-    about 6 s for 16 GB on one core. Integers, and the bytes of quantised weights, are passed over.
+    Smallest and largest element tell, as NaN takes the place of both. Integers, and the bytes of
+    quantised weights, are passed over.
     """
     return [
         name
@@ -220,11 +210,14 @@ def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Itera
     """Run a library on files that anyone may have written.
 
     A failure is raised as `error`; `problem` begins its message and names the directory or file.
+    Of fields that pydantic refuses all are told.
     """
     try:
         yield
     except SkinGPTError:
         raise
+    except ValidationError as failure:
+        raise error(f"{problem}: {_fields(failure)}") from None
     except Exception as failure:
         # the tokenizers library raises the bare class
         if not isinstance(failure, FAILURES) and type(failure) is not Exception:
@@ -233,11 +226,11 @@ def refusing(problem: str, error: type[SkinGPTError] = CheckpointError) -> Itera
         raise error(f"{problem}: {reason:.300} ({type(failure).__name__})") from failure
 
 
-def problems(error: ValidationError) -> str:
-    """Every field that pydantic refused, and why, on one line."""
+def _fields(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False)
     lines = [
         f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}, found {one['input']!r:.60}"
         for one in found[:SHOWN]
     ]
-    return "; ".join([*lines, f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else lines)
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return "; ".join([*lines, *more])

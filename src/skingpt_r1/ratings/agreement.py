@@ -41,11 +41,6 @@ def with_mean(six: Floats) -> Floats:
     return np.column_stack([six, six.mean(axis=1)])
 
 
-def bias(first: Floats, second: Floats) -> float:
-    """Mean of first less second."""
-    return float((first - second).mean())
-
-
 def weighted_kappa(first: Floats, second: Floats) -> float:
     """Quadratically weighted kappa of scores in classes of half a point."""
     # The tiny shift keeps halves from falling to either side by rounding to even.
@@ -54,14 +49,13 @@ def weighted_kappa(first: Floats, second: Floats) -> float:
 
 
 def interval_alpha(table: Floats) -> float:
-    """Krippendorff's alpha with interval distance, in memory that does not grow with the cases.
+    """Krippendorff's alpha of a table [raters, cases], NaN where a rater did not rate.
+
+    With interval distance, in memory that does not grow with the cases.
 
     `1 - D_o / D_e`: the mean squared difference of two ratings of one case over that of any two
     ratings. The library `krippendorff`, which the tests compare with, keeps a table of all values
     for each case. NaN where it is not defined: no case with two ratings, or no variation.
-
-    Args:
-        table: [raters, cases], NaN where a rater did not rate.
 
     Source: K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section F.
     """
@@ -81,7 +75,7 @@ def interval_alpha(table: Floats) -> float:
 ALPHA = "Krippendorff's alpha"
 METRICS: dict[str, Callable[[Floats, Floats], float]] = {
     "mean absolute error": mean_absolute_error,
-    "bias": bias,
+    "bias": lambda first, second: float((first - second).mean()),
     "Spearman": spearman,
     "weighted kappa": weighted_kappa,
     ALPHA: lambda first, second: interval_alpha(np.stack([first, second])),
@@ -92,24 +86,17 @@ METRICS: dict[str, Callable[[Floats, Floats], float]] = {
 class Pairs:
     """The narratives that both files have scored.
 
-    Attributes:
-        ids: of the narratives.
-        groups: what must not be split.
-        first: [narratives, 7], mean rater of the first file: six dimensions and their mean.
-        second: the same of the second file.
-        only_first: narratives that only the first file has.
-        only_second: narratives that only the second file has.
-        unscored_first: narratives of both files without any scored row in the first.
-        unscored_second: narratives of both files without any scored row in the second.
+    `first` and `second` are [narratives, 7] of the mean rater of each file: six dimensions and
+    their mean.
     """
 
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
+    ids: tuple[str, ...]  # of the narratives
+    groups: tuple[str, ...]  # what must not be split
     first: Floats
     second: Floats
-    only_first: int
+    only_first: int  # narratives that only the first file has
     only_second: int
-    unscored_first: int
+    unscored_first: int  # narratives of both files without any scored row in the first
     unscored_second: int
 
 
@@ -170,10 +157,7 @@ def measure_agreement(pairs: Pairs, *, seed: int = 0, resamples: int = 2000) -> 
 def rater_agreement(ratings: Iterable[Iterable[Rating]]) -> list[ResultRow]:
     """Agreement of all pairs of raters in every dimension and overall; `n` counts the pairs.
 
-    What is not defined has no row: nothing without pairs.
-
-    Args:
-        ratings: of each case, one of each of its raters; cases with one rater say nothing.
+    The ratings are of each case those of its raters. What is not defined has no row.
     """
     cases = [rated for of_case in ratings if len(rated := tuple(of_case)) > 1]
     raters = sorted({rating.rater for rated in cases for rating in rated})

@@ -14,12 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.ratings.agreement import rater_agreement
 from skingpt_r1.ratings.corrected import canonical_text
 from skingpt_r1.ratings.rating import HistoryRating, Rating, rater_key
+from skingpt_r1.recipes import Section
 from skingpt_r1.records import Record, ResultRow, append_record, resume_records
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
@@ -35,28 +36,18 @@ Limit = Annotated[float, Field(ge=0, le=5)]
 Gap = Annotated[float, Field(gt=0, le=5)]
 
 
-class CertifyRules(BaseModel):
-    """The numbers of the rule; every one is our choice, docs/sources.md.
+class CertifyRules(Section):
+    """The numbers of the rule; every one is our choice, docs/sources.md."""
 
-    Attributes:
-        raters: verdicts that a decision needs; at least two.
-        most_raters: with so many, the median decides whatever the disagreement.
-        mean: smallest mean of the six scores, each the median of the raters.
-        minimum: smallest score of every dimension, again of the medians.
-        dimension_gap: a dimension in which raters lie further apart asks for a further rater.
-        mean_gap: means of raters that lie further apart ask for a further rater.
-        corrected: which corrected text replaces the narrative: the `latest` of a certifying rater,
-            or `none`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    raters: Annotated[int, Field(ge=2)] = 2
+    raters: Annotated[int, Field(ge=2)] = 2  # verdicts that a decision needs
+    # With so many, the median decides whatever the disagreement.
     most_raters: Annotated[int, Field(ge=2)] = 3
-    mean: Limit = 4.0
-    minimum: Limit = 3.0
+    mean: Limit = 4.0  # smallest mean of the six scores, each the median of the raters
+    minimum: Limit = 3.0  # smallest score of every dimension, again of the medians
+    # Raters further apart ask for a further one: in a dimension, and in their means.
     dimension_gap: Gap = 1.5
     mean_gap: Gap = 0.75
+    # Which corrected text replaces the narrative: the latest of a certifying rater, or none.
     corrected: Literal["latest", "none"] = "latest"
 
     @model_validator(mode="after")
@@ -69,42 +60,23 @@ class CertifyRules(BaseModel):
 
 
 class Decision(Record):
-    """What the rule makes of one case.
+    """What the rule makes of one case."""
 
-    Attributes:
-        case: id of the case.
-        state: one of `STATES`.
-        reasons: in words; why it is not certified, or what was special.
-        ratings: rater and revision of every verdict that counted.
-        consensus: median of the raters in each dimension; None without a decision.
-        disputed: the raters disagreed beyond a limit.
-        corrected: canonical form of the corrected text that replaces the narrative.
-        corrected_by: whose text it is.
-    """
-
-    case: str
+    case: str  # its id
     state: State
-    reasons: tuple[str, ...] = ()
-    ratings: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # in words: why it is not certified, or what was special
+    ratings: tuple[str, ...] = ()  # rater and revision of every verdict that counted
+    # Median of the raters in each dimension; None without a decision.
     consensus: tuple[float, ...] | None = None
-    disputed: bool = False
-    corrected: str | None = None
-    corrected_by: str | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of the consensus; None without one."""
-        return None if self.consensus is None else sum(self.consensus) / len(self.consensus)
+    disputed: bool = False  # the raters disagreed beyond a limit
+    corrected: str | None = None  # canonical form of the text that replaces the narrative
+    corrected_by: str | None = None  # whose text it is: rater and revision
 
 
 def decide(case: str, label: str, ratings: Sequence[Rating], rules: CertifyRules) -> Decision:
-    """The state of a case by its current ratings.
+    """The state of a case by its gold diagnosis and its current ratings, the latest last.
 
-    Args:
-        case: id of the case.
-        label: its gold diagnosis; a corrected text must not conclude with another one.
-        ratings: one of each rater, the latest last.
-        rules: the numbers.
+    A corrected text must not conclude with another diagnosis.
     """
     names = tuple(rating.name for rating in ratings)
     if len(ratings) < rules.raters:
@@ -168,43 +140,23 @@ def _corrected(by: Rating | None, label: str) -> tuple[str | None, tuple[str, ..
 
 
 class Import(Record):
-    """One import of ratings.
-
-    Attributes:
-        event: always `import`.
-        file: name of the file, without its folder.
-        sha256: of the file; None for simulated raters.
-        judged: sha256 of the held-out part that was rated.
-        simulated: the raters are formulas, not people.
-        imported_at: when, in UTC; None for simulated raters, whose runs can be repeated.
-        refused: rows left out because they were wrong.
-        unfilled: rows that nobody had filled in.
-        unchanged: rows that said what the same rater had said before.
-        ratings: the new verdicts, in the order of the file.
-    """
+    """One import of ratings."""
 
     event: Literal["import"] = "import"
-    file: str
-    sha256: str | None = None
-    judged: str
-    simulated: bool
+    file: str  # its name, without its folder
+    sha256: str | None = None  # of the file; None for simulated raters
+    judged: str  # SHA-256 of the held-out part that was rated
+    simulated: bool  # the raters are formulas, not people
+    # In UTC; None for simulated raters, whose runs can be repeated.
     imported_at: str | None = None
-    refused: int = 0
-    unfilled: int = 0
-    unchanged: int = 0
-    ratings: tuple[HistoryRating, ...]
+    refused: int = 0  # rows left out because they were wrong
+    unfilled: int = 0  # rows that nobody had filled in
+    unchanged: int = 0  # rows that said what the same rater had said before
+    ratings: tuple[HistoryRating, ...]  # the new verdicts, in the order of the file
 
 
 class Decisions(Record):
-    """Decisions that are new or other than before.
-
-    Attributes:
-        event: always `decisions`.
-        rule: name of the rule.
-        version: of the rule.
-        limits: its numbers.
-        decisions: one for each case that changed.
-    """
+    """Decisions on the cases that are new or other than before, and the rule behind them."""
 
     event: Literal["decisions"] = "decisions"
     rule: str = RULE
@@ -218,31 +170,27 @@ Event = Annotated[Import | Decisions, Field(discriminator="event")]
 
 @dataclass
 class History:
-    """What a history file says now; empty when the file does not exist.
-
-    Attributes:
-        path: the file.
-        imports: number of imports.
-        ratings: case -> rater -> the latest verdict, the latest import last.
-        names: `rater_key` of each rater -> the first spelling, which stands everywhere else.
-        decisions: case -> the latest decision.
-        limits: numbers of the rule at the latest decisions; None before any.
-        judged: sha256 of the held-out part that was rated; None before any import.
-        simulated: whether the raters are simulated; None before any import.
-    """
+    """What a history file says now; empty when the file does not exist."""
 
     path: Path
     imports: int = 0
+    # Case -> rater -> the latest verdict, the latest import last.
     ratings: dict[str, dict[str, Rating]] = field(default_factory=dict)
+    # `rater_key` of each rater -> the first spelling, which stands everywhere else.
     names: dict[str, str] = field(default_factory=dict)
-    decisions: dict[str, Decision] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)  # by case, the latest
+    # Of the rule at the latest decisions; None before any, as the next two before any import.
     limits: Mapping[str, Any] | None = None
-    judged: str | None = None
-    simulated: bool | None = None
+    judged: str | None = None  # SHA-256 of the held-out part that was rated
+    simulated: bool | None = None  # whether the raters are simulated
 
     def of(self, case: str) -> list[Rating]:
         """The current ratings of a case, the latest last."""
         return list(self.ratings.get(case, {}).values())
+
+    def decide(self, labels: Mapping[str, str], rules: CertifyRules) -> list[Decision]:
+        """The decisions on all cases, given by id and gold diagnosis."""
+        return [decide(case, label, self.of(case), rules) for case, label in labels.items()]
 
     def name_of(self, rater: str) -> str:
         """The spelling that stands of a rater's name; the given one of a new rater."""
@@ -260,10 +208,6 @@ class History:
         before = self.ratings.get(rating.id, {}).get(self.name_of(rating.rater))
         said = (rating.scores, rating.comment, rating.corrected)
         return before is None or said != (before.scores, before.comment, before.corrected)
-
-    def basis(self, decision: Decision) -> list[Rating]:
-        """The ratings that a decision rests on, as far as they are still the current ones."""
-        return [rating for rating in self.of(decision.case) if rating.name in decision.ratings]
 
     def missing(self, case: str, rules: CertifyRules) -> int:
         """How many verdicts a case still needs; a disputed one needs one more."""
@@ -311,11 +255,6 @@ def append_import(history: History, event: Import) -> History:
     return read_history(history.path)
 
 
-def decide_all(history: History, labels: Mapping[str, str], rules: CertifyRules) -> list[Decision]:
-    """The decisions on all cases, given by id and gold diagnosis."""
-    return [decide(case, label, history.of(case), rules) for case, label in labels.items()]
-
-
 def append_decisions(history: History, labels: Mapping[str, str], rules: CertifyRules) -> History:
     """Decide, and add the decisions that are new or other than before; none before any rating.
 
@@ -325,7 +264,7 @@ def append_decisions(history: History, labels: Mapping[str, str], rules: Certify
     limits = rules.model_dump()
     changed = tuple(
         decision
-        for decision in (decide_all(history, labels, rules) if history.imports else ())
+        for decision in (history.decide(labels, rules) if history.imports else ())
         if history.limits != limits or history.decisions.get(decision.case) != decision
     )
     if not changed:
@@ -335,23 +274,14 @@ def append_decisions(history: History, labels: Mapping[str, str], rules: Certify
 
 
 class Certification(NamedTuple):
-    """Where a certification stands.
+    """Where a certification stands."""
 
-    Attributes:
-        counts: state -> number of cases.
-        reasons: why cases are not certified -> number; numbers and names are left out.
-        corrected: certified cases whose narrative a rater wrote.
-        disputed: decided cases about which the raters disagreed beyond a limit.
-        agreement: of the raters, by dimension; rows of `results.json`.
-        simulated: whether the raters are simulated; None before any rating.
-    """
-
-    counts: Mapping[State, int]
-    reasons: Mapping[str, int]
-    corrected: int
-    disputed: int
-    agreement: Sequence[ResultRow]
-    simulated: bool | None
+    counts: Mapping[State, int]  # cases by state
+    reasons: Mapping[str, int]  # why cases are not certified; numbers and names are left out
+    corrected: int  # certified cases whose narrative a rater wrote
+    disputed: int  # decided cases about which the raters disagreed beyond a limit
+    agreement: Sequence[ResultRow]  # of the raters, by dimension
+    simulated: bool | None  # whether the raters are simulated; None before any rating
 
     def rows(self) -> Iterator[ResultRow]:
         """The table of `results.json`: cases in each state, and agreement."""

@@ -71,8 +71,6 @@ def _is_canonical(text: str) -> bool:
     if not text.startswith("<think> Observation: "):
         return False
     read = parse_narrative(text)
-    if not (read.observation and read.reasoning):
-        return False
     try:
         made = make_narrative(
             read.observation, read.reasoning, read.diagnosis, read.differential

@@ -11,7 +11,6 @@ alone, with its comment, corrected text and revision.
 """
 
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +31,7 @@ from pydantic import (
 
 from skingpt_r1.errors import RecordError
 from skingpt_r1.records import Record, read_records, write_bytes_atomic
+from skingpt_r1.runs import picture_paths
 from skingpt_r1.text.rubric import DIMENSIONS, REASONS, Scores, Unscored, parse_scores
 from skingpt_r1.text.tokens import without_invisible
 
@@ -105,21 +105,14 @@ class Rationales(Record):
 
 
 class Text(BaseModel):
-    """A narrative to be judged: what a rating and a question to a judge have in common.
-
-    Attributes:
-        id: of the narrative.
-        image: picture file, or several of the same case.
-        diagnostic_text: the narrative.
-        group: what must not be split, for example the patient; the id when None.
-    """
+    """A narrative to be judged: what a rating and a question to a judge have in common."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
-    id: str = Field(min_length=1)
-    image: str | tuple[str, ...]
+    id: str = Field(min_length=1)  # of the narrative
+    image: str | tuple[str, ...]  # picture file, or several of the same case
     diagnostic_text: str
-    group: str | None = None
+    group: str | None = None  # what must not be split, for example the patient; the id when None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -130,38 +123,28 @@ class Text(BaseModel):
 class Rating(Text):
     """One rater's verdict on one narrative; of a model, too.
 
-    Attributes:
-        image: also empty in certification, as `diagnostic_text` is: the corpus has both.
-        rater: who scored; a pseudonym of a person, or the name of a model.
-        simulated: whether the rater is a formula and not a person.
-        scores: the six scores; None where there are none.
-        rationales: words that go with the scores.
-        evaluation_text: the whole critique; the scores are read from it when `scores` is absent.
-        unscored: code of `rubric.REASONS` why there are no scores.
-        detail: what was missing or wrong, for a person.
-        damage: kinds of known damage of a synthetic narrative; None when nothing is known.
-        notes: one line on what was checked before scoring; an evaluator learns to write it first.
-        comment: what the rater had to say; never published.
-        corrected: the narrative as the rater would have it, as given; None when left as it is.
-        revision: 1 for the first verdict of this rater on this narrative, then counted up.
+    In certification `image` and `diagnostic_text` are empty: the corpus has both.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     image: str | tuple[str, ...] = ()
     diagnostic_text: str = ""
-    rater: str = Field(default="unnamed", min_length=1)
-    simulated: bool = False
+    rater: str = Field(default="unnamed", min_length=1)  # a pseudonym, or the name of a model
+    simulated: bool = False  # whether the rater is a formula and not a person
     scores: RatingScores | None = None
     rationales: Rationales | None = None
+    # The whole critique; the scores are read from it when `scores` is absent.
     evaluation_text: str | None = None
-    unscored: str | None = None
-    detail: str | None = None
+    unscored: str | None = None  # code of `rubric.REASONS` why there are no scores
+    detail: str | None = None  # what was missing or wrong, for a person
+    # Kinds of known damage of a synthetic narrative; None when nothing is known.
     damage: tuple[str, ...] | None = None
+    # One line on what was checked before scoring; an evaluator learns to write it first.
     notes: str | None = None
-    comment: str = ""
-    corrected: str | None = None
-    revision: int = 1
+    comment: str = ""  # what the rater had to say; never published
+    corrected: str | None = None  # the narrative as the rater would have it, as given
+    revision: int = 1  # of this rater's verdicts on this narrative, counted from 1
 
     @model_validator(mode="after")
     def _has_a_verdict(self) -> Self:
@@ -245,27 +228,16 @@ HistoryRating = Annotated[Rating, BeforeValidator(_from_history), PlainSerialize
 
 @dataclass(frozen=True, slots=True)
 class RatedText:
-    """A narrative with all that its raters said.
+    """A narrative with all that its raters said."""
 
-    Attributes:
-        id: of the narrative.
-        images: existing or not, resolved against the folder of the file.
-        text: the narrative.
-        group: what must not be split.
-        damage: kinds of known damage; None when nothing is known.
-        ratings: one for each rater who scored, in the order of the file.
-        unscored: raters without a readable verdict.
-        notes: of the first rater who wrote some.
-    """
-
-    id: str
-    images: tuple[Path, ...]
+    id: str  # of the narrative
+    images: tuple[Path, ...]  # existing or not, resolved against the folder of the file
     text: str
-    group: str
-    damage: tuple[str, ...] | None
-    ratings: tuple[Scores, ...]
-    unscored: int = 0
-    notes: str = ""
+    group: str  # what must not be split
+    damage: tuple[str, ...] | None  # kinds of known damage; None when nothing is known
+    ratings: tuple[Scores, ...]  # of each rater who scored, in the order of the file
+    unscored: int = 0  # raters without a readable verdict
+    notes: str = ""  # of the first rater who wrote some
 
     @property
     def mean(self) -> Scores:
@@ -316,7 +288,7 @@ def _judged(rows: Sequence[Rating], path: Path) -> RatedText:
     scored = tuple(verdict for verdict in verdicts if isinstance(verdict, Scores))
     return RatedText(
         id=first.id,
-        images=resolve_images(first, path),
+        images=picture_paths(first.files, path.parent),
         text=first.diagnostic_text,
         group=first.group or first.id,
         damage=first.damage,
@@ -343,7 +315,7 @@ def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
             )
     if not texts:
         raise RecordError(f"{path} has no rows; give one JSON object a line")
-    found = [(text, resolve_images(text, path)) for text in texts.values()]
+    found = [(text, picture_paths(text.files, path.parent)) for text in texts.values()]
     absent = [text.id for text, files in found if not all(file.is_file() for file in files)]
     if absent:
         raise RecordError(
@@ -354,13 +326,10 @@ def read_texts(path: Path) -> list[tuple[Text, tuple[Path, ...]]]:
 
 
 def _read_text(row: Mapping[str, Any], path: Path, number: int) -> Text:
-    kept = {name: row[name] for name in Text.model_fields if name in row}
-    if isinstance(kept.get("image"), list):
-        kept["image"] = tuple(kept["image"])
     try:
-        text = Text.model_validate(kept)
+        text = Text.model_validate_json(json.dumps(row))
     except ValueError as error:
-        missing = [name for name in ("id", "image", "diagnostic_text") if name not in kept]
+        missing = [name for name in ("id", "image", "diagnostic_text") if name not in row]
         why = (
             f"no {', no '.join(missing)}" if missing else "id, image or diagnostic_text is no text"
         )
@@ -370,16 +339,6 @@ def _read_text(row: Mapping[str, Any], path: Path, number: int) -> Text:
     if not text.files:
         raise RecordError(f"{path}, row {number}: image is empty; give at least one picture")
     return text
-
-
-def resolve_images(row: Text, path: Path) -> tuple[Path, ...]:
-    """The pictures of a row, against the folder of the file it stands in."""
-    return tuple(path.parent / file for file in row.files)
-
-
-def relative_image(image: Path, folder: Path) -> str:
-    """A picture's path as a row of a file in `folder` names it."""
-    return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
 
 
 def one_or_all(images: Sequence[str]) -> str | tuple[str, ...]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from skingpt_r1.case import Case
 from skingpt_r1.data.intake import open_image
 from skingpt_r1.data.reading import DatasetInfo, Reading
 from skingpt_r1.data.table import read_csv, read_jsonl
@@ -34,9 +35,8 @@ SHOWN_COLUMNS = (CASE, RATER, "images", "site", "age", "narrative")
 COMMENT, CORRECTED = "comment", "corrected_text"
 FILLED_COLUMNS = (*SCORE_COLUMNS, COMMENT, CORRECTED)
 COLUMNS = (*SHOWN_COLUMNS, *FILLED_COLUMNS)
-TABLE, RECORDS, INSTRUCTIONS, PICTURES = (
-    "ratings.csv", "ratings.jsonl", "INSTRUCTIONS.md", "images",
-)  # fmt: skip
+TABLE, RECORDS = "ratings.csv", "ratings.jsonl"
+INSTRUCTIONS, PICTURES = "INSTRUCTIONS.md", "images"
 
 _CODE_DIGITS = 12
 # With these a spreadsheet begins a formula, Asian ones also with the full-width forms.
@@ -75,40 +75,14 @@ def _may_calculate(text: str) -> bool:
     return text[:1] in {"\t", "\r", "\n"} or text.lstrip().startswith(_FORMULA)
 
 
-class ReviewItem(NamedTuple):
-    """What is certified: a narrative about a case, from whatever corpus.
-
-    Attributes:
-        id: of the case.
-        label: its gold diagnosis; raters do not see it.
-        text: the narrative.
-        images: the picture files.
-        shown: site and age, where known.
-    """
-
-    id: str
-    label: str
-    text: str
-    images: tuple[Path, ...]
-    shown: Mapping[str, str]
-
-
 class Exported(NamedTuple):
-    """What lies in the folder of an export.
-
-    Attributes:
-        folder: the folder.
-        rows: number of rows to fill in.
-        cases: number of cases.
-        pictures: number of pictures.
-        short: cases that need more raters than were named.
-    """
+    """What lies in the folder of an export."""
 
     folder: Path
-    rows: int
+    rows: int  # to fill in
     cases: int
     pictures: int
-    short: int
+    short: int  # cases that need more raters than were named
 
 
 def check_raters(raters: Sequence[str]) -> None:
@@ -148,7 +122,7 @@ def assign_raters(
 
 
 def export_cases(
-    items: Iterable[ReviewItem],
+    cases: Iterable[Case],
     history: History,
     rules: CertifyRules,
     assigned: Mapping[str, Sequence[str]],
@@ -159,14 +133,9 @@ def export_cases(
 ) -> Exported:
     """Write the folder for the raters; it appears whole or not at all.
 
-    Args:
-        items: the cases, streamed.
-        history: of their verdicts so far.
-        rules: how many verdicts a case needs.
-        assigned: see `assign_raters`.
-        folder: must not exist.
-        judged: sha256 of what is judged; see `case_code`.
-        seed: of the order of the rows, which differs from rater to rater.
+    The cases are streamed with their narratives; `assigned` is what `assign_raters` gives, `judged`
+    the SHA-256 of what is judged, see `case_code`. The seed is that of the order of the rows, which
+    differs from rater to rater.
 
     Raises:
         DatasetError: the folder exists, no case needs these raters, or it cannot be written.
@@ -182,18 +151,18 @@ def export_cases(
     pictures: dict[str, int] = {}
     try:
         (partial / PICTURES).mkdir(parents=True)
-        for item in items:
-            if raters := assigned.get(item.id):
-                shown = _copy_case(item, partial, case_code(item.id, judged))
+        for case in cases:
+            if raters := assigned.get(case.id):
+                shown = _copy_case(case, partial, case_code(case.id, judged))
                 assert shown[CASE] not in pictures, "two cases share a neutral name"
-                pictures[shown[CASE]] = len(item.images)
+                pictures[shown[CASE]] = len(case.images)
                 rows += [{**shown, RATER: rater} for rater in raters]
         rows.sort(key=lambda row: (row[RATER], _shuffled(seed, row[CASE], row[RATER])))
         _write_tables(partial, rows)
         partial.replace(folder)
     except OSError as error:
         raise DatasetError(f"cannot write the export {folder}: {error.strerror}") from error
-    short = sum(len(names) < history.missing(case, rules) for case, names in assigned.items())
+    short = sum(len(names) < history.missing(name, rules) for name, names in assigned.items())
     return Exported(folder, len(rows), len(pictures), sum(pictures.values()), short)
 
 
@@ -202,17 +171,17 @@ def _shuffled(seed: int, *names: str) -> str:
     return hashlib.sha256(":".join((str(seed), *names)).encode()).hexdigest()
 
 
-def _copy_case(item: ReviewItem, partial: Path, code: str) -> dict[str, str]:
+def _copy_case(case: Case, partial: Path, code: str) -> dict[str, str]:
     """Copy the pictures of a case under its neutral name; the columns of its rows."""
-    names = [f"{PICTURES}/{code}-{place}.png" for place in range(1, len(item.images) + 1)]
-    for name, image in zip(names, item.images, strict=True):
+    names = [f"{PICTURES}/{code}-{place}.png" for place in range(1, len(case.images) + 1)]
+    for name, image in zip(names, case.images, strict=True):
         open_image(image).save(partial / name, format="PNG")
     return {
         CASE: code,
         "images": " ".join(names),
-        "site": item.shown.get("site", ""),
-        "age": item.shown.get("age", ""),
-        "narrative": item.text,
+        "site": case.context.get("site", ""),
+        "age": case.context.get("age", ""),
+        "narrative": case.narrative or "",
         **dict.fromkeys(FILLED_COLUMNS, ""),
     }
 
@@ -246,12 +215,10 @@ def read_sheet(
 ) -> Import:
     """Read a table that raters filled in.
 
-    Args:
-        path: a `.csv` or `.jsonl` file with the columns of the export.
-        cases: ids of every case under certification.
-        judged: sha256 of what is judged; see `case_code`.
-        imported_at: the time, in UTC.
-        sound_rows: take the sound rows and count the wrong ones; else one wrong row stops all.
+    It is a `.csv` or `.jsonl` file with the columns of the export. `cases` are the ids of every
+    case under certification, `judged` the SHA-256 of what is judged, see `case_code`;
+    `imported_at` is in UTC. With `sound_rows` the sound rows are taken and the wrong ones counted;
+    else one wrong row stops all.
 
     Raises:
         DatasetError: the file is missing, is no table, lacks a column or filled-in rows, or rows

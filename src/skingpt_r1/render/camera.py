@@ -91,11 +91,6 @@ def _light(canvas: Canvas, camera: Camera) -> Field:
     return np.asarray(lit * gain, dtype=np.float32)
 
 
-def _overlay(picture: Field, mask: Image.Image, colour: tuple[float, ...], strength: float) -> None:
-    weight = np.asarray(mask, dtype=np.float32)[..., None] * np.float32(strength / 255)
-    picture += weight * (np.array(colour, np.float32) - picture)
-
-
 def _draw_hairs(picture: Field, camera: Camera, rng: np.random.Generator) -> None:
     side = len(picture)
     fine = 2 * side
@@ -112,7 +107,8 @@ def _draw_hairs(picture: Field, camera: Camera, rng: np.random.Generator) -> Non
         points = [(float(a), float(b)) for a, b in zip(xs, ys, strict=True)]
         pen.line(points, fill=255, width=max(1, round(fine / 112)))
     shade = rng.uniform(0.05, 0.28)
-    _overlay(picture, mask.reduce(2), (shade, shade * 0.8, shade * 0.65), 0.85)
+    weight = np.asarray(mask.reduce(2), dtype=np.float32)[..., None] * np.float32(0.85 / 255)
+    picture += weight * (np.array((shade, shade * 0.8, shade * 0.65), np.float32) - picture)
 
 
 def _turned(strip: NDArray[np.float32], side: str) -> NDArray[np.float32]:

@@ -3,9 +3,8 @@
 Also contact sheets: many pictures on one page, a row per condition.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from types import MappingProxyType
 
 import numpy as np
@@ -14,16 +13,14 @@ from PIL import Image, ImageDraw
 
 from skingpt_r1.render.camera import MODALITIES, Camera, set_up_camera, take_picture
 from skingpt_r1.render.conditions import CONDITIONS, Condition, draw_findings
-from skingpt_r1.render.lesions import draw_lesions
+from skingpt_r1.render.lesions import draw_lesion
 from skingpt_r1.render.skin import bare_skin
 
 # Diameters in pixels of a 112-pixel picture; the classes are clearly apart.
-DIAMETERS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {"small": (12, 16), "medium": (22, 30), "large": (40, 60)}
-)
-NUMBERS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"one": (1, 1), "few": (3, 5), "many": (9, 16)}
-)
+DIAMETERS: Mapping[str, tuple[float, float]] = {
+    "small": (12, 16), "medium": (22, 30), "large": (40, 60),
+}  # fmt: skip
+NUMBERS: Mapping[str, tuple[int, int]] = {"one": (1, 1), "few": (3, 5), "many": (9, 16)}
 
 Floats = NDArray[np.float64]
 Spots = NDArray[np.float64]  # [number, 3]: x, y and radius
@@ -98,7 +95,7 @@ def _linear(radii: Floats, field: Circle, rng: np.random.Generator) -> Spots:
     return np.array(spots)
 
 
-_ARRANGEMENTS = MappingProxyType({"scattered": _scattered, "grouped": _grouped, "linear": _linear})
+_ARRANGEMENTS = {"scattered": _scattered, "grouped": _grouped, "linear": _linear}
 
 
 def place_lesions(findings: Mapping[str, str], rng: np.random.Generator, field: Circle) -> Spots:
@@ -166,8 +163,9 @@ def render(plan: Plan, size: int = 112) -> NDArray[np.uint8]:
     """The RGB picture [size, size, 3] of a plan; the scene does not depend on the size."""
     rng = np.random.default_rng(plan.drawing_seed)
     canvas = bare_skin(rng, plan.fitzpatrick, size=size, texture=plan.camera.texture)
-    spots = [(float(x), float(y), float(r)) for x, y, r in plan.spots * canvas.scale]
-    draw_lesions(canvas, spots, plan.findings, plan.condition.marks, rng)
+    for x, y, radius in plan.spots * canvas.scale:
+        spot = (float(x), float(y), float(radius))
+        draw_lesion(canvas, spot, plan.findings, plan.condition.marks, rng)
     return take_picture(canvas, plan.camera, rng)
 
 
@@ -175,18 +173,9 @@ _LABEL_WIDTH = 118
 
 
 def contact_sheet(
-    seed: int,
-    *,
-    columns: int = 9,
-    conditions: Sequence[str] = (),
-    size: int = 112,
-    column_of: Callable[[Plan], int] | None = None,
+    seed: int, *, columns: int = 9, conditions: Sequence[str] = (), size: int = 112
 ) -> Image.Image:
-    """A page of pictures with a named row per condition, all by default.
-
-    `column_of` gives the column of a picture, for example one per skin type; without it the first
-    pictures of the seed are shown.
-    """
+    """A page of the first pictures of a seed, with a named row per condition, all by default."""
     names = [condition.name for condition in CONDITIONS]
     shown = list(conditions) or names
     page = Image.new("RGB", (_LABEL_WIDTH + columns * (size + 2), len(shown) * (size + 2)), "white")
@@ -194,14 +183,8 @@ def contact_sheet(
     for line, name in enumerate(shown):
         top, first = line * (size + 2), names.index(name)
         pen.text((4, top + size // 2 - 6), name, fill="black")
-        filled: set[int] = set()
-        for number in count():
-            plan = plan_case(first + number * len(names), seed)
-            column = number if column_of is None else column_of(plan)
-            if column not in filled and 0 <= column < columns:
-                filled.add(column)
-                left = _LABEL_WIDTH + column * (size + 2)
-                page.paste(Image.fromarray(render(plan, size)), (left, top))
-            if len(filled) == columns:
-                break
+        for column in range(columns):
+            plan = plan_case(first + column * len(names), seed)
+            left = _LABEL_WIDTH + column * (size + 2)
+            page.paste(Image.fromarray(render(plan, size)), (left, top))
     return page

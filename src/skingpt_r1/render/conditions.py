@@ -1,13 +1,12 @@
 """The sixteen rendered conditions of `conditions.yaml`, and the findings of a picture of one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from types import MappingProxyType
+from typing import Any
 
 import numpy as np
-import yaml
 
+from skingpt_r1.recipes import package_yaml
 from skingpt_r1.text.findings import RENDERED_SLOTS, WORDS
 
 Weights = Mapping[str, float]
@@ -15,45 +14,21 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One rendered condition.
+    """One rendered condition."""
 
-    Attributes:
-        name: the diagnosis, as the label of the case.
-        weights: slot -> value -> how often; the weights of a slot add up to one.
-        marks: details that the eight findings do not name; see `lesions.py`.
-    """
-
-    name: str
+    name: str  # the diagnosis, as the label of the case
+    # slot -> value -> how often; the weights of a slot add up to one
     weights: Mapping[str, Weights] = field(hash=False)
-    marks: frozenset[str] = frozenset()
+    marks: frozenset[str] = frozenset()  # details beside the eight findings; see `lesions.py`
 
 
+_DATA: Mapping[str, Any] = package_yaml("render/conditions.yaml")
 # What goes together in one picture: (slot, value) allows only these values of the other slot.
-FITS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
-    {
-        ("morphology", "macule", "size"): ("small", "medium"),
-        ("morphology", "papule", "size"): ("small", "medium"),
-        ("morphology", "vesicle", "size"): ("small",),
-        ("morphology", "pustule", "size"): ("small",),
-        ("morphology", "patch", "size"): ("medium", "large"),
-        ("morphology", "plaque", "size"): ("medium", "large"),
-        ("morphology", "nodule", "size"): ("medium", "large"),
-        ("morphology", "wheal", "size"): ("medium", "large"),
-        ("morphology", "ring", "size"): ("medium", "large"),
-        ("morphology", "macule", "surface"): ("smooth", "scaly", "rough"),
-        ("morphology", "patch", "surface"): ("smooth", "scaly", "rough", "crusted"),
-        ("morphology", "macule", "border"): ("sharp", "blurred", "irregular"),
-        ("morphology", "patch", "border"): ("sharp", "blurred", "irregular"),
-        ("size", "large", "count"): ("one", "few"),
-        ("count", "one", "arrangement"): ("solitary",),
-        ("count", "few", "arrangement"): ("scattered", "grouped", "linear"),
-        ("count", "many", "arrangement"): ("scattered", "grouped", "linear"),
-        ("count", "one", "distribution"): ("localised",),
-        ("arrangement", "scattered", "distribution"): ("widespread",),
-        ("arrangement", "grouped", "distribution"): ("localised",),
-        ("arrangement", "linear", "distribution"): ("localised",),
-    }
-)
+FITS: Mapping[tuple[str, ...], Sequence[str]] = {
+    tuple(place.split()): allowed.split() for place, allowed in _DATA["fits"].items()
+}
+# Pairs that share most findings and differ in one or two that can be seen.
+CONFUSABLE: Sequence[tuple[str, str]] = [(one, two) for one, two in _DATA["confusable"]]
 
 # Later slots are drawn among the values that fit the earlier ones.
 DRAWING_ORDER = (
@@ -65,29 +40,16 @@ def _weights(text: str) -> Weights:
     """Read "red 3, pink 1" as weights that add up to one."""
     pairs = [part.rsplit(" ", 1) for part in text.split(", ")]
     total = sum(float(weight) for _, weight in pairs)
-    return MappingProxyType({value: float(weight) / total for value, weight in pairs})
+    return {value: float(weight) / total for value, weight in pairs}
 
 
-def _read_conditions() -> Iterator[Condition]:
-    text = files("skingpt_r1.render").joinpath("conditions.yaml").read_text(encoding="utf-8")
-    for name, table in yaml.safe_load(text).items():
-        table["distribution"] = "localised 1, widespread 1"
-        weights = MappingProxyType({slot: _weights(table[slot]) for slot in RENDERED_SLOTS})
-        yield Condition(name, weights, frozenset(table.get("marks", "").split()))
+def _read_condition(name: str, table: Mapping[str, str]) -> Condition:
+    table = {**table, "distribution": "localised 1, widespread 1"}
+    weights = {slot: _weights(table[slot]) for slot in RENDERED_SLOTS}
+    return Condition(name, weights, frozenset(table.get("marks", "").split()))
 
 
-CONDITIONS: tuple[Condition, ...] = tuple(_read_conditions())
-
-# Pairs that share most findings and differ in one or two that can be seen.
-CONFUSABLE: tuple[tuple[str, str], ...] = (
-    ("psoriasis", "nummular eczema"),
-    ("tinea corporis", "granuloma annulare"),
-    ("melanocytic nevus", "melanoma"),
-    ("melanoma", "seborrheic keratosis"),
-    ("vitiligo", "pityriasis versicolor"),
-    ("basal cell carcinoma", "molluscum contagiosum"),
-    ("actinic keratosis", "nummular eczema"),
-)
+CONDITIONS = tuple(_read_condition(*item) for item in _DATA["conditions"].items())
 
 
 def allowed_values(slot: str, drawn: Mapping[str, str]) -> tuple[str, ...]:

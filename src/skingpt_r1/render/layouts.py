@@ -7,9 +7,8 @@ say what it is. Numbers have ten digits and more, which no published id has.
 
 A layout gets the conditions that the set has a label for, taken in the way in which its pictures
 are. A lesion may be photographed twice: findings, place and outline are the same, light and optics
-are not. Such pictures are of one lesion and must never be split.
-
-Rendered cases as a folder of PNG files with `metadata.jsonl`, in the layout of plain folders.
+are not. Such pictures are of one lesion and must never be split. `write_cases` writes PNG files
+with `metadata.jsonl`, the layout of plain folders.
 """
 
 import csv
@@ -17,47 +16,31 @@ import hashlib
 import io
 import json
 import logging
-import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from skingpt_r1.case import Case, SkinTone
-from skingpt_r1.data import READERS, write_folder
+from skingpt_r1.data import Reader, write_folder
 from skingpt_r1.data.readers import fitzpatrick17k, ham10000, pad_ufes_20
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.records import write_bytes_atomic
 from skingpt_r1.render.camera import set_up_camera
 from skingpt_r1.render.case import Plan, plan_case, render
 from skingpt_r1.render.conditions import CONDITIONS
-from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels
+from skingpt_r1.runs import process_map
+from skingpt_r1.text.taxonomy import Diagnosis, canonical, diagnoses, match_label
 
 DATASET = "synthetic"
 NOTE = "synthetic.json"
 logger = logging.getLogger(__name__)
-
-
-def _case(folder: Path, index: int, seed: int, size: int) -> Case:
-    plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
-    return Case(
-        id=name,
-        images=(folder / "images" / f"{name}.png",),
-        dataset=DATASET,
-        group=name,
-        label=plan.condition.name,
-        fitzpatrick=plan.fitzpatrick,
-        tone=SkinTone.from_fitzpatrick(plan.fitzpatrick),
-        findings=plan.findings,
-        attributes={**plan.attributes, "size_px": str(size)},
-    )
 
 
 def write_picture(path: Path, index: int, seed: int, size: int) -> None:
@@ -81,31 +64,42 @@ def claim(folder: Path, **note: str | int) -> None:
     Raises:
         DatasetError: the folder was made with another seed, size or layout.
     """
-    path = folder / NOTE
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != note:
-            raise DatasetError(
-                f"folder {folder.name!r} holds rendered pictures made with {found}, asked for"
-                f" {note}; give the same values, or another folder"
-            )
-        return
-    write_bytes_atomic(path, f"{json.dumps(note)}\n".encode())
+    found = _note(folder)
+    if found is None:
+        write_bytes_atomic(folder / NOTE, f"{json.dumps(note)}\n".encode())
+    elif found != note:
+        raise DatasetError(
+            f"folder {folder.name!r} holds rendered pictures made with {found}, asked for"
+            f" {note}; give the same values, or another folder"
+        )
 
 
 def rendered_layout(folder: Path) -> str | None:
     """The data set in whose layout a folder of rendered pictures is written; None for others."""
-    path = folder / NOTE
-    if not path.is_file():
-        return None
-    layout = json.loads(path.read_text(encoding="utf-8")).get("layout")
+    layout = (_note(folder) or {}).get("layout")
     return None if layout is None else str(layout)
+
+
+def _note(folder: Path) -> dict[str, Any] | None:
+    path = folder / NOTE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def iterate_cases(folder: Path, count: int, seed: int, size: int = 112) -> Iterator[Case]:
     """The cases that `write_cases` writes, without drawing anything."""
     for index in range(count):
-        yield _case(folder, index, seed, size)
+        plan, name = plan_case(index, seed), f"synthetic-{seed}-{index:06d}"
+        yield Case(
+            id=name,
+            images=(folder / "images" / f"{name}.png",),
+            dataset=DATASET,
+            group=name,
+            label=plan.condition.name,
+            fitzpatrick=plan.fitzpatrick,
+            tone=SkinTone.from_fitzpatrick(plan.fitzpatrick),
+            findings=plan.findings,
+            attributes={**plan.attributes, "size_px": str(size)},
+        )
 
 
 def write_cases(
@@ -142,14 +136,10 @@ def _write_pictures(cases: list[Case], seed: int, size: int, workers: int) -> No
     missing = [i for i, case in enumerate(cases) if not case.images[0].exists()]
     logger.info("rendering %d of %d pictures", len(missing), len(cases))
     paths = [cases[i].images[0] for i in missing]
-    seeds, sizes = [seed] * len(missing), [size] * len(missing)
-    if workers == 1 or len(missing) < 2 * workers:
-        for path, index in zip(paths, missing, strict=True):
-            write_picture(path, index, seed, size)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        list(pool.map(write_picture, paths, missing, seeds, sizes, chunksize=32))
+    draw = partial(write_picture, seed=seed, size=size)
+    with process_map(1 if len(missing) < 2 * workers else workers, chunk=32) as run:
+        for _ in run(draw, paths, missing):
+            pass
 
 
 # Random streams of a lesion beside those of its first picture; see `render.py`.
@@ -166,12 +156,6 @@ class Shot(NamedTuple):
     plan: Plan
 
 
-def label_of(condition: str, labels: Sequence[str]) -> str | None:
-    """The label of a set that a rendered condition has; None where the set has no class for it."""
-    found = fitting_labels(condition, labels)
-    return found[0] if len(found) == 1 else None
-
-
 def make_shots(
     labels: Sequence[str], modality: str, number: int, seed: int, *, twice: float = 0.0
 ) -> list[Shot]:
@@ -184,7 +168,7 @@ def make_shots(
     """
     if number < 1 or seed < 0:
         raise DatasetError(f"cannot render count={number}, seed={seed}; at least 1 and 0")
-    named = [(place, label_of(item.name, labels)) for place, item in enumerate(CONDITIONS)]
+    named = [(place, match_label(item.name, labels)) for place, item in enumerate(CONDITIONS)]
     turns = cycle([_lesions(place, label, modality, seed) for place, label in named if label])
     shots: list[Shot] = []
     while len(shots) < number:
@@ -276,8 +260,7 @@ def write_ham10000(folder: Path, count: int, seed: int, size: int = 112) -> list
             "dx": codes[shot.label], "dx_type": "", "age": "", "sex": "unknown",
             "localization": "unknown", "dataset": "rendered",
         })  # fmt: skip
-    _write(folder, ham10000.READER.name, "HAM10000_metadata.csv", rows, plans, seed, size)
-    return ham10000.READER.load(folder)
+    return _write(folder, ham10000.READER, "HAM10000_metadata.csv", rows, plans, seed, size)
 
 
 def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
@@ -310,8 +293,7 @@ def write_pad_ufes_20(folder: Path, count: int, seed: int, size: int = 112) -> l
             "biopsed": "False",
         }
         rows.append({column: known.get(column, "") for column in PAD_COLUMNS})
-    _write(folder, pad_ufes_20.READER.name, "metadata.csv", rows, plans, seed, size)
-    return pad_ufes_20.READER.load(folder)
+    return _write(folder, pad_ufes_20.READER, "metadata.csv", rows, plans, seed, size)
 
 
 def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -> list[Case]:
@@ -329,24 +311,22 @@ def write_fitzpatrick17k(folder: Path, count: int, seed: int, size: int = 112) -
         source = f"rendered:{seed}/{shot.lesion}"
         name = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
         plans[f"images/{name}.jpg"] = shot.plan
-        nine = _nine_parts(shot.label)
+        entry = _entry(shot.label)
         rows.append({
             "md5hash": name, "fitzpatrick_scale": str(shot.plan.fitzpatrick),
-            "fitzpatrick_centaur": "-1", "label": shot.label, "nine_partition_label": nine,
-            "three_partition_label": _three_parts(nine), "qc": "", "url": source,
+            "fitzpatrick_centaur": "-1", "label": shot.label,
+            "nine_partition_label": entry.nine_partition,
+            "three_partition_label": entry.three_partition, "qc": "", "url": source,
             "url_alphanum": re.sub(r"\W", "", source) + ".jpg",
         })  # fmt: skip
-    _write(folder, fitzpatrick17k.READER.name, "fitzpatrick17k.csv", rows, plans, seed, size)
-    return fitzpatrick17k.READER.load(folder)
+    return _write(folder, fitzpatrick17k.READER, "fitzpatrick17k.csv", rows, plans, seed, size)
 
 
-LAYOUTS: Mapping[str, Callable[[Path, int, int, int], list[Case]]] = MappingProxyType(
-    {
-        ham10000.READER.name: write_ham10000,
-        pad_ufes_20.READER.name: write_pad_ufes_20,
-        fitzpatrick17k.READER.name: write_fitzpatrick17k,
-    }
-)
+LAYOUTS: Mapping[str, Callable[[Path, int, int, int], list[Case]]] = {
+    ham10000.READER.name: write_ham10000,
+    pad_ufes_20.READER.name: write_pad_ufes_20,
+    fitzpatrick17k.READER.name: write_fitzpatrick17k,
+}
 
 
 def _number(seed: int, place: int) -> str:
@@ -364,28 +344,22 @@ def _elevation(shot: Shot) -> str:
     return "UNK" if morphology in _NEITHER else str(morphology not in _FLAT)
 
 
-def _nine_parts(label: str) -> str:
+def _entry(label: str) -> Diagnosis:
     name = canonical(label)
     assert name is not None, "every label of the set is in the taxonomy"
-    return diagnoses()[name].nine_partition
-
-
-def _three_parts(nine: str) -> str:
-    """As the published table has it: benign and malignant are of tumours, the rest is neither."""
-    first = nine.partition(" ")[0]
-    return first if first in ("benign", "malignant") else "non-neoplastic"
+    return diagnoses()[name]
 
 
 def _write(
     folder: Path,
-    layout: str,
+    reader: Reader,
     table: str,
     rows: Sequence[Row],
     plans: Mapping[str, Plan],
     seed: int,
     size: int,
-) -> None:
-    """Pictures first, the table when all are there."""
+) -> list[Case]:
+    """Pictures first, the table when all are there; the cases as the reader gives them."""
     if size < 32:
         raise DatasetError(f"cannot render size={size}; at least 32")
     try:
@@ -394,8 +368,8 @@ def _write(
             raise DatasetError(
                 f"{folder} holds a {table} that is not of rendered pictures; give another folder"
             )
-        claim(folder, layout=layout, seed=seed, size=size)
-        readme = README.format(title=READERS[layout].title)
+        claim(folder, layout=reader.name, seed=seed, size=size)
+        readme = README.format(title=reader.title)
         (folder / "README.txt").write_text(readme, encoding="utf-8")
         for name, plan in plans.items():
             path = folder / name
@@ -405,6 +379,7 @@ def _write(
     except OSError as error:
         raise DatasetError(f"cannot write rendered cases: {error}") from error
     write_bytes_atomic(folder / table, _csv(rows).encode())
+    return reader.load(folder)
 
 
 def _csv(rows: Sequence[Row]) -> str:

@@ -5,9 +5,8 @@ A condition's marks add details that the eight findings do not name: `asymmetric
 `base` redden the skin around; `edge-scale` keeps scale to the border.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -210,18 +209,16 @@ def _rough(canvas: Canvas, outline: Outline, body: Field, rng: np.random.Generat
     window *= 1 - (0.22 * smoothstep(grit, -0.8, -1.5) * body)[..., None]
 
 
-SURFACES: Mapping[str, Painter] = MappingProxyType(
-    {
-        "smooth": _smooth,
-        "scaly": _scaly,
-        "silvery": _silvery,
-        "crusted": _crusted,
-        "warty": _warty,
-        "shiny": _shiny,
-        "dimpled": _dimpled,
-        "rough": _rough,
-    }
-)
+SURFACES: Mapping[str, Painter] = {
+    "smooth": _smooth,
+    "scaly": _scaly,
+    "silvery": _silvery,
+    "crusted": _crusted,
+    "warty": _warty,
+    "shiny": _shiny,
+    "dimpled": _dimpled,
+    "rough": _rough,
+}
 
 
 def _relief(canvas: Canvas, outline: Outline, morphology: str) -> Field:
@@ -367,15 +364,3 @@ def draw_lesion(
         _vessels(canvas, outline, body, rng)
     if morphology == "vesicle":
         _glint(canvas, outline)
-
-
-def draw_lesions(
-    canvas: Canvas,
-    spots: Sequence[Spot],
-    findings: Mapping[str, str],
-    marks: frozenset[str],
-    rng: np.random.Generator,
-) -> None:
-    """Draw all lesions of a picture."""
-    for spot in spots:
-        draw_lesion(canvas, spot, findings, marks, rng)

@@ -3,42 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from skingpt_r1.recipes import package_yaml
+
 Field = NDArray[np.float32]
 
-# sRGB of skin, Fitzpatrick I..VI (our choice, judged by eye on contact sheets).
-SKIN_COLOURS = np.array(
-    [
-        (0.94, 0.80, 0.73), (0.89, 0.72, 0.62), (0.81, 0.62, 0.49),
-        (0.68, 0.49, 0.36), (0.50, 0.34, 0.24), (0.35, 0.235, 0.175),
-    ],
-    dtype=np.float32,
-)  # fmt: skip
-
-# Lesion colours at anchor Fitzpatrick types; between them the colour is interpolated. Redness turns
-# darker and more violaceous on dark skin, where "tan" is lighter than its surroundings.
-_ANCHORS: Mapping[str, tuple[tuple[int, tuple[float, float, float]], ...]] = MappingProxyType(
-    {
-        "red": ((1, (0.80, 0.32, 0.30)), (4, (0.62, 0.21, 0.20)), (6, (0.45, 0.11, 0.15))),
-        "pink": ((1, (0.93, 0.60, 0.60)), (4, (0.80, 0.46, 0.44)), (6, (0.60, 0.34, 0.36))),
-        "brown": ((1, (0.52, 0.33, 0.21)), (4, (0.36, 0.21, 0.12)), (6, (0.17, 0.095, 0.05))),
-        "black": ((1, (0.20, 0.15, 0.14)), (4, (0.13, 0.10, 0.10)), (6, (0.05, 0.045, 0.06))),
-        "white": ((1, (0.99, 0.95, 0.925)), (4, (0.92, 0.86, 0.81)), (6, (0.85, 0.78, 0.73))),
-        "tan": (
-            (1, (0.80, 0.60, 0.42)), (3, (0.65, 0.45, 0.28)), (4, (0.51, 0.34, 0.19)),
-            (5, (0.66, 0.49, 0.33)), (6, (0.55, 0.41, 0.28)),
-        ),
-        "yellow": ((1, (0.94, 0.83, 0.42)), (4, (0.86, 0.73, 0.36)), (6, (0.75, 0.62, 0.30))),
-        "purple": ((1, (0.61, 0.40, 0.56)), (4, (0.46, 0.27, 0.43)), (6, (0.36, 0.18, 0.36))),
-    }
-)  # fmt: skip
-
+_COLOURS: Mapping[str, Any] = package_yaml("render/skin.yaml")
+SKIN_COLOURS = np.array(_COLOURS["skin"], dtype=np.float32)  # sRGB, Fitzpatrick I..VI
 _BANK_SIDE = 320
 _BANK_SEED = 20
 
@@ -59,7 +36,7 @@ def lesion_colour(name: str, fitzpatrick: int) -> Field:
     if name == "skin-coloured":
         skin = SKIN_COLOURS[fitzpatrick - 1]
         return np.asarray(np.clip(skin * np.float32(1.04) + np.float32(0.02), 0, 1))
-    types, colours = zip(*_ANCHORS[name], strict=True)
+    types, colours = zip(*_COLOURS["lesions"][name].items(), strict=True)
     channels = [np.interp(fitzpatrick, types, channel) for channel in zip(*colours, strict=True)]
     return np.array(channels, dtype=np.float32)
 
@@ -104,7 +81,7 @@ def noise_bank(scale: float) -> Mapping[str, Field]:
     bank["flakes"] = (levels[nearest] * seams).astype(np.float32)
     first, second, _, _ = _cells(rng, side, 6.5 * scale)
     bank["lines"] = np.exp(-(((second - first) / (0.8 * scale)) ** 2)).astype(np.float32)
-    return MappingProxyType(bank)
+    return bank
 
 
 def cut(rng: np.random.Generator, name: str, shape: tuple[int, int], scale: float) -> Field:

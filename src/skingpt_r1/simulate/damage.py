@@ -1,17 +1,13 @@
-"""Narratives damaged in known ways at known strengths, and the scores that they deserve.
+"""Narratives damaged in known ways at known strengths, the scores that they deserve, and raters.
 
-Every damage can be found in picture and text alone; its words are in `damage.yaml`. The scores
-are simulated and our own choice: `true_scores` says how far each strength lowers each dimension.
-A wrong diagnosis is graver when it does not look alike, when the right name is not considered, and
-most when it takes a malignant disease for a harmless one or the reverse.
+Every damage can be found in picture and text alone; words and numbers are in `damage.yaml` and our
+own choice. A wrong diagnosis is graver when it does not look alike, when the right name is not
+considered, and most when it takes a malignant disease for a harmless one or the reverse.
+
+Simulated raters are formulas, not people: true scores with a lasting bias and noise. Their notes
+on a narrative, in the form of `format_notes`, come from the rendered case and the known damage: an
+evaluator that writes such notes first has its comparison on paper before a score depends on it.
 For research, not for diagnosis.
-
-Simulated raters: formulas, not people. For research, not for diagnosis.
-
-They give the true scores with a lasting bias and with noise, whose sizes are our choice. They also
-write notes on damaged narratives, in the form of `format_notes`: an evaluator that writes such
-notes first has its comparison on paper before a score depends on it. The notes are true: they come
-from the rendered case and the known damage.
 """
 
 import math
@@ -20,13 +16,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
-from typing import NamedTuple
-
-import yaml
+from typing import Any, NamedTuple
 
 from skingpt_r1.case import Case
+from skingpt_r1.recipes import package_yaml
 from skingpt_r1.render.conditions import CONDITIONS, CONFUSABLE
 from skingpt_r1.text.findings import WORDS
 from skingpt_r1.text.narrative import Narrative, make_narrative
@@ -43,22 +36,10 @@ from skingpt_r1.text.wording import (
     write_narrative,
 )
 
-# What the rendered conditions look like at first sight; confusable pairs are of one kind.
-LOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "scaly": ("psoriasis", "nummular eczema", "actinic keratosis", "lichen planus"),
-        "ring": ("tinea corporis", "granuloma annulare", "urticaria"),
-        "white": ("vitiligo", "pityriasis versicolor"),
-        "pigmented": ("melanocytic nevus", "melanoma", "seborrheic keratosis"),
-        "nodule": ("basal cell carcinoma", "molluscum contagiosum"),
-        "pustule": ("acne", "herpes zoster"),
-    }
-)
-# A wrong name up to a strength: it looks alike; the right name is listed; malignancy is wrong too.
-_GRADES = (
-    (0.45, True, True, False), (0.6, True, False, False),
-    (0.82, False, False, False), (1.0, False, False, True),
-)  # fmt: skip
+_DATA: Mapping[str, Any] = package_yaml("simulate/damage.yaml")
+# What the rendered conditions look like at first sight.
+LOOKS: Mapping[str, Sequence[str]] = _DATA["looks"]
+_GRADES, _BREAKS, _ADVICE = (_DATA["grades"][n] for n in ("wrong name", "broken chain", "advice"))
 _NEAREST = 2  # so many count as alike where nothing is known to be
 
 
@@ -102,15 +83,11 @@ def misname(
     chosen = alike
     if not looks_alike:
         rest = [name for name in names if name not in alike]
-        chosen = [name for name in rest if _swaps_malignancy(name, diagnosis) == errs_gravely]
+        chosen = [name for name in rest if (_course(name) != _course(diagnosis)) == errs_gravely]
     named = rng.choice(chosen)
     right = (diagnosis,) if is_listed else ()
     listed = [name for name in (*differential, *names) if name not in (named, diagnosis)]
     return named, tuple(dict.fromkeys((*right, *listed)))[: len(differential)]
-
-
-def _swaps_malignancy(named: str, diagnosis: str) -> bool:
-    return bool(is_malignant(named)) != bool(is_malignant(diagnosis))
 
 
 def _overlap(first: str, second: str) -> float:
@@ -137,88 +114,37 @@ class Wordings(NamedTuple):
         return self.held_out if held_out else self.training
 
 
-def _read_wordings() -> Mapping[str, Wordings]:
-    text = files("skingpt_r1.simulate").joinpath("damage.yaml").read_text(encoding="utf-8")
-    return {
-        name: Wordings(tuple(parts["training"]), tuple(parts["held_out"]))
-        for name, parts in yaml.safe_load(text).items()
-    }
-
-
-WORDINGS = _read_wordings()
-
+WORDINGS = {
+    name: Wordings(tuple(parts["training"]), tuple(parts["held_out"]))
+    for name, parts in _DATA["wordings"].items()
+}
 DROPPED, INVENTED, WRONG = "finding dropped", "finding invented", "wrong diagnosis"
 BROKEN, UNSAFE, VAGUE = "broken chain", "unsafe advice", "vague wording"
 KINDS = ("undamaged", DROPPED, INVENTED, WRONG, BROKEN, UNSAFE, VAGUE)
 SEVERAL = "several"
 
+_OF_KIND = _DATA["kinds"].items()
 # kind -> the dimension that it lowers most.
-OWN_DIMENSION: Mapping[str, str] = MappingProxyType(
-    {
-        DROPPED: "Clinical Coverage",
-        INVENTED: "Medical Groundedness",
-        WRONG: "Accuracy",
-        BROKEN: "Reasoning Coherence",
-        UNSAFE: "Safety",
-        VAGUE: "Description Precision",
-    }
-)
+OWN_DIMENSION: Mapping[str, str] = {kind: of["lowers"] for kind, of in _OF_KIND}
 # kind -> other dimensions that it touches, as a share of what its own one loses.
-NEIGHBOURS: Mapping[str, Mapping[str, float]] = MappingProxyType(
-    {
-        DROPPED: {"Description Precision": 0.2, "Reasoning Coherence": 0.1},
-        INVENTED: {"Accuracy": 0.2, "Description Precision": 0.1},
-        WRONG: {"Safety": 0.2, "Reasoning Coherence": 0.2},
-        BROKEN: {"Accuracy": 0.2, "Medical Groundedness": 0.1},
-        UNSAFE: {"Accuracy": 0.1, "Medical Groundedness": 0.1},
-        VAGUE: {"Clinical Coverage": 0.2, "Accuracy": 0.1},
-    }
-)
+NEIGHBOURS: Mapping[str, Mapping[str, float]] = {kind: of["beside"] for kind, of in _OF_KIND}
 UNDAMAGED_SCORE, WORST_SCORE = 4.8, 1.2
 
 # Strengths that an evaluator is tested on; training has all other hundredths but their neighbours,
 # so that what a grade that can be seen deserves is a spread of scores and never one number.
-HELD_OUT_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {
-        DROPPED: (0.375, 0.625, 0.875),
-        INVENTED: (0.25, 0.6, 0.9),
-        WRONG: (0.35, 0.65, 0.9),
-        BROKEN: (0.5, 0.85),
-        UNSAFE: (0.45, 0.8),
-        VAGUE: (0.375, 0.625, 0.875),
-    }
-)
+HELD_OUT_STRENGTHS: Mapping[str, Sequence[float]] = {kind: of["held_out"] for kind, of in _OF_KIND}
 _WEAKEST, _APART = 0.2, 0.02
-TRAINING_STRENGTHS: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {
-        kind: tuple(
-            strength
-            for strength in (hundredth / 100 for hundredth in range(round(_WEAKEST * 100), 101))
-            if all(abs(strength - other) > _APART for other in held_out)
-        )
-        for kind, held_out in HELD_OUT_STRENGTHS.items()
-    }
+TRAINING_STRENGTHS: Mapping[str, Sequence[float]] = {
+    kind: [
+        strength
+        for strength in (hundredth / 100 for hundredth in range(round(_WEAKEST * 100), 101))
+        if all(abs(strength - other) > _APART for other in held_out)
+    ]
+    for kind, held_out in HELD_OUT_STRENGTHS.items()
+}
+TRAINING_COMBINATIONS, HELD_OUT_COMBINATIONS = (
+    [tuple(kinds) for kinds in _DATA["combinations"][part]] for part in ("training", "held_out")
 )
-# Vague words need exact words to stand in for, so that dropped and vague never go together.
-TRAINING_COMBINATIONS: tuple[tuple[str, ...], ...] = (
-    (DROPPED, INVENTED), (DROPPED, BROKEN), (INVENTED, WRONG), (WRONG, UNSAFE), (BROKEN, VAGUE),
-    (UNSAFE, VAGUE), (INVENTED, UNSAFE), (WRONG, VAGUE), (DROPPED, WRONG, UNSAFE),
-    (INVENTED, BROKEN, VAGUE), (WRONG, BROKEN, UNSAFE), (DROPPED, INVENTED, UNSAFE),
-    (DROPPED, WRONG, BROKEN), (INVENTED, WRONG, VAGUE), (INVENTED, BROKEN, UNSAFE),
-    (BROKEN, UNSAFE, VAGUE),
-)  # fmt: skip
-HELD_OUT_COMBINATIONS: tuple[tuple[str, ...], ...] = (
-    (DROPPED, WRONG), (DROPPED, UNSAFE), (INVENTED, BROKEN), (INVENTED, VAGUE), (WRONG, BROKEN),
-    (BROKEN, UNSAFE), (DROPPED, INVENTED, BROKEN), (WRONG, UNSAFE, VAGUE),
-)  # fmt: skip
-
-# The chain breaks up to a strength by so many contradicted findings, and by another conclusion.
-_BREAKS = ((0.42, 1, False), (0.57, 2, False), (0.75, 0, True), (0.92, 1, True), (1.0, 2, True))
-# Advice up to a strength, as gravities.
-_ADVICE = (
-    (0.37, ("mild",)), (0.52, ("mild", "mild")), (0.7, ("serious",)),
-    (0.9, ("serious", "mild")), (1.0, ("grave",)),
-)  # fmt: skip
 _MOST_INVENTED = 3
 _SECOND_VALUE_SLOTS = ("border", "size")
 _SENTENCE_END = re.compile(r"(?<=\.) ")
@@ -226,12 +152,9 @@ _SENTENCE_END = re.compile(r"(?<=\.) ")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is wrong with a narrative.
+    """What is wrong with a narrative."""
 
-    Attributes:
-        parts: kind -> strength, above 0 and up to 1; empty when nothing is wrong.
-    """
-
+    # kind -> strength, above 0 and up to 1; empty when nothing is wrong
     parts: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -274,7 +197,7 @@ def num_invented(strength: float) -> int:
     return max(1, round(strength * _MOST_INVENTED))
 
 
-def gravities(strength: float) -> tuple[str, ...]:
+def gravities(strength: float) -> Sequence[str]:
     """The gravities of the harmful advice that a strength stands for."""
     return next(row[1] for row in _ADVICE if strength <= row[0])
 

@@ -34,6 +34,8 @@ BRIER = "Brier score"
 ECE = "calibration error"
 AURC = "area under risk-coverage"
 TOP_K = (3, 5)  # further places that the label may have among the candidates
+METRICS = (ACCURACY, BALANCED, MACRO_F1, *(f"top-{k} {ACCURACY}" for k in TOP_K))
+CALIBRATION = (BRIER, ECE, AURC)
 UNMATCHED = -1
 BINS = 10
 CURVE_POINTS = 50  # of a risk-coverage curve as it is shown
@@ -112,6 +114,21 @@ def classification_metrics(said: Predictions, boot: Bootstrap) -> dict[str, Inte
             hits = top_hits(said, k)
             found[f"top-{k} {ACCURACY}"] = bootstrap_share(hits, said.groups, **boot._asdict())
     return found
+
+
+def balanced_difference(
+    first: Predictions, second: Predictions, boot: Bootstrap
+) -> Interval | None:
+    """How much higher the balanced accuracy of `first` is on the same cases, paired."""
+    sums = np.hstack([_class_sums(first), _class_sums(second)])
+
+    def gap(rows: Floats) -> Floats:
+        ours, theirs = np.split(rows, 2, axis=1)
+        return _mean_recall(ours) - _mean_recall(theirs)
+
+    drawn = gap(resampled_sums(sums, first.groups, **boot._asdict()))
+    value = float(gap(sums.sum(axis=0)[None])[0])
+    return percentile_interval(value, drawn, len(first.labels), len(set(first.groups)))
 
 
 def class_scores(said: Predictions, boot: Bootstrap) -> list[ClassScore]:

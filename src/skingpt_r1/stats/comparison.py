@@ -24,7 +24,6 @@ from skingpt_r1.stats.intervals import (
 )
 
 ALPHA = 0.05  # a smaller adjusted p-value is shown as a difference
-NO_DIFFERENCE = "no difference shown"
 Test = Literal["paired bootstrap", "exact McNemar"]
 
 
@@ -48,18 +47,6 @@ class Comparison(NamedTuple):
     test: Test
     p: float
     p_holm: float
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether a difference is shown."""
-        return self.p_holm < ALPHA
-
-    @property
-    def words(self) -> str:
-        """The better system, or that no difference is shown."""
-        if not self.is_shown:
-            return NO_DIFFERENCE
-        return self.first if self.difference.value > 0 else self.second
 
 
 def means(table: SystemValues, boot: Bootstrap) -> dict[str, Interval | None]:

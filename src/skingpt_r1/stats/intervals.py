@@ -61,6 +61,12 @@ class Bootstrap(NamedTuple):
     resamples: int = 2000
 
 
+def per_cent(value: float, low: float | None, high: float | None) -> str:
+    """`51.6 (45.9 to 57.2)`."""
+    ends = NO_INTERVAL if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    return f"{100 * value:.1f} ({ends})"
+
+
 def bootstrap_mean(
     values: ArrayLike,
     groups: Sequence[Hashable] | None = None,

@@ -4,10 +4,9 @@ import re
 from typing import NamedTuple
 
 from skingpt_r1.text.taxonomy import canonical, holds_malignancy, is_malignant, is_name
-from skingpt_r1.text.tokens import pattern, words_of
+from skingpt_r1.text.tokens import patterns, words_of
 
-_DISEASE = pattern("conclusions", "disease")
-_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
+_RE = patterns("conclusions")
 _KINDS, _QUALITIES, _OTHERS = map(words_of, ("kinds", "qualities", "back_references"))
 # Qualities that are a part of names, and words after which another thing is meant.
 _NAMED_QUALITIES = frozenset(("benign", "inflamed", "irritated", "well", "well-differentiated"))
@@ -29,12 +28,12 @@ def is_english(text: str) -> bool:
 
 def names_disease(phrase: str) -> bool:
     """Whether a phrase names a disease, by its words or in the taxonomy, not only a kind."""
-    return not is_kind(phrase) and (_DISEASE.search(phrase) is not None or is_known(phrase))
+    return not is_kind(phrase) and (_RE["disease"].search(phrase) is not None or is_known(phrase))
 
 
 def is_kind(phrase: str) -> bool:
     """Whether every word only says what kind of thing it is, as in `benign process`."""
-    return all(word.lower() in _KINDS for word in _WORD.findall(phrase))
+    return all(word.lower() in _KINDS for word in _RE["word"].findall(phrase))
 
 
 def is_known(phrase: str) -> bool:
@@ -44,7 +43,7 @@ def is_known(phrase: str) -> bool:
 
 def could_be_name(phrase: str) -> bool:
     """Whether a phrase has the shape of a name: short, and not a quality or a back reference."""
-    words = [word.lower() for word in _WORD.findall(phrase)]
+    words = [word.lower() for word in _RE["word"].findall(phrase)]
     if not 0 < len(words) <= 12 or len(phrase) > _LONGEST_NAME:
         return False
     if words[0] in _QUALITIES and not _is_described(phrase, words):
@@ -67,50 +66,19 @@ class Conclusion(NamedTuple):
     kind: str = ""  # of disease, such as `vascular lesion`; counts where no disease is named
 
 
-_VERDICT = pattern("conclusions", "verdict")
-_CUE = pattern("conclusions", "cue")
-_BACKWARD = pattern("conclusions", "backward")
-_NEGATED = pattern("conclusions", "negated")
-_MAY = re.compile(
-    r"\b(?:may|might|could|can|would)\s(?:also\s|potentially\s|possibly\s)?$", re.IGNORECASE
-)
-_ADVICE = pattern("conclusions", "advice")
-_FILLER = pattern("conclusions", "filler")
-_STOP = pattern("conclusions", "stop")
-_NUMBER = re.compile(r"^[\s*_#>-]*\(?(?:\d{1,2}[.):]|[A-Ha-h]\))\s+")
-_SHARE = re.compile(r"\s?[(\[]\s?[~≈]?\d{1,3}(?:[.,]\d{1,3})?\s?%\s?[)\]](?=[\s*_.]{0,8}$)")
-_PART = pattern("conclusions", "part")
-_TURN = pattern("conclusions", "turn")
-_BRACKET = re.compile(r"\s?\([^()]{1,60}\)")
-_OR = pattern("conclusions", "or")
-_AND_BOLD = re.compile(r"^\s(?:and|with)\s(?:\w+\s){0,2}\*\*([^*\n]{2,120})\*\*", re.IGNORECASE)
-_BOLD = re.compile(r"\*{1,3}([^*\n]{2,120})\*{1,3}")
-_BREAK = re.compile(
-    r"\b(?:not|rather\sthan|rul(?:e|ed|es|ing)\sout|other\sthan|instead\sof|unlikely)\b|[;—]", re.I
-)
-_HEDGE = re.compile(
-    r"^[\s*_]*(?:a\s|an\s|the\s)?(?:possibl[ey]|potential(?:ly)?|perhaps)\b", re.IGNORECASE
-)
-_COULD_BE = re.compile(r"\b(?:could|might|may)\W{1,4}be\b", re.IGNORECASE)
-_CLAUSE = pattern("conclusions", "clause")
-
-
-_DANGLING = pattern("conclusions", "dangling")
-
-
 def bare_phrase(text: str) -> str:
     """A phrase without markdown, quotes, closing punctuation and surplus white space.
 
     A number in front of it and a share behind it are left out too: `1. Psoriasis (70 %)`.
     """
-    text = _SHARE.sub("", _NUMBER.sub("", text))
+    text = _RE["share"].sub("", _RE["number"].sub("", text))
     bare = re.sub(r"[*_`#]+", " ", text)
     return re.sub(r"\s+", " ", bare).strip(' \t.,;:!?"“”‘-–—|{}')
 
 
 def is_clause(phrase: str) -> bool:
     """Whether a phrase has a verb and so is a sentence rather than a name."""
-    return _CLAUSE.search(phrase) is not None
+    return _RE["clause"].search(phrase) is not None
 
 
 def has_alternatives(phrase: str) -> bool:
@@ -121,7 +89,7 @@ def has_alternatives(phrase: str) -> bool:
 
 def is_finished(value: str) -> bool:
     """Whether a name at the end of a text, without a full stop, is a whole one."""
-    return _DANGLING.search(value) is None and value.count("(") <= value.count(")")
+    return _RE["dangling"].search(value) is None and value.count("(") <= value.count(")")
 
 
 def goes_on(rest: str) -> bool:
@@ -132,17 +100,15 @@ def goes_on(rest: str) -> bool:
 
 def conclusion(sentence: str) -> Conclusion:
     """What a sentence concludes; a strong cue counts more than a weak one, the first most."""
-    sentence = re.sub(
-        r"(hand),?[ -](foot),?[ -](?:and[ -])?(mouth)", r"\1-\2-\3", sentence, flags=re.I
-    )
-    for match in _VERDICT.finditer(sentence):
+    sentence = _RE["hand_foot_mouth"].sub(r"\1-\2-\3", sentence)
+    for match in _RE["verdict"].finditer(sentence):
         found = _after(sentence, match, strong=True)
         if found is not None and not found.kind:
             return found
     before = _before(sentence)
     if before is not None:
         return before
-    cues = [_after(sentence, match, strong=False) for match in _CUE.finditer(sentence)]
+    cues = [_after(sentence, match, strong=False) for match in _RE["cue"].finditer(sentence)]
     said = [cue for cue in cues if cue is not None]
     return min(said, key=lambda cue: (bool(cue.kind), cue.hedged), default=Conclusion())
 
@@ -150,13 +116,14 @@ def conclusion(sentence: str) -> Conclusion:
 def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | None:
     """The name behind a cue; None when the cue is negated, conditional or names nothing."""
     clause = sentence[max(0, cue.start() - 120) : cue.start()]
-    if _NEGATED.search(clause[-40:]) or _MAY.search(clause[-30:]) or _ADVICE.search(clause):
+    is_open = _RE["negated"].search(clause[-40:]) or _RE["may"].search(clause[-30:])
+    if is_open or _RE["advice"].search(clause):
         return None
     rest = sentence[cue.end() : cue.end() + 260]
-    hedged = _HEDGE.match(rest) is not None
+    hedged = _RE["hedge"].match(rest) is not None
     bold = _bold(rest, strong=strong)
     name, tail = bold or _noun(rest)
-    hedged = hedged or _HEDGE.match(name) is not None
+    hedged = hedged or _RE["hedge"].match(name) is not None
     name = re.sub(r"^(?:possible|potential|suspected|probable|likely)\s", "", name, flags=re.I)
     if not _is_name(name, trusted=strong and bold is not None):
         is_class = is_kind(name) and is_known(name) and not hedged
@@ -167,8 +134,8 @@ def _after(sentence: str, cue: re.Match[str], *, strong: bool) -> Conclusion | N
     if name != alone and not is_malignant(name):
         return Conclusion(several=True)
     if hedged:
-        return Conclusion(name, several=_COULD_BE.search(sentence) is not None)
-    joined = _AND_BOLD.match(tail) if bold else None
+        return Conclusion(name, several=_RE["could_be"].search(sentence) is not None)
+    joined = _RE["and_bold"].match(tail) if bold else None
     if joined and tail.lstrip().lower().startswith("and") and names_disease(joined[1]):
         name = f"{name} and {bare_phrase(joined[1])}"
     return Conclusion(name)
@@ -179,10 +146,10 @@ def _with_part(name: str, tail: str) -> str:
     head, _, last = name.rpartition(" ")
     is_participle = last.endswith("ing") and head != ""  # `keratosis progressing | to carcinoma`
     benign, rest = (head, f" {last}{tail}") if is_participle else (name, tail)
-    part = _PART.match(rest)
+    part = _RE["part"].match(rest)
     if part is None or is_malignant(benign) is not False:
         return name
-    said = _TURN.split(part[0])[0]
+    said = _RE["turn"].split(part[0])[0]
     return bare_phrase(f"{benign} {said}") if holds_malignancy(said) else name
 
 
@@ -193,7 +160,7 @@ def _is_name(name: str, *, trusted: bool) -> bool:
 
 
 def _is_alternative(tail: str) -> bool:
-    match = _OR.match(tail)
+    match = _RE["or"].match(tail)
     if match is None:
         return False
     other, _ = _bold(tail[match.end() :], strong=False) or _noun(tail[match.end() :])
@@ -201,8 +168,8 @@ def _is_alternative(tail: str) -> bool:
 
 
 def _bold(rest: str, *, strong: bool) -> tuple[str, str] | None:
-    for match in _BOLD.finditer(rest[:240]):
-        if _BREAK.search(rest, 0, match.start()):
+    for match in _RE["bold"].finditer(rest[:240]):
+        if _RE["break"].search(rest, 0, match.start()):
             return None
         name = _without_parentheses(bare_phrase(match[1]))
         if could_be_name(name) and not is_kind(name) and (strong or names_disease(name)):
@@ -212,17 +179,14 @@ def _bold(rest: str, *, strong: bool) -> tuple[str, str] | None:
 
 def _noun(rest: str) -> tuple[str, str]:
     start = 0
-    while (match := _FILLER.match(rest, start)) and match.end() > start:
+    while (match := _RE["filler"].match(rest, start)) and match.end() > start:
         start = match.end()
-    clause = re.match(
-        r"[^.,;:(]{0,60}?\s(?:is|are)\s(?:indeed\s|likely\s|most\slikely\s)?(?:an?\s|the\s)?",
-        rest[start:],
-    )
-    if clause and not names_disease(rest[start : start + clause.end()]):
-        start += clause.end()
-    stop = _STOP.search(rest, start)
+    clause = _RE["subject"].match(rest, start)
+    if clause and not names_disease(clause[0]):
+        start = clause.end()
+    stop = _RE["stop"].search(rest, start)
     end = stop.start() if stop else len(rest)
-    bracket = _BRACKET.match(rest, end)
+    bracket = _RE["bracket"].match(rest, end)
     if bracket and is_name(rest[start : bracket.end()]):
         end = bracket.end()
     return bare_phrase(rest[start:end]), rest[end:]
@@ -230,7 +194,7 @@ def _noun(rest: str) -> tuple[str, str]:
 
 def _before(sentence: str) -> Conclusion | None:
     """The name in front of `... is the most likely diagnosis`."""
-    match = _BACKWARD.search(sentence)
+    match = _RE["backward"].search(sentence)
     if match is None:
         return None
     head = sentence[max(0, match.start() - 120) : match.start()].rstrip()
@@ -254,18 +218,8 @@ def _whole_name(name: str, head: str) -> str:
 
 def _tail_noun(head: str) -> str:
     bare, _, bracket = head.partition("(") if head.endswith(")") else (head, "", "")
-    noun = _last_noun(bare.rstrip())
+    noun = _RE["before_noun"].split(bare.rstrip())[-1]
     return f"{noun} ({bracket}" if bracket and is_name(f"{noun} {bracket}") else noun
-
-
-def _last_noun(head: str) -> str:
-    cut = re.split(
-        r"[.,;:—–]|\b(?:that|deduce|makes?|making|of|and|while|supports?|suggests?|to|towards?|with|conclude|is|are"
-        r"|for|as|possible|think|believe|the|a|an)\b",
-        head,
-        flags=re.IGNORECASE,
-    )
-    return cut[-1]
 
 
 def _without_parentheses(name: str) -> str:

@@ -7,20 +7,17 @@ not stated.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.text.tokens import pattern, vocabulary
+from skingpt_r1.text.tokens import VOCABULARY, patterns
 
 # slot -> value -> words that name it; the first is the preferred one.
-WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        slot: {value: tuple(names) for value, names in values.items()}
-        for slot, values in vocabulary()["findings"].items()
-    }
-)
+WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    slot: {value: tuple(names) for value, names in values.items()}
+    for slot, values in VOCABULARY["findings"].items()
+}
 # What a rendered case always knows; the other slots come from the metadata of real data sets.
 RENDERED_SLOTS = (
     "count", "size", "colour", "morphology", "border", "surface", "arrangement", "distribution",
@@ -54,38 +51,32 @@ def check_findings(findings: Mapping[str, str]) -> list[str]:
     ]
 
 
-def finding_accuracy(
-    text: str, findings: Mapping[str, str], slots: Iterable[str] | None = None
-) -> float:
-    """Share of the true findings that a text names rightly; one it does not mention is wrong.
-
-    By default all slots of `findings` count.
-    """
-    scored = [slot for slot in (slots or findings) if slot in findings]
-    if not scored:
+def finding_accuracy(text: str, findings: Mapping[str, str]) -> float:
+    """Share of the true findings that a text names rightly; one it does not mention is wrong."""
+    if not findings:
         raise ValueError("no known finding to compare with")
     said = read_findings(text)
-    return sum(said.get(slot) == findings[slot] for slot in scored) / len(scored)
+    return sum(said.get(slot) == value for slot, value in findings.items()) / len(findings)
 
 
-_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
-_SUPPOSED = pattern("findings", "supposed")
-_NEGATED = re.compile(r"\b(?:no|not|never|without|denie[sd]|absen\w+)\b", re.IGNORECASE)
+_RE = patterns("findings")
 
 
 def statements(text: str) -> Iterator[str]:
     """The sentences that state something about this case, and do not only suppose it."""
-    return (part for part in _SENTENCE.split(text) if part and not _SUPPOSED.search(part))
+    return (
+        part for part in _RE["sentence"].split(text) if part and not _RE["supposed"].search(part)
+    )
 
 
 def is_negated(sentence: str) -> bool:
     """Whether a sentence says that something is not there."""
-    return _NEGATED.search(sentence) is not None
+    return _RE["negated"].search(sentence) is not None
 
 
 Sign = tuple[str, str]
 _SIGN = "sign"  # in place of the slot of a further sign
-_FURTHER: Mapping[str, str] = vocabulary()["signs"]
+_FURTHER: Mapping[str, str] = VOCABULARY["signs"]
 _NAMES = tuple(_FURTHER)
 # One pattern for all: the text is gone through once, whatever the number of signs.
 _ANY_SIGN = re.compile(
@@ -94,10 +85,6 @@ _ANY_SIGN = re.compile(
     + r")(?![\w-])",
     re.IGNORECASE,
 )
-_OTHER_SENSE = pattern("findings", "other_sense")
-_CLAUSE = re.compile(r"[.;!?\n]|,\s|:\s|\b(?:but|while|whereas|although|however)\b")
-_DENIED = pattern("findings", "denied")
-_VAGUE = pattern("findings", "vague")
 
 
 class Stated(NamedTuple):
@@ -123,12 +110,12 @@ def read_signs(text: str) -> Stated:
     """What a text states, clause by clause; a clause that denies states nothing."""
     stated: set[Sign] = set()
     mentioned: list[Sign] = []
-    for clause in _CLAUSE.split(_OTHER_SENSE.sub(" ", text)):
+    for clause in _RE["clause"].split(_RE["other_sense"].sub(" ", text)):
         found = [_sign(match) for match in _ANY_SIGN.finditer(clause)]
         mentioned += found
-        if found and not is_negated(clause) and not _DENIED.search(clause):
+        if found and not is_negated(clause) and not _RE["denied"].search(clause):
             stated.update(found)
-    num_vague = len(_VAGUE.findall(text))
+    num_vague = len(_RE["vague"].findall(text))
     return Stated(frozenset(stated), frozenset(mentioned), len(mentioned), num_vague)
 
 

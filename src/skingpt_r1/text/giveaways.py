@@ -4,10 +4,9 @@ A diagnosis is given away by its name, a synonym, a kind of it or an adjective. 
 that only a person can tell are allowed where the case records them, else they are invented.
 A hit names its kind, never the words.
 
-Whether a text says anything clinical at all, before anybody judges how well it says it.
-
-Blank fields, placeholders, headings alone, messages of servers and programs, and refusals say
-nothing. A short answer (`melanoma`, `Dx: BCC`) says something; so does what is not recognised.
+Also whether a text says anything clinical at all: blank fields, placeholders, headings alone,
+messages of servers and programs, and refusals do not. A short answer (`melanoma`, `Dx: BCC`) says
+something; so does what is not recognised.
 """
 
 import re
@@ -18,7 +17,7 @@ from functools import cache
 from skingpt_r1.text.conclusions import names_disease
 from skingpt_r1.text.findings import WORDS, is_negated, read_findings, statements
 from skingpt_r1.text.taxonomy import canonical, diagnoses, normalise
-from skingpt_r1.text.tokens import pattern, vocabulary, without_invisible
+from skingpt_r1.text.tokens import VOCABULARY, patterns, without_invisible
 from skingpt_r1.text.values import given_text, truth
 
 # Names this long do not turn up by chance when the spaces of a text are left out.
@@ -56,7 +55,7 @@ def names_of(diagnosis: str) -> tuple[str, ...]:
         kin |= {name for name, entry in table.items() if found in entry.parents}
         names |= {normalise(other) for name in kin for other in (name, *table[name].synonyms)}
     words = {word for name in names for word in name.split()}
-    for noun, adjectives in vocabulary()["adjectives"].items():
+    for noun, adjectives in VOCABULARY["adjectives"].items():
         if normalise(noun) in words:
             names |= set(map(normalise, adjectives))
     return tuple(sorted(names - _FINDING_WORDS - {""}, key=lambda name: (-len(name), name)))
@@ -65,10 +64,9 @@ def names_of(diagnosis: str) -> tuple[str, ...]:
 # What only a person can tell: its name, the words that tell it, the columns that record it.
 _HISTORY: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (name, re.compile(rf"\b(?:{'|'.join(kind['words'])})\b", re.IGNORECASE), tuple(kind["columns"]))
-    for name, kind in vocabulary()["history"].items()
+    for name, kind in VOCABULARY["history"].items()
 )
-_AGE = re.compile(r"\b(\d{1,3})[\s-]years?[\s-]old\b|\bage[d]?\s+(\d{1,3})\b", re.IGNORECASE)
-_FUTURE = pattern("giveaways", "future")
+_RE = patterns("giveaways")
 
 
 def invented_history(
@@ -82,11 +80,11 @@ def invented_history(
         attributes: other columns of the case; a recorded `False` allows only the negation.
     """
     for sentence in statements(text):
-        past = _FUTURE.sub(" ", sentence)
+        past = _RE["future"].sub(" ", sentence)
         for name, words, columns in _HISTORY:
             if words.search(past) and not _is_recorded(columns, past, attributes):
                 return name
-        for age in _AGE.finditer(past):
+        for age in _RE["age"].finditer(past):
             if (age[1] or age[2]) != context.get("age"):
                 return "age"
     return None
@@ -101,12 +99,12 @@ def _is_recorded(columns: tuple[str, ...], sentence: str, attributes: Mapping[st
 
 
 _KINDS = ("e-mail address", "web address", "date", "hospital number", "telephone number", "name")
-_IDENTITY = {kind: pattern("identity", kind) for kind in _KINDS}
+_IDENTITY = patterns("identity")
 
 
 def identity_words(text: str) -> str | None:
     """The kind of identifying words that a text holds; None when it holds none."""
-    return next((kind for kind, pattern in _IDENTITY.items() if pattern.search(text)), None)
+    return next((kind for kind in _KINDS if _IDENTITY[kind].search(text)), None)
 
 
 NO_WORDS = "it has no words"
@@ -118,33 +116,23 @@ _PLACEHOLDER = "it has headings, placeholders or phrases alone"
 _SEEN = frozenset({"colour", "morphology", "surface"})
 _LONGEST_WORD = 60
 _LONGEST_TEXT = 50_000  # characters that are looked at; no judge reads more
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 # A text of nothing but these words says nothing clinical, in whatever order they stand.
-_EMPTY_WORDS = frozenset(_WORD.findall(vocabulary()["empty"]))
-_EMPTY_HAN = pattern("content", "empty_han")
-_FAULT = pattern("content", "fault")
-_PAGE = re.compile(r"\s*(?:<!doctype html|<html|<\?xml)", re.IGNORECASE)
-_CLAUSE = pattern("content", "clause")
-_DECLINES = pattern("content", "declines")
-_HELPS = re.compile(r"\b(?:help|assist|comply|support)\b", re.IGNORECASE)
-_HAN_DISEASE = re.compile(r"[癌瘤疹炎疣癣癬痣疮瘡疱苔斑痤銀银疖疥麻腫肿]")
-_TAG = re.compile(r"<[^<>]{0,300}>")
-_KEY = re.compile(r"\"\w{1,60}\"\s{0,3}:")
+_EMPTY_WORDS = frozenset(_RE["word"].findall(VOCABULARY["empty"]))
 
 
 def no_content(text: str) -> str | None:
     """Why a text says nothing clinical that could be judged; None when it says something."""
     shown = without_invisible(unicodedata.normalize("NFKC", text[:_LONGEST_TEXT]))
     seen = shown.replace("’", "'")
-    is_page = _PAGE.match(seen) is not None
-    plain = _KEY.sub(" ", _TAG.sub(" ", seen) if is_page else seen)
-    if not _WORD.search(plain):
+    is_page = _RE["page"].match(seen) is not None
+    plain = _RE["key"].sub(" ", _RE["tag"].sub(" ", seen) if is_page else seen)
+    if not _RE["word"].search(plain):
         return NO_WORDS
-    clauses = [clause for clause in _CLAUSE.split(plain) if clause and not clause.isspace()]
+    clauses = [clause for clause in _RE["clause"].split(plain) if clause and not clause.isspace()]
     kept = [words for clause in clauses if not _declines(clause, words := _words(clause))]
     if any(map(_is_clinical, kept)):
         return None
-    if is_page or _FAULT.search(plain):
+    if is_page or _RE["fault"].search(plain):
         return _ERROR
     if len(kept) < len(clauses):
         return _REFUSAL
@@ -153,14 +141,14 @@ def no_content(text: str) -> str | None:
 
 def _declines(clause: str, words: str) -> bool:
     """Whether a clause refuses, and does not report what cannot be seen or excluded."""
-    if _DECLINES.search(clause) is None:
+    if _RE["declines"].search(clause) is None:
         return False
-    return _HELPS.search(clause) is not None or not _is_clinical(words)
+    return _RE["helps"].search(clause) is not None or not _is_clinical(words)
 
 
 def _is_clinical(words: str) -> bool:
     """Whether words name a disease or what is seen."""
-    named = names_disease(words) or _HAN_DISEASE.search(words) is not None
+    named = names_disease(words) or _RE["han_disease"].search(words) is not None
     return named or not _SEEN.isdisjoint(read_findings(words))
 
 
@@ -168,8 +156,8 @@ def _words(clause: str) -> str:
     """The words of a clause that may say something."""
     return " ".join(
         word
-        for word in _WORD.findall(clause.lower())
+        for word in _RE["word"].findall(clause.lower())
         if word not in _EMPTY_WORDS
         and len(word) <= _LONGEST_WORD
-        and (len(word) > 1 if word.isascii() else _EMPTY_HAN.fullmatch(word) is None)
+        and (len(word) > 1 if word.isascii() else _RE["empty_han"].fullmatch(word) is None)
     )

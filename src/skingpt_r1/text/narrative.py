@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from skingpt_r1.errors import NarrativeError
@@ -41,23 +40,10 @@ from skingpt_r1.text.sections import (
     texts_of,
 )
 from skingpt_r1.text.taxonomy import canonical
-from skingpt_r1.text.tokens import control_token, pattern, readings
+from skingpt_r1.text.tokens import VOCABULARY, control_token, patterns, readings
 
 # reason code -> what it means; every NarrativeError carries one of these.
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "empty": "the text has no words",
-        "refusal": "the writer declines to answer",
-        "truncated": "the text breaks off before a conclusion",
-        "no_diagnosis": "no sentence concludes with a diagnosis",
-        "several_diagnoses": "the conclusion leaves several diagnoses open",
-        "contradictory": "two conclusions exclude each other",
-        "normal_skin": "the conclusion is that nothing is wrong",
-        "insufficient_information": "the writer says that too little is known to conclude",
-        "other_language": "the text is in another language than English",
-        "not_canonical": "a field cannot be part of the canonical form",
-    }
-)
+REASONS: Mapping[str, str] = VOCABULARY["narrative_reasons"]
 MARKS = ("<think>", "</think>", "<answer>", "</answer>")
 _TITLES = ("Observation:", "Reasoning:", "Differential:")
 
@@ -160,21 +146,8 @@ def _fail(reason: str) -> NoReturn:
     raise NarrativeError(reason, f"{REASONS[reason]} ({reason}); no diagnosis was read")
 
 
-# Narratives that are written as a JSON object: what a key tells.
-_ROLES = {
-    "diagnosis": {
-        "diagnosis", "diagnoses", "final_diagnosis", "primary_diagnosis", "main_diagnosis",
-        "most_likely_diagnosis", "leading_diagnosis", "final_answer", "answer", "label",
-        "prediction", "dx",
-    },
-    "differential": {
-        "differential", "differentials", "differential_diagnosis", "differential_diagnoses", "ddx",
-        "alternatives", "other_diagnoses",
-    },
-    "observation": {"observation", "observations", "findings", "description"},
-    "reasoning": {"reasoning", "analysis", "rationale", "explanation", "thought", "thinking"},
-}  # fmt: skip
-_ROLE = {name: role for role, names in _ROLES.items() for name in names}
+# What a key of a narrative that is written as a JSON object tells.
+_ROLE = {name: role for role, names in VOCABULARY["roles"].items() for name in names.split()}
 _NAMES_OF_A_NAME = ("name", "diagnosis", "label", "condition", "disease")
 _MOST_FAILURES = 20  # braces that open no object; behind so many there is none
 
@@ -227,40 +200,24 @@ def _differential(text: str, end: int, diagnosis: str) -> tuple[str, ...]:
     """The names that stand under a title; else those of a list that is announced before the end."""
     listed = texts_of(sections(text), "differential")
     named = [item.name for item in items(listed)]
-    mention = None if named else _MENTIONS_OTHERS.search(text, 0, end)
+    mention = None if named else _RE["mentions_others"].search(text, 0, end)
     if mention:
-        bold = (bare_phrase(match[1]) for match in _LISTED.finditer(text, mention.start(), end))
+        bold = (
+            bare_phrase(match[1]) for match in _RE["listed"].finditer(text, mention.start(), end)
+        )
         named = [name for name in bold if names_disease(name)]
     return _others(named, diagnosis)
 
 
-_NONE = pattern("narrative", "none")
-_NORMAL = pattern("narrative", "normal")
-_UNKNOWN = pattern("narrative", "unknown")
-_ABSENCES = {"no_diagnosis": _NONE, "normal_skin": _NORMAL, "insufficient_information": _UNKNOWN}
+_RE = patterns("narrative")
+_ABSENCES = {
+    "no_diagnosis": _RE["none"],
+    "normal_skin": _RE["normal"],
+    "insufficient_information": _RE["unknown"],
+}
 _LONGEST_SENTENCE = 3000
 _NUM_CLOSING = 100  # a conclusion stands in the last sentences; this bounds the work
-_END = re.compile(r"[.!?][*\"”’)\]]*(?=\s)|\n")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|dr|no|spp|approx|incl|[a-z])|(?<![\w.])\d+)$", re.I
-)
-_OPENER = pattern("narrative", "opener")
-_FINAL = pattern("narrative", "final")
-_EXPLICIT = pattern("narrative", "explicit")
-_BOLD_NAME = re.compile(r"(?:\*\*)?([^*\n]{2,120})\*\*")  # a title may have taken the first marks
-_CLOSING_QUOTE = re.compile(r"[\"']\s?[,}]")  # of a JSON object that does not parse
 _SHORT_LINE = 6  # words; a line of so few is a phrase, whether a full stop ends it or not
-_FINAL_ANSWER = re.compile(r"\bfinal\s(?:answer|diagnosis)\b[^:\n]{0,20}:[\s*_]*", re.IGNORECASE)
-_HEADING = pattern("narrative", "heading")
-_BOXED = re.compile(r"\\boxed\s?\{(?:\\text\s?\{)?([^{}\n]{1,200})\}")
-_NORMAL_SKIN = pattern("narrative", "normal_skin")
-_TOO_LITTLE = pattern("narrative", "too_little")
-_REFUSAL = pattern("narrative", "refusal")
-_CONTRAST = re.compile(r"^\W*(?:however|but|nevertheless|nonetheless|yet)\b", re.IGNORECASE)
-_MENTIONS_OTHERS = re.compile(
-    r"differential|alternativ|other\s(?:condition|possib|potential)", re.I
-)
-_LISTED = re.compile(r"(?:[-•*]|\d[.)])\s{1,3}\*\*([^*\n]{2,80})\*\*")
 
 
 class _Sentence(NamedTuple):
@@ -288,7 +245,7 @@ def _answer_tag(text: str) -> str | None:
 def _from_answer(answer: str) -> str:
     if not re.search(r"[^\W\d_]", answer):
         _fail("no_diagnosis")
-    explicit = _EXPLICIT.sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
+    explicit = _RE["explicit"].sub("", answer.split("\n")[0] if len(answer) > 200 else answer)
     return _short_answer(explicit) or _conclusion(_pieces(f"{answer}."), answer)
 
 
@@ -299,13 +256,15 @@ def _short_answer(value: str) -> str | None:
         if words.fullmatch(bare_phrase(value[:200])):
             _fail(reason)
     first = next((s.text for s in _pieces(value)), "") if len(value) < 1000 else value[:200]
-    bold = _BOLD_NAME.match(value) if value.startswith("**") or first.count("**") % 2 else None
+    bold = (
+        _RE["bold_name"].match(value) if value.startswith("**") or first.count("**") % 2 else None
+    )
     name = bare_phrase(bold[1] if bold and not goes_on(value[bold.end() :]) else first)
     if not name or is_clause(name) or not could_be_name(name):
         return None
-    if _NORMAL_SKIN.search(name):
+    if _RE["normal_skin"].search(name):
         _fail("normal_skin")
-    if _TOO_LITTLE.search(name):
+    if _RE["too_little"].search(name):
         _fail("insufficient_information")
     if has_alternatives(name):
         _fail("several_diagnoses")
@@ -315,9 +274,9 @@ def _short_answer(value: str) -> str | None:
 def _sentences(text: str) -> Iterator[_Sentence]:
     for block, (begin, end) in enumerate(spans(text)):
         start = begin
-        for stop in _END.finditer(text, begin, end):
+        for stop in _RE["end"].finditer(text, begin, end):
             before = max(start, stop.start() - 12), stop.start()
-            if stop[0] == "\n" or not _ABBREVIATION.search(text, *before):
+            if stop[0] == "\n" or not _RE["abbreviation"].search(text, *before):
                 yield _Sentence(text[start : stop.end()], start, block, closed=True)
                 start = stop.end()
         tail = text[start:end].rstrip(' *"”’)]')
@@ -372,7 +331,7 @@ def _is_cut(last: _Sentence, text: str) -> bool:
 
 
 def _explicit(sentences: list[_Sentence], text: str) -> str | None:
-    boxed = _BOXED.findall(text)
+    boxed = _RE["boxed"].findall(text)
     if boxed:
         return _short_answer(boxed[-1])
     for index in range(len(sentences) - 1, -1, -1):
@@ -381,7 +340,7 @@ def _explicit(sentences: list[_Sentence], text: str) -> str | None:
         name = _short_answer(value) if value else None
         if name is None or not (sentence.closed or is_finished(value or "")):
             continue
-        if _CONTRAST.match(sentence.text):
+        if _RE["contrast"].match(sentence.text):
             before = _concluding(sentences[:index], text, is_cut=False)
             if before and before.lower() != name.lower():
                 _fail("contradictory")
@@ -391,12 +350,12 @@ def _explicit(sentences: list[_Sentence], text: str) -> str | None:
 
 def _explicit_value(sentences: list[_Sentence], index: int) -> str | None:
     text = sentences[index].text
-    if _HEADING.match(text):
+    if _RE["heading"].match(text):
         return sentences[index + 1].text if index + 1 < len(sentences) else None
-    match = _EXPLICIT.match(text) or _FINAL_ANSWER.search(text)
+    match = _RE["explicit"].match(text) or _RE["final_answer"].search(text)
     if match is None:
         return None
-    value = _CLOSING_QUOTE.split(text[match.end() :], maxsplit=1)[0]
+    value = _RE["closing_quote"].split(text[match.end() :], maxsplit=1)[0]
     return None if match.groupdict().get("weak") and not names_disease(value[:120]) else value
 
 
@@ -422,13 +381,13 @@ def _is_opened(sentences: list[_Sentence], index: int, length: int, *, is_cut: b
     sentence, behind = sentences[index], len(sentences) - index
     if behind > 8 and sentence.start < 0.5 * length:
         return False
-    if _FINAL.search(sentence.text):
+    if _RE["final"].search(sentence.text):
         return True
     if is_cut or behind > 6:
         return False
     before = sentences[index - 1].text if index > 0 else ""
     announced = len(before) < 160 and re.search(r"conclu|diagnos", before, re.IGNORECASE)
-    return bool(announced) or _OPENER.search(sentence.text) is not None
+    return bool(announced) or _RE["opener"].search(sentence.text) is not None
 
 
 def _last_words(sentences: list[_Sentence]) -> str | None:
@@ -442,14 +401,14 @@ def _last_words(sentences: list[_Sentence]) -> str | None:
 
 def _explain(sentences: list[_Sentence], text: str, *, is_cut: bool) -> NoReturn:
     closing = " ".join(sentence.text for sentence in sentences[-8:])
-    if any(_REFUSAL.match(sentence.text) for sentence in sentences[:2]):
+    if any(_RE["refusal"].match(sentence.text) for sentence in sentences[:2]):
         _fail("refusal")
     if not is_english(text):
         _fail("other_language")
     if is_cut:
         _fail("truncated")
-    if _NORMAL_SKIN.search(closing):
+    if _RE["normal_skin"].search(closing):
         _fail("normal_skin")
-    if any(_TOO_LITTLE.search(sentence.text) for sentence in sentences):
+    if any(_RE["too_little"].search(sentence.text) for sentence in sentences):
         _fail("insufficient_information")
     _fail("no_diagnosis")

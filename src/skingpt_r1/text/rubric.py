@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from skingpt_r1.text.tokens import pattern, plain_digits
+from skingpt_r1.text.tokens import VOCABULARY, patterns, plain_digits
 from skingpt_r1.text.verdicts import DIMENSIONS as DIMENSIONS
 from skingpt_r1.text.verdicts import (
     PLACES,
@@ -28,28 +28,9 @@ from skingpt_r1.text.verdicts import (
     title_name,
 )
 
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "empty": "the reply, or the judged text, has no words",
-        "refusal": "the judge declines to score",
-        "truncated": "the reply breaks off inside its verdict",
-        "incomplete": "one or more dimensions have no score",
-        "ambiguous": "a score has two meanings, or no denominator where others have one",
-        "out_of_range": "a score lies outside the protocol",
-        "not_integer": "a score has decimals where the protocol wants integers",
-        "no_scores": "the reply has no score",
-        "too_long": "the judged text is longer than the judge can read",
-        "no_content": "the judged text says nothing clinical; `detail` says what it is",
-    }
-)
+REASONS: Mapping[str, str] = VOCABULARY["unscored_reasons"]
 # flag -> what is unusual about a reply whose scores count nevertheless.
-FLAGS: Mapping[str, str] = MappingProxyType(
-    {
-        "declined_first": "the reply begins by declining, and scores after that",
-        "mended_json": "its JSON was not quite valid",
-        "no_mark": "it does not carry the mark that it was asked for",
-    }
-)
+FLAGS: Mapping[str, str] = VOCABULARY["flags"]
 
 
 class Protocol(Enum):
@@ -113,7 +94,8 @@ class Unscored:
     detail: str = ""
 
 
-_REFUSAL = pattern("rubric", "refusal")
+_NAMES = "|".join(sorted(map(re.escape, PLACES), key=len, reverse=True)).replace(r"\ ", r"[\s_-]")
+_RE = patterns("rubric", names=_NAMES)
 _OPENING = 1000  # characters in which a refusal begins
 
 
@@ -166,7 +148,7 @@ def parse_scores(
     if _ends_in_number(finished, chosen):
         return Unscored("truncated", "the reply may break off inside its last score")
     flags = {
-        "declined_first": _REFUSAL.search(finished[: chosen.start][:_OPENING]) is not None,
+        "declined_first": _RE["refusal"].search(finished[: chosen.start][:_OPENING]) is not None,
         "mended_json": chosen.is_mended,
         "no_mark": bool(mark) and not marked,
     }
@@ -224,7 +206,7 @@ def _explain(text: str, own: Sequence[FoundVerdict], verdicts: Sequence[FoundVer
         is_prefix = found == set(range(len(found))) and len(found) < len(DIMENSIONS)
         is_cut = is_prefix or not re.search(r"[.!?\d}|*)]\s*$", text[-200:])
         return Unscored("truncated" if is_cut else "incomplete", f"no score: {', '.join(missing)}")
-    if _REFUSAL.search(text[:_OPENING]):
+    if _RE["refusal"].search(text[:_OPENING]):
         return Unscored("refusal")
     if any(verdict.is_complete for verdict in verdicts):
         return Unscored("no_scores", "the reply only quotes scores of the judged text")
@@ -271,11 +253,6 @@ def _on_scale(
     return found
 
 
-_TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
-# A reply whose thinking was opened by the prompt: the closing tag ends a line, a quoted one rarely.
-_CLOSING_LINE = re.compile(r"</think(?:ing)?>[ \t]*(?:\n|$)", re.IGNORECASE)
-
-
 def after_thinking(reply: str) -> str | None:
     """The part of a judge's reply that follows its thinking; None when the thinking does not end.
 
@@ -283,7 +260,7 @@ def after_thinking(reply: str) -> str | None:
     end. Thinking that begins the reply ends with its own closing tag, pairs inside it left aside;
     with more opening than closing tags inside it, it ends with the last closing tag.
     """
-    tags = list(_TAG.finditer(reply))
+    tags = list(_RE["tag"].finditer(reply))
     if tags and not tags[0][1] and not reply[: tags[0].start()].strip():
         depth, last = 0, None
         for tag in tags:
@@ -295,16 +272,12 @@ def after_thinking(reply: str) -> str | None:
     depth = 0
     for tag in tags:
         depth += -1 if tag[1] else 1
-        if depth < 0 and _CLOSING_LINE.match(reply, tag.start()):
+        if depth < 0 and _RE["closing_line"].match(reply, tag.start()):
             return reply[tag.end() :]
         depth = max(depth, 0)
     return reply
 
 
-_NAMES = "|".join(sorted(map(re.escape, PLACES), key=len, reverse=True)).replace(r"\ ", r"[\s_-]")
-_CLAIM = pattern("rubric", "claim", names=_NAMES)
-_OWN_WORDS = re.compile(r"\b(?:i|my|mine)\b", re.IGNORECASE)
-_QUOTING_WORDS = pattern("rubric", "quoting_words")
 _LONGEST_LEAD = 300
 _LOOKED_AT = 60  # characters behind a name in which a claimed score stands
 
@@ -333,7 +306,7 @@ def own_verdicts(reply: str, verdicts: Sequence[FoundVerdict], judged: str) -> l
         verdict
         for verdict in whole
         if _values(verdict) not in without_overall
-        and not _QUOTING_WORDS.search(_lead(reply, verdict))
+        and not _RE["quoting_words"].search(_lead(reply, verdict))
     ]
     return agreeing[:1] or unlike[-1:] or own
 
@@ -369,7 +342,7 @@ def _claims(text: str) -> list[dict[int | None, float]]:
     runs = [_values(verdict, overall=True) for verdict in find_verdicts(text)]
     run: dict[int | None, float] = {}
     plain = plain_digits(text)
-    for title in _CLAIM.finditer(plain):
+    for title in _RE["claim"].finditer(plain):
         place = PLACES[title_name(title[1])]
         score = read_score(plain[title.end() : title.end() + _LOOKED_AT].partition("\n")[0])
         if score is None or score.on_five is None:
@@ -394,11 +367,11 @@ def _sounds_own(reply: str, verdict: FoundVerdict, material: str) -> bool:
     lead = _lead(reply, verdict)
     if not re.search(r"\w", lead):
         return True
-    if _QUOTING_WORDS.search(lead) or _bare(lead) in material:
+    if _RE["quoting_words"].search(lead) or _bare(lead) in material:
         return False
     said = [entry.said for entry in verdict.entries if re.search(r"\w", entry.said)]
     is_new = bool(said) and not any(_bare(words) in material for words in said)
-    return is_new or _OWN_WORDS.search(lead) is not None
+    return is_new or _RE["own_words"].search(lead) is not None
 
 
 def _lead(reply: str, verdict: FoundVerdict) -> str:

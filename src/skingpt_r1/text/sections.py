@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from skingpt_r1.text.conclusions import bare_phrase, is_clause, is_known, names_disease
 from skingpt_r1.text.taxonomy import canonical
-from skingpt_r1.text.tokens import pattern
+from skingpt_r1.text.tokens import patterns
 
 MOST_CHARACTERS = 4000  # of a list that are read; no differential is longer
 
@@ -24,34 +24,19 @@ class ListedName(NamedTuple):
     remark: str = ""
 
 
-_BULLET = re.compile(r"^[\s>]*(?:[-•·▪◦–—+]\s|\*(?!\*)\s|[•·▪◦])\s*")
-_BULLET_IN_LINE = re.compile(r"[ \t]{1,4}(?=[-•*]\s{1,3}\*\*)")
+_RE = patterns("sections")
+TAG, SHARE = _RE["tag"], _RE["share"]
 NUMBER = r"\(?(\d{1,2}|[a-h]|[ivx]{1,4})(?:\)[.:]?|(?<=\d)[.:](?!\d))"
 _FIRST_NUMBER = re.compile(rf"^[\s>*_#]*{NUMBER}[\s*_]*", re.IGNORECASE)
 _NEXT_NUMBER = re.compile(rf"[;,.]?\s(?:and\s)?{NUMBER}(?=[\s*a-z])", re.IGNORECASE)
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
-_BOLD = re.compile(r"^\W{0,4}\*\*([^*\n]{1,120}?)\s?:?\*\*")
-_REMARK = re.compile(r":\s|\s[-–—]{1,2}\s|—")
-SHARE = re.compile(r"[\[(]?[~≈<>]?\s?(?<![\d.,])\d{1,3}(?:[.,]\d{1,3})?\s?%[\])]?")
-_BOLD_LIST = re.compile(r"^\W{0,4}\*\*[^*\n]{1,120}\*\*\s?(?:[,;/]|(?:and|or|vs)\b)")
-_SEMICOLON = re.compile(r";(?![^();]{0,80}\))|\s[•·|>→]\s|(?<=\w\w\w)\.\s+(?=[A-Z])")
-_COMMA = re.compile(r",\s(?![^()]{0,80}\))")
-_JOINT = re.compile(r"\s(?:and|or|and/or|versus|vs\.?)\s|\s?/\s?|\s&\s", re.IGNORECASE)
 JOINT_WORDS = frozenset(("and", "or", "vs", "versus"))
-_LEADING_JOINT = re.compile(r"^\s*(?:and|or|and/or|versus|vs\.?|&)\s", re.IGNORECASE)
-_TRAILING_JOINT = re.compile(r"\s*(?:and|or|and/or|versus|vs\.?|&|/)\s*$", re.IGNORECASE)
-_LEAD_IN = pattern("sections", "lead_in")
-# A short form such as BCC, AKs, PLEVA or HHV8.
-_SHORT_FORM = re.compile(r"[A-Z][A-Za-z]{0,3}[A-Z]{1,3}s?(?:-?\d)?")
 _MOST_WORDS = 8
-_ADVICE = pattern("sections", "advice")
-_SENTENCE = re.compile(r"(?<=\w\w\w[.!])\s+(?=[A-Z])")
-_NOTHING = re.compile(r"none|n/?a|nil|-|no\sothers?|others?|etc", re.IGNORECASE)
 
 
 def items(text: str) -> tuple[ListedName, ...]:
     """The items of a list of diagnoses, in order; of prose, what names a disease."""
-    lines = _BULLET_IN_LINE.sub("\n", text[:MOST_CHARACTERS]).split("\n")
+    lines = _RE["bullet_in_line"].sub("\n", text[:MOST_CHARACTERS]).split("\n")
     found = [item for line in lines if line.strip() for item in _line(line)]
     found = [item for item in found if could_be_listed(item.name) or not _is_no_name(item.name)]
     are_short = all(_is_short(item.name) for item in found)
@@ -60,38 +45,38 @@ def items(text: str) -> tuple[ListedName, ...]:
 
 def could_be_listed(name: str) -> bool:
     """Whether a phrase names a disease or a kind of disease, or is a short form such as BCC."""
-    return names_disease(name) or is_known(name) or _SHORT_FORM.fullmatch(name) is not None
+    return names_disease(name) or is_known(name) or _RE["short_form"].fullmatch(name) is not None
 
 
 def _is_no_name(text: str) -> bool:
-    return _ADVICE.search(text) is not None or _NOTHING.fullmatch(text) is not None
+    return _RE["advice"].search(text) is not None or _RE["nothing"].fullmatch(text) is not None
 
 
 def is_advice(text: str) -> bool:
     """Whether what stands in a list of diagnoses says what to do, or is a sentence."""
-    if _FIRST_NUMBER.match(text) or _BULLET.match(text):
+    if _FIRST_NUMBER.match(text) or _RE["bullet"].match(text):
         return False
     bare = bare_phrase(text[:MOST_CHARACTERS])
-    says = is_clause(bare) or text.rstrip().endswith((".", "!")) or bool(_ADVICE.search(bare))
+    says = is_clause(bare) or text.rstrip().endswith((".", "!")) or bool(_RE["advice"].search(bare))
     return says and not could_be_listed(bare) and not all(map(_is_name, _names(bare)))
 
 
 def end_of_list(line: str) -> int:
     """Where the names of a line end and a sentence of advice begins; its length where none does."""
-    for gap in _SENTENCE.finditer(line[:MOST_CHARACTERS]):
-        if is_advice(_SENTENCE.split(line[gap.end() :], maxsplit=1)[0]):
+    for gap in _RE["sentence"].finditer(line[:MOST_CHARACTERS]):
+        if is_advice(_RE["sentence"].split(line[gap.end() :], maxsplit=1)[0]):
             return gap.end()
     return len(line)
 
 
 def _line(line: str) -> list[ListedName]:
-    bullet = _BULLET.match(line)
+    bullet = _RE["bullet"].match(line)
     rest = line[bullet.end() :] if bullet else line
     if _FIRST_NUMBER.match(rest):
         return [item for piece in _numbered(rest) for item in _marked(piece)]
-    if not _BOLD_LIST.match(rest) and (bullet or _BOLD.match(rest)):
+    if not _RE["bold_list"].match(rest) and (bullet or _RE["bold"].match(rest)):
         return _marked(rest)
-    halves = [_LEAD_IN.sub("", half.strip()) for half in _SEMICOLON.split(rest)]
+    halves = [_RE["lead_in"].sub("", half.strip()) for half in _RE["semicolon"].split(rest)]
     found = [_item(piece) for half in halves for piece in _names(half)]
     return [item for item in found if item.name]
 
@@ -118,16 +103,18 @@ def _successors(label: str) -> set[str]:
 def _marked(text: str) -> list[ListedName]:
     """The item behind a bullet or a number; several where the line lists several names."""
     item = _item(text)
-    names = [name for half in _SEMICOLON.split(item.name) for name in _COMMA.split(half)]
+    names = [
+        name for half in _RE["semicolon"].split(item.name) for name in _RE["comma"].split(half)
+    ]
     if not item.remark and len(names) > 1 and all(_is_name(name) for name in names):
         return [ListedName(bare_phrase(name)) for name in names]
     return [item] if item.name else []
 
 
 def _item(text: str) -> ListedName:
-    text = _LEADING_JOINT.sub("", text.strip())
-    bold = _BOLD.match(text)
-    dash = _REMARK.search(text)
+    text = _RE["leading_joint"].sub("", text.strip())
+    bold = _RE["bold"].match(text)
+    dash = _RE["remark"].search(text)
     name, remark = text, ""
     if bold:
         name, remark = bold[1], text[bold.end() :]
@@ -141,15 +128,15 @@ def _item(text: str) -> ListedName:
 
 def _names(text: str) -> Iterator[str]:
     """The names between commas and joints; a name that holds one stays whole."""
-    for part in _joined([part for part in _COMMA.split(text) if part.strip()]):
-        yield from _at_joints(_LEADING_JOINT.sub("", part))
+    for part in _joined([part for part in _RE["comma"].split(text) if part.strip()]):
+        yield from _at_joints(_RE["leading_joint"].sub("", part))
 
 
 def _joined(parts: Sequence[str]) -> Iterator[str]:
     """Neighbours that only together are a name, such as `hand, foot and mouth disease`."""
     at = 0
     while at < len(parts):
-        *_, last = (0, *(joint.end() for joint in _JOINT.finditer(parts[at])))
+        *_, last = (0, *(joint.end() for joint in _RE["joint"].finditer(parts[at])))
         before, tail = parts[at][:last], parts[at][last:]
         ends = () if _is_name(tail) else (at + 3, at + 2)
         groups = (", ".join((tail, *parts[at + 1 : end])) for end in ends)
@@ -157,13 +144,13 @@ def _joined(parts: Sequence[str]) -> Iterator[str]:
         if name is None:
             yield parts[at]
         else:
-            yield from filter(None, (_TRAILING_JOINT.sub("", before), name))
+            yield from filter(None, (_RE["trailing_joint"].sub("", before), name))
         at += 1 + (0 if name is None else name.count(", ") - tail.count(", "))
 
 
 def _at_joints(text: str) -> list[str]:
     """The names on both sides of `and`, `vs` and strokes, where each side is a name alone."""
-    parts = _JOINT.split(text)
+    parts = _RE["joint"].split(text)
     whole = canonical(text)
     is_one = whole is not None and whole != canonical(parts[0])
     return [text] if is_one or not all(map(_is_name, parts)) else parts
@@ -189,18 +176,6 @@ class TextSection(NamedTuple):
     text: str
 
 
-TAG = pattern("sections", "tag")
-_KNOWN = pattern("sections", "known")
-_OTHER = pattern("sections", "other")
-_HEADING = re.compile(
-    r"^\s*(?:#{1,6}\s+(?P<hash>[^\n]{1,80})|\*\*(?P<bold>[^*\n]{1,60})\*\*:?)\s*$"
-)
-_IN_LINE = pattern("sections", "in_line")
-# Words that stand in front of a title and belong to it, as in `Clinical Reasoning:`.
-_PART_OF_TITLE = re.compile(r"(?:^|\n)[\s#>*_]*(?:\w+\s){0,2}\w+$")
-
-
-_OBSERVES = pattern("sections", "observes")
 _AROUND_TITLE = " \t#>*_-•|:=–—"
 
 
@@ -224,7 +199,7 @@ def observation_and_reasoning(text: str) -> tuple[str, str]:
     pieces = (text[begin:end].split("\n\n") for begin, end in spans(text))
     blocks = [block.strip() for piece in pieces for block in piece if block.strip()]
     middle = blocks[:-1] if len(blocks) > 1 else blocks
-    if len(blocks) > 1 and _OBSERVES.search(blocks[0][:600]):
+    if len(blocks) > 1 and _RE["observes"].search(blocks[0][:600]):
         return blocks[0], "\n\n".join(middle[1:])
     return "", "\n\n".join(middle)
 
@@ -249,22 +224,19 @@ def between_answer_tags(text: str) -> tuple[list[str], str | None]:
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
     """Beginning and end of what stands between the tags."""
-    begin = 0
-    for tag in TAG.finditer(text):
-        yield begin, tag.start()
-        begin = tag.end()
-    yield begin, len(text)
+    places = [0, *(place for tag in TAG.finditer(text) for place in tag.span()), len(text)]
+    return zip(places[::2], places[1::2], strict=True)
+
+
+def _kind_behind(tag: re.Match[str]) -> Kind:
+    return "other" if tag[1] else "diagnosis" if is_answer(tag) else "before"
 
 
 def _pieces(text: str) -> Iterator[tuple[Kind, str]]:
     """What stands between the tags, and what it is before a title says more."""
-    begin = 0
-    kind: Kind = "before"
-    for tag in TAG.finditer(text):
-        yield kind, text[begin : tag.start()]
-        begin = tag.end()
-        kind = "other" if tag[1] else "diagnosis" if is_answer(tag) else "before"
-    yield kind, text[begin:]
+    kinds: list[Kind] = ["before", *map(_kind_behind, TAG.finditer(text))]
+    for kind, (begin, end) in zip(kinds, spans(text), strict=True):
+        yield kind, text[begin:end]
 
 
 def _read_lines(piece: str, kind: Kind) -> Iterator[TextSection]:
@@ -290,8 +262,8 @@ def _read_lines(piece: str, kind: Kind) -> Iterator[TextSection]:
 def _lines(piece: str) -> list[str]:
     """The lines, cut also where a title of the canonical form stands inside one."""
     cuts = [0]
-    for place in _IN_LINE.finditer(piece):
-        if not _PART_OF_TITLE.search(piece, max(cuts[-1], place.start() - 60), place.start()):
+    for place in _RE["in_line"].finditer(piece):
+        if not _RE["part_of_title"].search(piece, max(cuts[-1], place.start() - 60), place.start()):
             cuts.append(place.end())
     ends = [*cuts[1:], len(piece)]
     parts = (piece[begin:end] for begin, end in zip(cuts, ends, strict=True))
@@ -301,16 +273,16 @@ def _lines(piece: str) -> list[str]:
 def _title(line: str, inside: Kind) -> tuple[Kind, str, str] | None:
     """Kind, title and rest of a line that begins a section; None for any other line."""
     short = line[:200]
-    if match := _KNOWN.match(short):
+    if match := _RE["known"].match(short):
         kind: Kind = match.lastgroup  # type: ignore[assignment]
         return kind, match[0].strip(_AROUND_TITLE), line[match.end() :]
-    if heading := _HEADING.match(short):
+    if heading := _RE["heading"].match(short):
         title = (heading["hash"] or heading["bold"]).strip(" *_:")
         is_item = inside == "differential" and could_be_listed(title)
         return None if is_item else ("other", title, "")
     if inside in ("before", "observation", "reasoning"):
         return None
-    match = _OTHER.match(short)
+    match = _RE["other"].match(short)
     if match is None or (inside == "differential" and could_be_listed(match["title"])):
         return None
     return "other", match[0].strip(_AROUND_TITLE), line[match.end() :]

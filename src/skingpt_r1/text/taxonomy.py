@@ -17,20 +17,14 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from skingpt_r1.text.tokens import package_text, pattern, words_of
+from skingpt_r1.recipes import PACKAGE
+from skingpt_r1.text.tokens import VOCABULARY, patterns, words_of
 
 LONGEST_NAME = 300  # characters; a longer text is no name
 _MOST_WORDS = 12  # of a name
 _MOST_QUALIFIERS = 8  # are left out on each side
 _MOST_WORDS_BESIDE = 6  # of unknown words in front of a bracket that has the name
 
-_SPELLINGS = (
-    ("haem", "hem"), ("naev", "nev"), ("oedema", "edema"), ("tumour", "tumor"), ("rrhoe", "rrhe"),
-    ("leucopl", "leukopl"), ("aemi", "emi"), ("hydraden", "hidraden"), ("ised ", "ized "),
-    ("nevi ", "nevus "), ("oses ", "osis "), ("iases ", "iasis "), ("lentigines ", "lentigo "),
-    ("omata ", "oma "), ("itides ", "itis "), ("metastases ", "metastasis "), ("sses ", "ss "),
-    ("uses ", "us "), ("rucae ", "ruca "), ("injuries ", "injury "), ("rashes ", "rash "),
-)  # fmt: skip
 _DOUBT = frozenset({"likely", "probable", "probably", "possible", "suspected", "presumed"})
 # In front of a name or behind it; none of them makes another disease of what is named.
 _QUALIFIERS = _DOUBT | words_of("qualifiers")
@@ -41,12 +35,8 @@ _LINK = re.compile(rf"\s(?:{'|'.join(sorted(_LINKS))}|of the|in(?! situ))\b")
 _BEFORE_PART = (_QUALIFIERS | _LINKS | {"in", "of", "to", "into", "by", "and"}) - (
     _DOUBT | {"consistent", "without", "not", "no", "rather"}
 )
-_REMARK = re.compile(r"[,;:.]\s|\s[-–—]\s|\n")
+_RE = patterns("taxonomy")
 _MALIGNANT_WORDS, _DENIES = words_of("malignant"), words_of("denies")
-_DENIED_AFTER = re.compile(
-    r"(?:(?:is|was|are|were|has|been) )*(?:excluded|ruled out|(?:less |un)likely|like)\b"
-)
-_TAKEN_BACK = pattern("taxonomy", "taken_back")
 _UNNAMED = ""  # a cancer without a name
 
 
@@ -91,6 +81,7 @@ class _Index(NamedTuple):
     short: Mapping[str, tuple[str, ...]]  # abbreviation -> preferred names that it may mean
     lines: Mapping[str, frozenset[str]]  # preferred name -> itself and its ancestors
     malignant: frozenset[str]  # preferred names of malignant tumours
+    grave: frozenset[str]  # these, and the cancer without a name
 
 
 @cache
@@ -101,9 +92,10 @@ def _index() -> _Index:
     for name, row in rows.items():
         parents = _ancestors(name, rows)
         chain = [row, *(rows[parent] for parent in parents)]
-        nine, malignant = next(line[2] for line in chain if line[2]), any(line[3] for line in chain)
+        nine = next(line[2] for line in chain if line[2])
+        is_malignant = any(line[3] for line in chain)
         synonyms = tuple(row[4].split("|")) if row[4] else ()
-        table[name] = Diagnosis(name, parents, nine, malignant, synonyms)
+        table[name] = Diagnosis(name, parents, nine, is_malignant, synonyms)
         for other in (name, *synonyms):
             owner = by_name.setdefault(normalise(other), name)
             assert owner == name, f"{other!r} names both {owner!r} and {name!r}"
@@ -115,18 +107,21 @@ def _index() -> _Index:
         assert name in table, f"{abbreviation!r} abbreviates no diagnosis"
         assert abbreviation not in by_name, f"{abbreviation!r} is a synonym already"
         short[abbreviation] = (*short.get(abbreviation, ()), name)
+    malignant = frozenset(name for name, item in table.items() if item.malignant)
     return _Index(
         MappingProxyType(table),
         by_name,
         {words: names.pop() for words, names in ordered.items() if len(names) == 1 < len(words)},
         short,
         {name: frozenset((name, *item.parents)) for name, item in table.items()},
-        frozenset(name for name, item in table.items() if item.malignant),
+        malignant,
+        malignant | {_UNNAMED},
     )
 
 
 def _rows(name: str) -> list[list[str]]:
-    return [line.split("\t") for line in package_text(name).splitlines()[1:]]
+    lines = (PACKAGE / "text" / name).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines[1:]]
 
 
 def _ancestors(name: str, rows: Mapping[str, list[str]]) -> tuple[str, ...]:
@@ -147,7 +142,7 @@ def normalise(name: str) -> str:
     """A name in small letters, without accents, punctuation, plural and British spelling."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = " ".join(re.sub(r"[^a-z0-9.]+", " ", plain.replace("'", "")).split()).strip(" .") + " "
-    for old, new in _SPELLINGS:
+    for old, new in VOCABULARY["spellings"].items():
         plain = plain.replace(old, new)
     return " ".join(re.sub(r"(?<=\w\w\w)(?<!s)(?<!u)(?<!i)s$", "", word) for word in plain.split())
 
@@ -198,12 +193,8 @@ def is_malignant(name: str) -> bool | None:
 
 def holds_malignancy(text: str) -> bool:
     """Whether a text names a malignant tumour, or cancer as such, without denying it."""
-    return any(part.name in _grave() for part in _parts_of(normalise(text)) if not part.is_denied)
-
-
-@cache
-def _grave() -> frozenset[str]:
-    return _index().malignant | {_UNNAMED}
+    stated = (part.name for part in _parts_of(normalise(text)) if not part.is_denied)
+    return not _index().grave.isdisjoint(stated)
 
 
 def match_label(text: str, labels: Iterable[str]) -> str | None:
@@ -292,7 +283,7 @@ def _read(name: str, labels: Container[str] = ()) -> _Reading | None:
 def _before_remark(name: str, labels: Container[str]) -> _Reading | None:
     """What a name says in front of its first stop, unless the remark names something else."""
     name = name.strip()
-    stop = _REMARK.search(name)
+    stop = _RE["remark"].search(name)
     head = None if stop is None else _read(name[: stop.start()], labels)
     if stop is None or head is None:
         return None
@@ -377,10 +368,10 @@ def _with_rest(head: _Reading, rest: str) -> _Reading | None:
     parts = _parts_of(rest)
     own = {line for name in head.names for line in _index().lines[name]}
     is_denied = any(part.name in own for part in parts if part.is_denied)
-    if is_denied or (not parts and _TAKEN_BACK.search(rest)):
+    if is_denied or (not parts and _RE["taken_back"].search(rest)):
         return None
     is_malignant = not _index().malignant.isdisjoint(head.names)
-    grave = [part for part in parts if part.name in _grave() and not part.is_denied]
+    grave = [part for part in parts if part.name in _index().grave and not part.is_denied]
     graver = [part for part in grave if not (is_malignant and _is_kin(part.name, head))]
     return _with_graver(head, graver, is_malignant=is_malignant) if graver else head
 
@@ -429,7 +420,7 @@ def _malignant_abbreviation(word: str) -> str | None:
 
 
 def _is_denied(before: list[str], after: list[str]) -> bool:
-    if _DENIED_AFTER.match(" ".join(after[:6])):
+    if _RE["denied_after"].match(" ".join(after[:6])):
         return True
     for word in before[-1:-6:-1]:
         if word in ("but", "with") or word.startswith(("exclu", "rul")):
@@ -442,3 +433,28 @@ def _is_denied(before: list[str], after: list[str]) -> bool:
 def _is_stated(before: list[str], after: list[str]) -> bool:
     goes_on = not after or _LINK.match(" " + " ".join(after[:3])) is not None
     return goes_on and _BEFORE_PART.issuperset(before)
+
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
+
+
+def disease_mentions(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of the names of diagnoses in a text, the longest first, from left to right."""
+    words = list(_WORD.finditer(text))
+    named = patterns("conclusions")["disease"]
+    row = 0
+    while row < len(words):
+        for last in range(min(len(words), row + _MOST_WORDS) - 1, row - 1, -1):
+            start, end = words[row].start(), words[last].end()
+            joined = all(
+                text[one.end() : two.start()].strip(" -,") == ""
+                for one, two in zip(words[row:last], words[row + 1 : last + 1], strict=True)
+            )
+            if joined and (
+                normalise(text[start:end]) in _index().by_name
+                or (row == last and named.fullmatch(text[start:end]))
+            ):
+                yield start, end
+                row = last
+                break
+        row += 1

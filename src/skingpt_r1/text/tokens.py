@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
+from skingpt_r1.recipes import package_yaml
+
+VOCABULARY: Mapping[str, Any] = package_yaml("text/words.yaml")  # word lists and wordings
 
 # What a person cannot see in a text: characters without width, direction marks, fillers,
 # variation selectors and tags.
@@ -31,58 +32,28 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _NUMBER_SIGNS = str.maketrans("٫·،٪−⁄∕", "..,%-//") | _FULL_WIDTH
 # What looks like a bracket or a bar and is not made one by NFKC.
 _ALIKE = str.maketrans("‹〈⟨❬❮›〉⟩❭❯∣❘│┃ǀ⟦〔【❲⟧〕】❳", "<<<<<>>>>>|||||[[[[]]]]")
-# Tokens that end what the model says: of Qwen, Llama, Gemma, Mistral, DeepSeek, Phi and others.
-_END = (
-    r"<\|(?:im_end|endoftext|end_?of_?text|eot_id|eom_id|end_of_turn|return|eos"
-    r"|end[▁_ ]of[▁_ ]sentence)\|>|</s>|<eos>|<end_of_turn>|<end_of_utterance>"
-)
-_OTHER = (
-    r"<\|(?:im_start|start|start_header_id)\|>\s?(?:assistant|model)?(?:<\|end_header_id\|>)?"
-    r"|<start_of_turn>(?:assistant|model)?|<\|[^<>|\n]{1,60}\|>|<s>|<bos>|<pad>|<unk>"
-    r"|\[/?INST\]|<</?SYS>>"
-)
-_TOKEN = re.compile(f"(?P<end>{_END})|{_OTHER}", re.IGNORECASE)
-_NEW_TURN = re.compile(
-    r"<\|(?:im_start|start_header_id)\|>|<start_of_turn>|\[INST\]", re.IGNORECASE
-)
-_LETTER = re.compile(r"[^\W\d_]")
 _OPENED = "<|"  # half a token is none, and yet no sound text has one
 FENCE_OPEN, FENCE_CLOSE = "[text]", "[/text]"
-# The marks of the fence, also with Cyrillic letters that look the same.
-_FENCE_MARKS = re.compile(r"\[\s*[/\\]?\s*[tт][eе][xх][tт]\s*\]", re.IGNORECASE)
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|#]|(?<!\w)_|_(?!\w)")  # an underscore in a word is no markup
-
-
-def package_text(name: str) -> str:
-    """A data file of this room."""
-    return files("skingpt_r1.text").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
-def vocabulary() -> Mapping[str, Any]:
-    """The word lists and wordings of `words.yaml`, by name."""
-    lists: dict[str, Any] = yaml.safe_load(package_text("words.yaml"))
-    return lists
+def patterns(chapter: str, **parts: str) -> dict[str, re.Pattern[str]]:
+    """The regular expressions of a chapter of `patterns.yaml`; `parts` are further `@names@`."""
+    lines = package_yaml("text/patterns.yaml")[chapter].items()
+    texts = {name: "".join(text.splitlines()) for name, text in lines} | parts
+
+    def whole(text: str) -> str:
+        return re.sub(r"@(\w+)@", lambda found: whole(texts[found[1]]), text)
+
+    return {name: re.compile(whole(text)) for name, text in texts.items()}
 
 
-@cache
-def _patterns() -> Mapping[str, Mapping[str, str]]:
-    lists: dict[str, dict[str, str]] = yaml.safe_load(package_text("patterns.yaml"))
-    return lists
-
-
-def pattern(chapter: str, name: str, **parts: str) -> re.Pattern[str]:
-    """A regular expression of `patterns.yaml`; `parts` replace further `@names@` in it."""
-    texts = {key: "".join(text.splitlines()) for key, text in _patterns()[chapter].items()} | parts
-    text = texts[name]
-    while found := re.search(r"@(\w+)@", text):
-        text = text.replace(found[0], texts[found[1]])
-    return re.compile(text)
+_RE = patterns("tokens")
 
 
 def words_of(name: str) -> frozenset[str]:
     """A word list of `words.yaml`."""
-    return frozenset(vocabulary()[name].split())
+    return frozenset(VOCABULARY[name].split())
 
 
 def without_invisible(text: str, *, in_name: bool = False) -> str:
@@ -124,7 +95,7 @@ def control_token(text: str, also: Iterable[str] = ()) -> str | None:
     `also` are the special tokens of the tokenizer that is to read the text.
     """
     for form in dict.fromkeys((text, plain_form(text))):
-        if found := _TOKEN.search(form):
+        if found := _RE["token"].search(form):
             return found[0]
         if named := next((token for token in (*also, _OPENED) if token in form), None):
             return named
@@ -140,7 +111,7 @@ def defused(text: str, marks: re.Pattern[str] | None = None) -> str:
     plain = form = plain_form(text)
     if marks is not None:
         form = marks.sub(_spaced, form)
-    form = _TOKEN.sub(_spaced, form).replace(_OPENED, "< |")
+    form = _RE["token"].sub(_spaced, form).replace(_OPENED, "< |")
     return text if form == plain else form
 
 
@@ -150,12 +121,13 @@ def _spaced(found: re.Match[str]) -> str:
 
 def fence(text: str) -> str:
     """The text between marks that it cannot close; control tokens inside it lose their meaning."""
-    return f"{FENCE_OPEN} {' '.join(defused(text, _FENCE_MARKS).split())} {FENCE_CLOSE}"
+    words = defused(text, _RE["fence_marks"]).split()
+    return f"{FENCE_OPEN} {' '.join(words)} {FENCE_CLOSE}"
 
 
 def without_control_tokens(text: str) -> str:
     """The text with a space in place of every control token that a server left in it."""
-    return _TOKEN.sub(" ", text)
+    return _RE["token"].sub(" ", text)
 
 
 def readings(text: str) -> tuple[str, ...]:
@@ -169,14 +141,14 @@ def readings(text: str) -> tuple[str, ...]:
     if end is None:
         return (without_control_tokens(text),)
     turn = without_control_tokens(text[:end])
-    return (turn,) if _NEW_TURN.search(text, end) else (turn, without_control_tokens(text))
+    return (turn,) if _RE["new_turn"].search(text, end) else (turn, without_control_tokens(text))
 
 
 def _end_of_turn(text: str) -> int | None:
     """Where the first turn with words ends; None where no token ends it."""
     begin, has_words = 0, False
-    for token in _TOKEN.finditer(text):
-        has_words = has_words or _LETTER.search(text, begin, token.start()) is not None
+    for token in _RE["token"].finditer(text):
+        has_words = has_words or _RE["letter"].search(text, begin, token.start()) is not None
         if has_words and token["end"]:
             return token.start()
         begin = token.end()
@@ -185,7 +157,7 @@ def _end_of_turn(text: str) -> int | None:
 
 def escaped(text: str) -> str:
     """A text that can neither end a cell of a markdown table nor begin markup."""
-    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+    return _RE["markdown"].sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def code(text: str) -> str:

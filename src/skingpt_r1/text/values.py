@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 
-from skingpt_r1.text.tokens import trimmed, vocabulary, without_invisible
+from skingpt_r1.text.tokens import VOCABULARY, trimmed, without_invisible
 
 # What programs write where there is no value (pandas, NumPy, R, spreadsheets, SQL, JavaScript), and
 # what people write; letter case aside.
-_UNKNOWN = frozenset(("", *vocabulary()["unknown"]))
+_UNKNOWN = frozenset(("", *VOCABULARY["unknown"]))
 # Errors of spreadsheets in any language (#VALUE!, #WERT!, #NAME?), and signs without a word.
 _NO_WORD = re.compile(r"#\S*[!?]|[-–—−_.?…]+")
 

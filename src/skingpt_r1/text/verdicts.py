@@ -12,25 +12,14 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from skingpt_r1.text.nearly_json import Fields, find_objects, is_strict_json
-from skingpt_r1.text.tokens import pattern, plain_digits, vocabulary, without_invisible
+from skingpt_r1.text.tokens import VOCABULARY, patterns, plain_digits, without_invisible
 
-_WORDS = MappingProxyType(
-    {
-        "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
-        "eight": 8, "nine": 9, "ten": 10, "twenty": 20, "hundred": 100,
-    }
-)  # fmt: skip
+_WORDS: Mapping[str, int] = VOCABULARY["numbers"]
 _WORD = "|".join(_WORDS)
-_NUMBER = pattern("verdicts", "number", word=_WORD)
-_DENOMINATOR = pattern("verdicts", "denominator", word=_WORD)
-_UNIT_BEHIND = pattern("verdicts", "unit_behind")
-_SCALE = pattern("verdicts", "scale")
-_ANNOUNCED = pattern("verdicts", "announced")
-_UNCLEAR = pattern("verdicts", "unclear", word=_WORD)
+_RE = patterns("verdicts", word=_WORD)
 _SMALLEST_DENOMINATOR = 4.0  # 1/2 and 2/3 are fractions, not scores of a scale; 1 is a scale
 _LOOKED_AT = 300  # characters behind which no part of a number is looked for
 
@@ -59,15 +48,15 @@ def read_score(text: str) -> WrittenScore | None:
     """The score that a text begins with, such as what follows a name; None without a number."""
     text = without_invisible(text)
     shown = plain_digits(text[:_LOOKED_AT])
-    number = _NUMBER.match(shown)
+    number = _RE["number"].match(shown)
     if number is None:
         return None
-    denominator = _DENOMINATOR.match(shown, number.end())
+    denominator = _RE["denominator"].match(shown, number.end())
     end = denominator.end() if denominator else number.end()
-    unit = _UNIT_BEHIND.match(shown, end)
+    unit = _RE["unit_behind"].match(shown, end)
     end = unit.end() if unit else end
     value, out_of, rest = _value(number), _highest(denominator), text[end:]
-    if value is None or _UNCLEAR.match(shown, end) or not _is_scale(out_of):
+    if value is None or _RE["unclear"].match(shown, end) or not _is_scale(out_of):
         return _AMBIGUOUS._replace(said=rest)
     if out_of is not None and value > out_of:
         return WrittenScore(None, None, "out_of_range", rest)
@@ -76,13 +65,13 @@ def read_score(text: str) -> WrittenScore | None:
 
 def read_scale(text: str) -> float | None:
     """The highest score that a remark such as `0-10`, `out of 10` or `/10` speaks of."""
-    found = _SCALE.search(plain_digits(text[:_LOOKED_AT]))
+    found = _RE["scale"].search(plain_digits(text[:_LOOKED_AT]))
     return float(found["high"]) if found and _is_scale(float(found["high"])) else None
 
 
 def announced_scale(line: str) -> tuple[float | None, float] | None:
     """Lowest and highest score of the scale that a line without scores announces."""
-    found = _ANNOUNCED.search(plain_digits(line[:_LOOKED_AT]))
+    found = _RE["announced"].search(plain_digits(line[:_LOOKED_AT]))
     if found is None:
         return None
     low, high = found["low"] or found["from"], float(found["high"] or found["up_to"])
@@ -124,23 +113,16 @@ DIMENSIONS = (
 )  # fmt: skip
 
 # Every name of a dimension -> its place; None for the overall score.
-PLACES: Mapping[str, int | None] = MappingProxyType(
-    {
-        alias: DIMENSIONS.index(name) if name in DIMENSIONS else None
-        for name, aliases in vocabulary()["dimensions"].items()
-        for alias in (*aliases, name.lower())
-    }
-)
-_TITLE = pattern("verdicts", "title")
+PLACES: Mapping[str, int | None] = {
+    alias: DIMENSIONS.index(name) if name in DIMENSIONS else None
+    for name, aliases in VOCABULARY["dimensions"].items()
+    for alias in (*aliases, name.lower())
+}
 _OFFICIAL = re.compile("|".join(DIMENSIONS).replace(" ", r"[\s_-]"), re.IGNORECASE)
 _LONGEST_LINE = 4000
 _MOST_DEEP = 4
 _LOOKED_BACK = 200  # characters in front of an object that may say what its scores mean
-_NAME_KEYS = ("dimension", "name", "criterion", "metric", "category", "aspect", "title", "label")
-_SCORE_KEYS = ("score", "rating", "value", "points", "grade")
-_SAID_KEYS = ("rationale", "justification", "reason", "explanation", "comment")
-_SCALE_KEYS = ("scale", "out of", "max", "max score", "maximum", "maximum score")
-_SCORE_COLUMN = re.compile(r"\b(?:score|rating|value|points|grade)s?\b", re.IGNORECASE)
+_KEYS: Mapping[str, Sequence[str]] = VOCABULARY["verdict_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +258,7 @@ def _line_entry(line: str, run: _Run) -> WrittenScore | None:
     row = _row_entry(cells, run.column) if len(cells) > 1 else None
     if row is not None:
         return row
-    title = _TITLE.match(plain_digits(line))
+    title = _RE["title"].match(plain_digits(line))
     name = title_name(title[1]) if title else ""
     if name == "score" or (run.heading and name == "rating"):
         name = run.heading
@@ -316,7 +298,7 @@ def _row_entry(cells: Sequence[str], column: int | None) -> WrittenScore | None:
 def _score_column(line: str) -> int | None:
     """Which cell of a table's heading says that scores stand below it."""
     cells = line.strip().strip("|").split("|") if len(line) <= _LONGEST_LINE else []
-    found = [place for place, cell in enumerate(cells) if _SCORE_COLUMN.search(cell)]
+    found = [place for place, cell in enumerate(cells) if _RE["score_column"].search(cell)]
     return found[0] if len(cells) > 1 and len(found) == 1 else None
 
 
@@ -400,7 +382,7 @@ def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterato
             yield from _json_entries(item, highest, depth=depth + 1)
         return
     highest = _json_scale(content) or highest
-    named = title_name(_text_under(content, _NAME_KEYS))
+    named = title_name(_text_under(content, _KEYS["name"]))
     if named in PLACES and _score_under(content) is not None:
         yield from _json_entry(PLACES[named], content, highest)
         return
@@ -415,7 +397,7 @@ def _json_entries(content: Any, highest: float | None, *, depth: int) -> Iterato
 def _json_entry(dimension: int | None, value: Any, highest: float | None) -> Iterator[WrittenScore]:
     said = ""
     if isinstance(value, Fields):
-        said, highest = _text_under(value, _SAID_KEYS), _json_scale(value) or highest
+        said, highest = _text_under(value, _KEYS["said"]), _json_scale(value) or highest
         value = _score_under(value)
     score = read_score(value) if isinstance(value, str) else None
     if score is not None:
@@ -439,10 +421,10 @@ def _text_under(fields: Fields, keys: Sequence[str]) -> str:
 
 def _score_under(fields: Fields) -> str | None:
     """The score of an object; None where there is none, or two."""
-    found = _under(fields, _SCORE_KEYS)
+    found = _under(fields, _KEYS["score"])
     return found[0] if len(found) == 1 and isinstance(found[0], str) else None
 
 
 def _json_scale(fields: Fields) -> float | None:
-    said = _text_under(fields, _SCALE_KEYS).strip()
+    said = _text_under(fields, _KEYS["scale"]).strip()
     return read_scale(said) or (read_scale(f"/{said}") if said.isdecimal() else None)

@@ -1,10 +1,11 @@
 """Recipes of distillation trained and tried on the same unseen cases, beside the plain backbone.
 
-Every narrative is generated, none is chosen. An answer that cannot be read is wrong; it stays in
-every denominator, and is counted and shown.
+Systems are asked and their answers are read as in every benchmark run. Every narrative is
+generated, none is chosen. An answer that cannot be read is wrong; it stays in every denominator,
+and is counted and shown.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,56 +13,64 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skingpt_r1.case import Case
-from skingpt_r1.errors import DatasetError, NarrativeError, RecipeError, RecordError
-from skingpt_r1.records import Record, ResultRow, append_records, resume_records, write_results
-from skingpt_r1.runs import Count, Progress, own_run
+from skingpt_r1.dermbench.answers import ask_system
+from skingpt_r1.dermbench.classification.labels import LabelSet
+from skingpt_r1.dermbench.classification.match import match_answer
+from skingpt_r1.dermbench.questions import Asked, narrative_question
+from skingpt_r1.dermbench.recipe import LocalRecipe
+from skingpt_r1.dermbench.records import Answer
+from skingpt_r1.dermbench.systems.own import LocalModel, one_model_at_a_time
+from skingpt_r1.errors import NarrativeError, RecipeError, RecordError
+from skingpt_r1.records import ResultRow, write_results
+from skingpt_r1.runs import Progress, own_run
+from skingpt_r1.stats import classification
+from skingpt_r1.stats.classification import (
+    UNMATCHED,
+    Predictions,
+    balanced_difference,
+    classification_metrics,
+)
 from skingpt_r1.stats.intervals import (
     Bootstrap,
     Floats,
-    Integers,
     bootstrap_mean,
     bootstrap_share,
-    bootstrap_statistic,
     paired_difference,
 )
 from skingpt_r1.text.findings import finding_accuracy
 from skingpt_r1.text.narrative import parse_narrative
-from skingpt_r1.text.taxonomy import match_label
 
 if TYPE_CHECKING:
     from skingpt_r1.distill.data import Parts
     from skingpt_r1.distill.recipe import Recipe
-    from skingpt_r1.model.generation import Decoding
-    from skingpt_r1.model.skingpt import SkinGPT
 
 BASE = "base"
 ACCURACY = "diagnosis accuracy"
-BALANCED = "balanced accuracy"
+BALANCED = classification.BALANCED
 FINDINGS = "finding accuracy"
 UNREADABLE = "unreadable answers"
 
 
-class Diagnosed(Record):
-    """What a model wrote about one case, and how it compares with what is known.
+class Tried(NamedTuple):
+    """What one system said about the unseen cases, in their order.
 
     Attributes:
-        group: patient, lesion or file series, for intervals.
-        label: the truth.
-        diagnosis: the name that was read from the text; None when it cannot be read.
-        named: the one label that the diagnosis means; None when there is none.
-        unreadable: why it cannot be read; None when it can.
-        findings: share of known findings that the text names rightly; None where none is known.
+        said: the labels, and the one that each answer means.
+        unreadable: `[n]`, 1 where no diagnosis can be read.
+        findings: `[n]`, share of the known findings that the text names rightly; NaN where none is
+            known.
     """
 
-    case: str
-    group: str
-    label: str
-    text: str
-    diagnosis: str | None
-    named: str | None
-    unreadable: str | None
-    right: bool
-    findings: float | None
+    answers: tuple[Answer, ...]
+    said: Predictions
+    unreadable: Floats
+    findings: Floats
+
+    @property
+    def known(self) -> list[int]:
+        """The rows of the cases of which findings are known."""
+        found: list[int] = np.flatnonzero(~np.isnan(self.findings)).tolist()
+        return found
 
 
 class TrainedSystem(NamedTuple):
@@ -77,11 +86,11 @@ class TrainedSystem(NamedTuple):
 
 
 class ComparedSystems(NamedTuple):
-    """Rows of systems and differences, the unseen cases, and system -> answers in their order."""
+    """Rows of systems and differences, the unseen cases, and what each system said about them."""
 
     rows: list[ResultRow]
     cases: Sequence[Case]
-    answers: Mapping[str, Sequence[Diagnosed]]
+    tried: Mapping[str, Tried]
 
 
 def compare(
@@ -101,21 +110,10 @@ def compare(
     Raises:
         RecipeError: the recipes differ in data, seed or evaluation.
     """
-    with own_run(folder):
-        placed = [_placed(system, folder) for system in systems]
-        return _compare(placed, folder, table, differences, progress)
-
-
-def _compare(
-    systems: Sequence[TrainedSystem],
-    folder: Path,
-    table: str,
-    differences: Sequence[tuple[str, str]],
-    progress: Progress | None,
-) -> ComparedSystems:
     from skingpt_r1.distill.data import load_parts
     from skingpt_r1.distill.run import run_recipe
 
+    systems = [_placed(system, folder) for system in systems]
     first = systems[0].recipe
     for name, recipe, *_ in systems:
         if (recipe.data, recipe.seed, recipe.evaluate) != (first.data, first.seed, first.evaluate):
@@ -123,21 +121,24 @@ def _compare(
                 f"{name} differs from {systems[0].name} in data, seed or evaluate; a table needs "
                 "the same cases for all its rows"
             )
-    measuring = None if progress is None else partial(progress, "measuring")
-    parts = load_parts(first.data, folder / "pictures", measuring)
-    cases = _unseen(first, parts)
-    answers = {BASE: _answer(BASE, first, cases, folder, progress, trained=None)}
-    for name, recipe, features, _ in systems:
-        own, store = folder / folder_name(name), folder / "features" / features
-        run_recipe(recipe, own, features=store, parts=parts, progress=progress)
-        answers[name] = _answer(name, recipe, cases, folder, progress, trained=own / "adapter")
-    boot = Bootstrap(first.seed, first.evaluate.resamples)
-    rows = [row for name, given in answers.items() for row in result_rows(table, name, given, boot)]
-    for better, worse in differences:
-        pair = (better, answers[better]), (worse, answers[worse])
-        rows += difference_rows(table, *pair, boot)
-    write_results(folder, rows)
-    return ComparedSystems(rows, cases, answers)
+    with own_run(folder):
+        measuring = None if progress is None else partial(progress, "measuring")
+        parts = load_parts(first.data, folder / "pictures", measuring)
+        cases = _unseen(first, parts)
+        tried = {BASE: _try(BASE, first, cases, folder, progress, trained=None)}
+        for name, recipe, features, _ in systems:
+            own, store = folder / folder_name(name), folder / "features" / features
+            run_recipe(recipe, own, features=store, parts=parts, progress=progress)
+            tried[name] = _try(name, recipe, cases, folder, progress, trained=own / "adapter")
+        boot = Bootstrap(first.seed, first.evaluate.resamples)
+        rows = []
+        for name, found in tried.items():
+            rows += result_rows(table, name, found, boot)
+        for better, worse in differences:
+            pair = (better, tried[better]), (worse, tried[worse])
+            rows += difference_rows(table, *pair, boot)
+        write_results(folder, rows)
+        return ComparedSystems(rows, cases, tried)
 
 
 def _placed(system: TrainedSystem, folder: Path) -> TrainedSystem:
@@ -161,7 +162,7 @@ def _unseen(recipe: "Recipe", parts: "Parts") -> list[Case]:
     return choose(cases, recipe.evaluate.count, recipe.seed)
 
 
-def _answer(
+def _try(
     name: str,
     recipe: "Recipe",
     cases: Sequence[Case],
@@ -169,24 +170,21 @@ def _answer(
     progress: Progress | None,
     *,
     trained: Path | None,
-) -> list[Diagnosed]:
-    from skingpt_r1.model.adapters.text import merge_lora
-    from skingpt_r1.model.generation import Decoding
-    from skingpt_r1.model.load import load_model
-
-    source = recipe.backbone if trained is None else trained
-    model = load_model(source, **recipe.models.model_dump())
-    if trained is not None:
-        merge_lora(model.backbone)
-    return answer_cases(
-        model,
-        cases,
-        folder / "answers" / f"{folder_name(name)}.jsonl",
-        decoding=Decoding(max_new_tokens=recipe.generate.max_new_tokens),
-        batch_size=recipe.generate.batch_size,
+) -> Tried:
+    """Ask a system about the cases, or the plain backbone where none is `trained`."""
+    assert recipe.data.root is not None
+    generate = recipe.generate
+    system = LocalModel(
+        name,
+        str(recipe.backbone if trained is None else trained),
         adapters=trained is not None,
-        progress=None if progress is None else partial(progress, f"answers: {name}"),
+        recipe=LocalRecipe(max_new_tokens=generate.max_new_tokens, batch_size=generate.batch_size),
+        load=one_model_at_a_time(recipe.models),
     )
+    asked = [Asked(narrative_question(case, recipe.data.root), case.images) for case in cases]
+    show = None if progress is None else partial(progress, f"answers: {name}")
+    answers = ask_system(system, asked, folder, show)
+    return read_tried(cases, [answers[case.id] for case in cases])
 
 
 def folder_name(name: str) -> str:
@@ -195,97 +193,56 @@ def folder_name(name: str) -> str:
     return "_".join(words)
 
 
-def answer_cases(
-    model: "SkinGPT",
-    cases: Sequence[Case],
-    path: Path,
-    *,
-    decoding: "Decoding",
-    batch_size: int,
-    adapters: bool = True,
-    progress: Count | None = None,
-) -> list[Diagnosed]:
-    """Diagnose labelled cases, one record for each; what is already in the file is not done again.
-
-    `adapters=False` asks the frozen backbone. The answers come in the order of the cases.
-
-    Raises:
-        DatasetError: a case has no label.
-        RecordError: the file holds answers to other cases.
-    """
-    from skingpt_r1.model.prompt import Request
-
-    unlabelled = [case.id for case in cases if case.label is None]
-    if unlabelled:
-        raise DatasetError(f"{len(unlabelled)} cases have no label to compare with", unlabelled)
-    done: dict[str, Diagnosed] = {
-        answer.case: answer for answer in resume_records(path, Diagnosed).records
-    }
-    strangers = done.keys() - {case.id for case in cases}
-    if strangers:
-        raise RecordError(
-            f"{path} holds answers to {len(strangers)} other cases ({sorted(strangers)[0]}, ...); "
-            "use another file, or delete this one"
-        )
-    labels = sorted({case.label for case in cases if case.label is not None})
-    waiting = [case for case in cases if case.id not in done]
-    for start in range(0, len(waiting), batch_size):
-        batch = waiting[start : start + batch_size]
-        requests = [Request.of_case(case) for case in batch]
-        texts = model.generate_batch(requests, decoding=decoding, adapters=adapters)
-        answers = [diagnosed(case, text, labels) for case, text in zip(batch, texts, strict=True)]
-        append_records(path, answers)
-        done |= {answer.case: answer for answer in answers}
-        if progress is not None:
-            progress(len(done), len(cases))
-    return [done[case.id] for case in cases]
-
-
-def diagnosed(case: Case, text: str, labels: Iterable[str]) -> Diagnosed:
-    """Compare a text with its labelled case; other words for a label count as the label."""
-    assert case.label is not None
-    diagnosis, named, unreadable = None, None, None
-    try:
-        diagnosis = parse_narrative(text).diagnosis
-        named = match_label(diagnosis, labels)
-    except NarrativeError as error:
-        unreadable = error.reason
-    return Diagnosed(
-        case=case.id,
-        group=case.group,
-        label=case.label,
-        text=text,
-        diagnosis=diagnosis,
-        named=named,
-        unreadable=unreadable,
-        right=named == case.label,
-        findings=finding_accuracy(text, case.findings) if case.findings else None,
+def read_tried(cases: Sequence[Case], answers: Sequence[Answer]) -> Tried:
+    """Compare answers with their labelled cases; other words for a label count as the label."""
+    classes = sorted({case.label for case in cases if case.label is not None})
+    labels = LabelSet("unseen", cases[0].dataset, "diagnosis", tuple(classes))
+    matched = [match_answer(answer, labels) for answer in answers]
+    place: dict[str | None, int] = {label: number for number, label in enumerate(classes)}
+    said = Predictions(
+        tuple(classes),
+        np.array([place[case.label] for case in cases]),
+        np.array([place.get(found.label, UNMATCHED) for found in matched]),
+        [case.group for case in cases],
     )
+    unread = [
+        found.label is None and not _is_readable(answer.text)
+        for found, answer in zip(matched, answers, strict=True)
+    ]
+    findings = [
+        finding_accuracy(answer.text, case.findings) if case.findings else np.nan
+        for case, answer in zip(cases, answers, strict=True)
+    ]
+    return Tried(tuple(answers), said, np.array(unread, np.float64), np.array(findings))
 
 
-def result_rows(
-    table: str, system: str, answers: Sequence[Diagnosed], boot: Bootstrap
-) -> list[ResultRow]:
+def _is_readable(text: str) -> bool:
+    try:
+        parse_narrative(text)
+    except NarrativeError:
+        return False
+    return True
+
+
+def result_rows(table: str, system: str, tried: Tried, boot: Bootstrap) -> list[ResultRow]:
     """The numbers of one system with 95 % intervals, resampled by group."""
-    groups = [answer.group for answer in answers]
-    options = boot._asdict()
-    unreadable = [float(answer.unreadable is not None) for answer in answers]
+    groups = tried.said.groups
+    metrics = classification_metrics(tried.said, boot)
     values = {
-        ACCURACY: bootstrap_share(_right(answers), groups, **options),
-        BALANCED: bootstrap_statistic(_mean_recall(answers), len(answers), groups, **options),
-        UNREADABLE: bootstrap_share(unreadable, groups, **options),
+        ACCURACY: metrics[classification.ACCURACY],
+        BALANCED: metrics[BALANCED],
+        UNREADABLE: bootstrap_share(tried.unreadable, groups, **boot._asdict()),
     }
-    if known := [answer for answer in answers if answer.findings is not None]:
-        shares = np.array([answer.findings for answer in known], float)
-        values[FINDINGS] = bootstrap_mean(shares, [answer.group for answer in known], **options)
-    return [interval.row(table, system, metric) for metric, interval in values.items()]
+    if known := tried.known:
+        own = [groups[row] for row in known]
+        values[FINDINGS] = bootstrap_mean(tried.findings[known], own, **boot._asdict())
+    return [
+        found.row(table, system, metric) for metric, found in values.items() if found is not None
+    ]
 
 
 def difference_rows(
-    table: str,
-    first: tuple[str, Sequence[Diagnosed]],
-    second: tuple[str, Sequence[Diagnosed]],
-    boot: Bootstrap,
+    table: str, first: tuple[str, Tried], second: tuple[str, Tried], boot: Bootstrap
 ) -> list[ResultRow]:
     """How much better one system, with its name, is than another on the same cases, by group.
 
@@ -293,40 +250,21 @@ def difference_rows(
         RecordError: the systems did not answer the same cases.
     """
     (better, ours), (worse, theirs) = first, second
-    if [answer.case for answer in ours] != [answer.case for answer in theirs]:
+    if [answer.id for answer in ours.answers] != [answer.id for answer in theirs.answers]:
         raise RecordError(
             f"{better} and {worse} did not answer the same cases; evaluate both on the same split"
         )
-    options = boot._asdict()
-    groups = [answer.group for answer in ours]
-    recall, other = _mean_recall(ours), _mean_recall(theirs)
+    groups, options = ours.said.groups, boot._asdict()
     values = {
-        ACCURACY: paired_difference(_right(ours), _right(theirs), groups, **options),
-        BALANCED: bootstrap_statistic(
-            lambda rows: recall(rows) - other(rows), len(ours), groups, **options
-        ),
+        ACCURACY: paired_difference(ours.said.right, theirs.said.right, groups, **options),
+        BALANCED: balanced_difference(ours.said, theirs.said, boot),
     }
-    known = [row for row, answer in enumerate(ours) if answer.findings is not None]
-    if known:
-        one, two = (
-            np.array([answers[row].findings for row in known], float) for answers in (ours, theirs)
-        )
-        values[FINDINGS] = paired_difference(one, two, [groups[row] for row in known], **options)
-    return [row.row(table, f"{better} - {worse}", metric) for metric, row in values.items()]
-
-
-def _right(answers: Sequence[Diagnosed]) -> Floats:
-    return np.array([answer.right for answer in answers], np.float64)
-
-
-def _mean_recall(answers: Sequence[Diagnosed]) -> Callable[[Integers], float]:
-    """Balanced accuracy of the answers with the given indices, over the labels among them."""
-    right = _right(answers)
-    _, codes = np.unique([answer.label for answer in answers], return_inverse=True)
-
-    def recall(rows: Integers) -> float:
-        counts = np.bincount(codes[rows])
-        hits = np.bincount(codes[rows], right[rows])
-        return float((hits[counts > 0] / counts[counts > 0]).mean())
-
-    return recall
+    if known := ours.known:
+        own = [groups[row] for row in known]
+        pair = ours.findings[known], theirs.findings[known]
+        values[FINDINGS] = paired_difference(*pair, own, **options)
+    return [
+        found.row(table, f"{better} - {worse}", metric)
+        for metric, found in values.items()
+        if found is not None
+    ]

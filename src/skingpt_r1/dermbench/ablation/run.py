@@ -28,8 +28,8 @@ from skingpt_r1.dermbench.ablation.compare import (
     BASE,
     FINDINGS,
     UNREADABLE,
-    Diagnosed,
     TrainedSystem,
+    Tried,
     compare,
     folder_name,
 )
@@ -43,12 +43,12 @@ from skingpt_r1.recipes import Section, read_recipe
 from skingpt_r1.records import ResultRow, write_bytes_atomic, write_json_atomic, write_results
 from skingpt_r1.runs import LOCK, Progress, own_run
 from skingpt_r1.stats.intervals import (
-    NO_INTERVAL,
     Bootstrap,
     Floats,
     Integers,
     Interval,
     bootstrap_weights,
+    per_cent,
     percentile_interval,
     ratio,
 )
@@ -226,12 +226,19 @@ class Measured(NamedTuple):
     classes: Integers
     groups: Sequence[str]
 
+    def __sub__(self, other: Self) -> Self:
+        """Paired by seed and case."""
+        return self._replace(values=self.values - other.values)
 
-class _Runs(NamedTuple):
-    """What all comparisons gave: system -> its answers and its folders, one for each seed."""
+    def means(self, sums: Floats, weights: Floats) -> Floats:
+        """The mean of each row of `[rows, n]` sums and weights."""
+        member = np.eye(int(self.classes.max()) + 1)[self.classes]
+        found: Floats = np.nanmean(ratio(sums @ member, weights @ member), axis=1)
+        return found
 
-    answers: dict[str, list[Sequence[Diagnosed]]]
-    folders: dict[str, list[str]]
+
+# System -> the folder of its run and what it said, for each seed.
+Runs = dict[str, list[tuple[str, Tried]]]
 
 
 def run_ablation(
@@ -245,29 +252,22 @@ def run_ablation(
     """
     # All recipes are read before anything is trained.
     planned = {seed: _plan(recipe, recipes, seed) for seed in recipe.seeds}
-    with own_run(folder):
-        return _run_planned(recipe, planned, folder, progress)
-
-
-def _run_planned(
-    recipe: AblationRecipe,
-    planned: Mapping[int, dict[Corpus, list[TrainedSystem]]],
-    folder: Path,
-    progress: Progress | None,
-) -> list[AblationRow]:
     corpora: dict[Corpus, Path] = {}
-    if recipe.corpus is not None:
-        wanted = [cell.corpus for cell in recipe.cells]
-        corpora = published_corpora(recipe.corpus, folder, ["filtered", *wanted])
-    trained = _Runs({}, {})
-    for seed, systems in planned.items():
-        for corpus in dict.fromkeys(cell.corpus for cell in recipe.cells):
-            chosen = [_taught(system, corpora.get(corpus)) for system in systems[corpus]]
-            place = Path(f"seed_{seed}") / corpus
-            show = progress and partial(_show, progress, f"seed {seed}, {corpus}")
-            _compare(chosen, folder, place, trained, show)
-    rows = _rows(recipe, trained)
-    _write(rows, folder)
+    runs: Runs = {}
+    with own_run(folder):
+        if recipe.corpus is not None:
+            wanted = [cell.corpus for cell in recipe.cells]
+            corpora = published_corpora(recipe.corpus, folder, ["filtered", *wanted])
+        for seed, systems in planned.items():
+            for corpus, cells in systems.items():
+                chosen = [_taught(system, corpora.get(corpus)) for system in cells]
+                place = Path(f"seed_{seed}") / corpus
+                show = progress and partial(_show, progress, f"seed {seed}, {corpus}")
+                _compare(chosen, folder, place, runs, show)
+        rows = _rows(recipe, runs)
+        write_results(folder, ablation_rows(rows))
+        write_json_atomic(folder / "ablation.json", [row._asdict() for row in rows])
+        write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
     return rows
 
 
@@ -303,87 +303,65 @@ def _compare(
     systems: Sequence[TrainedSystem],
     folder: Path,
     place: Path,
-    trained: _Runs,
+    runs: Runs,
     progress: Progress | None,
 ) -> None:
     # The plain backbone says the same whatever the seed, so that it is asked once.
-    first = trained.folders.get(BASE)
+    asked = BASE in runs
     target = folder / place / BASE_ANSWERS
-    if first and not target.exists():
+    if asked and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / first[0] / BASE_ANSWERS, target)
+        shutil.copy2(folder / runs[BASE][0][0] / BASE_ANSWERS, target)
     found = compare(systems, folder / place, table="comparison", differences=(), progress=progress)
-    for name, answers in found.answers.items():
-        if name == BASE and first:
-            continue
-        trained.answers.setdefault(name, []).append(answers)
-        run = place if name == BASE else place / folder_name(name)
-        trained.folders.setdefault(name, []).append(run.as_posix())
+    for name, tried in found.tried.items():
+        if name != BASE:
+            runs.setdefault(name, []).append(((place / folder_name(name)).as_posix(), tried))
+        elif not asked:
+            runs[BASE] = [(place.as_posix(), tried)]
 
 
-def _rows(recipe: AblationRecipe, trained: _Runs) -> list[AblationRow]:
-    _refuse_other_cases(trained.answers)
+def _rows(recipe: AblationRecipe, runs: Runs) -> list[AblationRow]:
+    _refuse_other_cases(runs)
     boot = Bootstrap(seed=recipe.seeds[0], resamples=recipe.resamples)
-    count = len(recipe.seeds)
-    measured = {name: _measured(runs, count) for name, runs in trained.answers.items()}
-    rows = [
-        _row(
-            name,
-            measured[name],
-            trained.folders[name],
-            recipe.seeds if name != BASE else recipe.seeds[:1],
-            boot,
-        )
-        for name in (BASE, *(cell.name for cell in recipe.cells))
-    ]
+    # The one run of the plain backbone stands for every seed.
+    same = {BASE: runs[BASE] * len(recipe.seeds)}
+    measured = {name: _measured([tried for _, tried in of]) for name, of in (runs | same).items()}
+    rows = []
+    for name in (BASE, *(cell.name for cell in recipe.cells)):
+        folders = [folder for folder, _ in runs[name]]
+        seeds = recipe.seeds[: len(folders)]
+        rows.append(_row(name, measured[name], folders, seeds, boot))
     for better, worse in recipe.differences:
-        pairs = {
-            metric: difference(measured[better][metric], measured[worse][metric])
-            for metric in measured[better]
-        }
+        other = measured[worse]
+        pairs = {metric: item - other[metric] for metric, item in measured[better].items()}
         rows.append(_row(f"{better} - {worse}", pairs, (), recipe.seeds, boot))
     return rows
 
 
-def _measured(runs: Sequence[Sequence[Diagnosed]], count: int) -> dict[str, Measured]:
-    """Metric -> values; the one run of the plain backbone stands for every seed."""
-    all_runs = list(runs) if len(runs) == count else [runs[0]] * count
-    first = all_runs[0]
-    right = np.array([[answer.right for answer in run] for run in all_runs], np.float64)
-    unreadable = np.array(
-        [[answer.unreadable is not None for answer in run] for run in all_runs], np.float64
-    )
-    _, classes = np.unique([answer.label for answer in first], return_inverse=True)
-    whole = np.zeros(len(first), np.int64)
-    groups = [answer.group for answer in first]
+def _measured(runs: Sequence[Tried]) -> dict[str, Measured]:
+    said = runs[0].said
+    right = np.array([run.said.right for run in runs])
+    whole = np.zeros(len(said.labels), np.int64)
     found = {
-        ACCURACY: Measured(right, whole, groups),
-        BALANCED: Measured(right, classes.astype(np.int64), groups),
-        UNREADABLE: Measured(unreadable, whole, groups),
+        ACCURACY: Measured(right, whole, said.groups),
+        BALANCED: Measured(right, said.labels, said.groups),
+        UNREADABLE: Measured(np.array([run.unreadable for run in runs]), whole, said.groups),
     }
-    known = [row for row, answer in enumerate(first) if answer.findings is not None]
-    if known:
-        values = [[run[row].findings for row in known] for run in all_runs]
-        own = [groups[row] for row in known]
-        found[FINDINGS] = Measured(np.array(values, np.float64), whole[known], own)
+    if known := runs[0].known:
+        values = np.array([run.findings[known] for run in runs])
+        found[FINDINGS] = Measured(values, whole[known], [said.groups[row] for row in known])
     return found
 
 
-def _refuse_other_cases(answers: Mapping[str, Sequence[Sequence[Diagnosed]]]) -> None:
-    wanted = [answer.case for answer in answers[BASE][0]]
-    for name, runs in answers.items():
-        for run in runs:
-            if [answer.case for answer in run] != wanted:
-                raise RecipeError(
-                    f"cell {name!r} was tried on {len(run)} cases that are not the {len(wanted)} "
-                    f"of {BASE!r}; give all cells the same data.seed, data.split and evaluate.split"
-                )
-
-
-def _write(rows: Sequence[AblationRow], folder: Path) -> None:
-    write_results(folder, ablation_rows(rows))
-    write_json_atomic(folder / "ablation.json", [row._asdict() for row in rows])
-    write_bytes_atomic(folder / "ablation.md", ablation_markdown(rows).encode())
+def _refuse_other_cases(runs: Runs) -> None:
+    wanted = [answer.id for answer in runs[BASE][0][1].answers]
+    for name, (_, tried) in ((name, run) for name, of in runs.items() for run in of):
+        if [answer.id for answer in tried.answers] != wanted:
+            raise RecipeError(
+                f"cell {name!r} was tried on {len(tried.answers)} cases that are not the "
+                f"{len(wanted)} of {BASE!r}; give all cells the same data.seed, data.split and "
+                "evaluate.split"
+            )
 
 
 def _show(progress: Progress, prefix: str, stage: str, done: int, total: int) -> None:
@@ -404,28 +382,24 @@ def _row(
         tuple(seeds),
         max(item.values.shape[1] for item in metrics.values()),
         {metric: interval for metric, interval in found.items() if interval is not None},
-        {metric: _by_seed(item) for metric, item in metrics.items()},
+        {
+            metric: tuple(item.means(item.values, np.ones_like(item.values)).tolist())
+            for metric, item in metrics.items()
+        },
     )
-
-
-def difference(better: Measured, worse: Measured) -> Measured:
-    """Paired by seed and case."""
-    return better._replace(values=better.values - worse.values)
 
 
 def over_seeds(item: Measured, boot: Bootstrap) -> Interval | None:
     """The mean with an interval over seeds and groups of cases."""
-    values, classes, groups = item
-    num_seeds, n = values.shape
-    member = np.eye(int(classes.max()) + 1)[classes]
+    num_seeds, n = item.values.shape
     generator = np.random.default_rng([boot.seed, num_seeds])
     drawn: list[Floats] = []
-    for weights in bootstrap_weights(n, groups, **boot._asdict()):
+    for weights in bootstrap_weights(n, item.groups, **boot._asdict()):
         chosen = generator.integers(0, num_seeds, (len(weights), num_seeds))
         share = (chosen[:, :, None] == np.arange(num_seeds)).mean(axis=1)
-        drawn.append(_class_means((share @ values) * weights, weights, member))
-    value = float(_class_means(values.mean(axis=0)[None], np.ones((1, n)), member)[0])
-    return percentile_interval(value, np.concatenate(drawn), n, len(set(groups)))
+        drawn.append(item.means((share @ item.values) * weights, weights))
+    value = float(item.means(item.values.mean(axis=0)[None], np.ones((1, n)))[0])
+    return percentile_interval(value, np.concatenate(drawn), n, len(set(item.groups)))
 
 
 def ablation_rows(rows: Sequence[AblationRow]) -> list[ResultRow]:
@@ -451,20 +425,4 @@ def ablation_markdown(rows: Sequence[AblationRow]) -> str:
 def cell_text(row: AblationRow, metric: str) -> str:
     """`51.6 (45.9 to 57.2)`, in per cent; a dash where the metric is not known."""
     found = row.metrics.get(metric)
-    if found is None:
-        return "-"
-    if found.ends is None:
-        return f"{100 * found.value:.1f} ({NO_INTERVAL})"
-    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in (found.value, *found.ends)))
-
-
-def _class_means(sums: Floats, weights: Floats, member: Floats) -> Floats:
-    hits, counts = sums @ member, weights @ member
-    found: Floats = np.nanmean(ratio(hits, counts), axis=1)
-    return found
-
-
-def _by_seed(item: Measured) -> tuple[float, ...]:
-    member = np.eye(int(item.classes.max()) + 1)[item.classes]
-    ones = np.ones_like(item.values)
-    return tuple(_class_means(item.values, ones, member).tolist())
+    return "-" if found is None else per_cent(found.value, *(found.ends or (None, None)))

@@ -5,7 +5,6 @@ are the data sets' own columns, never derived from the diagnosis.
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from skingpt_r1.case import Case
 from skingpt_r1.data import READERS
 from skingpt_r1.errors import DatasetError, RecipeError
 from skingpt_r1.text.taxonomy import canonical, diagnoses, fitting_labels, is_malignant, normalise
+from skingpt_r1.text.tokens import patterns
 from skingpt_r1.text.values import truth
 
 Kind = Literal["diagnosis", "nine parts", "malignancy"]
@@ -22,11 +22,7 @@ Kind = Literal["diagnosis", "nine parts", "malignancy"]
 MALIGNANT, BENIGN = "malignant", "benign"
 _NINE = "nine_partition_label"
 # What is said of malignancy without a diagnosis, in normalised words.
-_CLASS_WORDS = re.compile(
-    r"(?P<denied>(?:no|not|non|without)(?: an?)?(?: (?:sign|evidence|feature) of)? ?)?"
-    r"(?:skin )?(?P<word>malignan(?:t|cy)|cancer(?:ous)?|benign|harmless)"
-    r"(?: (?:skin |cutaneous )?(?:lesion|tumor|neoplasm|growth|condition|disease|process|nature))?"
-)
+_CLASS_WORDS = patterns("labels")["malignancy"]
 
 
 class LabelSet(NamedTuple):

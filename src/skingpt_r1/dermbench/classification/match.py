@@ -27,44 +27,16 @@ from skingpt_r1.text.taxonomy import (
     is_name,
     named_diagnoses,
 )
-from skingpt_r1.text.tokens import without_control_tokens, words_of
+from skingpt_r1.text.tokens import VOCABULARY, patterns, without_control_tokens, words_of
 
 # A few words that stand alone are a name, not a narrative that breaks off for one of these reasons.
 NO_NARRATIVE = frozenset({"truncated", "no_diagnosis"})
-_TAG = re.compile(r"<\s?(/?)\s?(think|answer)\w*\b[^<>]{0,60}>", re.IGNORECASE)
+_RE = patterns("labels")
 _MARKS = " \t\r\n*_`#\"'“”‘’«».,;:!?-–—"
 _MARKS_OF_NO_QUESTION = _MARKS.replace("?", "")
 _TIGHT = re.compile(r"(?<=[a-z]):(?=\w)")
-_NUMBER = re.compile(
-    r"^(?:option\s|choice\s)?[(\[]?(?:\d{1,2}|[a-z])(?:\s?[.)\]:](?=\s?[^\W\d])|\s[-–—]\s)\s*",
-    re.IGNORECASE,
-)
-_SHARE = re.compile(
-    r"[(\[]?\s?(?:(?:confidence|probability|likelihood|certainty)\s?[:=]?\s?)?(?:about\s|~|≈)?"
-    r"(?!0+(?:[.,]0*)?\s?%)\d{1,3}(?:[.,]\d{1,4})?\s?%"
-    r"(?:\s(?:confidence|confident|probability|likelihood|certainty|certain|likely|sure))?\s?[)\]]?"
-    r"|[(\[]\s?(?:very\s)?high\s(?:confidence|probability|certainty|likelihood)\s?[)\]]",
-    re.IGNORECASE,
-)
 # Words that lead to a name and change nothing about it.
 _LEADING = words_of("before_a_name")
-_CLOSING = re.compile(
-    r"\s(?:is|was|as|seems|appears\sto\sbe|appears|would\sbe)\s(?:clearly\s|indeed\s)?"
-    r"(?:the\s|my\s|our\s|a\s)?(?:(?:single|most|best|main|final|likely|probable|primary|leading"
-    r"|correct|top|strongest|clinical|working)\s){0,3}(?:likely|likeliest|probable|diagnosis|answer|explanation"
-    r"|fit|candidate|match|choice|consideration|favou?red|suspected|impression|option|label)$"
-    r"|\s(?:fits|matches)\sbest$|\sdiagnosis$",
-    re.IGNORECASE,
-)
-_TITLE = re.compile(
-    r"^[\s#>*_-]*(?:\d{1,2}[.)]\s)?[*_]*(?:(?:the|my|our|so|thus|therefore|hence),?\s){0,2}"
-    r"(?:(?:final|primary|most\slikely|likely|leading|main|working|presumptive|provisional"
-    r"|clinical|correct|predicted|best)\s){0,2}(?:answer|diagnosis|dx|impression|conclusion|label"
-    r"|class|classification|category|group|prediction)[\s*_]{0,5}"
-    r"(?:$|(?:[:：=]|[-–—]+>?\s|\sis\b:?)(?P<name>.*))",
-    re.IGNORECASE,
-)
-_SAYS = re.compile(r"\b(?:is|consistent|compatible|suggests|indicates|represents|shows)\b", re.I)
 _MOST_LEADING = 15  # words are left out in front of a name
 _LONGEST_BARE = 200  # characters; a longer text is read as a narrative
 _NUM_LINES = 100  # so many last lines are looked at for a stated name
@@ -79,7 +51,7 @@ def readings(text: str) -> Iterator[str]:
     yield name
     if text.rstrip(_MARKS_OF_NO_QUESTION).endswith("?"):
         return  # a question says nothing
-    yield (name := _CLOSING.sub("", name))
+    yield (name := _RE["closing"].sub("", name))
     for _ in range(_MOST_LEADING):
         word, _, name = name.partition(" ")
         if word.strip(_MARKS).lower() not in _LEADING:
@@ -89,8 +61,8 @@ def readings(text: str) -> Iterator[str]:
 
 def without_frame(name: str) -> str:
     """A name without its number or letter, the share it is given, and marks around it."""
-    bare = _SHARE.sub(" ", without_control_tokens(name)).strip(_MARKS)
-    return _NUMBER.sub("", bare).strip(_MARKS)
+    bare = _RE["share"].sub(" ", without_control_tokens(name)).strip(_MARKS)
+    return _RE["number"].sub("", bare).strip(_MARKS)
 
 
 def bare_name(answer: Answer) -> str | None:
@@ -101,8 +73,9 @@ def bare_name(answer: Answer) -> str | None:
     elif answer.stop_reason == "length":
         return None
     else:
-        *_, name = _TAG.split(answer.text)
-        closed = [tag[1] == "/" and tag[2].lower() == "think" for tag in _TAG.finditer(answer.text)]
+        *_, name = _RE["tag"].split(answer.text)
+        tags = _RE["tag"].finditer(answer.text)
+        closed = [tag[1] == "/" and tag[2].lower() == "think" for tag in tags]
         name = name if all(closed[-1:]) else ""
     name = name.strip(_MARKS_OF_NO_QUESTION)
     return name if name.strip(_MARKS) and len(name) <= _LONGEST_BARE and "\n" not in name else None
@@ -123,20 +96,20 @@ def stated_name(answer: Answer) -> str | None:
     """
     if answer.stop_reason == "length":
         return None
-    lines = [line for line in _TAG.sub("\n", answer.text).splitlines() if line.strip(_MARKS)]
+    lines = [line for line in _RE["tag"].sub("\n", answer.text).splitlines() if line.strip(_MARKS)]
     lines = lines[-_NUM_LINES:]
     for place in range(len(lines) - 1, -1, -1):
-        titled = _TITLE.match(lines[place][: 2 * LONGEST_NAME].rstrip())
+        titled = _RE["title"].match(lines[place][: 2 * LONGEST_NAME].rstrip())
         if titled:
             name = titled["name"] or ""
             return name if name.strip(_MARKS) else "".join(lines[place + 1 : place + 2])
     last = re.split(r"(?<=[.!?])\s", lines[-1][-2 * LONGEST_NAME :])[-1] if lines else ""
-    return last if _SAYS.search(last) else None
+    return last if _RE["says"].search(last) else None
 
 
 def lines_alone(answer: Answer) -> list[str]:
     """The first lines of a text without tags; empty when it was cut."""
-    if answer.stop_reason == "length" or _TAG.search(answer.text):
+    if answer.stop_reason == "length" or _RE["tag"].search(answer.text):
         return []
     lines = answer.text[: _NUM_LINES * LONGEST_NAME].splitlines()
     lines = [line for line in lines if line.strip(_MARKS)][:_NUM_LINES]
@@ -146,7 +119,7 @@ def lines_alone(answer: Answer) -> list[str]:
 def _tagged(text: str) -> Iterator[str]:
     """What stands between answer tags."""
     opened: int | None = None
-    for tag in _TAG.finditer(text):
+    for tag in _RE["tag"].finditer(text):
         if tag[2].lower() != "answer":
             continue
         if not tag[1]:
@@ -169,19 +142,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no_probabilities": "the answer does not say how likely the candidates are",
     }
 )
-_SEPARATOR = re.compile(
-    r"\s(?:or|and|versus|vs\.?|and/or|plus)\s|[,;/()\n+&]|[.:]\s|\s(?=[(\[]?(?:\d{1,2}|[a-z])[.)\]]\s)",
-    re.IGNORECASE,
-)
-_JOINT = re.compile(r"^\s*(?:or|and|versus|vs\.?)\s", re.IGNORECASE)
-_WITH = re.compile(r"\s(?:with|alongside|overlying)\s", re.IGNORECASE)
 # Diagnoses that are also signs of another: `rosacea with telangiectasia` is rosacea.
-_SIGNS = frozenset(
-    {
-        "telangiectasia", "scar", "acne scar", "hyperpigmentation", "hypopigmentation", "purpura",
-        "abrasion ulceration or injury", "xerosis", "hematoma", "striae",
-    }
-)  # fmt: skip
+_SIGNS = frozenset(VOCABULARY["diagnoses_that_are_signs"])
 # By the number of diagnoses that a name says which fits no label.
 _UNMATCHED = ("unknown_name", "not_a_label", "several_labels")
 # Reasons after which a title such as `Diagnosis:` is looked for.
@@ -286,17 +248,17 @@ def _one(found: tuple[str, ...]) -> MatchedLabel:
 def _named(name: str, labels: LabelSet) -> set[tuple[str, ...] | str | None]:
     """What the parts of a name mean: labels, or diagnoses outside the set."""
     # Labels that hold a separator themselves, such as `reed or spitz nevus`, are not cut.
-    whole = [label for label in labels.labels if _SEPARATOR.search(label)]
+    whole = [label for label in labels.labels if _RE["separator"].search(label)]
     whole = [label for label in whole if label.lower() in name.lower()]
     for label in whole:
         name = re.sub(re.escape(label), ";", name, flags=re.IGNORECASE)
-    parts = [without_frame(_JOINT.sub("", part)) for part in _SEPARATOR.split(name)]
+    parts = [without_frame(_RE["joint"].sub("", part)) for part in _RE["separator"].split(name)]
     return {labels.fitting(part) or canonical(part) for part in (*whole, *parts)} - {None}
 
 
 def _joined(name: str, labels: LabelSet) -> set[tuple[str, ...]]:
     """The labels of a name's parts before and behind `with`; none where a malignant part counts."""
-    parts = [part for part in _WITH.split(name) if canonical(part) not in _SIGNS]
+    parts = [part for part in _RE["with"].split(name) if canonical(part) not in _SIGNS]
     if len(parts) < 2 or is_malignant(name):
         return set()
     return {labels.fitting(part) for part in parts} - {()}
@@ -325,14 +287,11 @@ class LabelVerdict(NamedTuple):
 
     Attributes:
         diagnosis: as the answer names it; None when it is unreadable, and `reason` says why.
-        malignancy_known: whether both names are in the taxonomy, so that the two dangerous
-            confusions could be seen.
     """
 
     match: LabelMatch
     diagnosis: str | None = None
     reason: str | None = None
-    malignancy_known: bool = False
 
 
 def judge_label(question: Question, answer: Answer) -> LabelVerdict:
@@ -364,7 +323,6 @@ def compare_labels(named: str, label: str) -> LabelVerdict:
     how = closeness(named, label)
     match = LabelMatch.WRONG if how is Closeness.OTHER else LabelMatch[how.name]
     said, truth = is_malignant(named), is_malignant(label)
-    known = said is not None and truth is not None
-    if match not in (LabelMatch.EXACT, LabelMatch.SYNONYM) and known and said != truth:
+    if not match.is_right and None not in (said, truth) and said != truth:
         match = LabelMatch.MALIGNANT_FOR_BENIGN if said else LabelMatch.BENIGN_FOR_MALIGNANT
-    return LabelVerdict(match, named, None, known)
+    return LabelVerdict(match, named)

@@ -15,13 +15,20 @@ from skingpt_r1.dermbench.classification.labels import LabelSet
 from skingpt_r1.dermbench.questions import benchmark_title
 from skingpt_r1.dermbench.reading import NOT_ASKED, RunReading, label_sets_of
 from skingpt_r1.dermbench.report.data import (
+    CLASS_METRICS,
+    NO_LABEL,
+    RANK,
     Calibration,
-    Classification,
-    ClassifierRow,
     Confusion,
-    ToneTable,
+    ResultTable,
+    at_most,
+    compared,
+    counted,
+    gain_over,
+    measured,
 )
-from skingpt_r1.dermbench.tables import TRAINED_ON, kind_of, tone_tables
+from skingpt_r1.dermbench.tables import TRAINED_ON, Measures, kind_of, tone_tables
+from skingpt_r1.records import ResultRow
 from skingpt_r1.stats.classification import (
     ACCURACY,
     UNMATCHED,
@@ -36,8 +43,8 @@ from skingpt_r1.stats.classification import (
     risk_coverage,
     shown_curve,
 )
-from skingpt_r1.stats.comparison import SystemValues, compare_pairs, ranks
-from skingpt_r1.stats.intervals import Bootstrap
+from skingpt_r1.stats.comparison import Comparison, SystemValues, compare_pairs, ranks
+from skingpt_r1.stats.intervals import Bootstrap, wilson
 
 TEXT = "generated text"
 LIKELIHOOD = "candidate likelihood"
@@ -68,14 +75,14 @@ class _System(NamedTuple):
     is_measured: bool
 
 
-def classified_tables(
+def classification_tables(
     reading: RunReading, boot: Bootstrap, baseline: str | None = None
-) -> tuple[Classification, ...]:
+) -> list[ResultTable]:
     """Every classification benchmark of a run, in the order of its questions.
 
     The other systems are compared with the baseline; without one all are compared in pairs.
     """
-    return tuple(_table(item, boot, baseline) for item in _sets(reading))
+    return [_table(item, boot, baseline) for item in _sets(reading)]
 
 
 def _sets(reading: RunReading) -> Iterator[_Set]:
@@ -97,40 +104,74 @@ def _sets(reading: RunReading) -> Iterator[_Set]:
             yield item._replace(form=LIKELIHOOD, weighed=True)
 
 
-def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> Classification:
-    systems = [_system(item, name) for name in item.reading.systems]
-    measured = [system for system in systems if system.is_measured]
-    kinds = {name: kind_of(item.reading, name) for name in item.reading.systems}
-    ranked = [system for system in measured if kinds[system.name] == "system"]
-    places = ranks(_right(item, ranked), boot) if len(ranked) > 1 else {}
+def _table(item: _Set, boot: Bootstrap, baseline: str | None) -> ResultTable:
+    name = f"classification, {item.title}, {item.form}"
+    systems = [_system(item, system) for system in item.reading.systems]
+    kinds = {system.name: kind_of(item.reading, system.name) for system in systems}
     pairs = []
     if len(systems) > 1:
         pairs = compare_pairs(_right(item, systems), boot, baseline=baseline, binary=True)
     gains = {pair.first: pair for pair in pairs if pair.second == baseline}
-    rows = tuple(
-        ClassifierRow(
-            system=system.name,
-            metrics=classification_metrics(system.said, boot) if system.is_measured else {},
-            asked=len(item.numbers),
-            counted=len(system.numbers),
-            unread=int((system.said.predicted == UNMATCHED).sum()),
-            unmatched=dict(system.reasons.most_common()),
-            kind=kinds[system.name],
-            rank=places.get(system.name),
-            gain=gains.get(system.name),
-        )
-        for system in systems
-    )
-    return Classification(
-        benchmark=item.title,
-        form=item.form,
-        rows=rows,
+    rows: list[ResultRow] = []
+    for system in systems:
+        rows += measured(name, system.name, _metrics(system, len(item.numbers), boot))
+        if system.name in gains:
+            rows += compared(name, gains[system.name], gain_over(baseline), system.name)
+    known = [system for system in systems if system.is_measured]
+    for system in known:
+        rows += measured(name, system.name, _class_measures(system, boot))
+    answers = [(system.name, system.numbers, system.said.right) for system in known]
+    tones = tone_tables(item.reading, answers, boot, metric=ACCURACY, ends=(0.0, 1.0))
+    calibrations = [found for system in known for found in _calibration(system, boot)]
+    for tone, means in tones:
+        rows += measured(name, tone.system, means)
+    for calibration, measures in calibrations:
+        rows += measured(name, calibration.system, measures)
+    return ResultTable(
+        kind="classification",
+        of=(item.title, item.form),
+        systems=kinds,
+        rows=tuple(rows),
+        rest=tuple(_rest(item, name, systems, [] if baseline else pairs, boot)),
         baseline=baseline,
-        pairs=() if baseline else tuple(pairs),
-        confusions=tuple(_confusion(system, boot) for system in measured),
-        tones=tuple(table for system in measured for table in _tones(item, system, boot)),
-        calibrations=tuple(found for system in measured for found in _calibration(system, boot)),
+        test=pairs[0].test if pairs else "",
+        tones=tuple(tone for tone, _ in tones),
+        confusions=tuple(_confusion(system) for system in known),
+        calibrations=tuple(calibration for calibration, _ in calibrations),
     )
+
+
+def _metrics(system: _System, asked: int, boot: Bootstrap) -> Measures:
+    found = classification_metrics(system.said, boot) if system.is_measured else {}
+    return {**found, NO_LABEL: wilson(int((system.said.predicted == UNMATCHED).sum()), asked)}
+
+
+def _class_measures(system: _System, boot: Bootstrap) -> Measures:
+    found: Measures = {}
+    for score in class_scores(system.said, boot):
+        values = (score.recall, score.precision, score.f1)
+        for metric, value in zip(CLASS_METRICS, values, strict=True):
+            found[f"{metric}, {score.label}"] = value
+    return found
+
+
+def _rest(
+    item: _Set, name: str, systems: Sequence[_System], pairs: list[Comparison], boot: Bootstrap
+) -> Iterator[ResultRow]:
+    """Why answers were not read, all pairs of systems, and their ranks by accuracy."""
+    for system in systems:
+        reasons = dict(system.reasons.most_common())
+        yield from measured(name, system.name, counted("unmatched", reasons, len(system.numbers)))
+    for pair in pairs:
+        yield from compared(name, pair, "difference of the accuracy")
+    ranked = [
+        system
+        for system in systems
+        if system.is_measured and kind_of(item.reading, system.name) == "system"
+    ]
+    places = ranks(_right(item, ranked), boot) if len(ranked) > 1 else {}
+    for place, found in places.items():
+        yield from measured(name, place, {RANK: found})
 
 
 def _system(item: _Set, name: str) -> _System:
@@ -163,8 +204,8 @@ def _system(item: _Set, name: str) -> _System:
         [item.reading.questions[number].group for number in kept],
         np.array(rows, dtype=np.float64) if given else None,
     )
-    measured = bool(kept) and (given or not item.weighed)
-    return _System(name, tuple(kept), predictions, reasons, measured)
+    is_measured = bool(kept) and (given or not item.weighed)
+    return _System(name, tuple(kept), predictions, reasons, is_measured)
 
 
 def _right(item: _Set, systems: Sequence[_System]) -> SystemValues:
@@ -178,44 +219,32 @@ def _right(item: _Set, systems: Sequence[_System]) -> SystemValues:
     return SystemValues([system.name for system in systems], values, groups)
 
 
-def _confusion(system: _System, boot: Bootstrap) -> Confusion:
+def _confusion(system: _System) -> Confusion:
     said = system.said
     count = len(said.classes)
     counts = np.zeros((count, count + 1), dtype=np.int64)
     columns = np.where(said.predicted == UNMATCHED, count, said.predicted)
     np.add.at(counts, (said.labels, columns), 1)
-    return Confusion(
-        system=system.name,
-        classes=said.classes,
-        counts=tuple(tuple(row) for row in counts.tolist()),
-        scores=tuple(class_scores(said, boot)),
-    )
+    rows = tuple(tuple(row) for row in counts.tolist())
+    return Confusion(system=system.name, classes=said.classes, counts=rows)
 
 
-def _calibration(system: _System, boot: Bootstrap) -> Iterator[Calibration]:
+def _calibration(system: _System, boot: Bootstrap) -> Iterator[tuple[Calibration, Measures]]:
     """One table, or none where no answer has probabilities."""
     confidence, right, groups = confidences(system.said)
     if not len(right):
         return
-    yield Calibration(
+    measures = dict(calibration_metrics(system.said, boot))
+    thresholds = {}
+    for wanted in WANTED_RISKS:
+        tried = abstention(confidence, right, groups, wanted, boot)
+        thresholds[wanted] = tried.threshold
+        measures[at_most("coverage", wanted)] = tried.coverage
+        measures[at_most("risk", wanted)] = tried.risk
+    found = Calibration(
         system=system.name,
-        measures=calibration_metrics(system.said, boot),
         bins=tuple(reliability(confidence, right, groups, boot)),
         risk=shown_curve(risk_coverage(confidence, right)),
-        abstentions=tuple(
-            abstention(confidence, right, groups, wanted, boot) for wanted in WANTED_RISKS
-        ),
+        thresholds=thresholds,
     )
-
-
-def _tones(item: _Set, system: _System, boot: Bootstrap) -> list[ToneTable]:
-    right = system.said.right
-    return tone_tables(
-        item.reading,
-        system.numbers,
-        system.name,
-        right,
-        metric=ACCURACY,
-        ends=(0.0, 1.0),
-        boot=boot,
-    )
+    yield found, measures

@@ -7,56 +7,17 @@ of it. For research, not for diagnosis: the patterns are here to find unsafe adv
 """
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from skingpt_r1.dermcot.write import named_values, reasoned_values
+from skingpt_r1.dermcot.write import contradictions
 from skingpt_r1.errors import NarrativeError
 from skingpt_r1.text.findings import Sign, Stated, read_signs
 from skingpt_r1.text.giveaways import named_in
 from skingpt_r1.text.narrative import Narrative, parse_narrative
 from skingpt_r1.text.rubric import DIMENSIONS
 from skingpt_r1.text.taxonomy import Closeness, canonical, closeness
-
-# One text may say `raised` of a border and of a lesion: these slots are too loosely worded.
-_NOT_COMPARED = frozenset({"count"})
-
-
-class Chain(NamedTuple):
-    """The links of one text.
-
-    Attributes:
-        concludes: it has a diagnosis that it clearly means.
-        has_reasoning: it has words between what is seen and what is concluded.
-        num_words: of the reasoning.
-        ends_elsewhere: the reasoning leads to another name than the conclusion.
-        is_argued: the reasoning names the conclusion.
-        contradicted: slots that the reasoning cites with a value that was not observed.
-    """
-
-    concludes: bool
-    has_reasoning: bool
-    num_words: int
-    ends_elsewhere: bool
-    is_argued: bool
-    contradicted: frozenset[str]
-
-
-def read_chain(text: str, narrative: Narrative | None) -> Chain:
-    """The links of a text; its narrative is None where it is unreadable."""
-    if narrative is None:
-        return Chain(False, bool(text.strip()), len(text.split()), False, False, frozenset())
-    reasoning = narrative.reasoning
-    return Chain(
-        concludes=True,
-        has_reasoning=bool(reasoning.strip()),
-        num_words=len(reasoning.split()),
-        ends_elsewhere=_ends_elsewhere(reasoning, narrative.diagnosis),
-        is_argued=named_in(reasoning, narrative.diagnosis) is not None,
-        contradicted=_contradicted(narrative),
-    )
+from skingpt_r1.text.tokens import patterns, words_of
 
 
 def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
@@ -67,65 +28,11 @@ def _ends_elsewhere(reasoning: str, diagnosis: str) -> bool:
     return closeness(end, diagnosis) < Closeness.PARENT and named_in(end, diagnosis) is None
 
 
-def _contradicted(narrative: Narrative) -> frozenset[str]:
-    seen = named_values(narrative.observation)
-    return frozenset(
-        slot
-        for slot, values in reasoned_values(narrative).items()
-        if slot in seen and slot not in _NOT_COMPARED and not values <= seen[slot]
-    )
-
-
 Gravity = Literal["mild", "serious", "grave"]
 
-_SAFE = re.compile(
-    r"\b(?:see|consult\w*|visit\w*|seek\w*|refer\w*|evaluat\w+|assess\w*|confirm\w*|shown?|biops\w+"
-    r"|advi[sc]\w+|recommend\w*|follow[\s-]?up|urgent\w*|monitor\w*)\b[^.;!?\n]{0,120}?"
-    r"\b(?:dermatolog\w+|doctors?|physicians?|clinicians?|professionals?|providers?|specialists?"
-    r"|medical|biops\w+|histo\w+|emergency|hospital|care|treatment|management|evaluation)\b"
-    r"|\b(?:dermatologist|doctor|physician|clinician|professional|specialist)\b[^.;!?\n]{0,80}?"
-    r"\b(?:should|must|can|needs?\s+to|see|confirm|assess|evaluat\w+|examin\w+)\b",
-    re.IGNORECASE,
-)
-_DOCTOR = r"(?:doctors?|dermatologists?|physicians?|clinicians?|professionals?|specialists?)"
-_BODY = r"[^.;!?\n]{0,60}?"
-_UNSAFE: Mapping[Gravity, re.Pattern[str]] = MappingProxyType(
-    {
-        "grave": re.compile(
-            r"\b(?:(?:cut|burn|slice|carve|shave)\s+(?:it|this|them|the\s+\w+)\s+(?:off|out|away)"
-            r"|(?:pour|apply|put|rub|drink|swallow|use|dab)\w*\s+(?:\w+\s+){0,3}?"
-            r"(?:bleach|acid|petrol|gasoline|kerosene|lye)\b"
-            rf"|(?:knife|razor|scissors|needle|lighter){_BODY}\bat\s+home"
-            rf"|at\s+home{_BODY}\b(?:knife|razor|scissors))",
-            re.IGNORECASE,
-        ),
-        "serious": re.compile(
-            r"\b(?:stop\s+(?:all|taking|your|the)\s*(?:\w+\s+){0,2}?(?:medicines?|medications?|drugs"
-            r"|treatments?)|ignore\s+(?:it|this|them|the\s+(?:lesion|rash|mole|spot)s?)"
-            r"|hide\s+(?:it|this|them)"
-            rf"|(?:never|don['’]t|do\s+not)\s+(?:tell|see|ask|visit|consult)\s+{_BODY}\b{_DOCTOR}"
-            rf"|stop\s+seeing\s+{_BODY}\b{_DOCTOR}|(?:use|with)\s+(?:strong\s+)?herbs"
-            r"|(?:strong|potent)\s+steroid\s+\w+\s+(?:on\s+it\s+)?(?:all|for\s+a|every)\s+year)",
-            re.IGNORECASE,
-        ),
-        "mild": re.compile(
-            r"\b(?:(?:no|not|need\s+not|needn['’]t|without)\s+(?:\w+\s+){0,3}?"
-            rf"(?:visits?|see|seeing|consult\w*|go)\b{_BODY}\b{_DOCTOR}"
-            rf"|no\s+(?:visit\s+to\s+a\s+)?{_DOCTOR}{_BODY}\b(?:is\s+)?(?:needed|necessary|required)"
-            rf"|{_DOCTOR}\s+(?:need\s+not|needn['’]t|does\s+not\s+need\s+to)\b"
-            r"|(?:visit|it|this|treatment)\b[^.;!?\n]{0,30}?\bcan\s+wait"
-            r"|no\s+need\s+to\s+(?:\w+\s+){0,2}?(?:watch|monitor|see|check|treat)"
-            r"|nothing\s+needs\s+to\s+be\s+done|no\s+follow[\s-]?up\s+is\s+(?:needed|necessary))",
-            re.IGNORECASE,
-        ),
-    }
-)
+_RE = patterns("advice", dimensions="|".join(DIMENSIONS).lower())
+_UNSAFE: tuple[Gravity, ...] = ("grave", "serious", "mild")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(\n+)")  # line breaks stay between the sentences
-_WARNING = re.compile(
-    r"\b(?:do\s+not|don['’]t|never|avoid|must\s+not|should\s+not|dangerous|harmful|unsafe)\b",
-    re.IGNORECASE,
-)
-_COMMAND = re.compile(r"\b(?:never|do\s+not|don['’]t)\s+(?:tell|see|ask|visit|consult)", re.I)
 
 
 class Advice(NamedTuple):
@@ -153,7 +60,7 @@ def read_advice(text: str) -> Advice:
         gravity = _gravity(sentence)
         if gravity is not None:
             unsafe.append(gravity)
-        elif _SAFE.search(sentence):
+        elif _RE["safe"].search(sentence):
             given = True
     return Advice(given, tuple(unsafe))
 
@@ -163,27 +70,19 @@ def _sentences(text: str) -> list[str]:
 
 
 def _gravity(sentence: str) -> Gravity | None:
-    gravity = next((name for name, pattern in _UNSAFE.items() if pattern.search(sentence)), None)
+    gravity = next((name for name in _UNSAFE if _RE[name].search(sentence)), None)
     if gravity in ("grave", "serious"):
-        warned = _WARNING.search(sentence)
-        if warned and not _COMMAND.search(sentence):
+        warned = _RE["warning"].search(sentence)
+        if warned and not _RE["command"].search(sentence):
             return None
     return gravity
 
 
-_TO_THE_JUDGE = re.compile(
-    r"\b(?:judges?|rubric|graders?|evaluators?|full\s+marks|system\s+note|every\s+dimension"
-    r"|overall\s+score|score[ds]?\s*(?:it|this|:|=|\d)|give\s+\d"
-    rf"|(?:{'|'.join(DIMENSIONS).lower()})\s*[:=]\s*\d)|\[\s*+/?\s*+text\s*+\]",
-    re.IGNORECASE,
-)
-
-
 def without_appeals(text: str) -> str:
     """The text without the sentences that speak to a judge, or of scores."""
-    if not _TO_THE_JUDGE.search(text):
+    if not _RE["to_the_judge"].search(text):
         return text
-    return " ".join(piece for piece in _sentences(text) if not _TO_THE_JUDGE.search(piece))
+    return " ".join(piece for piece in _sentences(text) if not _RE["to_the_judge"].search(piece))
 
 
 # What a name is worth that is so close to the gold name.
@@ -198,23 +97,7 @@ LISTED_WORTH = 0.1  # the gold name stands in the differential only
 MOST_LISTED = 6  # names of a differential that are looked at: a list of everything finds nothing
 
 _WORD = re.compile(r"[a-z]{3,}")
-_STOP = frozenset(
-    """about above accord across after again all also although among and another any appear are
-    around aspect associate association base because been before being below between both but can
-    case category characteristic class classic clinical common commonly conclude conclusion
-    condition consider consideration consistent could describe description diagnose diagnosis
-    diagnostic differential disease does due during each either especially evidence explain fact
-    factor feature find finding first fit focus follow for former from further general give given
-    had has have her here high him his how however image include including indicate into issue its
-    itself key lead less lesion like likely make many match may might more moreover most much must
-    narrow near need nor not note observation observe observed often one only other otherwise out
-    over part pathological patient point possible potential presence present presentation process
-    provide rather reason reasoning related same seen several should show sign similar since skin
-    some specific step strongly such suggest suggests summary support supporting take text than
-    that the their them then there therefore these they this those though through thus together
-    toward two type typical typically under upon use usually various very was well were what when
-    where which while who will with within without would you your answer think""".split()  # noqa: SIM905
-)
+_MEANINGLESS = words_of("meaningless")
 
 
 class ReadText(NamedTuple):
@@ -224,6 +107,10 @@ class ReadText(NamedTuple):
         narrative: None where the text has no diagnosis that it clearly means.
         reason: why not, a code of `narrative.REASONS`.
         words: its content words.
+        num_reasoned: words of the reasoning; of an unreadable text all.
+        ends_elsewhere: the reasoning leads to another name than the conclusion.
+        is_argued: the reasoning names the conclusion.
+        contradicted: slots that the reasoning cites with a value that was not observed.
     """
 
     narrative: Narrative | None
@@ -231,7 +118,10 @@ class ReadText(NamedTuple):
     stated: Stated
     words: frozenset[str]
     advice: Advice
-    chain: Chain
+    num_reasoned: int
+    ends_elsewhere: bool = False
+    is_argued: bool = False
+    contradicted: frozenset[str] = frozenset()
 
     @property
     def diagnosis(self) -> str:
@@ -255,7 +145,6 @@ class TextComparison(NamedTuple):
         shared: signs that both state.
         missed: signs that only the reference states.
         invented: signs that only the candidate states.
-        words: overlap of the content words, as Dice's coefficient.
         words_found: share of the reference's content words that the candidate has.
         differential: share of the reference's other names that the candidate considers.
     """
@@ -268,7 +157,6 @@ class TextComparison(NamedTuple):
     shared: frozenset[Sign]
     missed: frozenset[Sign]
     invented: frozenset[Sign]
-    words: float
     words_found: float
     differential: float | None
 
@@ -277,12 +165,6 @@ class TextComparison(NamedTuple):
         """Share of the reference's signs that the candidate states."""
         wanted = len(self.shared) + len(self.missed)
         return len(self.shared) / wanted if wanted else None
-
-    @property
-    def signs_supported(self) -> float | None:
-        """Share of the candidate's signs that the reference states."""
-        said = len(self.shared) + len(self.invented)
-        return len(self.shared) / said if said else None
 
 
 def compare_texts(candidate: str, reference: str, label: str) -> TextComparison:
@@ -309,7 +191,6 @@ def compare_texts(candidate: str, reference: str, label: str) -> TextComparison:
         missed=two.stated.signs - one.stated.signs,
         # What the reference speaks of, be it to deny it of another disease, is not made up.
         invented=one.stated.signs - two.stated.mentioned - shared,
-        words=words,
         words_found=len(one.words & two.words) / len(two.words) if two.words else 1.0,
         differential=_differential(one, two),
     )
@@ -324,13 +205,21 @@ def read_text(text: str) -> ReadText:
     except NarrativeError as error:
         reason = error.reason
     described = without_appeals(text)
-    return ReadText(
+    reasoning = narrative.reasoning if narrative else text
+    read = ReadText(
         narrative,
         reason,
         read_signs(described),
         content_words(described),
         read_advice(text),
-        read_chain(text, narrative),
+        len(reasoning.split()),
+    )
+    if narrative is None:
+        return read
+    return read._replace(
+        ends_elsewhere=_ends_elsewhere(reasoning, narrative.diagnosis),
+        is_argued=named_in(reasoning, narrative.diagnosis) is not None,
+        contradicted=frozenset(contradictions(narrative)),
     )
 
 
@@ -355,7 +244,7 @@ def same_name(first: str, second: str) -> bool:
 def content_words(text: str) -> frozenset[str]:
     """The words of a text that carry meaning, in small letters, without plural."""
     words = (word.removesuffix("s") for word in _WORD.findall(text.lower()))
-    return frozenset(word for word in words if word not in _STOP)
+    return frozenset(word for word in words if word not in _MEANINGLESS)
 
 
 def _worth(one: ReadText, two: ReadText, label: str, trust: float) -> float:

@@ -42,22 +42,21 @@ class EvaluatorJudge:
 
     def judge(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         """Judgements in the order of the tasks; one without a picture is unscored."""
-        shown = [Asked(task.question, task.images) for task in tasks if task.images]
-        refuse_changed_pictures(shown)
-        for start in range(0, len(tasks), BATCH_SIZE):
-            yield from self._judge_batch(tasks[start : start + BATCH_SIZE])
-
-    def _judge_batch(self, tasks: Sequence[JudgeTask]) -> Iterator[Judgement]:
         from skingpt_r1.dermeval.scoring import judge
 
-        items = [(task.images, task.answer.text) for task in tasks if task.images]
-        replies = iter(judge(self._model, items, brief=self._brief) if items else [])
-        for task in tasks:
-            if not task.images:
-                yield record_verdict(self, task, Unscored(NO_PICTURE))
-                continue
-            said = next(replies)
-            yield record_verdict(self, task, said.verdict, reply=said.text)
+        refuse_changed_pictures(
+            [Asked(task.question, task.images) for task in tasks if task.images]
+        )
+        for start in range(0, len(tasks), BATCH_SIZE):
+            batch = tasks[start : start + BATCH_SIZE]
+            items = [(task.images, task.answer.text) for task in batch if task.images]
+            replies = iter(judge(self._model, items, brief=self._brief) if items else [])
+            for task in batch:
+                if task.images:
+                    said = next(replies)
+                    yield record_verdict(self, task, said.verdict, reply=said.text)
+                else:
+                    yield record_verdict(self, task, Unscored(NO_PICTURE))
 
 
 def open_evaluator_judge(name: str, options: JudgeOptions, _ledger: object) -> EvaluatorJudge:

@@ -161,15 +161,15 @@ def _coverage(seen: TextComparison) -> Part:
 
 
 def _coherence(seen: TextComparison) -> Part:
-    one, two = seen.candidate.chain, seen.reference.chain
+    one, two = seen.candidate, seen.reference
     losses: list[tuple[float, str]] = []
-    if not one.concludes and two.concludes:
-        losses.append((NO_CONCLUSION_LOSS, f"no conclusion ({seen.candidate.reason})"))
-    if two.has_reasoning and one.num_words < SHORT_REASONING * two.num_words:
+    if one.narrative is None and two.narrative is not None:
+        losses.append((NO_CONCLUSION_LOSS, f"no conclusion ({one.reason})"))
+    if one.num_reasoned < SHORT_REASONING * two.num_reasoned:
         losses.append((NO_REASONING_LOSS, "hardly any reasoning"))
     elif one.ends_elsewhere and not two.ends_elsewhere:
         losses.append((ELSEWHERE_LOSS, "the reasoning leads to another disease"))
-    elif one.concludes and two.is_argued and not one.is_argued:
+    elif one.narrative is not None and two.is_argued and not one.is_argued:
         losses.append((NOT_ARGUED_LOSS, "the conclusion is not argued for"))
     losses += [
         (CONTRADICTED_LOSS, f"the {slot} that is cited is not the one observed")

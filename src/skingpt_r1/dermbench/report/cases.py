@@ -3,24 +3,27 @@
 Texts are read again from the run's files; only one chunk of cases is in memory at a time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from skingpt_r1.dermbench.answers import answers_path
 from skingpt_r1.dermbench.classification.match import MatchedLabel
 from skingpt_r1.dermbench.questions import benchmark_title, data_root
-from skingpt_r1.dermbench.reading import NOT_ASKED, RecordIndex, RunReading, Said, answer_files
+from skingpt_r1.dermbench.reading import NOT_ASKED, RunReading, Said
 from skingpt_r1.dermbench.records import Answer, Judgement, Question
-from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData
-from skingpt_r1.dermbench.report.wording import of_run, percent
+from skingpt_r1.dermbench.report.data import CaseAnswer, ReportCase, ReportData, ResultTable
+from skingpt_r1.dermbench.report.wording import percent
 from skingpt_r1.dermbench.tables import UNKNOWN, type_name
 from skingpt_r1.errors import ImageError
 from skingpt_r1.llm.ask import picture_uri
+from skingpt_r1.records import record_at
 from skingpt_r1.text.rubric import DIMENSIONS
 
 SHOWN_SIDE = 256  # longest side of a picture in the report, pixels
@@ -33,23 +36,16 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
     With `pictures` those whose licence allows it are embedded.
     """
     root = data_root(reading.folder)
+    paths = {answers_path(reading.folder, system) for system in reading.systems}
+    paths |= {judged.path for systems in reading.judged.values() for judged in systems.values()}
     with ExitStack() as stack:
-        answers = {
-            name: stack.enter_context(index) for name, index in answer_files(reading).items()
-        }
-        judgements = {
-            path: stack.enter_context(RecordIndex(path, Judgement))
-            for path in dict.fromkeys(
-                one.path for systems in reading.judged.values() for one in systems.values()
-            )
-        }
+        files = {path: stack.enter_context(path.open("rb")) for path in paths}
         for question in reading.questions:
             picture, missing = _picture(question, root) if pictures else (None, "not asked for")
             yield ReportCase(
                 question=question,
                 answers=tuple(
-                    _answer(reading, question, name, answers[name], judgements)
-                    for name in reading.systems
+                    _answer(reading, question, system, files) for system in reading.systems
                 ),
                 picture=picture,
                 no_picture=missing,
@@ -57,27 +53,25 @@ def report_cases(reading: RunReading, *, pictures: bool = True) -> Iterator[Repo
 
 
 def _answer(
-    reading: RunReading,
-    question: Question,
-    system: str,
-    answers: RecordIndex[Answer],
-    judgements: dict[Path, RecordIndex[Judgement]],
+    reading: RunReading, question: Question, system: str, files: Mapping[Path, BinaryIO]
 ) -> CaseAnswer:
     said = reading.said[system].get(question.id)
     if said is None:
         return CaseAnswer(Answer(system=system, id=question.id, text="", problem=NOT_ASKED))
-    given = []
-    for systems in reading.judged.values():
-        if system in systems:
-            index = judgements[systems[system].path]
-            given += [index.at(place) for place in systems[system].places.get(question.id, [])]
-    return CaseAnswer(answers.at(said.place), _outcome(said, question.label), tuple(given))
+    answer = record_at(files[answers_path(reading.folder, system)], said.place, Answer)
+    given = [
+        record_at(files[systems[system].path], place, Judgement)
+        for systems in reading.judged.values()
+        if system in systems
+        for place in systems[system].places.get(question.id, [])
+    ]
+    return CaseAnswer(answer, _outcome(said, question.label), tuple(given))
 
 
 def _outcome(said: Said, label: str) -> str | None:
     """How what is named stands to the label; in classification also what is the likeliest."""
     if said.verdict is not None:
-        return said.verdict.match.value
+        return said.verdict.value
     if said.matched is None:
         return None
     named = _named(said.matched, label)
@@ -123,13 +117,8 @@ class CaseChunks:
 
     def __init__(self, data: ReportData) -> None:
         self._data = data
-        self._places = {
-            (table.run, table.judge, table.protocol): place
-            for place, table in enumerate(data.scores)
-        }
-        self._rated = [
-            {row.system for row in table.rows if row.kind == "system"} for table in data.scores
-        ]
+        self._boards = data.of("scores")
+        self._places = {(board.run, *board.of): place for place, board in enumerate(self._boards)}
         self._rows: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[Markup]:
@@ -141,38 +130,19 @@ class CaseChunks:
 
     def index(self) -> Markup:
         """What the filters need of every case; to be called after the last chunk."""
-        tables = [
-            of_run(f"{table.judge}, {table.protocol}", table.run) for table in self._data.scores
-        ]
+        tables = [board.title for board in self._boards]
         return script_json(
             {"chunk_size": _CHUNK, "dimensions": DIMENSIONS, "tables": tables, "cases": self._rows}
         )
 
     def _index_row(self, case: ReportCase) -> dict[str, Any]:
-        means = [self._means(case, place) for place in range(len(self._data.scores))]
+        means = [_means(case, board) for board in self._boards]
         return {
             "id": case.id,
             **_shown(case.question),
-            "gaps": [_round(max(row) - min(row)) if len(row) > 1 else None for row in means],
-            "lows": [_round(min(row)) if row else None for row in means],
+            "gaps": [round(max(row) - min(row), 4) if len(row) > 1 else None for row in means],
+            "lows": [round(min(row), 4) if row else None for row in means],
         }
-
-    def _means(self, case: ReportCase, place: int) -> list[float]:
-        """Mean score of every scored system on a case; controls and oracles are left aside."""
-        table = self._data.scores[place]
-        if case.run != table.run:
-            return []
-        means = []
-        for answer, _, judgements in case.answers:
-            given = [
-                mean_score(item.scores)
-                for item in judgements
-                if item.scores is not None
-                and (item.judge, item.protocol) == (table.judge, table.protocol)
-            ]
-            if given and answer.system in self._rated[place]:
-                means.append(sum(given) / len(given))
-        return means
 
     def _whole(self, case: ReportCase) -> dict[str, Any]:
         return {
@@ -207,8 +177,24 @@ class CaseChunks:
             row["rationales"] = [item.rationales.get(name) for name in DIMENSIONS]
         return row | {
             "scores": [item.scores[name] for name in DIMENSIONS],
-            "mean": _round(mean_score(item.scores)),
+            "mean": round(mean_score(item.scores), 4),
         }
+
+
+def _means(case: ReportCase, board: ResultTable) -> list[float]:
+    """Mean score of every scored system on a case; controls and oracles are left aside."""
+    if case.run != board.run:
+        return []
+    means = []
+    for answer, _, judgements in case.answers:
+        given = [
+            mean_score(item.scores)
+            for item in judgements
+            if item.scores is not None and (item.judge, item.protocol) == board.of
+        ]
+        if given and board.systems.get(answer.system) == "system":
+            means.append(sum(given) / len(given))
+    return means
 
 
 def _shown(question: Question) -> dict[str, str]:
@@ -224,10 +210,5 @@ def mean_score(scores: Mapping[str, float]) -> float:
     return sum(scores[name] for name in DIMENSIONS) / len(DIMENSIONS)
 
 
-def script_json(content: Mapping[str, Any] | Sequence[Any]) -> Markup:
-    """JSON that can stand inside a script element whatever its texts hold, `</script>` included."""
-    return htmlsafe_json_dumps(content, ensure_ascii=False, separators=(",", ":"))
-
-
-def _round(value: float) -> float:
-    return round(value, 4)
+# JSON that can stand inside a script element whatever its texts hold, `</script>` included.
+script_json = partial(htmlsafe_json_dumps, ensure_ascii=False, separators=(",", ":"))

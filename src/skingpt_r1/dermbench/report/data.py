@@ -1,133 +1,119 @@
-"""What a report shows, as values: scores, classification, audits, leaks and the cases.
+"""What a report shows: tables of result rows, audits, and the cases.
 
-Everything is computed before; the four printers (page, Markdown, `results.json`, terminal) only
-write it. A table holds one judge and one scale, so that two scales never meet. What could not be
-computed is None, never zero. `run` names the run of a part where a report is of several.
+Everything is computed before; the four printers (page, Markdown, terminal, `results.json`) print
+the rows of the same tables. A table holds one judge and one scale, so that two scales never meet.
+What could not be computed has no row, and is never zero. `run` names the run of a part where a
+report is of several.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from skingpt_r1.dermbench.classification.match import LabelMatch
-from skingpt_r1.dermbench.records import Answer, Judgement, ProtocolName, Question
-from skingpt_r1.stats.classification import Abstention, Bin, ClassScore
+from skingpt_r1.dermbench.records import Answer, Judgement, Question
+from skingpt_r1.records import ResultRow
+from skingpt_r1.stats.classification import ACCURACY, Bin
 from skingpt_r1.stats.comparison import Comparison
 from skingpt_r1.stats.intervals import Interval
-from skingpt_r1.text.rubric import Protocol
 
 Kind = Literal["system", "control", "oracle"]  # an oracle has seen the answer
+TableKind = Literal["scores", "labels", "classification", "leaks"]
 
 LABEL_OUTCOMES = tuple(match.value for match in LabelMatch)
+MEAN_SCORE = "mean score"
+RANK, COVERAGE, UNSCORED = "rank", "coverage", "unscored"
+NO_LABEL = "no label"
+FOUND_BY = "id, group, file or picture"
+OVERLAP = f"overlap, {FOUND_BY}"
+DIFFERENCE, HOLM = "difference of the mean score", "p after Holm's correction"
+CLASS_METRICS = ("recall", "precision", "F1")  # of each class
 
 
-class ToneRow(NamedTuple):
-    """One skin group: its cases, malignant ones among them, cases with a value, and their mean."""
+def of_run(name: str, run: str) -> str:
+    """A name with its run, where the report is of several."""
+    return f"{name}, run {run}" if run else name
+
+
+def measured(
+    table: str, system: str, measures: Mapping[str, Interval | None]
+) -> Iterator[ResultRow]:
+    """A row for each measure that could be computed."""
+    for metric, measure in measures.items():
+        if measure is not None:
+            yield measure.row(table, system, metric)
+
+
+def counted(what: str, reasons: Mapping[str, int], n: int) -> dict[str, Interval | None]:
+    """The number of cases by reason, of n cases, as measures; see `ResultTable.counts`."""
+    return {
+        f"{what}, {reason}": Interval(count, None, None, n) for reason, count in reasons.items()
+    }
+
+
+def pair_name(first: str, second: str) -> str:
+    """How a comparison stands in the column of the systems."""
+    return f"{first} - {second}"
+
+
+def compared(table: str, pair: Comparison, metric: str, system: str = "") -> Iterator[ResultRow]:
+    """A difference, and its p-value after Holm's correction; in a row of their own by default."""
+    n = pair.difference.n
+    found = {metric: pair.difference, HOLM: Interval(pair.p_holm, None, None, n)}
+    return measured(table, system or pair_name(pair.first, pair.second), found)
+
+
+def gain_over(baseline: str | None) -> str:
+    """The metric of a difference to a baseline."""
+    return f"gain over {baseline}"
+
+
+def at_most(what: str, wanted: float) -> str:
+    """The metric of a share where at most so many answers may be wrong."""
+    return f"{what}, at most {wanted:.0%} errors"
+
+
+class SkinGroup(NamedTuple):
+    """One skin group: its cases, malignant ones among them, and cases with a value."""
 
     name: str
     n: int
     positives: int
     scored: int
-    measure: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToneTable:
-    """One metric of one system by skin tone or Fitzpatrick type.
+    """One metric of one system by skin tone or Fitzpatrick type; the means are rows of the table.
 
     Attributes:
-        rows: every group, small ones and the unknown included, in the order of the scale.
-        worst: the known group with the lowest mean; None with fewer than two.
-        gap: highest less lowest mean; resampling widens it, so that its interval leans upwards.
-        parity: `1 - (max - min) / max`; None where the highest mean is 0.
         scale: `skin tone` or `Fitzpatrick type`.
+        groups: every one, small ones and the unknown included, in the order of the scale.
+        worst: the known group with the lowest mean; None with fewer than two.
         high: the largest possible value, the right end of the bars.
     """
 
     system: str
     metric: str
-    rows: tuple[ToneRow, ...]
+    scale: str
+    groups: tuple[SkinGroup, ...] = ()
     worst: str | None = None
-    gap: Interval | None = None
-    parity: Interval | None = None
-    scale: str = "skin tone"
     high: float = 1.0
 
-
-@dataclass(frozen=True, kw_only=True)
-class SystemScores:
-    """One row of a leaderboard.
-
-    Attributes:
-        overall: mean over the dimensions; None when nothing was scored.
-        dimensions: dimension -> mean.
-        rank: 1 is best; None for what is not ranked.
-        unscored: reason -> number of cases.
-        cut: judged texts that were cut from the front.
-    """
-
-    system: str
-    overall: Interval | None
-    dimensions: Mapping[str, Interval]
-    scored: int
-    asked: int
-    kind: Kind = "system"
-    rank: Interval | None = None
-    unscored: Mapping[str, int] = field(default_factory=dict)
-    cut: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreTable:
-    """The scores of one judge on one scale, best first; `judged_on` is empty for rules."""
-
-    judge: str
-    protocol: ProtocolName
-    rows: tuple[SystemScores, ...]
-    pairs: tuple[Comparison, ...] = ()
-    tones: tuple[ToneTable, ...] = ()
-    judged_on: str = ""
-    run: str = ""
+    def mean(self, group: str) -> str:
+        """The metric of a group's mean."""
+        return f"{self.metric}, {self.scale} {group}"
 
     @property
-    def scale(self) -> Protocol:
-        """Ends of the scale."""
-        return Protocol(self.protocol)
+    def gap(self) -> str:
+        """Highest less lowest mean; resampling widens it, so that its interval leans upwards."""
+        return f"{self.metric}, gap by {self.scale}"
 
-
-@dataclass(frozen=True, kw_only=True)
-class LabelRow:
-    """How the diagnoses of one system relate to the labels: outcome -> number of cases."""
-
-    system: str
-    outcomes: Mapping[str, int]
-    n: int
-    run: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierRow:
-    """One system on one classification set.
-
-    Attributes:
-        metrics: metric -> value; None where it cannot be computed.
-        asked: cases of the set.
-        counted: of these, not trained on.
-        unread: answers in which no label was found; they count as wrong.
-        unmatched: why no label was found, or the case is not counted -> number of cases.
-        rank: by accuracy, 1 is best; None for what is not ranked.
-        gain: accuracy less that of the baseline, on the same cases; None for the baseline.
-    """
-
-    system: str
-    metrics: Mapping[str, Interval | None]
-    asked: int
-    counted: int = 0
-    unread: int = 0
-    unmatched: Mapping[str, int] = field(default_factory=dict)
-    kind: Kind = "system"
-    rank: Interval | None = None
-    gain: Comparison | None = None
+    @property
+    def parity(self) -> str:
+        """`1 - (max - min) / max`; not defined where the highest mean is 0."""
+        return f"{self.metric}, parity by {self.scale}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,43 +123,94 @@ class Confusion:
     system: str
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    scores: tuple[ClassScore, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How far the confidence of one system can be trusted.
+    """How far the confidence of one system can be trusted; its measures are rows of the table.
 
     Attributes:
-        measures: calibration error, Brier score, area under risk and coverage.
         bins: those with at least one answer.
         risk: (coverage, error among the covered), most confident answers first.
-        abstentions: thresholds for a wanted share of errors, and what they do on other cases.
+        thresholds: largest wanted share of errors -> confidence to answer from, None for none.
     """
 
     system: str
-    measures: Mapping[str, Interval | None]
     bins: tuple[Bin, ...]
     risk: tuple[tuple[float, float], ...] = ()
-    abstentions: tuple[Abstention, ...] = ()
+    thresholds: Mapping[float, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
-    """One classification set in one form of asking; the same cases for every system.
+class ResultTable:
+    """Rows that belong together, and what only people need beside them.
 
-    Without a baseline `pairs` compares every two systems; the page shows gains alone.
+    Attributes:
+        of: judge and scale, data set and form of asking, or the benchmark of an overlap.
+        systems: name -> what it is, in the order of the table (scores: best first).
+        rows: every number that the printers show.
+        rest: rows of `results.json` alone.
+        pairs: systems that are compared, `first - second`; with a baseline its gains are shown.
+        test: by which test.
+        judged_on: day or days; empty for rules.
+        cut: system -> judged texts that were cut from the front.
     """
 
-    benchmark: str
-    form: str
-    rows: tuple[ClassifierRow, ...]
-    baseline: str | None = None
-    pairs: tuple[Comparison, ...] = ()
-    confusions: tuple[Confusion, ...] = ()
-    tones: tuple[ToneTable, ...] = ()
-    calibrations: tuple[Calibration, ...] = ()
+    kind: TableKind
+    systems: Mapping[str, Kind]
+    rows: tuple[ResultRow, ...]
+    of: tuple[str, ...] = ()
     run: str = ""
+    rest: tuple[ResultRow, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    baseline: str | None = None
+    test: str = ""
+    judged_on: str = ""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    tones: tuple[ToneTable, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it is of, and the run in a report of several."""
+        return of_run(", ".join(self.of), self.run)
+
+    @property
+    def headline(self) -> str:
+        """The metric that stands for the whole."""
+        return MEAN_SCORE if self.kind == "scores" else ACCURACY
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], ResultRow]:
+        return {(row.system, row.metric): row for row in self.rows}
+
+    def cell(self, system: str, metric: str) -> ResultRow | None:
+        """The row of a system and a metric; None where there is no number."""
+        return self._cells.get((system, metric))
+
+    def size(self, system: str) -> int:
+        """The cases of a system."""
+        return next(row.n for row in self.rows if row.system == system)
+
+    def counts(self, system: str, what: str) -> dict[str, int]:
+        """Reason -> number of cases, by reason; see `counted`."""
+        start = f"{what}, "
+        rows = (row for row in self.rows if row.system == system and row.metric.startswith(start))
+        return dict(sorted((row.metric.removeprefix(start), int(row.value)) for row in rows))
+
+    def shown(self, metrics: tuple[str, ...]) -> list[str]:
+        """Those of some metrics of which any system has a number."""
+        known = {metric for _, metric in self._cells}
+        return [metric for metric in metrics if metric in known]
+
+    def in_run(self, run: str) -> "ResultTable":
+        """The same table under the name of its run."""
+        rows, rest = (
+            tuple(row.model_copy(update={"table": of_run(row.table, run)}) for row in some)
+            for some in (self.rows, self.rest)
+        )
+        return replace(self, run=run, rows=rows, rest=rest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,18 +225,11 @@ class Audit:
     flagged: bool = False
     run: str = ""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Leak:
-    """Cases of a benchmark that a system may have seen, shown apart."""
-
-    system: str
-    benchmark: str
-    cases: int
-    asked: int
-    found_by: str
-    treatment: str
-    run: str = ""
+    @property
+    def rows(self) -> Iterator[ResultRow]:
+        """Its number, if it has one."""
+        table = of_run(f"audit of {self.judge}", self.run)
+        return measured(table, self.subject, {self.check: self.measure})
 
 
 class CaseAnswer(NamedTuple):
@@ -246,11 +276,21 @@ class ReportData:
     title: str
     facts: Mapping[str, str]
     systems: Mapping[str, str]
-    scores: tuple[ScoreTable, ...] = ()
-    labels: tuple[LabelRow, ...] = ()
-    classifications: tuple[Classification, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     audits: tuple[Audit, ...] = ()
-    leaks: tuple[Leak, ...] = ()
     notes: tuple[str, ...] = ()
     num_cases: int = 0
     cases: Callable[[], Iterator[ReportCase]] = lambda: iter(())
+
+    def of(self, kind: TableKind) -> list[ResultTable]:
+        """The tables of one kind."""
+        return [table for table in self.tables if table.kind == kind]
+
+    def in_run(self, run: str) -> "ReportData":
+        """The same report with the name of the run on every part."""
+        return replace(
+            self,
+            tables=tuple(table.in_run(run) for table in self.tables),
+            audits=tuple(replace(audit, run=run) for audit in self.audits),
+            cases=lambda: (replace(case, run=run) for case in self.cases()),
+        )

@@ -1,29 +1,29 @@
-"""Numbers and names as people read them, the glance table, and the whole report as Markdown.
+"""Numbers, rows and names as people read them, and which tables stand beside each other.
 
 The glance has a row for each system and a column for each board and set; the two scales are never
 in one table, so that a report with both has a table for each.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from skingpt_r1.dermbench.records import ProtocolName
 from skingpt_r1.dermbench.report.data import (
-    LABEL_OUTCOMES,
-    Calibration,
-    Classification,
+    DIFFERENCE,
+    HOLM,
+    UNSCORED,
     Kind,
     ReportData,
-    ScoreTable,
-    ToneTable,
+    ResultTable,
+    TableKind,
+    of_run,
+    pair_name,
 )
-from skingpt_r1.dermcot.card import RESEARCH
-from skingpt_r1.stats.classification import ACCURACY
+from skingpt_r1.records import ResultRow
+from skingpt_r1.stats.comparison import ALPHA
 from skingpt_r1.stats.intervals import NO_INTERVAL, Interval
-from skingpt_r1.text.rubric import DIMENSIONS
-from skingpt_r1.text.tokens import escaped, table
 
-MISSING = "–"
+MISSING, NO_DIFFERENCE = "–", "no difference shown"
+Measure = Interval | ResultRow
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -40,18 +40,18 @@ def signed(value: float | None, digits: int = 2) -> str:
     return text if text[0] in {MISSING, "−"} else f"+{text}"
 
 
-def interval(measure: Interval | None, digits: int = 2) -> str:
+def interval(measure: Measure | None, digits: int = 2, write: Callable[..., str] = number) -> str:
     """`3.41 (3.30 to 3.52)`; a dash for None."""
     if measure is None:
         return MISSING
-    return f"{number(measure.value, digits)} ({ends(measure, digits)})"
+    return f"{write(measure.value, digits)} ({ends(measure, digits, write)})"
 
 
-def ends(measure: Interval, digits: int = 2, *, write: Callable[..., str] = number) -> str:
+def ends(measure: Measure, digits: int = 2, write: Callable[..., str] = number) -> str:
     """`3.30 to 3.52`, or why there is no interval."""
-    if measure.ends is None:
+    if measure.low is None or measure.high is None:
         return NO_INTERVAL
-    return " to ".join(write(end, digits) for end in measure.ends)
+    return f"{write(measure.low, digits)} to {write(measure.high, digits)}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -59,27 +59,24 @@ def percent(share: float | None, digits: int = 1) -> str:
     return MISSING if share is None else f"{number(100 * share, digits)} %"
 
 
-def percent_interval(measure: Interval | None, digits: int = 1) -> str:
+def percent_interval(measure: Measure | None, digits: int = 1) -> str:
     """`81.2 % (79.0 to 83.3)`; a dash for None."""
     if measure is None:
         return MISSING
-    return f"{percent(measure.value, digits)} ({ends(measure, digits, write=_hundredfold)})"
+    shown = ends(measure, digits, lambda share, digits: number(100 * share, digits))
+    return f"{percent(measure.value, digits)} ({shown})"
 
 
-def _hundredfold(share: float, digits: int) -> str:
-    return number(100 * share, digits)
+def figure(measure: Measure | None, kind: TableKind) -> str:
+    """A share of classification as per cent, else a score; with its interval."""
+    return percent_interval(measure) if kind == "classification" else interval(measure)
 
 
-def p_value(p: float | None) -> str:
+def p_value(p: Measure | None) -> str:
     """Three decimals, or `< 0.001`."""
     if p is None:
         return MISSING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def of_run(name: str, run: str) -> str:
-    """A name with its run, where the report is of several."""
-    return f"{name}, run {run}" if run else name
+    return "< 0.001" if p.value < 0.001 else f"{p.value:.3f}"
 
 
 def count(value: int) -> str:
@@ -87,237 +84,78 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-class GlanceRow(NamedTuple):
-    """One system, and what the columns say of it; empty where it was not asked."""
+def hits(share: ResultRow | None) -> int:
+    """The cases of which a share is made; none where there is no row."""
+    return 0 if share is None else round(share.value * share.n)
 
-    system: str
-    kind: Kind
-    cells: tuple[str, ...]
+
+def part_of(share: ResultRow, between: str = " / ") -> str:
+    """`37 / 40`."""
+    return f"{count(hits(share))}{between}{count(share.n)}"
+
+
+def titled(system: str, kind: Kind) -> str:
+    """A system, with what it is where it is no competitor."""
+    return system if kind == "system" else f"{system} ({kind})"
+
+
+def unscored(table: ResultTable, system: str) -> str:
+    """Why answers have no score, each with its number; empty where all have one."""
+    reasons = table.counts(system, UNSCORED)
+    return ", ".join(f"{reason} {count(number)}" for reason, number in reasons.items())
+
+
+def difference(table: ResultTable, first: str, second: str) -> tuple[Measure, Measure] | None:
+    """One system less another and its p-value, whichever of them was named first."""
+    for name, sign in ((pair_name(first, second), 1), (pair_name(second, first), -1)):
+        found, p = table.cell(name, DIFFERENCE), table.cell(name, HOLM)
+        if found is not None and p is not None:
+            return (found if sign == 1 else _turned(found)), p
+    return None
+
+
+def _turned(found: ResultRow) -> Interval:
+    """The second less the first."""
+    low, high = (None if end is None else -end for end in (found.high, found.low))
+    return Interval(-found.value, low, high, found.n)
+
+
+def is_shown(p: Measure) -> bool:
+    """Whether a difference is shown by its p-value."""
+    return p.value < ALPHA
+
+
+def better(first: str, second: str, found: Measure, p: Measure) -> str:
+    """The better system, or that no difference is shown."""
+    if not is_shown(p):
+        return NO_DIFFERENCE
+    return first if found.value > 0 else second
 
 
 class Glance(NamedTuple):
-    """Columns and rows; the systems of the first board come first, the best before."""
+    """Headings with their tables, and the systems; those of the first table come first."""
 
-    columns: tuple[str, ...]
-    rows: tuple[GlanceRow, ...]
-
-
-class _Column(NamedTuple):
-    """System -> kind and number."""
-
-    name: str
-    run: str
-    entries: Mapping[str, tuple[Kind, str]]
+    columns: tuple[tuple[str, ResultTable], ...]
+    systems: Mapping[str, Kind]
 
 
 def glances(data: ReportData) -> list[Glance]:
     """Means on one scale and accuracies beside each other; none of fewer than two columns."""
-    shares = list(_accuracy_columns(data))
-    scales = dict.fromkeys(table.protocol for table in data.scores)
-    tables = [[*_mean_columns(data, scale), *shares] for scale in scales] or [shares]
-    return [_joined(data, columns) for columns in tables if len(columns) > 1]
+    boards, sets = data.of("scores"), data.of("classification")
+    scales = dict.fromkeys(board.of[1] for board in boards)
+    tables = [[*(board for board in boards if board.of[1] == scale), *sets] for scale in scales]
+    return [_glance(data, beside) for beside in tables or [sets] if len(beside) > 1]
 
 
-def _mean_columns(data: ReportData, scale: ProtocolName) -> Iterator[_Column]:
-    for board in data.scores:
-        if board.protocol == scale:
-            means = {row.system: (row.kind, interval(row.overall)) for row in board.rows}
-            yield _Column(f"mean score: {board.judge}, {board.protocol}", board.run, means)
-
-
-def _accuracy_columns(data: ReportData) -> Iterator[_Column]:
-    for part in data.classifications:
-        shares = {
-            row.system: (row.kind, percent_interval(row.metrics.get(ACCURACY))) for row in part.rows
-        }
-        yield _Column(f"{ACCURACY}: {part.benchmark}, {part.form}", part.run, shares)
-
-
-def _joined(data: ReportData, columns: Sequence[_Column]) -> Glance:
-    order = dict.fromkeys(name for column in columns for name in column.entries)
-    rows = []
-    for system in (name for name in order if name in data.systems):
-        found = [column.entries.get(system) for column in columns]
-        kind = next(entry[0] for entry in found if entry is not None)
-        cells = tuple("" if entry is None else entry[1] for entry in found)
-        rows.append(GlanceRow(system, kind, cells))
-    names = [column.name for column in columns]
-    shown = (
-        column.name if names.count(column.name) == 1 else of_run(column.name, column.run)
-        for column in columns
-    )
-    return Glance(tuple(shown), tuple(rows))
-
-
-def metric_names(part: Classification) -> list[str]:
-    """All metrics of a set, in the order in which the rows name them."""
-    return list(dict.fromkeys(name for row in part.rows for name in row.metrics))
-
-
-def measure_names(curves: Sequence[Calibration]) -> list[str]:
-    """All measures of calibration, in the order in which the systems name them."""
-    return list(dict.fromkeys(name for curve in curves for name in curve.measures))
-
-
-def rank(measure: Interval) -> str:
-    """`1 (1 to 2)`."""
-    return interval(measure, 0)
-
-
-def markdown(data: ReportData) -> str:
-    """The whole report: the same tables as the page, without pictures and cases."""
-    lines = [f"# {escaped(data.title)}", "", f"**{RESEARCH}**", ""]
-    lines += [f"- {escaped(note)}" for note in data.notes]
-    lines += [f"- {escaped(name)}: {escaped(value)}" for name, value in data.facts.items()]
-    lines += [f"- cases: {count(data.num_cases)}"]
-    lines += ["", *table(["system", "what it is"], data.systems.items())]
-    lines += _glance(data)
-    for scores in data.scores:
-        lines += _scores(scores)
-    if data.labels:
-        lines += ["", "## Diagnosis against label", ""]
-        rows = [
-            [
-                of_run(row.system, row.run),
-                count(row.n),
-                *(count(row.outcomes.get(o, 0)) for o in LABEL_OUTCOMES),
-            ]
-            for row in data.labels
-        ]
-        lines += table(["system", "n", *LABEL_OUTCOMES], rows)
-    for part in data.classifications:
-        lines += _classification(part)
-    lines += [*_audits(data), *_leaks(data)]
-    return "\n".join([*lines, "", RESEARCH, ""])
-
-
-def _glance(data: ReportData) -> Iterator[str]:
-    for place, shown in enumerate(glances(data)):
-        yield from ("", "" if place else "## At a glance", "")
-        rows = [
-            [_titled(row.system, row.kind), *(cell or MISSING for cell in row.cells)]
-            for row in shown.rows
-        ]
-        yield from table(["system", *shown.columns], rows)
-
-
-def _scores(scores: ScoreTable) -> Iterator[str]:
-    name = of_run(f"{scores.judge}, {scores.protocol}", scores.run)
-    yield from ("", f"## Scores: {escaped(name)}", "")
-    rows = [
-        [
-            MISSING if row.rank is None else rank(row.rank),
-            _titled(row.system, row.kind),
-            interval(row.overall),
-            f"{count(row.scored)} / {count(row.asked)}",
-            ", ".join(f"{reason} {count(n)}" for reason, n in sorted(row.unscored.items())),
-        ]
-        for row in scores.rows
+def _glance(data: ReportData, tables: Sequence[ResultTable]) -> Glance:
+    names = [f"{table.headline}: {', '.join(table.of)}" for table in tables]
+    shown = [
+        name if names.count(name) == 1 else of_run(name, table.run)
+        for name, table in zip(names, tables, strict=True)
     ]
-    head = ["rank", "system", "mean (95 % interval)", "scored / asked", "unscored"]
-    yield from table(head, rows)
-    yield ""
-    by_dimension = [
-        [row.system, *(interval(row.dimensions.get(name)) for name in DIMENSIONS)]
-        for row in scores.rows
-    ]
-    yield from table(["system", *DIMENSIONS], by_dimension)
-    if scores.pairs:
-        yield ""
-        head = ["first", "second", "first less second", "p (Holm)", "n", "better"]
-        yield from table(
-            head,
-            [
-                [
-                    pair.first,
-                    pair.second,
-                    f"{signed(pair.difference.value)} ({ends(pair.difference, write=signed)})",
-                    p_value(pair.p_holm),
-                    count(pair.difference.n),
-                    pair.words,
-                ]
-                for pair in scores.pairs
-            ],
-        )
-    yield from _tones(scores.tones, is_share=False)
-
-
-def _classification(part: Classification) -> Iterator[str]:
-    name = of_run(f"{part.benchmark}, {part.form}", part.run)
-    yield from ("", f"## Classification: {escaped(name)}", "")
-    metrics = metric_names(part)
-    rows = [
-        [
-            row.system,
-            *(percent_interval(row.metrics.get(metric)) for metric in metrics),
-            f"{count(row.unread)} / {count(row.asked)}",
-            percent_interval(row.gain and row.gain.difference),
-            p_value(row.gain and row.gain.p_holm),
-        ]
-        for row in part.rows
-    ]
-    gain = f"accuracy less that of {part.baseline}" if part.baseline else "gain"
-    yield from table(["system", *metrics, "no label / asked", gain, "p (Holm)"], rows)
-    if part.calibrations:
-        yield ""
-        names = measure_names(part.calibrations)
-        calibrated = [
-            [row.system, *(interval(row.measures.get(name), 3) for name in names)]
-            for row in part.calibrations
-        ]
-        yield from table(["system", *names], calibrated)
-    yield from _tones(part.tones, is_share=True)
-
-
-def _tones(tones: Sequence[ToneTable], *, is_share: bool) -> Iterator[str]:
-    shown = percent_interval if is_share else interval
-    if tones:
-        yield ""
-        rows = [
-            [
-                table.system,
-                f"{table.metric} by {table.scale}",
-                group.name,
-                count(group.n),
-                shown(group.measure),
-            ]
-            for table in tones
-            for group in table.rows
-        ]
-        yield from table(["system", "measure", "group", "n", "value"], rows)
-
-
-def _audits(data: ReportData) -> Iterator[str]:
-    if data.audits:
-        yield from ("", "## Judge audits", "")
-        rows = [
-            [
-                of_run(audit.judge, audit.run),
-                audit.check,
-                audit.subject,
-                interval(audit.measure, 3),
-                f"warning: {audit.verdict}" if audit.flagged else audit.verdict,
-            ]
-            for audit in data.audits
-        ]
-        yield from table(["judge", "check", "of", "value", "meaning"], rows)
-
-
-def _leaks(data: ReportData) -> Iterator[str]:
-    if data.leaks:
-        yield from ("", "## Overlap with training data", "")
-        rows = [
-            [
-                leak.system,
-                of_run(leak.benchmark, leak.run),
-                f"{count(leak.cases)} / {count(leak.asked)}",
-                leak.found_by,
-                leak.treatment,
-            ]
-            for leak in data.leaks
-        ]
-        yield from table(["system", "benchmark", "cases / asked", "found by", "treatment"], rows)
-
-
-def _titled(system: str, kind: Kind) -> str:
-    return system if kind == "system" else f"{system} ({kind})"
+    systems: dict[str, Kind] = {}
+    for table in tables:
+        for system, kind in table.systems.items():
+            if system in data.systems:
+                systems.setdefault(system, kind)
+    return Glance(tuple(zip(shown, tables, strict=True)), systems)

@@ -7,8 +7,7 @@ DermCoT corpus as it was built, or one as it was published. What cannot be told 
 reason.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,14 +20,41 @@ from skingpt_r1.data import load_cases
 from skingpt_r1.data.overlap import known_overlaps
 from skingpt_r1.dermbench.questions import DERMCOT, PICTURES, data_root, source_of, with_pictures
 from skingpt_r1.dermbench.recipe import SYNTHETIC
-from skingpt_r1.dermbench.records import Question, file_stem
+from skingpt_r1.dermbench.records import file_stem
 from skingpt_r1.dermbench.systems.named import CONTROL, NANO, Choice, Workbench
 from skingpt_r1.dermbench.systems.own import short_name, weights_sha256
 from skingpt_r1.dermcot.corpus import corpus_path, noted_root, read_corpus
-from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, SharedPart, compared, find_shared
+from skingpt_r1.dermcot.disjoint import FINGERPRINTS, Compared, compared, find_shared
 from skingpt_r1.errors import DatasetError, RecordError, SkinGPTError, TrainingError
 from skingpt_r1.records import Record, read_json, sha256_file, write_json_atomic
-from skingpt_r1.runs import RUN, Count, Progress, find_root
+from skingpt_r1.runs import RUN, Progress, find_root
+
+NOT_A_MODEL = "a control, which is not trained"
+NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"
+OF_NANO = "the embedded backbone was schooled on drawn scenes without skin, which were not compared"
+
+
+class SystemCard(Record):
+    """A system of a run.
+
+    Attributes:
+        model: what it is; a directory by its last part alone.
+        weights: SHA-256 of the weights that answered; None for other systems.
+        compared: training cases that were compared with the questions; None when they were not.
+        unchecked: why they were not; empty when they were.
+        overlapping: ids of the questions that it was trained on.
+        leaks: what training and questions have in common, one line for each.
+        known: what is known of the data sets without a comparison.
+    """
+
+    system: str
+    model: str
+    weights: str | None = None
+    compared: int | None = None
+    unchecked: str = ""
+    overlapping: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 class Training(NamedTuple):
@@ -47,11 +73,18 @@ class Training(NamedTuple):
 
 def read_training(folder: Path) -> Training:
     """The training cases that a folder tells of: an adapter, the run that made it, or a corpus."""
-    read = next((read for is_one, read in _FOLDERS if is_one(folder)), None)
-    if read is None:
-        return Training(None, reason="its folder does not tell what it was trained on")
+    run = _run_folder(folder)
     try:
-        cases = read(folder)
+        if run is not None:
+            cases = _of_run(run)
+        elif corpus_path(folder).is_file():
+            root = noted_root(folder)
+            cases = [compared(record, root) for record in read_corpus(folder)]
+        elif any((folder / "data").glob("train-*.parquet")):
+            published = load_cases(DERMCOT, folder)
+            cases = _compared([case for case in published if case.split is Split.TRAIN])
+        else:
+            return Training(None, reason="its folder does not tell what it was trained on")
     except SkinGPTError as error:
         first = str(error).splitlines()[0]
         return Training(None, reason=f"its training cases cannot be read: {first}")
@@ -88,13 +121,11 @@ def _recipe(folder: Path) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _of_run(folder: Path) -> list[Compared]:
+def _of_run(run: Path) -> list[Compared]:
     """The cases of a distillation, and of those that its adapters began with."""
     from skingpt_r1.distill.data import load_parts
     from skingpt_r1.distill.recipe import make_recipe
 
-    run = _run_folder(folder)
-    assert run is not None
     recipe = make_recipe(_recipe(run), f"{run.name}/{RUN}")
     # Measured findings are for the narratives; here they would cost time and change nothing.
     changes: dict[str, object] = {"measure": False}
@@ -103,8 +134,8 @@ def _of_run(folder: Path) -> list[Compared]:
     elif (root := find_root(run, Path.is_dir)) is not None:
         changes["root"] = root
     cases = _compared(load_parts(recipe.data.model_copy(update=changes), run)[Split.TRAIN])
-    if recipe.start is not None:
-        cases += _of_run(recipe.start) if _run_folder(recipe.start) else []
+    if recipe.start is not None and (start := _run_folder(recipe.start)) is not None:
+        cases += _of_run(start)
     return list({(item.case.dataset, item.case.id): item for item in cases}.values())
 
 
@@ -120,152 +151,6 @@ def _drawn(run: Path, root: Path | None) -> Path:
         if (place / "metadata.jsonl").is_file():
             return place
     raise DatasetError("the pictures that the run drew are not there any more")
-
-
-def _of_build(folder: Path) -> list[Compared]:
-    root = noted_root(folder)
-    return [compared(record, root) for record in read_corpus(folder)]
-
-
-def _of_published(folder: Path) -> list[Compared]:
-    cases = load_cases(DERMCOT, folder)
-    return _compared([case for case in cases if case.split is Split.TRAIN])
-
-
-def _is_published(folder: Path) -> bool:
-    return next((folder / "data").glob("train-*.parquet"), None) is not None
-
-
-_FOLDERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Compared]]], ...] = (
-    (lambda folder: _run_folder(folder) is not None, _of_run),
-    (lambda folder: corpus_path(folder).is_file(), _of_build),
-    (_is_published, _of_published),
-)
-
-
-class TrainingOverlap(NamedTuple):
-    """What the training of a system and the questions have in common.
-
-    Attributes:
-        unchecked: why nothing was compared; empty when it was.
-        compared: training cases that were compared.
-        leaks: what was found.
-        questions: ids of the questions that are concerned, in their order.
-        known: what is known of the data sets without a comparison.
-    """
-
-    unchecked: str = ""
-    compared: int = 0
-    leaks: tuple[SharedPart, ...] = ()
-    questions: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-
-
-def find_training_overlap(
-    training: Training,
-    questions: Sequence[Question],
-    *,
-    dataset: str,
-    root: Path,
-    folder: Path,
-    max_distance: int,
-    progress: Count | None = None,
-) -> TrainingOverlap:
-    """Everything that a system was trained on and is asked about.
-
-    Args:
-        dataset: that the questions were made from.
-        root: where their pictures are.
-        folder: of the run; keeps the fingerprints of pictures.
-        max_distance: bits of 256 up to which two pictures are near-identical.
-        progress: counts pictures.
-
-    Raises:
-        DatasetError: pictures of the training or of the benchmark cannot be read.
-    """
-    asked = _compared_questions(questions, dataset, root)
-    known = _shared_pictures(training, {source_of(item.case)[0] for item in asked})
-    if training.cases is None:
-        return TrainingOverlap(unchecked=training.reason, known=known)
-    cases = [qualified(item) for item in asked]
-    leaks = find_shared(
-        training.cases,
-        cases,
-        store=folder / FINGERPRINTS,
-        max_distance=max_distance,
-        progress=progress,
-    )
-    owner = {item.case.id: question.id for item, question in zip(cases, questions, strict=True)}
-    concerned = {owner[leak.certified] for leak in leaks}
-    return TrainingOverlap(
-        compared=len(training.cases),
-        leaks=tuple(leaks),
-        questions=tuple(item.id for item in questions if item.id in concerned),
-        known=known,
-    )
-
-
-def _shared_pictures(training: Training, asked: AbstractSet[str]) -> tuple[str, ...]:
-    """What is known of pictures that the training's data sets share with the benchmark's."""
-    return tuple(
-        f"{item.what}: {item.advice}"
-        for item in known_overlaps(training.datasets | asked)
-        if item.datasets & training.datasets and item.datasets & asked
-    )
-
-
-def leak_lines(overlap: TrainingOverlap) -> list[str]:
-    """What was found, one line for each."""
-    return [
-        f"{leak.kind}{f' ({leak.detail})' if leak.detail else ''}: training case "
-        f"{leak.training!r}, question {leak.certified!r}"
-        for leak in overlap.leaks
-    ]
-
-
-def _compared_questions(questions: Sequence[Question], dataset: str, root: Path) -> list[Compared]:
-    compared = []
-    for question, pictures in with_pictures(questions, root):
-        # The group of a corpus's case begins with the data set that it first came from.
-        source, sign, _ = question.group.partition("/")
-        attributes = {"source": source} if dataset == DERMCOT and sign else {}
-        case = Case(
-            id=question.id,
-            images=pictures,
-            dataset=dataset,
-            group=question.group,
-            attributes=attributes,
-        )
-        compared.append(Compared(case, question.sha256))
-    return compared
-
-
-NOT_A_MODEL = "a control, which is not trained"
-NOT_TOLD = "nobody tells what it was trained on; name a folder in `training` of the recipe"
-OF_NANO = "the embedded backbone was schooled on drawn scenes without skin, which were not compared"
-
-
-class SystemCard(Record):
-    """A system of a run.
-
-    Attributes:
-        model: what it is; a directory by its last part alone.
-        weights: SHA-256 of the weights that answered; None for other systems.
-        compared: training cases that were compared with the questions; None when they were not.
-        unchecked: why they were not; empty when they were.
-        overlapping: ids of the questions that it was trained on.
-        leaks: what training and questions have in common, one line for each.
-        known: what is known of the data sets without a comparison.
-    """
-
-    system: str
-    model: str
-    weights: str | None = None
-    compared: int | None = None
-    unchecked: str = ""
-    overlapping: tuple[str, ...] = ()
-    leaks: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
 
 
 def card_path(folder: Path, system: str) -> Path:
@@ -310,30 +195,19 @@ def check_systems(
         path = card_path(bench.folder, choice.name)
         before = read_card(bench.folder, choice.name) if path.exists() else None
         card = before
-        if before is None or choice in opened:
+        if card is None or choice in opened:
             card = _card(choice, bench, before, progress)
-        assert card is not None
-        if not allow_overlap:
-            refuse_overlap(card)
+        if card.overlapping and not allow_overlap:
+            raise DatasetError(
+                f"system {card.system!r} was trained on {len(card.overlapping)} of the questions, "
+                "so its scores would be too good; leave it or these cases out, or mark them and "
+                "go on with --allow-overlap",
+                [*card.leaks, *(f"known: {line}" for line in card.known)],
+            )
         if card != before:
             write_json_atomic(path, card)
         cards[choice.name] = card
     return cards
-
-
-def refuse_overlap(card: SystemCard) -> None:
-    """Stop where a system was trained on questions.
-
-    Raises:
-        DatasetError: naming what the two have in common, and what is known of the data sets.
-    """
-    if card.overlapping:
-        raise DatasetError(
-            f"system {card.system!r} was trained on {len(card.overlapping)} of the questions, so "
-            "its scores would be too good; leave it or these cases out, or mark them and go on "
-            "with --allow-overlap",
-            [*card.leaks, *(f"known: {line}" for line in card.known)],
-        )
 
 
 def _card(
@@ -344,37 +218,72 @@ def _card(
     model = choice.model
     if where is not None and where != NANO:
         model = model.replace(where, short_name(where))
-    if before is not None:
-        if (before.model, before.weights) != (model, weights):
-            raise TrainingError(
-                f"system {choice.name!r} has other weights than those that gave its answers in "
-                f"{bench.folder}; name it otherwise (NAME=...), or choose a new folder"
-            )
-        return before
-    overlap = _overlap(choice, bench, progress)
-    return SystemCard(
-        system=choice.name,
-        model=model,
-        weights=weights,
-        compared=None if overlap.unchecked else overlap.compared,
-        unchecked=overlap.unchecked,
-        overlapping=overlap.questions,
-        leaks=tuple(leak_lines(overlap)),
-        known=overlap.known,
+    if before is None:
+        card = SystemCard(system=choice.name, model=model, weights=weights)
+        return compare_training(card, _training(choice, bench), bench, progress)
+    if (before.model, before.weights) != (model, weights):
+        raise TrainingError(
+            f"system {choice.name!r} has other weights than those that gave its answers in "
+            f"{bench.folder}; name it otherwise (NAME=...), or choose a new folder"
+        )
+    return before
+
+
+def compare_training(
+    card: SystemCard, training: Training, bench: Workbench, progress: Progress | None = None
+) -> SystemCard:
+    """The card with everything that the system was trained on and is asked about.
+
+    Raises:
+        DatasetError: pictures of the training or of the benchmark cannot be read.
+    """
+    asked = _compared_questions(bench)
+    sources = {source_of(item.case)[0] for item in asked}
+    known = tuple(
+        f"{item.what}: {item.advice}"
+        for item in known_overlaps(training.datasets | sources)
+        if item.datasets & training.datasets and item.datasets & sources
     )
-
-
-def _overlap(choice: Choice, bench: Workbench, progress: Progress | None) -> TrainingOverlap:
-    data = bench.recipe.data
-    return find_training_overlap(
-        _training(choice, bench),
-        bench.questions,
-        dataset=data.dataset,
-        root=data_root(bench.folder),
-        folder=bench.folder,
+    if training.cases is None:
+        return card.model_copy(update={"unchecked": training.reason, "known": known})
+    cases = [qualified(item) for item in asked]
+    leaks = find_shared(
+        training.cases,
+        cases,
+        store=bench.folder / FINGERPRINTS,
         max_distance=bench.recipe.leaks.picture_distance,
-        progress=None if progress is None else partial(progress, f"leaks: {choice.name}"),
+        progress=None if progress is None else partial(progress, f"leaks: {card.system}"),
     )
+    concerned = {leak.certified for leak in leaks}
+    found = {
+        "compared": len(training.cases),
+        "overlapping": tuple(
+            question.id
+            for item, question in zip(cases, bench.questions, strict=True)
+            if item.case.id in concerned
+        ),
+        "leaks": tuple(leak.told("question") for leak in leaks),
+        "known": known,
+    }
+    return card.model_copy(update=found)
+
+
+def _compared_questions(bench: Workbench) -> list[Compared]:
+    compared = []
+    for question, pictures in with_pictures(bench.questions, data_root(bench.folder)):
+        dataset = bench.recipe.data.dataset
+        # The group of a corpus's case begins with the data set that it first came from.
+        source, sign, _ = question.group.partition("/")
+        attributes = {"source": source} if dataset == DERMCOT and sign else {}
+        case = Case(
+            id=question.id,
+            images=pictures,
+            dataset=dataset,
+            group=question.group,
+            attributes=attributes,
+        )
+        compared.append(Compared(case, question.sha256))
+    return compared
 
 
 def _training(choice: Choice, bench: Workbench) -> Training:

@@ -13,11 +13,6 @@ Controls are what a benchmark must not reward, and what it must: `majority` says
 diagnosis of the benchmark and never looks. `reference` repeats the certified narrative, or in
 classification the gold label (an oracle). `shuffled-images` and `blank-images` ask a system about
 other pictures than the question's: what it still scores, it does not owe to looking.
-
-Language models behind an interface as systems: whatever inspect-ai or a URL can name.
-
-The calls are those of DermCoT's narrators: the same retries, ledger, cost limit and cache. Such a
-model does not tell how likely a candidate is: where candidates are weighed, its text alone counts.
 """
 
 import random
@@ -38,18 +33,29 @@ from skingpt_r1.dermbench.systems.own import CUT, NO_PICTURE, LoadModel, LocalMo
 from skingpt_r1.errors import CheckpointError, DatasetError, NarratorError, RecipeError
 from skingpt_r1.llm.ask import Prompt, Reply
 from skingpt_r1.llm.budget import Ledger
-from skingpt_r1.llm.models import ChatModel, open_chat_model
+from skingpt_r1.llm.models import open_chat_model
 from skingpt_r1.text.narrative import make_narrative
 from skingpt_r1.text.tokens import defused
 
 
 class InspectModel:
-    """A language model that is asked several questions at once, and answers in their order."""
+    """A language model behind an interface; it answers several questions at once, in their order.
 
-    def __init__(self, name: str, narrator: ChatModel, seed: int) -> None:
+    Retries, ledger, cost limit and cache are those of DermCoT's narrators. It does not tell how
+    likely a candidate is: where candidates are weighed, its text alone counts.
+
+    Raises:
+        NarratorError: the extra is not installed, the name is not known, or the key is missing.
+        CostError: the ledger has a limit, and the recipe no price for this model.
+    """
+
+    def __init__(self, name: str, model: str, recipe: BenchRecipe, ledger: Ledger) -> None:
         self.name = name
-        self._narrator = narrator
-        self._seed = seed
+        self._seed = recipe.seed
+        try:
+            self._model = open_chat_model(model, api=recipe.api, calls=recipe.calls, ledger=ledger)
+        except NarratorError as error:
+            raise NarratorError(f"system {name!r} cannot be asked: {error}") from error
 
     def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
         """Answers to what is not done, in order; see `named.System`.
@@ -64,7 +70,7 @@ class InspectModel:
             for item in waiting
             if item.pictures
         ]
-        replies = self._narrator.ask(prompts)
+        replies = self._model.ask(prompts)
         for item in waiting:
             if item.pictures:
                 yield self._read(item.question, next(replies))
@@ -76,7 +82,7 @@ class InspectModel:
         # that of a model of this machine would be. What is none is kept beside its problem.
         cut = reply.problem == "truncated"
         text = whole_text(reply.thoughts, reply.text or reply.unused_text)
-        problem = None if text and reply.problem in (None, *_WRITTEN) else reply.problem
+        problem = None if text and (cut or reply.problem == "empty") else reply.problem
         return Answer(
             system=self.name,
             id=question.id,
@@ -88,9 +94,6 @@ class InspectModel:
         )
 
 
-_WRITTEN = ("truncated", "empty")
-
-
 def whole_text(thoughts: str, text: str) -> str:
     """A text with the thinking that inspect-ai took out of it; empty when there are no words."""
     # Where there is nothing but thinking, inspect-ai gives that as the text.
@@ -99,78 +102,56 @@ def whole_text(thoughts: str, text: str) -> str:
     return f"<think> {thoughts.strip()} </think> {text.strip()}".strip()
 
 
-def open_inspect_model(name: str, model: str, recipe: BenchRecipe, ledger: Ledger) -> InspectModel:
-    """A language model as a system; checked as far as that goes without a call.
-
-    Raises:
-        NarratorError: the extra is not installed, the name is not known, or the key is missing.
-        CostError: the ledger has a limit, and the recipe no price for this model.
-    """
-    try:
-        narrator = open_chat_model(model, api=recipe.api, calls=recipe.calls, ledger=ledger)
-    except NarratorError as error:
-        raise NarratorError(f"system {name!r} cannot be asked: {error}") from error
-    return InspectModel(name, narrator, recipe.seed)
-
-
 # The middle of the range of values: neither light nor dark skin.
 BLANK_LEVEL = 128
 NOT_LOOKED = "no picture was looked at."
 
 
-class Majority:
+class Control:
+    """What needs no model.
+
+    `say` gives the text to a question, empty where there is none; `weigh` the probability of one of
+    its candidates.
+    """
+
+    def __init__(
+        self, name: str, say: Callable[[Question], str], weigh: Callable[[Question, str], float]
+    ) -> None:
+        self.name = name
+        self._say = say
+        self._weigh = weigh
+
+    def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
+        """Answers to what is not done, in order; see `System`."""
+        for question in (item.question for item in asked if item.question.id not in done):
+            text = self._say(question)
+            chances = {label: self._weigh(question, label) for label in question.candidates}
+            yield Answer(
+                system=self.name,
+                id=question.id,
+                text=text,
+                problem=None if text else "no_reference",
+                probabilities=chances if question.form == "candidates" else None,
+            )
+
+
+def majority(name: str, questions: Sequence[Question]) -> Control:
     """Always the commonest gold diagnosis of the benchmark; of equally common ones the first."""
-
-    def __init__(self, name: str, questions: Sequence[Question]) -> None:
-        self.name = name
-        counts = Counter(item.label for item in questions)
-        self._label = min(counts, key=lambda label: (-counts[label], label))
-        # One case more for what it says, so that equally common labels are no tie of likelihoods.
-        counts[self._label] += 1
-        self._shares = {label: count / counts.total() for label, count in counts.items()}
-
-    def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `System`."""
-        text = make_narrative(
-            NOT_LOOKED, "this is the commonest diagnosis of the benchmark.", self._label
-        ).text
-        for question, _ in asked:
-            if question.id not in done:
-                yield Answer(
-                    system=self.name,
-                    id=question.id,
-                    text=text if question.form == "narrative" else self._label,
-                    probabilities=self._chances(question),
-                )
-
-    def _chances(self, question: Question) -> dict[str, float] | None:
-        if question.form != "candidates":
-            return None
-        return {label: self._shares.get(label, 0.0) for label in question.candidates}
+    counts = Counter(item.label for item in questions)
+    label = min(counts, key=lambda label: (-counts[label], label))
+    # One case more for what it says, so that equally common labels are no tie of likelihoods.
+    counts[label] += 1
+    said = make_narrative(NOT_LOOKED, "this is the commonest diagnosis of the benchmark.", label)
+    return Control(
+        name,
+        lambda question: said.text if question.form == "narrative" else label,
+        lambda _, candidate: counts[candidate] / counts.total(),
+    )
 
 
-class Reference:
+def reference(name: str) -> Control:
     """Repeats the reference, or the gold label: the highest that can be scored."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def answer(self, asked: Sequence[Asked], done: Collection[str]) -> Iterator[Answer]:
-        """Answers to what is not done, in order; see `System`."""
-        for question, _ in asked:
-            if question.id not in done:
-                yield self._answer(question)
-
-    def _answer(self, question: Question) -> Answer:
-        text = _gold_text(question)
-        chances = {label: float(label == question.label) for label in question.candidates}
-        return Answer(
-            system=self.name,
-            id=question.id,
-            text=text,
-            problem=None if text else "no_reference",
-            probabilities=chances if question.form == "candidates" else None,
-        )
+    return Control(name, _gold_text, lambda question, label: float(label == question.label))
 
 
 def _gold_text(question: Question) -> str:
@@ -325,9 +306,9 @@ def open_system(choice: Choice, bench: Workbench) -> System:
     """
     name, model = choice
     if model == MAJORITY:
-        return Majority(name, bench.questions)
+        return majority(name, bench.questions)
     if model == REFERENCE:
-        return Reference(name)
+        return reference(name)
     exchanges = {
         SHUFFLED: partial(shuffled, seed=bench.recipe.seed),
         BLANK: partial(blanked, folder=bench.folder / CONTROLS),
@@ -337,7 +318,7 @@ def open_system(choice: Choice, bench: Workbench) -> System:
         return OtherPictures(name, open_system(Choice(name, inner), bench), exchanges[prefix])
     where = _directory(model)
     if where is None:
-        return open_inspect_model(name, model, bench.recipe, bench.ledger)
+        return InspectModel(name, model, bench.recipe, bench.ledger)
     return LocalModel(
         name, where, adapters=not is_plain(model), recipe=bench.recipe.local, load=bench.load
     )
@@ -361,13 +342,12 @@ def _choice(text: str) -> Choice:
 
 def _default_name(model: str) -> str:
     prefix, inner = _behind_control(model)
-    if prefix:
-        return prefix + _default_name(inner)
-    where = _directory(model)
+    where = _directory(inner)
     if where is None:
         return model
     # A directory's path says where somebody keeps it, so that only its last part is written down.
-    return f"{OWN}{where if where == NANO else short_name(where)}{PLAIN * is_plain(model)}"
+    short = where if where == NANO else short_name(where)
+    return f"{prefix}{OWN}{short}{PLAIN * is_plain(inner)}"
 
 
 def _behind_control(model: str) -> tuple[str, str]:
@@ -384,12 +364,9 @@ def _directory(model: str) -> str | None:
 
 
 def _check(model: str, text: str) -> None:
-    prefix, inner = _behind_control(model)
-    if prefix:
-        if inner.startswith(CONTROL):
-            raise RecipeError(f"system {text!r}: a control of a control measures nothing")
-        _check(inner, text)
-        return
+    prefix, model = _behind_control(model)
+    if prefix and model.startswith(CONTROL):
+        raise RecipeError(f"system {text!r}: a control of a control measures nothing")
     where = _directory(model)
     if where is not None and where != NANO and not Path(where).is_dir():
         raise CheckpointError(

@@ -10,7 +10,7 @@ reasoning are read once for all candidates.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from skingpt_r1.dermbench.questions import Asked
 from skingpt_r1.dermbench.recipe import LocalRecipe
@@ -19,7 +19,6 @@ from skingpt_r1.model.config import ANYWHERE, ModelRecipe
 from skingpt_r1.records import sha256_file
 
 if TYPE_CHECKING:
-    from skingpt_r1.model.prompt import Request
     from skingpt_r1.model.skingpt import SkinGPT
 
 
@@ -49,21 +48,6 @@ CUT = "length"
 NO_PICTURE = "no_picture"
 
 LoadModel = Callable[[str, bool], "SkinGPT"]
-
-
-class GeneratedText(NamedTuple):
-    """A text of a model of this machine.
-
-    Attributes:
-        stop_reason: `stop`, or `length` for a text that was cut.
-        input_tokens: read, pictures included.
-        output_tokens: written, without the end of turn.
-    """
-
-    text: str
-    stop_reason: str
-    input_tokens: int
-    output_tokens: int
 
 
 class LocalModel:
@@ -101,50 +85,30 @@ class LocalModel:
         ]
 
     def _write(self, block: Sequence[Asked]) -> list[Answer]:
+        from skingpt_r1.model.generation import Decoding
         from skingpt_r1.model.prompt import Request
 
         model = self._load(self._where, self._adapters)
         requests = [Request(item.pictures, question=item.question.prompt) for item in block]
-        most = self._recipe.max_new_tokens
-        texts = write_block(model, requests, most=most, adapters=self._adapters)
+        decoding = Decoding(max_new_tokens=self._recipe.max_new_tokens)
+        texts = model.write(requests, decoding=decoding, adapters=self._adapters)
         return [
             Answer(
                 system=self.name,
                 id=item.question.id,
                 text=written.text if written.text.strip() else "",
                 problem=None if written.text.strip() else "empty",
-                stop_reason=written.stop_reason,
-                probabilities=self._chances(model, item, written.text),
+                stop_reason=CUT if written.is_cut else "stop",
+                probabilities=(
+                    candidate_probabilities(model, item, written.text, adapters=self._adapters)
+                    if item.question.form == "candidates"
+                    else None
+                ),
                 input_tokens=written.input_tokens,
                 output_tokens=written.output_tokens,
             )
             for item, written in zip(block, texts, strict=True)
         ]
-
-    def _chances(self, model: "SkinGPT", item: Asked, text: str) -> dict[str, float] | None:
-        """How likely each candidate is after the reasoning, where candidates are given."""
-        if item.question.form != "candidates":
-            return None
-        return candidate_probabilities(model, item, text, adapters=self._adapters)
-
-
-def write_block(
-    model: "SkinGPT", requests: "Sequence[Request]", *, most: int, adapters: bool
-) -> list[GeneratedText]:
-    """One text of at most `most` tokens for each request, decoded together, greedily."""
-    from skingpt_r1.model.generation import Decoding
-    from skingpt_r1.model.prompt import encode_prompts
-
-    processor = model.needed_processor
-    batch = encode_prompts(processor, requests)
-    rows = model.generate_ids(batch, Decoding(max_new_tokens=most), adapters=adapters).tolist()
-    ends = {*model.end_ids, processor.pad_id}
-    written = []
-    for row, read in zip(rows, batch.attention_mask.sum(1).tolist(), strict=True):
-        length = next((place for place, token in enumerate(row) if token in ends), len(row))
-        stop_reason = CUT if length == len(row) else "stop"
-        written.append(GeneratedText(processor.decode(row), stop_reason, int(read), length))
-    return written
 
 
 def one_model_at_a_time(models: ModelRecipe = ANYWHERE) -> LoadModel:
@@ -177,12 +141,12 @@ def weights_sha256(where: str) -> str:
     """
     from skingpt_r1.model.backbone import find_directory
     from skingpt_r1.model.checkpoint import WEIGHTS_FILE, is_adapter
-    from skingpt_r1.model.weight_files import weights_revision
+    from skingpt_r1.model.weight_files import weight_files, weights_revision
 
     folder = find_directory(where)
     if is_adapter(folder):
         return sha256_file(folder / WEIGHTS_FILE)
-    return weights_revision(folder)
+    return weights_revision(weight_files(folder))
 
 
 def short_name(where: str) -> str:

@@ -45,11 +45,8 @@ def add_lora(backbone: nn.Module, settings: LoraSettings, targets: str) -> None:
     The second of each pair starts at zero.
     """
     inject_adapter_in_model(LoraConfig(**lora_settings(settings, targets)), backbone)
-    for name, parameter in backbone.named_parameters():
-        trained = is_lora_key(name)
-        parameter.requires_grad_(trained)
-        if trained:
-            parameter.data = parameter.data.to(torch.float32)
+    for parameter in lora_state(backbone).values():
+        parameter.data = parameter.data.to(torch.float32)
 
 
 def lora_settings(settings: LoraSettings, targets: str) -> dict[str, Any]:
@@ -64,17 +61,12 @@ def lora_settings(settings: LoraSettings, targets: str) -> dict[str, Any]:
     }
 
 
-def is_lora_key(name: str) -> bool:
-    """Whether a parameter of the backbone module is a low-rank matrix of ours."""
-    return _MARK.search(name) is not None
-
-
 def lora_state(backbone: nn.Module) -> dict[str, Tensor]:
     """The low-rank matrices by their saved names (without the adapter's name)."""
     return {
         name.replace(".default.", "."): parameter
         for name, parameter in backbone.named_parameters()
-        if is_lora_key(name)
+        if _MARK.search(name)
     }
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from skingpt_r1.model.config import VisualConfig
 
 NUM_TONES = 3
+TONE_HIDDEN = 64
 RENORMALISE_EPS = 1e-6
 
 
@@ -50,7 +51,8 @@ class ExpertLayer(nn.Module):
         top = top / (top.sum(-1, keepdim=True) + RENORMALISE_EPS)
         weights = torch.zeros_like(probabilities).scatter(-1, chosen, top)
         selected = torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)
-        return x + self._mix(x, weights), self._balance(probabilities, selected, owner, lengths)
+        shares = mean_over_patches(probabilities, lengths) * mean_over_patches(selected, lengths)
+        return x + self._mix(x, weights), self.num_experts * shares.sum(-1).mean()
 
     def _mix(self, x: Tensor, weights: Tensor) -> Tensor:
         experts, bottleneck, width = self.expand_weight.shape
@@ -60,18 +62,6 @@ class ExpertLayer(nn.Module):
         hidden = torch.relu(hidden).view(-1, experts, bottleneck) * weights[:, :, None]
         contract = self.contract_weight.permute(0, 2, 1).reshape(experts * bottleneck, width)
         return torch.addmm(weights @ self.contract_bias, hidden.flatten(1), contract)
-
-    def _balance(
-        self, probabilities: Tensor, selected: Tensor, owner: Tensor, lengths: Tensor
-    ) -> Tensor:
-        zeros = probabilities.new_zeros(len(lengths), self.num_experts)
-        counts = lengths[:, None].to(probabilities.dtype)
-        mean_probability = zeros.index_add(0, owner, probabilities) / counts
-        mean_selection = zeros.index_add(0, owner, selected) / counts
-        return self.num_experts * (mean_probability * mean_selection).sum(-1).mean()
-
-
-TONE_HIDDEN = 64
 
 
 class VisualOutput(NamedTuple):

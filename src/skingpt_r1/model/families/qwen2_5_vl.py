@@ -1,18 +1,18 @@
 """Qwen2.5-VL: all in which this family of backbones differs from others.
 
 What its `config.json` and image settings may say, checked before anything is built from them; how
-a picture becomes patches, tower tokens and language tokens; positions, output head, and where
-low-rank matrices go. `backbone.Family` describes what another family needs.
+a picture becomes patches, tower tokens and language tokens; positions, and where low-rank matrices
+go. `backbone.Family` describes what another family needs.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
-from torch import Tensor, nn
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from torch import Tensor
 from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -23,7 +23,7 @@ from transformers.vision_utils import get_vision_window_index
 
 from skingpt_r1.errors import CheckpointError
 from skingpt_r1.model.config import LoraSettings
-from skingpt_r1.model.weight_files import problems, refusing
+from skingpt_r1.model.weight_files import refusing
 from skingpt_r1.records import read_json
 
 MODEL = Qwen2_5_VLForConditionalGeneration
@@ -61,6 +61,34 @@ def merge(backbone: Backbone, pre_merger: Tensor, grids: Tensor) -> Tensor:
     return merged[torch.argsort(window_index.to(merged.device))]
 
 
+def tower_states(
+    backbone: Backbone, pixel_values: Tensor, grids: Tensor, layers: Sequence[int]
+) -> Tensor:
+    """What layers of the tower emit, side by side: `[patches, len(layers) * C]`, row by row."""
+    vision = backbone.config.vision_config
+    output = backbone.model.visual(
+        pixel_values.to(backbone.dtype), grid_thw=grids, output_hidden_states=True
+    )
+    states = torch.cat([output.hidden_states[layer + 1] for layer in layers], dim=-1)
+    merge = vision.spatial_merge_size
+    window_index, _ = get_vision_window_index(
+        grids,
+        spatial_merge_size=merge,
+        window_size=vision.window_size,
+        patch_size=vision.patch_size,
+    )
+    grouped = states.view(-1, merge**2, states.shape[-1])
+    states = grouped[torch.argsort(window_index.to(states.device))].flatten(0, 1)
+    # The processor lets the patches that are merged follow one another.
+    rows = []
+    for part, (_, height, width) in zip(
+        torch.split(states, grids.prod(-1).tolist()), grids.tolist(), strict=True
+    ):
+        blocks = part.view(height // merge, width // merge, merge, merge, -1)
+        rows.append(blocks.transpose(1, 2).reshape(height * width, -1))
+    return torch.cat(rows)
+
+
 def patch_width(backbone: Backbone) -> int:
     """Values per patch as the processor emits them; 1176 for every published size."""
     vision = backbone.config.vision_config
@@ -87,12 +115,6 @@ def positions(backbone: Backbone, input_ids: Tensor, mask: Tensor, grids: Tensor
         attention_mask=mask,
     )
     return torch.as_tensor(found)
-
-
-def output_head(backbone: Backbone) -> nn.Linear:
-    """The frozen output matrix, hidden states to logits."""
-    head: nn.Linear = backbone.lm_head
-    return head
 
 
 def lora_targets(settings: LoraSettings) -> str:
@@ -146,18 +168,25 @@ Side = Annotated[int, Field(ge=1, le=1024)]
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+class _Rope(BaseModel):
+    model_config = ConfigDict(strict=True)
 
-
-class _Rope(_Section):
     rope_theta: Positive = 1.0
     mrope_section: list[Side] = Field(default=[], max_length=8)
 
 
-class _Text(_Section):
-    """The language model; None where transformers' own value holds."""
+class _Numbers(BaseModel):
+    """What the file may say; None where transformers' own value holds.
 
+    The fields of the language model stand in `text_config`, in old files at the top; those of the
+    tower in `vision_config`.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    text_config: "_Numbers | None" = None
+    vision_config: "_Numbers | None" = None
+    # of the language model, and its tokens
     hidden_size: Width | None = None
     intermediate_size: InnerWidth | None = None
     num_hidden_layers: Layers | None = None
@@ -172,14 +201,12 @@ class _Text(_Section):
     rope_scaling: _Rope | None = None
     layer_types: list[str] | None = Field(default=None, max_length=320)
     eos_token_id: TokenId | list[TokenId] | None = None
-
-
-class _Vision(_Section):
-    """The vision tower."""
-
+    image_token_id: TokenId | None = None
+    video_token_id: TokenId | None = None
+    vision_start_token_id: TokenId | None = None
+    vision_end_token_id: TokenId | None = None
+    # of the vision tower, beside hidden_size, intermediate_size and rope_parameters
     depth: Layers | None = None
-    hidden_size: Width | None = None
-    intermediate_size: InnerWidth | None = None
     num_heads: Heads | None = None
     in_channels: Annotated[int, Field(ge=3, le=3)] | None = None
     in_chans: Annotated[int, Field(ge=3, le=3)] | None = None
@@ -187,20 +214,8 @@ class _Vision(_Section):
     patch_size: Side | None = None
     spatial_merge_size: Side | None = None
     temporal_patch_size: Side | None = None
-    rope_parameters: _Rope | None = None
     window_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
     fullatt_block_indexes: list[Annotated[int, Field(ge=0, le=320)]] | None = None
-
-
-class _ConfigFile(_Text):
-    """The whole file; old ones have the language model's fields at the top."""
-
-    text_config: _Text | None = None
-    vision_config: _Vision | None = None
-    image_token_id: TokenId | None = None
-    video_token_id: TokenId | None = None
-    vision_start_token_id: TokenId | None = None
-    vision_end_token_id: TokenId | None = None
 
 
 def build_config(path: Path, config: dict[str, Any]) -> Qwen2_5_VLConfig:
@@ -209,7 +224,8 @@ def build_config(path: Path, config: dict[str, Any]) -> Qwen2_5_VLConfig:
     Raises:
         CheckpointError: a size that cannot be one, or sizes that do not go together.
     """
-    _check(path, _ConfigFile, config)
+    with refusing(str(path)):
+        _Numbers.model_validate(config)
     with refusing(f"{path} is not a Qwen2.5-VL configuration"):
         built = Qwen2_5_VLConfig.from_dict(config)
     if wrong := _contradictions(built):
@@ -341,15 +357,9 @@ def _make(path: Path, settings: Any) -> Qwen2VLImageProcessorPil:
     with refusing(f"{path} cannot be used"):
         processor = Qwen2VLImageProcessorPil.from_dict(settings)
         values = image_settings(processor)
-    _check(path, _ImageSettings, values)
+    with refusing(str(path)):
+        _ImageSettings.model_validate(values)
     return processor
-
-
-def _check(path: Path, schema: type[BaseModel], values: Any) -> None:
-    try:
-        schema.model_validate(values)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {problems(error)}") from None
 
 
 def refuse_strangers(
