@@ -1,5 +1,7 @@
 """The command line: each command parses, calls one library function and prints."""
 
+import typer
+
 RESEARCH = "For research, not for diagnosis."
 
 
@@ -9,3 +11,9 @@ def closing(*examples: str) -> str:
     lines = "\n".join(f"  {example}" for example in examples)
     # A line with only \b keeps the line breaks that follow it.
     return f"\b\n{heading}\n{lines}\n\n{RESEARCH}"
+
+
+def finish(*lines: str) -> None:
+    """Print the last lines of a command, and what its output must not be used for."""
+    for line in (*lines, RESEARCH):
+        typer.echo(line)

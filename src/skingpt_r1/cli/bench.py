@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skingpt_r1.cli import RESEARCH, closing
+from skingpt_r1.cli import closing, finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
+    MaxCost,
     RecipeFile,
     Settings,
     all_settings,
@@ -81,9 +82,7 @@ def run_bench(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/<name> by default.")
     ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
+    max_cost: MaxCost = None,
     allow_overlap: Annotated[
         bool,
         typer.Option(
@@ -111,10 +110,7 @@ def run_bench(
             allow_overlap=allow_overlap,
             progress=progress,
         )
-    for line in answer_lines(tallies):
-        typer.echo(line)
-    typer.echo(f"answers: {folder / 'answers'}")
-    typer.echo(RESEARCH)
+    finish(*answer_lines(tallies), f"answers: {folder / 'answers'}")
 
 
 @bench_app.command(
@@ -152,9 +148,7 @@ def judge(
         tuple[float, float] | None,
         typer.Option(metavar="IN OUT", help="Of a language model, USD per million tokens."),
     ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
+    max_cost: MaxCost = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
@@ -180,8 +174,7 @@ def judge(
         for one in [open_judge(name, options, ledger) for name in chosen]:
             for line in _judge_all(folder, one, system, repeats):
                 typer.echo(line)
-    typer.echo(f"judgements: {folder / JUDGEMENTS}")
-    typer.echo(RESEARCH)
+    finish(f"judgements: {folder / JUDGEMENTS}")
 
 
 @bench_app.command(epilog=closing("skingpt bench audit runs/bench"))
@@ -194,9 +187,7 @@ def audit(
     """Check the judges of a run: repeats, length, order, own family, clinicians."""
     from skingpt_r1.dermbench.audits import audit_run, read_judged
 
-    for line in audit_lines(audit_run(read_judged(folder), ratings)):
-        typer.echo(line)
-    typer.echo(RESEARCH)
+    finish(*audit_lines(audit_run(read_judged(folder), ratings)))
 
 
 @bench_app.command(
@@ -232,7 +223,7 @@ def agree(
         with own_run(out):
             write_results(out, [row for entry in found for row in entry.rows])
         typer.echo(f"results: {out / 'results.json'}")
-    typer.echo(RESEARCH)
+    finish()
 
 
 def _judge_all(
@@ -332,8 +323,7 @@ def report(
         typer.echo(line)
     typer.echo(f"page:    {written.page}")
     typer.echo(f"tables:  {written.markdown}")
-    typer.echo(f"results: {written.results}")
-    typer.echo(RESEARCH)
+    finish(f"results: {written.results}")
 
 
 def report_lines(data: ReportData) -> Iterator[str]:

@@ -12,8 +12,8 @@ import typer
 
 from skingpt_r1 import data as datasets
 from skingpt_r1.case import Case
-from skingpt_r1.cli import RESEARCH, closing
-from skingpt_r1.cli.options import tracked
+from skingpt_r1.cli import RESEARCH, closing, finish
+from skingpt_r1.cli.options import MaxDistance, split_pair, tracked
 from skingpt_r1.data.overlap import MAX_DISTANCE, Overlap, find_overlap, known_overlaps
 from skingpt_r1.errors import DatasetError
 from skingpt_r1.runs import own_run
@@ -83,9 +83,7 @@ def overlap(
     sets: Annotated[
         list[str], typer.Argument(metavar="NAME=ROOT", help="Data sets and their folders.")
     ],
-    max_distance: Annotated[
-        int, typer.Option(min=0, max=256, help="Bits of 256 in which near-identical may differ.")
-    ] = MAX_DISTANCE,
+    max_distance: MaxDistance = MAX_DISTANCE,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every pair as one JSON object a line.")
     ] = False,
@@ -96,7 +94,8 @@ def overlap(
     Looks within each set and between any two, for identical files, identical pixels and
     near-identical pictures of different cases.
     """
-    named = [_name_and_root(word) for word in sets]
+    form = "NAME=ROOT, for example ham10000=data/ham10000"
+    named = [split_pair(word, form) for word in sets]
     cases = [
         replace(case, dataset=word)
         for word, (name, root) in zip(sets, named, strict=True)
@@ -134,15 +133,7 @@ def synthetic(
     with own_run(folder):
         cases = LAYOUTS[name](folder, count, seed, size)
     typer.echo(f"rendered pictures in the layout of {name}: {folder}")
-    typer.echo(datasets.describe_cases(cases))
-    typer.echo(RESEARCH)
-
-
-def _name_and_root(word: str) -> tuple[str, Path]:
-    name, sign, root = word.partition("=")
-    if not (name and sign and root):
-        raise typer.BadParameter(f"{word!r} is not NAME=ROOT, for example ham10000=data/ham10000")
-    return name, Path(root)
+    finish(datasets.describe_cases(cases))
 
 
 def _summary(cases: Sequence[Case], found: Sequence[Overlap]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skingpt_r1.cli import RESEARCH
+from skingpt_r1.cli import finish
 from skingpt_r1.cli.bench import report_lines
 from skingpt_r1.cli.dermcot import certification_lines, corpus_tools, stats_lines
 from skingpt_r1.cli.distill import print_ablation
@@ -79,8 +79,7 @@ def demo(
     _print_case(out / "dermbench")
     typer.echo(f"\nreport: {out / 'report' / 'report.html'}")
     typer.echo(f"results: {out / 'results.json'}")
-    typer.echo(f"{(time.monotonic() - started) / 60:.1f} minutes")
-    typer.echo(RESEARCH)
+    finish(f"{(time.monotonic() - started) / 60:.1f} minutes")
 
 
 def _make_corpus(recipes: Path, out: Path, models: Sequence[str]) -> None:
@@ -275,7 +274,7 @@ def print_comparison(
         counted = ", ".join(f"{name}: {count}" for name, count in unreadable.items() if count)
         typer.echo(f"Unreadable answers, counted as wrong: {counted}")
     _print_narratives(comparison, before, after)
-    typer.echo(RESEARCH)
+    finish()
 
 
 def _print_narratives(comparison: "ComparedSystems", before: str, after: str) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skingpt_r1.cli import RESEARCH, closing
+from skingpt_r1.cli import closing, finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
+    MaxCost,
+    MaxDistance,
     RecipeFile,
     Settings,
     all_settings,
@@ -70,9 +72,7 @@ def build_corpus(
             "`URL#MODEL`; for both texts.",
         ),
     ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
-    ] = None,
+    max_cost: MaxCost = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be asked and paid, and stop.")
     ] = False,
@@ -94,9 +94,7 @@ def build_corpus(
         check_name(name)
     folder = run_folder(out, chosen.name)
     if dry_run:
-        for line in dry_run_lines(chosen, folder):
-            typer.echo(line)
-        typer.echo(RESEARCH)
+        finish(*dry_run_lines(chosen, folder))
         return
     if not corpus_path(folder).is_file():
         check_models(chosen, folder, max_cost=max_cost)
@@ -186,18 +184,14 @@ def certify(
         if export is not None:
             made = library.export_to_raters(folder, export, rater or (), rules, seed=seed)
             counts = f"{made.rows:,} rows, {made.cases:,} cases, {made.pictures:,} pictures"
-            typer.echo(f"{made.folder}: {counts}; cases that need more raters: {made.short:,}")
-            typer.echo(RESEARCH)
+            finish(f"{made.folder}: {counts}; cases that need more raters: {made.short:,}")
             return
         if ratings is not None:
             _import(folder, ratings, rules, sound_rows=sound_rows)
         if simulated:
             library.simulate_raters(folder, rules, raters=simulated_raters, seed=seed)
         settled = library.settle(folder, rules)
-    for line in certification_lines(settled):
-        typer.echo(line)
-    typer.echo(f"history: {library.history_path(folder)}")
-    typer.echo(RESEARCH)
+    finish(*certification_lines(settled), f"history: {library.history_path(folder)}")
 
 
 @dermcot_app.command(
@@ -222,9 +216,7 @@ def publish(
             metavar="SOURCE=TERMS", help="Terms under which your own pictures may be passed on."
         ),
     ] = None,
-    max_distance: Annotated[
-        int, typer.Option(min=0, max=256, help="Bits of 256 in which near-identical may differ.")
-    ] = MAX_DISTANCE,
+    max_distance: MaxDistance = MAX_DISTANCE,
     workers: Annotated[int, typer.Option(min=1, help="Processes that read pictures.")] = 1,
 ) -> None:
     """Write a corpus as a Hugging Face data set directory.
@@ -247,8 +239,7 @@ def publish(
     typer.echo(f"{done.folder}: {counts}{' (published before)' if done.existed else ''}")
     typer.echo(f"card:     {done.folder / library.CARD}")
     given = f"--set data.dataset=dermcot --set data.root={done.folder} --set data.narratives=given"
-    typer.echo(f"distil:   skingpt distill RECIPE {given}")
-    typer.echo(RESEARCH)
+    finish(f"distil:   skingpt distill RECIPE {given}")
 
 
 def certification_lines(found: "Certification") -> Iterator[str]:
@@ -377,10 +368,7 @@ def _report(folder: Path) -> None:
 
 
 def _print_counts(folder: Path, counted: CorpusStats) -> None:
-    for line in stats_lines(counted):
-        typer.echo(line)
-    typer.echo(f"corpus: {folder}")
-    typer.echo(RESEARCH)
+    finish(*stats_lines(counted), f"corpus: {folder}")
 
 
 def _tally(counts: Sequence[tuple[str, int]]) -> str:

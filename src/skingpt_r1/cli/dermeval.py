@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from skingpt_r1.cli import RESEARCH, closing
+from skingpt_r1.cli import closing, finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
@@ -67,8 +67,7 @@ def train(
         export_evaluator(done.adapter, export, evaluator_card(chosen, done.model.config, done.rows))
         typer.echo(f"exported:  {export}")
     typer.echo(f"evaluator: {done.adapter}")
-    typer.echo(f"results:   {folder / 'results.json'}")
-    typer.echo(RESEARCH)
+    finish(f"results:   {folder / 'results.json'}")
 
 
 @dermeval_app.command(
@@ -111,8 +110,7 @@ def score(
     reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(done.unscored.items()))
     typer.echo(f"{done.scored} scored, {sum(done.unscored.values())} unscored {reasons}".rstrip())
     print_rows(done.rows, "Mean scores", no_ends="")
-    typer.echo(f"ratings: {done.path}")
-    typer.echo(RESEARCH)
+    finish(f"ratings: {done.path}")
 
 
 @dermeval_app.command(
@@ -148,7 +146,7 @@ def agree(
             draw_bland_altman(pairs, out / "bland_altman.png", (first.stem, second.stem))
             write_results(out, rows)
         typer.echo(f"results: {out / 'results.json'}; picture: {out / 'bland_altman.png'}")
-    typer.echo(RESEARCH)
+    finish()
 
 
 def print_rows(rows: Sequence[ResultRow], title: str, *, no_ends: str = NO_INTERVAL) -> None:

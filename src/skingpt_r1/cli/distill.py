@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from skingpt_r1.cli import RESEARCH
+from skingpt_r1.cli import finish
 from skingpt_r1.cli.options import (
     Device,
     Dtype,
@@ -52,8 +52,7 @@ def distill(
             chosen, folder, features=features, progress=progress, quiet=not sys.stderr.isatty()
         )
     typer.echo(f"adapter: {folder / 'adapter'}")
-    typer.echo(f"try it:  skingpt diagnose photo.jpg --model {folder / 'adapter'}")
-    typer.echo(RESEARCH)
+    finish(f"try it:  skingpt diagnose photo.jpg --model {folder / 'adapter'}")
 
 
 def features(
@@ -99,8 +98,7 @@ def ablate(
     with staged() as progress:
         rows = run_ablation(chosen, find_recipe(recipe).parent, folder, progress)
     print_ablation(rows)
-    typer.echo(f"results: {folder / 'results.json'}; runs of each cell: {folder / 'ablation.md'}")
-    typer.echo(RESEARCH)
+    finish(f"results: {folder / 'results.json'}; runs of each cell: {folder / 'ablation.md'}")
 
 
 def print_ablation(rows: Sequence["AblationRow"]) -> None:

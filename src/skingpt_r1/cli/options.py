@@ -51,7 +51,12 @@ FeatureFolder = Annotated[
     Path | None,
     typer.Option("--features", help="Folder of stored features, to share; in the run by default."),
 ]
-
+MaxCost = Annotated[
+    float | None, typer.Option(min=0, metavar="USD", help="Stop before this much is paid.")
+]
+MaxDistance = Annotated[
+    int, typer.Option(min=0, max=256, help="Bits of 256 in which near-identical may differ.")
+]
 Device = Annotated[
     str | None, typer.Option(metavar="NAME", help=f"Where models go: {DEVICES}. auto by default.")
 ]
@@ -87,6 +92,18 @@ def model_recipe(device: str | None, dtype: str | None) -> ModelRecipe:
 def run_folder(out: Path | None, name: str) -> Path:
     """The folder of a run: as asked for, or by the recipe's name."""
     return Path("runs") / name if out is None else out
+
+
+def split_pair(word: str, form: str) -> tuple[str, str]:
+    """Both sides of an argument with a `=`; the form is told where one is missing.
+
+    Raises:
+        typer.BadParameter: it has no such sides.
+    """
+    name, _, value = word.partition("=")
+    if not (name.strip() and value.strip()):
+        raise typer.BadParameter(f"{word!r} is not {form}")
+    return name, value
 
 
 T = TypeVar("T")

@@ -20,19 +20,12 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-)
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from skingpt_r1.errors import CostError, NarrativeError, NarratorError
 from skingpt_r1.llm.ask import Prompt
-from skingpt_r1.records import append_record, iterate_records, mend_records
+from skingpt_r1.recipes import Section
+from skingpt_r1.records import Record, append_record, iterate_records, mend_records
 from skingpt_r1.text.findings import read_findings
 from skingpt_r1.text.narrative import parse_narrative
 from skingpt_r1.text.tokens import patterns
@@ -40,10 +33,8 @@ from skingpt_r1.text.tokens import patterns
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Price(BaseModel):
+class Price(Section):
     """What a provider asks for in US dollars per million tokens read and written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Amount
     output: Amount
@@ -53,7 +44,7 @@ class Price(BaseModel):
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
-class ApiRecipe(BaseModel):
+class ApiRecipe(Section):
     """What a language model is sent and asked for.
 
     Attributes:
@@ -63,15 +54,13 @@ class ApiRecipe(BaseModel):
         max_reply_bytes: a longer reply is `too_long`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     longest_side: Annotated[int, Field(ge=28)] = 1024
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.7
     max_tokens: PositiveInt = 1024
     max_reply_bytes: PositiveInt = 50_000
 
 
-class CallsRecipe(BaseModel):
+class CallsRecipe(Section):
     """How calls are made, and what they cost; nothing here changes a text.
 
     Attributes:
@@ -87,9 +76,7 @@ class CallsRecipe(BaseModel):
             later.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prices: dict[str, Price] = {}
+    prices: dict[str, Price] = Field(default_factory=dict)
     image_tokens: PositiveInt = 1600
     max_connections: PositiveInt = 8
     max_retries: NonNegativeInt = 3
@@ -105,7 +92,7 @@ INTERRUPTED = "interrupted"
 _MAYBE_PAID = frozenset({"timeout", "connection", INTERRUPTED})
 
 
-class CallRecord(BaseModel):
+class CallRecord(Record):
     """A call that ended; the ledger holds neither texts nor pictures.
 
     Tokens are None when the server did not report them, prices (US dollars per million tokens)
@@ -118,8 +105,6 @@ class CallRecord(BaseModel):
             the most it can have cost; None without a price.
         problem: why no reply came back; None when one did.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     at: str
     narrator: str
