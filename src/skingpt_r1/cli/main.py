@@ -23,17 +23,11 @@ HTTP_CLIENTS = ("httpx", "httpx2")
 
 
 class Lazy(NamedTuple):
-    """A command or a group of commands that is not imported yet.
+    """A command or a group of commands that is not imported yet."""
 
-    Attributes:
-        place: `module:name` of a function or of a `typer.Typer`.
-        summary: first sentence of its help.
-        examples: of a function; a group has its own.
-    """
-
-    place: str
-    summary: str
-    examples: tuple[str, ...] = ()
+    place: str  # `module:name` of a function or of a `typer.Typer`
+    summary: str  # first sentence of its help
+    examples: tuple[str, ...] = ()  # of a function; a group has its own
 
 
 COMMANDS: dict[str, Lazy] = {

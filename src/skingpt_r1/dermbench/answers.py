@@ -122,19 +122,13 @@ def _counting(records: Iterable[Answer]) -> dict[str, Answer]:
 
 
 class SystemTally(NamedTuple):
-    """What became of the questions to one system.
-
-    Attributes:
-        answered: number of questions with a text.
-        problems: code -> number of the others.
-        cut: number of answers that were cut at the longest length.
-    """
+    """What became of the questions to one system."""
 
     card: SystemCard
     asked: int
-    answered: int
-    problems: Counter[str]
-    cut: int
+    answered: int  # number of questions with a text
+    problems: Counter[str]  # code -> number of the others
+    cut: int  # number of answers that were cut at the longest length
 
 
 def run_systems(

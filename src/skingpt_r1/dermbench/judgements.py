@@ -35,19 +35,13 @@ _Key = tuple[str, int]  # question, repeat
 
 
 class JudgedSystem(NamedTuple):
-    """What became of one system's answers under one judge.
-
-    Attributes:
-        asked: questions times repeats.
-        unscored: reason -> number of those without scores.
-        not_answered: questions that the system was not asked yet.
-    """
+    """What became of one system's answers under one judge."""
 
     system: str
-    asked: int
+    asked: int  # questions times repeats
     scored: int
-    unscored: Counter[str]
-    not_answered: int
+    unscored: Counter[str]  # reason -> number of those without scores
+    not_answered: int  # questions that the system was not asked yet
 
 
 @dataclass

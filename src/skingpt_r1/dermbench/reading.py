@@ -37,25 +37,16 @@ Scale = tuple[str, ProtocolName]
 
 
 class Said(NamedTuple):
-    """What counts of one answer, whose record is at a place of the file.
-
-    Attributes:
-        sha256: of the text; a judgement of another text does not count.
-        words: how many the text has.
-        matched: the label that the text names, for classification.
-        weighed: the likeliest candidate, where candidates are weighed.
-        chances: probabilities in the order of the label set.
-        verdict: how the diagnosis stands to the label, for narratives.
-    """
+    """What counts of one answer, whose record is at a place of the file."""
 
     place: int
-    sha256: str
+    sha256: str  # of the text; a judgement of another text does not count
     problem: str | None
-    words: int
-    matched: MatchedLabel | None = None
-    weighed: MatchedLabel | None = None
-    chances: tuple[float, ...] | None = None
-    verdict: LabelMatch | None = None
+    words: int  # how many the text has
+    matched: MatchedLabel | None = None  # the label that the text names, for classification
+    weighed: MatchedLabel | None = None  # the likeliest candidate, where candidates are weighed
+    chances: tuple[float, ...] | None = None  # probabilities in the order of the label set
+    verdict: LabelMatch | None = None  # how the diagnosis stands to the label, for narratives
 
 
 @dataclass
@@ -66,14 +57,13 @@ class Judged:
         places: question id -> places in the file of the judgements that count, by repeat.
         scores: question id -> the six scores of each repeat that has them.
         reasons: question id -> why the last repeat is unscored.
-        cut: questions whose judged text was cut.
     """
 
     path: Path
     places: dict[str, list[int]] = field(default_factory=dict)
     scores: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    cut: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)  # questions whose judged text was cut
     days: set[str] = field(default_factory=set)
 
     @property

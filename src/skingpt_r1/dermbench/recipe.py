@@ -25,10 +25,6 @@ class QuestionsRecipe(Section):
         dataset: `synthetic`, `dermbench`, `dermcot`, or another name of `data.READERS`.
         root: folder of the data set; pictures of `synthetic` are drawn into the run's folder.
         count: pictures to draw; of a data set at most so many, chosen by the seed; all when None.
-        size: side of a drawn picture in pixels; `synthetic` only.
-        seed: of the drawing and of the choice.
-        split: cases of another part are not asked; those without a part are.
-        allow_missing: continue without the files that are missing, with counts.
         labels: a name of `labels.LABEL_SETS` to sort the cases into; None asks for narratives
             that are compared with the references.
         form: with `labels`: a narrative, a bare label, or candidates that are weighed.
@@ -37,10 +33,10 @@ class QuestionsRecipe(Section):
     dataset: str = SYNTHETIC
     root: Path | None = None
     count: PositiveInt | None = None
-    size: Annotated[int, Field(ge=32)] = 112
-    seed: int = 0
-    split: Split = Split.TEST
-    allow_missing: bool = False
+    size: Annotated[int, Field(ge=32)] = 112  # side of a drawn picture in pixels; `synthetic` only
+    seed: int = 0  # of the drawing and of the choice
+    split: Split = Split.TEST  # cases of another part are not asked; those without a part are
+    allow_missing: bool = False  # continue without the files that are missing, with counts
     labels: str | None = None
     form: Form = "narrative"
 
@@ -58,15 +54,10 @@ class QuestionsRecipe(Section):
 
 
 class LocalRecipe(Section):
-    """How models of this machine write; greedy, so that a run can be repeated.
+    """How models of this machine write; greedy, so that a run can be repeated."""
 
-    Attributes:
-        max_new_tokens: longest answer; a longer one is cut, and marked so.
-        batch_size: questions decoded together.
-    """
-
-    max_new_tokens: PositiveInt = 512
-    batch_size: PositiveInt = 16
+    max_new_tokens: PositiveInt = 512  # longest answer; a longer one is cut, and marked so
+    batch_size: PositiveInt = 16  # questions decoded together
 
 
 class LeakRecipe(Section):
@@ -84,30 +75,26 @@ class BenchRecipe(Section):
     """One benchmark run.
 
     Attributes:
-        name: of the run; letters, digits, `_`, `-` and `.`.
         seed: of the wording of written references, of the shuffled pictures and of the sampling.
-        data: the cases.
         prompt: what every system is asked; the prompt of our models when None. A question for a
             label has words of its own.
-        models: device and number format of models of this machine.
         api: what language models behind an interface are sent and asked for.
         calls: prices, connections and retries; may change when a run continues.
         systems: `MODEL` or `NAME=MODEL`; see `named.py`. More may be added to a run.
         training: name of a system -> folder of what it was trained on, for leaks.
-        leaks: when pictures are the same.
     """
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^[\w.-]+$")  # of the run; letters, digits, `_`, `-` and `.`
     seed: NonNegativeInt = 0
-    data: QuestionsRecipe
+    data: QuestionsRecipe  # the cases
     prompt: str | None = None
     local: LocalRecipe = LocalRecipe()
-    models: ModelRecipe = ModelRecipe()
+    models: ModelRecipe = ModelRecipe()  # device and number format of models of this machine
     api: ApiRecipe = ApiRecipe(temperature=0.0)
     calls: CallsRecipe = CallsRecipe()
     systems: tuple[str, ...] = ()
     training: dict[str, Path] = Field(default={})
-    leaks: LeakRecipe = LeakRecipe()
+    leaks: LeakRecipe = LeakRecipe()  # when pictures are the same
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -31,41 +31,30 @@ class Question(Record):
     """One case of a benchmark, as every system is asked.
 
     Attributes:
-        benchmark: `dermbench`, or the name of the classification data set.
-        group: what is drawn together by the bootstrap: patient, lesion or file series.
-        form: a narrative is written, a label is generated, or candidates are ranked.
-        images: picture files, relative to the folder of the data.
-        label: the gold diagnosis.
-        candidates: the labels to choose from; empty for open questions.
-        reference: the certified narrative; None where there is none.
         findings: what is known to be seen, slot -> value.
-        fitzpatrick: skin type 1..6; None when unknown.
-        tone: apparent skin colour; None when unknown.
-        embeddable: whether the licence allows the picture in a report.
     """
 
     id: str
-    benchmark: str
-    group: str
-    form: Form
+    benchmark: str  # `dermbench`, or the name of the classification data set
+    group: str  # what is drawn together by the bootstrap: patient, lesion or file series
+    form: Form  # a narrative is written, a label is generated, or candidates are ranked
     prompt: str
-    images: tuple[str, ...]
+    images: tuple[str, ...]  # picture files, relative to the folder of the data
     sha256: tuple[str, ...]
-    label: str
-    candidates: tuple[str, ...] = ()
-    reference: str | None = None
+    label: str  # the gold diagnosis
+    candidates: tuple[str, ...] = ()  # the labels to choose from; empty for open questions
+    reference: str | None = None  # the certified narrative; None where there is none
     findings: dict[str, str] = Field(default_factory=dict)
-    fitzpatrick: int | None = None
-    tone: SkinTone | None = None
+    fitzpatrick: int | None = None  # skin type 1..6; None when unknown
+    tone: SkinTone | None = None  # apparent skin colour; None when unknown
     licence: str = ""
-    embeddable: bool = False
+    embeddable: bool = False  # whether the licence allows the picture in a report
 
 
 class Answer(Record):
     """What a system said to a question.
 
     Attributes:
-        text: as written; it is kept where `problem` says that it does not count.
         problem: a short code why there is no usable text (`timeout`, `refusal`, `empty`, ...).
         stop_reason: why the text ended, where the system says so; `length` is a cut text.
         probabilities: candidate -> probability, for the form `candidates`.
@@ -73,7 +62,7 @@ class Answer(Record):
 
     system: str
     id: str
-    text: str
+    text: str  # as written; it is kept where `problem` says that it does not count
     problem: str | None = None
     stop_reason: str | None = None
     probabilities: dict[str, FiniteFloat] | None = None
@@ -92,27 +81,22 @@ class Judgement(Record):
     Attributes:
         answer_sha256: `Answer.sha256` of what was judged; a judgement of another text than that of
             the answer that counts now does not count.
-        judge: name and version of the judge.
-        judged_on: day of the judgement, ISO 8601; None for deterministic judges.
         repeat: 0, 1, ... for judges that are asked several times.
-        scores: dimension -> score; None when unscored.
         unscored: reason code of `rubric.REASONS` or of the answer's problem; None when scored.
         rationales: dimension -> justification, where given.
-        reply: the judge's reply as it was read; empty for rules.
-        cut: whether the judged text was cut from the front before it was shown.
         flags: codes of `rubric.FLAGS`: what was unusual about a reply that counts.
     """
 
     system: str
     id: str
     answer_sha256: str
-    judge: str
-    judged_on: str | None = None
+    judge: str  # name and version of the judge
+    judged_on: str | None = None  # day of the judgement, ISO 8601; None for deterministic judges
     repeat: int = 0
     protocol: ProtocolName = "decimals 0-5"
-    scores: dict[str, FiniteFloat] | None = None
+    scores: dict[str, FiniteFloat] | None = None  # dimension -> score; None when unscored
     unscored: str | None = None
     rationales: dict[str, str] = Field(default_factory=dict)
-    reply: str = ""
-    cut: bool = False
+    reply: str = ""  # the judge's reply as it was read; empty for rules
+    cut: bool = False  # whether the judged text was cut from the front before it was shown
     flags: tuple[str, ...] = ()

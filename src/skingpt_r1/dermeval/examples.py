@@ -51,21 +51,13 @@ _TEXT_FIELDS = ("targets", "input_ids", "hidden")
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One example.
+    """One example."""
 
-    Attributes:
-        place: of its pictures in the store.
-        text: the narrative to judge.
-        brief: whether scores alone are asked for.
-        scores: what the target says; the reward is measured against them, too.
-        notes: what the target says before the scores.
-    """
-
-    place: int
-    text: str
-    brief: bool
-    scores: Scores
-    notes: str = ""
+    place: int  # of its pictures in the store
+    text: str  # the narrative to judge
+    brief: bool  # whether scores alone are asked for
+    scores: Scores  # what the target says; the reward is measured against them, too
+    notes: str = ""  # what the target says before the scores
 
 
 class CritiqueExamples:
@@ -214,21 +206,13 @@ INJECTED = "injected instruction"
 
 @dataclass(frozen=True)
 class Simulated:
-    """Simulated rating files, and the truth about the test part.
+    """Simulated rating files, and the truth about the test part."""
 
-    Attributes:
-        train: rating file to learn from.
-        test: rating file to measure on.
-        test_cases: the rendered cases of the test part.
-        likeness: which conditions look alike, learned from the training part.
-        seed: of all of it.
-    """
-
-    train: Path
-    test: Path
-    test_cases: tuple[Case, ...]
-    likeness: FindingsByLabel
-    seed: int
+    train: Path  # rating file to learn from
+    test: Path  # rating file to measure on
+    test_cases: tuple[Case, ...]  # the rendered cases of the test part
+    likeness: FindingsByLabel  # which conditions look alike, learned from the training part
+    seed: int  # of all of it
 
 
 @dataclass(frozen=True, slots=True)

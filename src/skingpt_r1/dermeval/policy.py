@@ -172,22 +172,16 @@ class Sampled(NamedTuple):
     """What was sampled for a batch.
 
     Attributes:
-        replies: token ids with the end of turn.
-        rewards: [replies, 6], what each dimension adds; NaN for a reply that is left out.
-        begins: for each reply the place of the first token that was sampled.
-        decided: for each reply the line in which each dimension has its score.
-        lines: for each reply the line of each token.
         digits: for each reply where each score has its digits; None where its reward is sampled.
-        parsed: for each reply how many dimensions were read.
     """
 
-    replies: list[list[int]]
-    rewards: Tensor
-    begins: list[int]
-    decided: list[list[int]]
-    lines: list[list[int]]
+    replies: list[list[int]]  # token ids with the end of turn
+    rewards: Tensor  # [replies, 6], what each dimension adds; NaN for a reply that is left out
+    begins: list[int]  # for each reply the place of the first token that was sampled
+    decided: list[list[int]]  # for each reply the line in which each dimension has its score
+    lines: list[list[int]]  # for each reply the line of each token
     digits: list[list[ScoreDigits | None]]
-    parsed: list[int]
+    parsed: list[int]  # for each reply how many dimensions were read
 
 
 class LogProbs(nn.Module):

@@ -59,19 +59,12 @@ ERROR = "mean absolute error"
 
 @dataclass(frozen=True)
 class Answers:
-    """What an evaluator said of the narratives of a test part.
+    """What an evaluator said of the narratives of a test part."""
 
-    Attributes:
-        system: name of evaluator and form.
-        groups: what must not be split.
-        given: [narratives, 7], its scores and their mean; NaN where unscored.
-        wanted: [narratives, 7], the mean rater.
-    """
-
-    system: str
-    groups: tuple[str, ...]
-    given: Floats
-    wanted: Floats
+    system: str  # name of evaluator and form
+    groups: tuple[str, ...]  # what must not be split
+    given: Floats  # [narratives, 7], its scores and their mean; NaN where unscored
+    wanted: Floats  # [narratives, 7], the mean rater
 
     @property
     def is_scored(self) -> NDArray[np.bool_]:

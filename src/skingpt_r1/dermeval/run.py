@@ -44,17 +44,11 @@ CRITIQUE_ONLY = LossWeights(text=1.0, visual=0.0, balance=0.0, tone=0.0)
 
 @dataclass(frozen=True)
 class TrainedEvaluator:
-    """What a run leaves.
+    """What a run leaves."""
 
-    Attributes:
-        model: the evaluator, in evaluation mode.
-        adapter: its folder.
-        rows: what was measured, as in `results.json`.
-    """
-
-    model: SkinGPT
-    adapter: Path
-    rows: list[ResultRow]
+    model: SkinGPT  # the evaluator, in evaluation mode
+    adapter: Path  # its folder
+    rows: list[ResultRow]  # what was measured, as in `results.json`
 
 
 def train_evaluator(

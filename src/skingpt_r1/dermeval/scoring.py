@@ -45,17 +45,11 @@ ASKED_SCALE = 5.0  # the question names it, so that a bare number is never read 
 
 
 class Critique(NamedTuple):
-    """What the judge said of one narrative.
+    """What the judge said of one narrative."""
 
-    Attributes:
-        verdict: the scores, or why there are none.
-        text: the reply that the verdict was read from; empty when the narrative was not judged.
-        asked: how often the judge was asked.
-    """
-
-    verdict: Scores | Unscored
-    text: str
-    asked: int
+    verdict: Scores | Unscored  # the scores, or why there are none
+    text: str  # the reply that the verdict was read from; empty when the narrative was not judged
+    asked: int  # how often the judge was asked
 
 
 def make_scorer(model: SkinGPT, *, brief: bool = True, batch_size: int = 32) -> Scorer:
@@ -141,19 +135,12 @@ RATINGS_FILE = "ratings.jsonl"
 
 
 class ScoredFile(NamedTuple):
-    """What came of a file.
+    """What came of a file."""
 
-    Attributes:
-        path: the rating file that was written.
-        scored: narratives with scores.
-        unscored: reason -> narratives.
-        rows: the table, as in `results.json`.
-    """
-
-    path: Path
-    scored: int
-    unscored: dict[str, int]
-    rows: list[ResultRow]
+    path: Path  # the rating file that was written
+    scored: int  # narratives with scores
+    unscored: dict[str, int]  # reason -> narratives
+    rows: list[ResultRow]  # the table, as in `results.json`
 
 
 def score_file(

@@ -43,19 +43,12 @@ DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float
 
 @dataclass(frozen=True)
 class StoredCase:
-    """One case of the feature pass: the case, its narrative, and its teacher's vectors.
+    """One case of the feature pass: the case, its narrative, and its teacher's vectors."""
 
-    Attributes:
-        case: the pictures and what is known.
-        narrative: what the model should write.
-        teacher: [images, T]; None without a teacher.
-        view: which flip or turn of the pictures is shown; 0 is none.
-    """
-
-    case: Case
-    narrative: str
-    teacher: Tensor | None
-    view: int = 0
+    case: Case  # the pictures and what is known
+    narrative: str  # what the model should write
+    teacher: Tensor | None  # [images, T]; None without a teacher
+    view: int = 0  # which flip or turn of the pictures is shown; 0 is none
 
     @property
     def id(self) -> str:

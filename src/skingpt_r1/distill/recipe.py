@@ -21,14 +21,9 @@ class DataRecipe(Section):
     """Which cases, how they are split, and where their narratives come from.
 
     Attributes:
-        dataset: `synthetic`, or a name of `datasets.READERS`.
         root: folder of the data set; for `synthetic` the pictures are drawn into the run's folder.
-        count: pictures to draw; `synthetic` only.
-        size: side of a drawn picture in pixels; `synthetic` only.
-        seed: of the drawing and of the split.
         split: share of each part, where groups (patient, lesion) stay together; or `official`, the
             parts that the data set itself names.
-        allow_missing: continue without the files that are missing, with counts.
         balance: draw every label equally often in an epoch, with repetition (our choice).
         limit: at most so many training cases, chosen by the seed; all when None.
         narratives: `given` uses the data set's reference narratives and refuses cases without one;
@@ -38,15 +33,15 @@ class DataRecipe(Section):
             own, so that an epoch and the feature store are as many times larger (our choice).
     """
 
-    dataset: str = SYNTHETIC
+    dataset: str = SYNTHETIC  # `synthetic`, or a name of `datasets.READERS`
     root: Path | None = None
-    count: PositiveInt = 3000
-    size: PositiveInt = 112
-    seed: int = 0
+    count: PositiveInt = 3000  # pictures to draw; `synthetic` only
+    size: PositiveInt = 112  # side of a drawn picture in pixels; `synthetic` only
+    seed: int = 0  # of the drawing and of the split
     split: dict[Split, PositiveFloat] | Literal["official"] = Field(
         default={Split.TRAIN: 0.8, Split.TEST: 0.2}
     )
-    allow_missing: bool = False
+    allow_missing: bool = False  # continue without the files that are missing, with counts
     balance: bool = False
     limit: PositiveInt | None = None
     narratives: Literal["written", "given"] = "written"
@@ -76,15 +71,12 @@ class TeacherRecipe(Section):
         kind: `none`; `built-in`, a small encoder trained on the labels at hand; `precomputed`, one
             vector for each picture on disk; `encoder`, a Hugging Face image encoder directory or
             the name of an encoder plug-in; or the name of a teacher plug-in.
-        path: the vectors or the encoder.
-        width: width of the built-in teacher's vectors.
-        epochs: epochs of the built-in teacher's training.
     """
 
     kind: str = "built-in"
-    path: Path | None = None
-    width: PositiveInt = 64
-    epochs: PositiveInt = 12
+    path: Path | None = None  # the vectors or the encoder
+    width: PositiveInt = 64  # width of the built-in teacher's vectors
+    epochs: PositiveInt = 12  # epochs of the built-in teacher's training
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -100,17 +92,11 @@ class TeacherRecipe(Section):
 
 
 class FeatureRecipe(Section):
-    """How the feature pass stores what it computes.
+    """How the feature pass stores what it computes."""
 
-    Attributes:
-        dtype: of hidden states and tower tokens on disk.
-        shard_cases: cases in one file; a killed pass repeats at most one.
-        batch_size: cases that run through the backbone together.
-    """
-
-    dtype: Literal["bf16", "fp32"] = "bf16"
-    shard_cases: PositiveInt = 256
-    batch_size: PositiveInt = 16
+    dtype: Literal["bf16", "fp32"] = "bf16"  # of hidden states and tower tokens on disk
+    shard_cases: PositiveInt = 256  # cases in one file; a killed pass repeats at most one
+    batch_size: PositiveInt = 16  # cases that run through the backbone together
 
 
 class LossWeights(Section):
@@ -126,36 +112,27 @@ class TrainRecipe(Section):
     """The optimisation.
 
     Attributes:
-        epochs: passes over the training cases.
         max_steps: stop after so many updates; None means that the epochs decide.
-        batch_size: cases in one micro-batch, over all processes together.
-        gradient_accumulation: micro-batches in one update.
-        learning_rate: peak, of every part that has no own.
         visual_learning_rate: peak for the visual adapter; `learning_rate` when None.
         lora_learning_rate: peak for low-rank matrices; `learning_rate` when None.
         schedule: of the learning rate after the warm-up.
-        warmup: below 1 a share of all updates, else a number of updates.
-        weight_decay: AdamW's.
-        clip: largest norm of the gradient; 0 does not clip.
         precision: `bf16` runs the adapters and a trained language model in mixed precision.
-        save_every: updates between checkpoints.
-        log_every: updates between lines of `metrics.jsonl`.
     """
 
-    epochs: PositiveInt = 10
+    epochs: PositiveInt = 10  # passes over the training cases
     max_steps: PositiveInt | None = None
-    batch_size: PositiveInt = 32
-    gradient_accumulation: PositiveInt = 1
-    learning_rate: PositiveFloat = 1e-4
+    batch_size: PositiveInt = 32  # cases in one micro-batch, over all processes together
+    gradient_accumulation: PositiveInt = 1  # micro-batches in one update
+    learning_rate: PositiveFloat = 1e-4  # peak, of every part that has no own
     visual_learning_rate: PositiveFloat | None = None
     lora_learning_rate: PositiveFloat | None = None
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
-    warmup: NonNegativeFloat = 0.03
-    weight_decay: NonNegativeFloat = 0.0
-    clip: NonNegativeFloat = 1.0
+    warmup: NonNegativeFloat = 0.03  # below 1 a share of all updates, else a number of updates
+    weight_decay: NonNegativeFloat = 0.0  # AdamW's
+    clip: NonNegativeFloat = 1.0  # largest norm of the gradient; 0 does not clip
     precision: Literal["fp32", "bf16"] = "fp32"
-    save_every: PositiveInt = 500
-    log_every: PositiveInt = 10
+    save_every: PositiveInt = 500  # updates between checkpoints
+    log_every: PositiveInt = 10  # updates between lines of `metrics.jsonl`
 
 
 class GenerateRecipe(Section):
@@ -163,11 +140,10 @@ class GenerateRecipe(Section):
 
     Attributes:
         max_new_tokens: longest narrative; a longer one is cut and may be unreadable.
-        batch_size: cases decoded together.
     """
 
     max_new_tokens: PositiveInt = 160
-    batch_size: PositiveInt = 32
+    batch_size: PositiveInt = 32  # cases decoded together
 
 
 class EvaluateRecipe(Section):
@@ -175,22 +151,18 @@ class EvaluateRecipe(Section):
 
     Attributes:
         count: at most so many cases of the split, chosen by the seed; all when None.
-        split: which part of the data.
-        resamples: of the bootstrap.
     """
 
     count: PositiveInt | None = 300
-    split: Split = Split.TEST
-    resamples: PositiveInt = 2000
+    split: Split = Split.TEST  # which part of the data
+    resamples: PositiveInt = 2000  # of the bootstrap
 
 
 class Recipe(Section):
     """One experiment.
 
     Attributes:
-        name: of the experiment; letters, digits, `_`, `-` and `.`.
         seed: of the adapters' first values, the order of the cases and the wording of narratives.
-        backbone: `nano` or a directory.
         models: device and number format of the frozen backbone, in training and afterwards.
         visual_first: a stage before the training, in which the visual adapter and low-rank matrices
             in the tower learn from the teacher alone and no language model runs; None is none.
@@ -198,9 +170,9 @@ class Recipe(Section):
             have, so that a cheap stage on stored features can come before a dear one.
     """
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^[\w.-]+$")  # of the experiment; letters, digits, `_`, `-` and `.`
     seed: int = 0
-    backbone: str = "nano"
+    backbone: str = "nano"  # `nano` or a directory
     models: ModelRecipe = ModelRecipe()
     start: Path | None = None
     data: DataRecipe = DataRecipe()

@@ -53,13 +53,11 @@ class Trained(NamedTuple):
     """What training needs to know of a model.
 
     Attributes:
-        objective: batch -> one `Term` for each loss weight, in their order.
-        state: the trained parameters by their saved names.
         kept: what else a continued run needs and is no weight, by name.
     """
 
-    objective: nn.Module
-    state: Mapping[str, Tensor]
+    objective: nn.Module  # batch -> one `Term` for each loss weight, in their order
+    state: Mapping[str, Tensor]  # the trained parameters by their saved names
     kept: Mapping[str, Tensor] = MappingProxyType({})
 
 

@@ -24,22 +24,16 @@ class PictureMeasures(NamedTuple):
     """What is measured on the pixels of a picture, all between 0 and about 1.
 
     Attributes:
-        light: mean luminance.
-        contrast: standard deviation of the luminance.
         flat: share of places where neighbours are equal; drawings and documents are mostly flat.
-        likeness: correlation of the luminance of neighbours; noise has none.
-        edges: standard deviation of the Laplacian; a blurred picture has no edges.
-        skin: share of pixels whose colour skin has, of any tone, also reddened or pigmented.
-        saturation: mean of the pixels.
     """
 
-    light: float
-    contrast: float
+    light: float  # mean luminance
+    contrast: float  # standard deviation of the luminance
     flat: float
-    likeness: float
-    edges: float
-    skin: float
-    saturation: float
+    likeness: float  # correlation of the luminance of neighbours; noise has none
+    edges: float  # standard deviation of the Laplacian; a blurred picture has no edges
+    skin: float  # share of pixels whose colour skin has, of any tone, also reddened or pigmented
+    saturation: float  # mean of the pixels
 
 
 # Chosen between rendered skin and made-up pictures (documents, noise, plain colours, drawings, dark

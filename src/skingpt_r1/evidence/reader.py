@@ -38,17 +38,13 @@ class ReaderConfig(Section):
 
     Attributes:
         slots: slot -> its values, of which a picture has one; `diagnosis` is a slot as well.
-        layers: of the tower, whose states are read.
-        width: inside the reader.
-        temperatures: slot -> divides the logits.
-        world: what the reader was taught on, for people.
     """
 
     slots: dict[str, tuple[str, ...]] = Field(min_length=1)
-    layers: tuple[int, ...] = Field(min_length=1)
-    width: int = Field(default=128, ge=8, le=4096)
-    temperatures: dict[str, float] = Field(default_factory=dict)
-    world: str = "unknown pictures"
+    layers: tuple[int, ...] = Field(min_length=1)  # of the tower, whose states are read
+    width: int = Field(default=128, ge=8, le=4096)  # inside the reader
+    temperatures: dict[str, float] = Field(default_factory=dict)  # slot -> divides the logits
+    world: str = "unknown pictures"  # what the reader was taught on, for people
     backbone: BackboneReference | None = None
 
 

@@ -32,26 +32,21 @@ class Reply(NamedTuple):
     """What came back.
 
     Attributes:
-        text: as written; empty when `problem` is set.
-        narrator: name and version of what wrote it.
         problem: a short code why there is no usable text (`refusal`, `empty`, `truncated`,
             `timeout`, `connection`, `server_error`, `rate_limited`, `too_long`); None when fine.
-        input_tokens: read; 0 where they are not reported.
-        output_tokens: written; 0 where they are not reported.
         cost_usd: paid for this text; 0 for what runs here, None when the price is not known.
         simulated_slip: the mistake that a narrator was told to make; None from real narrators.
-        unused_text: what came back where `problem` says that it is of no use.
         thoughts: what the model wrote as its thinking, which inspect-ai takes out of the text.
     """
 
-    text: str
-    narrator: str
+    text: str  # as written; empty when `problem` is set
+    narrator: str  # name and version of what wrote it
     problem: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int = 0  # read; 0 where they are not reported
+    output_tokens: int = 0  # written; 0 where they are not reported
     cost_usd: float | None = 0.0
     simulated_slip: str | None = None
-    unused_text: str = ""
+    unused_text: str = ""  # what came back where `problem` says that it is of no use
     thoughts: str = ""
 
 

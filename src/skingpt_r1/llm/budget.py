@@ -50,14 +50,12 @@ class ApiRecipe(Section):
     Attributes:
         longest_side: pixels to which a picture is shrunk before it is sent.
         temperature: of the sampling; the provider's default when None.
-        max_tokens: that a reply may have; one that needs more is `truncated`.
-        max_reply_bytes: a longer reply is `too_long`.
     """
 
     longest_side: Annotated[int, Field(ge=28)] = 1024
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.7
-    max_tokens: PositiveInt = 1024
-    max_reply_bytes: PositiveInt = 50_000
+    max_tokens: PositiveInt = 1024  # that a reply may have; one that needs more is `truncated`
+    max_reply_bytes: PositiveInt = 50_000  # a longer reply is `too_long`
 
 
 class CallsRecipe(Section):
@@ -66,23 +64,21 @@ class CallsRecipe(Section):
     Attributes:
         prices: name of the narrator -> price; what is not here has no known price.
         image_tokens: most input tokens that one picture takes, for estimates and the cost limit.
-        max_connections: calls at the same time.
         max_retries: further attempts after one that failed for a passing reason. The providers'
             own clients repeat an attempt twice before it counts as failed.
         first_wait_s: before the first further attempt; it doubles from one to the next.
         longest_wait_s: between two attempts, also where the server asks for more.
-        timeout_s: for one attempt.
         max_failures: calls in a row that may fail before the run stops as one to be continued
             later.
     """
 
     prices: dict[str, Price] = Field(default_factory=dict)
     image_tokens: PositiveInt = 1600
-    max_connections: PositiveInt = 8
+    max_connections: PositiveInt = 8  # calls at the same time
     max_retries: NonNegativeInt = 3
     first_wait_s: PositiveFloat = 3.0
     longest_wait_s: PositiveFloat = 300.0
-    timeout_s: PositiveInt = 300
+    timeout_s: PositiveInt = 300  # for one attempt
     max_failures: PositiveInt = 10
 
 
@@ -99,16 +95,13 @@ class CallRecord(Record):
     when they are not known, and costs when either is missing.
 
     Attributes:
-        at: when it ended, UTC.
-        prompt_sha256: as in the provenance of the text.
         counted_usd: what counts against the limit: the cost, or for a call that may have been paid
             the most it can have cost; None without a price.
-        problem: why no reply came back; None when one did.
     """
 
-    at: str
+    at: str  # when it ended, UTC
     narrator: str
-    prompt_sha256: str
+    prompt_sha256: str  # as in the provenance of the text
     seed: int | None
     input_tokens: int | None
     output_tokens: int | None
@@ -116,7 +109,7 @@ class CallRecord(Record):
     output_price: FiniteFloat | None
     cost_usd: FiniteFloat | None
     counted_usd: FiniteFloat | None
-    problem: str | None
+    problem: str | None  # why no reply came back; None when one did
 
 
 class Totals(NamedTuple):
@@ -124,8 +117,6 @@ class Totals(NamedTuple):
 
     Attributes:
         calls: made, failed ones included; tokens and costs are summed as far as they are known.
-        unknown: calls whose cost is not known.
-        counted_usd: what counts against the limit.
     """
 
     calls: int = 0
@@ -133,8 +124,8 @@ class Totals(NamedTuple):
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
-    unknown: int = 0
-    counted_usd: float = 0.0
+    unknown: int = 0  # calls whose cost is not known
+    counted_usd: float = 0.0  # what counts against the limit
 
     def plus(self, record: CallRecord) -> "Totals":
         """The sums with one more call."""
@@ -315,20 +306,15 @@ class Estimate(NamedTuple):
     """What a number of tasks would take.
 
     Attributes:
-        narrator: which model.
-        calls: one for each task; retries and replies from the cache are not foreseen.
-        images: pictures sent.
-        input_tokens: about so many, pictures included.
-        output_tokens: at most.
         at_most_usd: every input token counted as one byte, every reply as long as it may be; None
             when no price is given.
     """
 
-    narrator: str
-    calls: int = 0
-    images: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    narrator: str  # which model
+    calls: int = 0  # one for each task; retries and replies from the cache are not foreseen
+    images: int = 0  # pictures sent
+    input_tokens: int = 0  # about so many, pictures included
+    output_tokens: int = 0  # at most
     at_most_usd: float | None = None
 
     def __str__(self) -> str:

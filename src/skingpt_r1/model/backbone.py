@@ -42,14 +42,10 @@ class Family(Protocol):
     """All in which one kind of backbone differs from others: a module, or any object, with these.
 
     `families/qwen2_5_vl.py` says what each member does; tensors have the shapes named there.
-
-    Attributes:
-        MODEL: the class of transformers, built from a configuration or by `from_pretrained`.
-        IMAGE_TOKEN: stands for one picture in a chat.
     """
 
-    MODEL: Any
-    IMAGE_TOKEN: str
+    MODEL: Any  # the class of transformers, built from a configuration or by `from_pretrained`
+    IMAGE_TOKEN: str  # stands for one picture in a chat
 
     def build_config(self, path: Path, config: dict[str, Any]) -> Any: ...
     def read_image_processor(self, folder: Path) -> Any: ...

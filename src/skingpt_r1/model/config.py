@@ -32,13 +32,12 @@ class VisualConfig(Section):
             does; `tower` reads the frozen vision tower's merged tokens.
         layers: `residual` is the paper's first stack, `experts` its second; `none` has no weights,
             for low-rank matrices alone.
-        embed_dim: width E of the image embedding.
         inject: add the stack's output to the tower's tokens before the language model reads them.
     """
 
     features: Literal["pixels", "tower"] = "pixels"
     layers: Literal["residual", "experts", "none"] = "residual"
-    embed_dim: int = Field(default=1024, ge=1, le=65_536)
+    embed_dim: int = Field(default=1024, ge=1, le=65_536)  # width E of the image embedding
     num_layers: int = Field(default=4, ge=1, le=256)
     bottleneck: int = Field(default=64, ge=1, le=65_536)  # width inside each layer or expert
     num_experts: int = Field(default=8, ge=1, le=1024)  # of each layer of `experts`
@@ -90,7 +89,6 @@ class AdapterConfig(Section):
         rank: width of the bias code, 64 in the released code.
         scale_init: first value of the bias scale, 1.5 in the released code.
         teacher_dim: width of the teacher's vectors; None when it is `visual.embed_dim`.
-        backbone: filled in when the adapters are put on a backbone.
     """
 
     text_adapter: Literal["bias", "lora", "bias + lora"] = "bias"
@@ -99,7 +97,7 @@ class AdapterConfig(Section):
     scale_init: float = Field(default=1.5, ge=-65_536, le=65_536)
     lora: LoraSettings = LoraSettings()  # ignored by `bias`
     teacher_dim: int | None = Field(default=None, ge=1, le=65_536)
-    backbone: BackboneReference | None = None
+    backbone: BackboneReference | None = None  # filled in when the adapters are put on a backbone
 
     @model_validator(mode="after")
     def _has_adapters(self) -> Self:

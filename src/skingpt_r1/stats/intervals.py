@@ -22,19 +22,12 @@ _CHUNK = 4_000_000  # index entries held at once while resampling
 
 
 class Interval(NamedTuple):
-    """A number with its confidence interval.
+    """A number with its confidence interval."""
 
-    Attributes:
-        value: the estimate on the data itself.
-        low: lower end; None, with `high`, where all observations are of one group.
-        high: upper end.
-        n: number of observations.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
+    value: float  # the estimate on the data itself
+    low: float | None  # lower end; None, with `high`, where all observations are of one group
+    high: float | None  # upper end
+    n: int  # number of observations
 
     @property
     def ends(self) -> tuple[float, float] | None:

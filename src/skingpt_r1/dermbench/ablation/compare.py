@@ -55,15 +55,13 @@ class Tried(NamedTuple):
     """What one system said about the unseen cases, in their order.
 
     Attributes:
-        said: the labels, and the one that each answer means.
-        unreadable: `[n]`, 1 where no diagnosis can be read.
         findings: `[n]`, share of the known findings that the text names rightly; NaN where none is
             known.
     """
 
     answers: tuple[Answer, ...]
-    said: Predictions
-    unreadable: Floats
+    said: Predictions  # the labels, and the one that each answer means
+    unreadable: Floats  # `[n]`, 1 where no diagnosis can be read
     findings: Floats
 
     @property

@@ -61,19 +61,14 @@ class Cell(Section):
     """One row of the table: a recipe of distillation, and how it differs from its file.
 
     Attributes:
-        name: the plain backbone is `base` and needs no cell.
-        recipe: a file beside the ablation's.
-        settings: changes `a.b=c` to it.
-        features: name of the feature store; cells that read the same features share one.
-        start: an earlier cell whose adapters are the first values of this one's.
         corpus: which narratives it learns from; `unfiltered` takes as many by chance.
     """
 
-    name: str = Field(min_length=1)
-    recipe: str
-    settings: tuple[str, ...] = ()
-    features: str
-    start: str | None = None
+    name: str = Field(min_length=1)  # the plain backbone is `base` and needs no cell
+    recipe: str  # a file beside the ablation's
+    settings: tuple[str, ...] = ()  # changes `a.b=c` to it
+    features: str  # name of the feature store; cells that read the same features share one
+    start: str | None = None  # an earlier cell whose adapters are the first values of this one's
     corpus: Corpus = "filtered"
 
 
@@ -84,21 +79,18 @@ class AblationRecipe(Section):
         seeds: every cell is trained once with each.
         corpus: folder of a finished corpus with certified cases, which every cell then learns from
             and is tried on; None takes the data of the recipes.
-        settings: changes to the recipes of all cells.
         models: device and number format of the frozen backbone, for all cells.
-        cells: in the order of training.
         differences: pairs (better, worse) of names, `base` among them.
-        resamples: of the intervals.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     corpus: Path | None = None
-    settings: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()  # changes to the recipes of all cells
     models: ModelRecipe = ModelRecipe()
-    cells: tuple[Cell, ...] = Field(min_length=1)
+    cells: tuple[Cell, ...] = Field(min_length=1)  # in the order of training
     differences: tuple[tuple[str, str], ...] = ()
-    resamples: PositiveInt = 2000
+    resamples: PositiveInt = 2000  # of the intervals
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -199,21 +191,14 @@ TABLE = "ablation"
 
 
 class AblationRow(NamedTuple):
-    """One cell, or the difference of two, whose name is `better - worse`.
-
-    Attributes:
-        runs: the folders that its numbers are from, one for each of the seeds.
-        cases: number of unseen cases.
-        metrics: metric -> mean over seeds and cases.
-        by_seed: metric -> the mean of each seed.
-    """
+    """One cell, or the difference of two, whose name is `better - worse`."""
 
     name: str
-    runs: tuple[str, ...]
+    runs: tuple[str, ...]  # the folders that its numbers are from, one for each of the seeds
     seeds: tuple[int, ...]
-    cases: int
-    metrics: Mapping[str, Interval]
-    by_seed: Mapping[str, tuple[float, ...]]
+    cases: int  # number of unseen cases
+    metrics: Mapping[str, Interval]  # metric -> mean over seeds and cases
+    by_seed: Mapping[str, tuple[float, ...]]  # metric -> the mean of each seed
 
 
 class Measured(NamedTuple):

@@ -36,15 +36,10 @@ _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(\n+)")  # line breaks stay between the 
 
 
 class Advice(NamedTuple):
-    """What a text advises.
+    """What a text advises."""
 
-    Attributes:
-        is_given: it sends the person to somebody, or asks for a check.
-        unsafe: gravity of each sentence that would do harm, in order.
-    """
-
-    is_given: bool
-    unsafe: tuple[Gravity, ...] = ()
+    is_given: bool  # it sends the person to somebody, or asks for a check
+    unsafe: tuple[Gravity, ...] = ()  # gravity of each sentence that would do harm, in order
 
     @property
     def kind(self) -> Literal["unsafe", "safe", "absent"]:
@@ -104,23 +99,17 @@ class ReadText(NamedTuple):
     """One text, read.
 
     Attributes:
-        narrative: None where the text has no diagnosis that it clearly means.
-        reason: why not, a code of `narrative.REASONS`.
-        words: its content words.
-        num_reasoned: words of the reasoning; of an unreadable text all.
-        ends_elsewhere: the reasoning leads to another name than the conclusion.
-        is_argued: the reasoning names the conclusion.
         contradicted: slots that the reasoning cites with a value that was not observed.
     """
 
-    narrative: Narrative | None
-    reason: str | None
+    narrative: Narrative | None  # None where the text has no diagnosis that it clearly means
+    reason: str | None  # why not, a code of `narrative.REASONS`
     stated: Stated
-    words: frozenset[str]
+    words: frozenset[str]  # its content words
     advice: Advice
-    num_reasoned: int
-    ends_elsewhere: bool = False
-    is_argued: bool = False
+    num_reasoned: int  # words of the reasoning; of an unreadable text all
+    ends_elsewhere: bool = False  # the reasoning leads to another name than the conclusion
+    is_argued: bool = False  # the reasoning names the conclusion
     contradicted: frozenset[str] = frozenset()
 
     @property
@@ -136,29 +125,18 @@ class ReadText(NamedTuple):
 
 
 class TextComparison(NamedTuple):
-    """A candidate beside its reference; shares are 0..1, and None where there is nothing to share.
-
-    Attributes:
-        diagnosis: worth of the concluded name.
-        is_listed: the gold name stands in the candidate's differential alone.
-        is_doubtful: the reference concludes against its own label, or with nothing.
-        shared: signs that both state.
-        missed: signs that only the reference states.
-        invented: signs that only the candidate states.
-        words_found: share of the reference's content words that the candidate has.
-        differential: share of the reference's other names that the candidate considers.
-    """
+    """A candidate beside its reference; shares are 0..1, None where there is nothing to share."""
 
     candidate: ReadText
     reference: ReadText
-    diagnosis: float
-    is_listed: bool
-    is_doubtful: bool
-    shared: frozenset[Sign]
-    missed: frozenset[Sign]
-    invented: frozenset[Sign]
-    words_found: float
-    differential: float | None
+    diagnosis: float  # worth of the concluded name
+    is_listed: bool  # the gold name stands in the candidate's differential alone
+    is_doubtful: bool  # the reference concludes against its own label, or with nothing
+    shared: frozenset[Sign]  # signs that both state
+    missed: frozenset[Sign]  # signs that only the reference states
+    invented: frozenset[Sign]  # signs that only the candidate states
+    words_found: float  # share of the reference's content words that the candidate has
+    differential: float | None  # share of the reference's other names that the candidate considers
 
     @property
     def signs_found(self) -> float | None:

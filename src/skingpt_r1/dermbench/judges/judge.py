@@ -16,37 +16,23 @@ from skingpt_r1.text.rubric import Protocol as Scale
 
 
 class JudgeTask(NamedTuple):
-    """An answer to be judged once.
-
-    Attributes:
-        repeat: 0, 1, ...
-        images: the question's picture files, as they lie on this machine.
-        attempt: how often this text was judged before without a readable verdict.
-    """
+    """An answer to be judged once."""
 
     question: Question
     answer: Answer
-    repeat: int = 0
-    images: tuple[Path, ...] = ()
-    attempt: int = 0
+    repeat: int = 0  # 0, 1,
+    images: tuple[Path, ...] = ()  # the question's picture files, as they lie on this machine
+    attempt: int = 0  # how often this text was judged before without a readable verdict
 
 
 class JudgeOptions(NamedTuple):
-    """How judges are opened.
+    """How judges are opened."""
 
-    Attributes:
-        protocol: the scale; only language models know both.
-        candidate_first: language models see the candidate before the reference.
-        brief: DermEval writes scores alone.
-        prices: name of a model -> price.
-        models: device and number format of DermEval.
-    """
-
-    protocol: Scale = Scale.DECIMAL_0_5
-    candidate_first: bool = False
-    brief: bool = False
-    prices: Mapping[str, Price] = {}
-    models: ModelRecipe = ModelRecipe()
+    protocol: Scale = Scale.DECIMAL_0_5  # the scale; only language models know both
+    candidate_first: bool = False  # language models see the candidate before the reference
+    brief: bool = False  # DermEval writes scores alone
+    prices: Mapping[str, Price] = {}  # name of a model -> price
+    models: ModelRecipe = ModelRecipe()  # device and number format of DermEval
 
 
 class Judge(Protocol):

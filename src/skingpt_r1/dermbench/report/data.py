@@ -88,18 +88,15 @@ class ToneTable:
     """One metric of one system by skin tone or Fitzpatrick type; the means are rows of the table.
 
     Attributes:
-        scale: `skin tone` or `Fitzpatrick type`.
         groups: every one, small ones and the unknown included, in the order of the scale.
-        worst: the known group with the lowest mean; None with fewer than two.
-        high: the largest possible value, the right end of the bars.
     """
 
     system: str
     metric: str
-    scale: str
+    scale: str  # `skin tone` or `Fitzpatrick type`
     groups: tuple[SkinGroup, ...] = ()
-    worst: str | None = None
-    high: float = 1.0
+    worst: str | None = None  # the known group with the lowest mean; None with fewer than two
+    high: float = 1.0  # the largest possible value, the right end of the bars
 
     def mean(self, group: str) -> str:
         """The metric of a group's mean."""
@@ -130,13 +127,12 @@ class Calibration:
     """How far the confidence of one system can be trusted; its measures are rows of the table.
 
     Attributes:
-        bins: those with at least one answer.
         risk: (coverage, error among the covered), most confident answers first.
         thresholds: largest wanted share of errors -> confidence to answer from, None for none.
     """
 
     system: str
-    bins: tuple[Bin, ...]
+    bins: tuple[Bin, ...]  # those with at least one answer
     risk: tuple[tuple[float, float], ...] = ()
     thresholds: Mapping[float, float | None] = field(default_factory=dict)
 
@@ -148,24 +144,20 @@ class ResultTable:
     Attributes:
         of: judge and scale, data set and form of asking, or the benchmark of an overlap.
         systems: name -> what it is, in the order of the table (scores: best first).
-        rows: every number that the printers show.
-        rest: rows of `results.json` alone.
         pairs: systems that are compared, `first - second`; with a baseline its gains are shown.
-        test: by which test.
-        judged_on: day or days; empty for rules.
         cut: system -> judged texts that were cut from the front.
     """
 
     kind: TableKind
     systems: Mapping[str, Kind]
-    rows: tuple[ResultRow, ...]
+    rows: tuple[ResultRow, ...]  # every number that the printers show
     of: tuple[str, ...] = ()
     run: str = ""
-    rest: tuple[ResultRow, ...] = ()
+    rest: tuple[ResultRow, ...] = ()  # rows of `results.json` alone
     pairs: tuple[tuple[str, str], ...] = ()
     baseline: str | None = None
-    test: str = ""
-    judged_on: str = ""
+    test: str = ""  # by which test
+    judged_on: str = ""  # day or days; empty for rules
     cut: Mapping[str, int] = field(default_factory=dict)
     tones: tuple[ToneTable, ...] = ()
     confusions: tuple[Confusion, ...] = ()
@@ -242,16 +234,11 @@ class CaseAnswer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCase:
-    """One question of the case browser.
-
-    Attributes:
-        answers: one for each system, in the order of the report.
-        picture: `data:` URI; None when it is not shown, and `no_picture` says why.
-    """
+    """One question of the case browser."""
 
     question: Question
-    answers: tuple[CaseAnswer, ...]
-    picture: str | None = None
+    answers: tuple[CaseAnswer, ...]  # one for each system, in the order of the report
+    picture: str | None = None  # `data:` URI; None when it is not shown, and `no_picture` says why
     no_picture: str = ""
     run: str = ""
 
@@ -266,20 +253,17 @@ class ReportData:
     """Everything that a report shows.
 
     Attributes:
-        facts: name -> value: data, seed, versions.
-        systems: name -> what it is; the order of the case browser.
         notes: what a reader must know: simulated raters, made-up text, what is missing.
-        num_cases: how many `cases()` gives.
         cases: makes an iterator over the cases; one in memory at a time.
     """
 
     title: str
-    facts: Mapping[str, str]
-    systems: Mapping[str, str]
+    facts: Mapping[str, str]  # name -> value: data, seed, versions
+    systems: Mapping[str, str]  # name -> what it is; the order of the case browser
     tables: tuple[ResultTable, ...] = ()
     audits: tuple[Audit, ...] = ()
     notes: tuple[str, ...] = ()
-    num_cases: int = 0
+    num_cases: int = 0  # how many `cases()` gives
     cases: Callable[[], Iterator[ReportCase]] = lambda: iter(())
 
     def of(self, kind: TableKind) -> list[ResultTable]:

@@ -38,23 +38,17 @@ class SystemCard(Record):
     """A system of a run.
 
     Attributes:
-        model: what it is; a directory by its last part alone.
-        weights: SHA-256 of the weights that answered; None for other systems.
         compared: training cases that were compared with the questions; None when they were not.
-        unchecked: why they were not; empty when they were.
-        overlapping: ids of the questions that it was trained on.
-        leaks: what training and questions have in common, one line for each.
-        known: what is known of the data sets without a comparison.
     """
 
     system: str
-    model: str
-    weights: str | None = None
+    model: str  # what it is; a directory by its last part alone
+    weights: str | None = None  # SHA-256 of the weights that answered; None for other systems
     compared: int | None = None
-    unchecked: str = ""
-    overlapping: tuple[str, ...] = ()
-    leaks: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
+    unchecked: str = ""  # why they were not; empty when they were
+    overlapping: tuple[str, ...] = ()  # ids of the questions that it was trained on
+    leaks: tuple[str, ...] = ()  # what training and questions have in common, one line for each
+    known: tuple[str, ...] = ()  # what is known of the data sets without a comparison
 
 
 class Training(NamedTuple):
@@ -62,13 +56,11 @@ class Training(NamedTuple):
 
     Attributes:
         cases: what is compared of each training case; None when it cannot be told.
-        datasets: the data sets that the cases first came from.
-        reason: why it cannot be told; empty when it can.
     """
 
     cases: list[Compared] | None
-    datasets: frozenset[str] = frozenset()
-    reason: str = ""
+    datasets: frozenset[str] = frozenset()  # the data sets that the cases first came from
+    reason: str = ""  # why it cannot be told; empty when it can
 
 
 def read_training(folder: Path) -> Training:
