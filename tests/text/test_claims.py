@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from skingpt_r1.text.claims import CHECKLIST, SKINCON, claim_values, read_claims
 from skingpt_r1.text.findings import WORDS
+from skingpt_r1.text.narrative import make_narrative
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "claims.tsv"
 SIGNS = {"+": "stated", "-": "denied", "?": "hedged", "~": "other"}
@@ -85,6 +86,15 @@ def test_places_are_those_of_the_words():
     text = "Observation: one red papule.\nNo crust."
     assert [text[claim.start : claim.end] for claim in read_claims(text)] == [
         "one", "red", "papule", "crust",
+    ]  # fmt: skip
+
+
+def test_a_narrative_gives_its_claims():
+    narrative = make_narrative("One red papule.", "No scale is seen.", "wart", ("psoriasis",))
+    found = [(c.value, c.status, narrative.text[c.start : c.end]) for c in narrative.claims]
+    assert found == [
+        ("one", "stated", "One"), ("red", "stated", "red"), ("papule", "stated", "papule"),
+        ("scaly", "denied", "scale"),
     ]  # fmt: skip
 
 

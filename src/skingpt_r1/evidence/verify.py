@@ -205,7 +205,7 @@ def verify(
     asked = verifiers if isinstance(verifiers, Sequence) else [verifiers]
     paths = [pictures] if isinstance(pictures, str | Path) else pictures
     opened = [open_image(path) for path in paths]
-    claims = read_claims(text.text if isinstance(text, Narrative) else text)
+    claims = text.claims if isinstance(text, Narrative) else read_claims(text)
     return assess_claims(opened, claims, asked, regions=regions)[1]
 
 

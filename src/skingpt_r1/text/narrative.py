@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, NoReturn
 
 from skingpt_r1.errors import NarrativeError
+from skingpt_r1.text.claims import Claim, read_claims
 from skingpt_r1.text.conclusions import (
     Conclusion,
     bare_phrase,
@@ -57,6 +58,11 @@ class Narrative:
     diagnosis: str  # the conclusion, as the text names it
     differential: tuple[str, ...]  # the other diagnoses considered, in order
     text: str  # as given; the canonical text when made by `make_narrative`
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What the text states, denies, supposes, or says of other diagnoses; with places in it."""
+        return read_claims(self.text)
 
 
 def make_narrative(
