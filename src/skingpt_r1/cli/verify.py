@@ -53,7 +53,9 @@ def verify(
     verifier = load_verifier(reader, **model_recipe(device, dtype).model_dump())
     assessment, checked = assess_claims(opened, read_claims(written), [verifier])
     if as_json:
-        typer.echo(json.dumps(_record(assessment, checked, written)))
+        claims = [claim_record(found, written) for found in checked]
+        record = {"assessment": assessment, "claims": claims, "note": RESEARCH}
+        typer.echo(json.dumps(record))
     else:
         typer.echo(f"assessment: {assessment}")
         for found in checked if assessment == ASSESSED else ():
@@ -85,22 +87,16 @@ def claim_line(found: "CheckedClaim", text: str) -> str:
     return f"{line}, {place}" if place else line
 
 
-def _record(assessment: str, checked: Sequence["CheckedClaim"], text: str) -> dict[str, Any]:
+def claim_record(found: "CheckedClaim", text: str) -> dict[str, Any]:
+    """A checked claim as JSON has it."""
     return {
-        "assessment": assessment,
-        "claims": [
-            {
-                **found.claim._asdict(),
-                "text": text[found.claim.start : found.claim.end],
-                "verdict": found.verdict,
-                "probability": found.probability,
-                "region": None if found.region is None else list(found.region),
-                "reason": found.reason,
-                "by": found.by,
-            }
-            for found in checked
-        ],
-        "note": RESEARCH,
+        **found.claim._asdict(),
+        "text": text[found.claim.start : found.claim.end],
+        "verdict": found.verdict,
+        "probability": found.probability,
+        "region": None if found.region is None else list(found.region),
+        "reason": found.reason,
+        "by": found.by,
     }
 
 

@@ -313,6 +313,14 @@ def load_verifier(
     return ReaderVerifier(model, FindingReader.from_pretrained(folder, model.config.backbone))
 
 
+def verifier_of(model: SkinGPT) -> ReaderVerifier | None:
+    """The embedded verifier, where a model runs on the backbone that it was taught on."""
+    taught, own = read_reader_config(NANO_READER).backbone, model.config.backbone
+    if taught is None or own is None or taught.revision != own.revision:
+        return None
+    return load_verifier(NANO, model)
+
+
 @lru_cache(maxsize=1)
 def _backbone(name: str, device: str | torch.device, dtype: str | torch.dtype) -> SkinGPT:
     return load_model(name, device=device, dtype=dtype)
