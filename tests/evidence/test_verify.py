@@ -128,7 +128,7 @@ def test_a_picture_that_cannot_be_assessed_supports_nothing(verifier, pictures, 
 
 
 def test_skin_without_a_lesion_is_told(verifier, pictures):
-    from tools.nano.reader import BARE, drawn
+    from tools.reader import BARE, drawn
 
     count = 6 * (BARE + 1)
     bare = [picture for row, (picture, _) in enumerate(drawn(count, 60_003)) if row % 17 == BARE]

@@ -1,4 +1,4 @@
-"""Build the embedded reader of findings: `python -m tools.nano.reader`.
+"""Build the embedded reader of findings: `python -m tools.reader`.
 
 Pictures are rendered (80 a second on one core), run through the frozen tower once, and a reader is
 taught on them; bare skin is among them, so that it can say that there is no lesion. About seven
