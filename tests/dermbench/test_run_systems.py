@@ -289,7 +289,7 @@ def test_a_changed_picture_stops_the_run(tmp_path):
         run_systems(recipe, tmp_path, systems=CONTROLS)
 
 
-def test_a_killed_run_loses_no_reply_and_pays_none_twice(tmp_path):
+def test_a_killed_run_loses_no_reply_and_pays_none_twice(tmp_path, monkeypatch):
     """Killed twice between replies; every picture is answered once, and no reply is asked twice."""
     program = Path(__file__).with_name("killed_bench.py")
     with openai_server(lambda _: text(REPLY, wait_s=0.1)) as server:
@@ -305,7 +305,9 @@ def test_a_killed_run_loses_no_reply_and_pays_none_twice(tmp_path):
                 time.sleep(0.01)
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-        subprocess.run(command, env=environment, check=True)
+        monkeypatch.setenv("INSPECT_CACHE_DIR", environment["INSPECT_CACHE_DIR"])
+        recipe = bench_recipe(calls={"max_connections": 1})
+        run_systems(recipe, tmp_path / "run", systems=[f"toy={server.url}#toy-1"])
         kept = lines(tmp_path / "run", "toy")
         assert [answer.id for answer in kept] == ids(tmp_path / "run")
         assert {answer.text for answer in kept} == {REPLY}

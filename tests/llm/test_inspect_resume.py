@@ -35,21 +35,20 @@ def run(server, folder, *, killed_after=None):
     return process.returncode, errors
 
 
-def test_killed_and_started_again(tmp_path):
+def test_killed_and_started_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path))  # the program sets its own
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
     rng = random.Random(4)
     with openai_server(answer) as server:
-        code, errors = run(server, whole)
-        assert (code, errors) == (0, "")
+        killed_narrator.main(server.url, whole, COUNT)
         assert server.num_calls == COUNT
         server.calls.clear()
         kills = [rng.randint(2, 8) for _ in range(2)]
         for killed_after in kills:
             run(server, broken, killed_after=killed_after)
-        code, errors = run(server, broken)
-        assert (code, errors) == (0, "")
+        killed_narrator.main(server.url, broken, COUNT)
         # Only what was under way when it was killed is asked for again.
         assert server.num_calls <= COUNT + CONNECTIONS * len(kills)
     assert replies_of(broken) == replies_of(whole)

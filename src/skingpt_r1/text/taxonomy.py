@@ -438,23 +438,37 @@ def _is_stated(before: list[str], after: list[str]) -> bool:
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 
 
+@cache
+def _longest_from() -> Mapping[str, int]:
+    """First word of normalised names -> most words of one that begins so."""
+    longest: dict[str, int] = {}
+    for name in _index().by_name:
+        words = name.split()
+        if words:
+            longest[words[0]] = max(longest.get(words[0], 0), len(words))
+    return longest
+
+
 def disease_mentions(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of the names of diagnoses in a text, the longest first, from left to right."""
     words = list(_WORD.finditer(text))
-    named = patterns("conclusions")["disease"]
     row = 0
     while row < len(words):
-        for last in range(min(len(words), row + _MOST_WORDS) - 1, row - 1, -1):
-            start, end = words[row].start(), words[last].end()
-            joined = all(
-                text[one.end() : two.start()].strip(" -,") == ""
-                for one, two in zip(words[row:last], words[row + 1 : last + 1], strict=True)
-            )
-            if joined and (
-                normalise(text[start:end]) in _index().by_name
-                or (row == last and named.fullmatch(text[start:end]))
-            ):
-                yield start, end
-                row = last
-                break
+        found = _mention_from(words, row, text)
+        if found is not None:
+            yield words[row].start(), words[found].end()
+            row = found
         row += 1
+
+
+def _mention_from(words: list[re.Match[str]], row: int, text: str) -> int | None:
+    """The last word of the longest name that begins with a word; None where none does."""
+    first, *_ = (*normalise(words[row][0]).split(), "")
+    most = min(len(words) - row, _longest_from().get(first, 0))
+    for last in range(row + most - 1, row - 1, -1):
+        gaps = zip(words[row:last], words[row + 1 : last + 1], strict=True)
+        if all(not text[one.end() : two.start()].strip(" -,") for one, two in gaps) and is_name(
+            text[words[row].start() : words[last].end()]
+        ):
+            return last
+    return row if patterns("conclusions")["disease"].fullmatch(words[row][0]) else None
