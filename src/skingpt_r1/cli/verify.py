@@ -79,12 +79,16 @@ def claim_line(found: "CheckedClaim", text: str) -> str:
     """`+ surface: scaly ("scaly"), 0.98, upper left`."""
     claim = found.claim
     words = " ".join(text[claim.start : claim.end].split())
-    denied = "not " if claim.status == "denied" else ""
-    line = f'{MARKS[found.verdict]} {claim.slot}: {denied}{claim.value} ("{words}")'
+    line = f'{MARKS[found.verdict]} {claim.slot}: {described(found)} ("{words}")'
     if found.probability is not None:
         line += f", {found.probability:.2f}"
     place = str(found.region) if found.region is not None else found.reason
     return f"{line}, {place}" if place else line
+
+
+def described(found: "CheckedClaim") -> str:
+    """`scaly`, or `not scaly` where the text denies it."""
+    return f"not {found.claim.value}" if found.claim.status == "denied" else found.claim.value
 
 
 def claim_record(found: "CheckedClaim", text: str) -> dict[str, Any]:
@@ -114,6 +118,7 @@ def draw_regions(picture: "Image.Image", checked: Sequence["CheckedClaim"]) -> "
         colour = COLOURS.get(found.verdict, (120, 120, 120))
         pen.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=2)
         place = (left + 4, min(top + 3 + 13 * number, bottom - 13))
-        pen.rectangle(pen.textbbox(place, found.claim.value), fill="white")
-        pen.text(place, found.claim.value, colour)
+        name = described(found)
+        pen.rectangle(pen.textbbox(place, name), fill="white")
+        pen.text(place, name, colour)
     return page

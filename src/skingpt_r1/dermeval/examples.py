@@ -61,7 +61,7 @@ class Lesson:
 
 
 class CritiqueExamples:
-    """Examples as cases of the trainer; `batches.CaseStore`.
+    """Examples as cases of the trainer; `objective.CaseStore`.
 
     Attributes:
         pictures: the store.

@@ -386,7 +386,7 @@ class StoredBias(nn.Module):
         self.patching = dict(patching)
 
     def forward(self, batch: Batch) -> Terms:
-        """The terms of a batch made by `batches.collate`."""
+        """The terms of a batch made by `collate`."""
         visual = look(self.visual_adapter, batch, self.patching)
         shift = self.language_bias(mean_over_patches(visual.embedding, batch["images"]))
         text = stored_text_term(
@@ -411,7 +411,7 @@ class LanguageModel(nn.Module):
         self.patching = patch_settings(model)
 
     def forward(self, batch: Batch) -> Terms:
-        """The terms of a batch made by `batches.collate`."""
+        """The terms of a batch made by `collate`."""
         states, visual = self.states(batch)
         head = self.model.backbone.lm_head.weight
         return gather_terms(chunked_text_term(states, batch["targets"], head), visual, batch)
@@ -470,7 +470,7 @@ class VisualOnly(nn.Module):
         ]
 
     def forward(self, batch: Batch) -> Terms:
-        """The terms of a batch made by `batches.collate`."""
+        """The terms of a batch made by `collate`."""
         language = self.language
         batch = language.seen(batch)
         visual = look(language.model.visual_adapter, batch, language.patching)
